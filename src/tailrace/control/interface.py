@@ -1,0 +1,153 @@
+"""LoadControl: what a person or a program can ask of the control room.
+
+The controller implements it in this process; REST, gRPC and the page translate to it and add
+nothing of their own. All methods are coroutines, to be called on the controller's event loop.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Literal, Protocol
+
+import msgspec
+
+from tailrace.errors import TailraceError
+
+State = Literal["idle", "starting", "running", "stopping"]
+
+
+class UnknownServiceError(TailraceError):
+    """No service has this id."""
+
+
+class StateError(TailraceError):
+    """The service is not in a state in which this can be done."""
+
+
+class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One HTTP endpoint under load, as every face lists it."""
+
+    id: str
+    name: str
+    url: str
+    method: str
+    arrivals: str
+    profile: str
+    state: State
+    rate_per_s: float
+    """The rate asked for now; while idle, the rate the next start will use."""
+    slo: tuple[str, ...]
+    run: str | None
+    """Directory of the run in progress, or of the last one."""
+
+
+class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one histogram, in milliseconds; every field is None where nothing was recorded."""
+
+    mean: float | None = None
+    p50: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    p99_9: float | None = msgspec.field(default=None, name="p99.9")
+    max: float | None = None
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """One interval of one service's run, merged over its load workers."""
+
+    index: int
+    """Number of the interval in its run, from 0."""
+    t_s: float
+    """End of the interval, seconds since the run's start."""
+    wall_time: float
+    """The same instant as Unix time, seconds, for a person's clock."""
+    interval_s: float
+    target_per_s: float
+    """What the profile asked for at the interval's end."""
+    offered: int
+    """Arrivals whose intended time fell into the interval."""
+    sent: int
+    completed: int
+    failed: dict[str, int]
+    """Failures of the interval by kind; kinds that did not occur are absent."""
+    rps: float
+    qps: float
+    in_flight: int
+    """Requests sent and not yet answered at the interval's end."""
+    backlog: int
+    """Requests whose intended time has passed and that wait for a connection."""
+    connections: int
+    latency_ms: Percentiles
+    service_ms: Percentiles
+    send_lag_us: Percentiles
+    """In microseconds."""
+    stages_ms: dict[str, Percentiles]
+    cpu_percent: float
+    """Of one core, the load workers' together."""
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """The last intervals of a service taken together: percentiles of the merged histogram."""
+
+    intervals: int
+    seconds: float
+    latency_ms: Percentiles
+    service_ms: Percentiles
+    send_lag_us: Percentiles
+    stages_ms: dict[str, Percentiles]
+    avg_rps: float
+    avg_qps: float
+    sr_percent: float | None
+    """Service rate: average QPS over average RPS, in percent; None before anything was sent."""
+    completed: int
+    failed: dict[str, int]
+    points: tuple[Point, ...]
+    """The intervals themselves, oldest first."""
+
+
+class Update(msgspec.Struct, frozen=True, kw_only=True):
+    """What `watch` yields: the service's state now, and the interval that ended, if one did."""
+
+    service: ServiceInfo
+    point: Point | None
+
+
+class LoadControl(Protocol):
+    """Steer the load on several services and read their tails back.
+
+    Every method that takes a `service_id` raises UnknownServiceError for one that is not listed.
+    """
+
+    async def list(self) -> list[ServiceInfo]:
+        """All services, in the order in which they were added."""
+
+    async def get(self, service_id: str) -> ServiceInfo:
+        """One service."""
+
+    async def start(self, service_id: str, rate_per_s: float | None = None) -> ServiceInfo:
+        """Start a run, at `rate_per_s` if given, else at the service's own profile.
+
+        Raises:
+            StateError: it is running, or its last run has not ended yet.
+            UsageError: the rate is negative or not finite.
+        """
+
+    async def stop(self, service_id: str) -> ServiceInfo:
+        """Stop offering; returns once all in flight is answered or timed out and results are
+        written. Stopping an idle service does nothing.
+        """
+
+    async def set_rate(self, service_id: str, rate_per_s: float) -> ServiceInfo:
+        """Change the rate: of the run at once, or, while idle, of the next start.
+
+        Raises:
+            UsageError: the rate is negative or not finite.
+        """
+
+    async def latest(self, service_id: str) -> Point | None:
+        """The last complete interval; None before the first."""
+
+    async def window(self, service_id: str) -> Window:
+        """The last `window` intervals taken together."""
+
+    def watch(self, service_id: str) -> AsyncIterator[Update]:
+        """One Update at once, then one each interval and each change of state, until closed."""
