@@ -1,0 +1,145 @@
+"""What the commands that put load on something print: a live line, a summary, JSON."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from tailrace.errors import UsageError
+from tailrace.load.point import Percentiles, Point
+from tailrace.load.result import Result
+from tailrace.load.session import Session
+from tailrace.runs.run import Run
+from tailrace.units import parse_duration_s
+
+
+def positive_duration_s(option: str, text: str) -> float:
+    """The duration given to `option`.
+
+    Raises:
+        UsageError: it is no duration, or zero.
+    """
+    seconds = parse_duration_s(text)
+    if seconds <= 0:
+        raise UsageError(f"{option} must be longer than 0")
+    return seconds
+
+
+class LiveLine:
+    """One line on stderr that follows a run: redrawn on a terminal, else a line an interval."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+
+    def show(self, point: Point) -> None:
+        """Show the interval that ended."""
+        latency = point.latency_ms
+        failed = sum(point.failed.values())
+        line = (
+            f"{point.t_s:6.0f} s  offered {point.target_per_s:,.0f}/s  RPS {point.rps:,.0f}  "
+            f"QPS {point.qps:,.0f}  p50 {_ms(latency.p50)}  p99 {_ms(latency.p99)}  "
+            f"failures {failed}"
+        )
+        if point.backlog:
+            line += f"  backlog {point.backlog:,}"
+        if self._console.is_terminal:
+            self._console.print(
+                "\r\x1b[2K" + line[: self._console.width - 1], end="", soft_wrap=True
+            )
+        else:
+            self._console.print(line, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Say something on a line of its own."""
+        if self._console.is_terminal:
+            self._console.print("\r\x1b[2K", end="")
+        self._console.print(text, soft_wrap=True)
+
+
+def stop_on_signals(session: Session, note: Callable[[str], None]) -> Callable[[], None]:
+    """Let SIGINT and SIGTERM end the run with its results: the first waits for what is in flight,
+    the second does not. Returns what puts the handlers back.
+    """
+    loop = asyncio.get_running_loop()
+    signals = 0
+
+    def handle() -> None:
+        nonlocal signals
+        signals += 1
+        if signals == 1:
+            note("stopping; waiting for the answers in flight (again: do not wait)")
+            session.stop()
+        else:
+            session.abandon()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, handle)
+
+    def restore() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+    return restore
+
+
+async def follow(run: Run) -> Result:
+    """Start `run`, show it live, and return its result."""
+    line = LiveLine()
+    restore = stop_on_signals(run.session, line.note)
+    try:
+        await run.start()
+        async for interval in run.intervals():
+            line.show(interval.point)
+    finally:
+        restore()
+    line.note("")
+    if run.directory.broken is not None:
+        line.note(f"tailrace: error: {run.directory.broken}")
+    return run.result
+
+
+def print_json(document: object) -> None:
+    """`document` as one JSON document on stdout."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
+
+
+def print_summary(result: Result) -> None:
+    """The result as a table for a person, on stdout."""
+    console = Console(highlight=False)
+    table = Table(title=result.target, title_justify="left", box=None, pad_edge=False)
+    table.add_column("")
+    for name in ("mean", "p50", "p90", "p95", "p99", "p99.9", "max"):
+        table.add_column(name, justify="right")
+    table.add_row("latency", *_cells(result.latency_ms))
+    table.add_row("service time", *_cells(result.service_ms))
+    for stage, percentiles in result.stages_ms.items():
+        table.add_row(f"  {stage}", *_cells(percentiles), style="dim")
+    console.print(table)
+    failures = ", ".join(f"{count:,} {kind}" for kind, count in result.failed.items()) or "none"
+    lag = result.send_lag_us
+    console.print(
+        f"\noffered {result.offered:,} in {result.duration_s:.1f} s "
+        f"({result.rate.offered:,.1f}/s), completed {result.completed:,}, failures: {failures}"
+    )
+    if lag["p99"] is not None:
+        console.print(f"send lag p50 {lag['p50']:.0f} µs, p99 {lag['p99']:.0f} µs")
+    for expression, holds in result.slo.items():
+        console.print(f"SLO {expression}: {'kept' if holds else '[bold red]broken[/]'}")
+    if result.verdict.valid:
+        console.print("verdict: [bold green]VALID[/]")
+    else:
+        console.print("verdict: [bold red]INVALID[/]: " + "; ".join(result.verdict.reasons))
+    console.print(f"run: {result.run}", soft_wrap=True)
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f} ms" if value < 100 else f"{value:.0f} ms"
+
+
+def _cells(percentiles: Percentiles) -> list[str]:
+    values = msgspec.to_builtins(percentiles)
+    return [_ms(values[name]) for name in ("mean", "p50", "p90", "p95", "p99", "p99.9", "max")]

@@ -1,0 +1,117 @@
+"""What a session and its load workers say to each other, over one stream socket a worker.
+
+Each message is msgpack behind its length, a little-endian uint32.
+"""
+
+import struct
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+_LENGTH = struct.Struct("<I")
+
+
+class Setup(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """Session → worker, first: everything a worker needs to know but the instant to start."""
+
+    worker: int
+    workers: int
+    host: str
+    port: int
+    requests: list[bytes]
+    arrivals: str
+    seed: int
+    steps: list[tuple[float, float]]
+    duration_s: float | None
+    connections: int
+    timeout_s: float
+    interval_s: float
+
+
+class Ready(msgspec.Struct, tag=True, frozen=True):
+    """Worker → session: set up, waiting for the start."""
+
+
+class Start(msgspec.Struct, tag=True, frozen=True):
+    """Session → worker: the run's time zero, ns of CLOCK_MONOTONIC, a little ahead."""
+
+    start_ns: int
+
+
+class Change(msgspec.Struct, tag=True, frozen=True):
+    """Session → worker: another rate from `t_s` on, seconds since the start."""
+
+    t_s: float
+    rate_per_s: float
+
+
+class Stop(msgspec.Struct, tag=True, frozen=True):
+    """Session → worker: offer nothing after `t_s`, answer for what is in flight, then finish."""
+
+    t_s: float
+
+
+class Abandon(msgspec.Struct, tag=True, frozen=True):
+    """Session → worker: finish now; what is unanswered counts as `aborted`."""
+
+
+class Snapshot(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """Worker → session: what happened in one interval; the last one ends the worker's run."""
+
+    index: int
+    last: bool
+    end_ns: int
+    length_ns: int
+    offered: int
+    sent: int
+    completed: int
+    failed: dict[str, int]
+    in_flight: int
+    backlog: int
+    connections: int
+    cpu_ns: int
+    latency: bytes
+    service: bytes
+    send_lag: bytes
+    stages: dict[str, bytes]
+
+
+class Broken(msgspec.Struct, tag=True, frozen=True):
+    """Worker → session: it cannot work, and why."""
+
+    reason: str
+
+
+Message = Setup | Ready | Start | Change | Stop | Abandon | Snapshot | Broken
+
+encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+
+
+def frame(message: Message) -> bytes:
+    """`message` as it goes over the socket."""
+    body = encoder.encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+class Reader:
+    """Cuts a byte stream into messages."""
+
+    def __init__(self, receive: Callable[[Message], None]) -> None:
+        self._receive = receive
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes as they come; calls `receive` with each message that is complete."""
+        self._buffer += data
+        for message in self._complete():
+            self._receive(message)
+
+    def _complete(self) -> Iterator[Message]:
+        while len(self._buffer) >= _LENGTH.size:
+            end = _LENGTH.size + _LENGTH.unpack_from(self._buffer)[0]
+            if len(self._buffer) < end:
+                return
+            body = bytes(self._buffer[_LENGTH.size : end])
+            del self._buffer[:end]
+            yield _decoder.decode(body)

@@ -1,0 +1,49 @@
+"""What one interval of a run amounted to: the unit of every timeline, stream and page."""
+
+import msgspec
+
+
+class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one histogram, in milliseconds; every field is None where nothing was recorded."""
+
+    mean: float | None = None
+    p50: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    p99_9: float | None = msgspec.field(default=None, name="p99.9")
+    max: float | None = None
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """One interval of one service's run, merged over its load workers."""
+
+    index: int
+    """Number of the interval in its run, from 0."""
+    t_s: float
+    """End of the interval, seconds since the run's start."""
+    wall_time: float
+    """The same instant as Unix time, seconds, for a person's clock."""
+    interval_s: float
+    target_per_s: float
+    """What the profile asked for in the middle of the interval; 0 once the run has ended."""
+    offered: int
+    """Arrivals whose intended time fell into the interval."""
+    sent: int
+    completed: int
+    failed: dict[str, int]
+    """Failures of the interval by kind; kinds that did not occur are absent."""
+    rps: float
+    qps: float
+    in_flight: int
+    """Requests sent and not yet answered at the interval's end."""
+    backlog: int
+    """Requests whose intended time has passed and that wait for a connection."""
+    connections: int
+    latency_ms: Percentiles
+    service_ms: Percentiles
+    send_lag_us: Percentiles
+    """In microseconds."""
+    stages_ms: dict[str, Percentiles]
+    cpu_percent: float
+    """Of one core, the load workers' together."""

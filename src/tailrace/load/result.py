@@ -1,0 +1,69 @@
+"""The result document of a run: what `tailrace load --json` prints and `result.json` holds."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from tailrace.load.point import Percentiles
+from tailrace.load.session import Session
+from tailrace.load.slo import Slo
+from tailrace.load.verdict import Verdict, judge
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """Per second, over the run's duration."""
+
+    offered: float
+    sent: float
+    completed: float
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole run. Latencies are of completed requests alone, from their intended time."""
+
+    target: str
+    arrivals: str
+    seed: int
+    duration_s: float
+    offered: int
+    sent: int
+    completed: int
+    failed: dict[str, int]
+    rate: Rates
+    latency_ms: Percentiles
+    service_ms: Percentiles
+    send_lag_us: dict[str, float | None]
+    stages_ms: dict[str, Percentiles]
+    verdict: Verdict
+    slo: dict[str, bool]
+    run: str | None
+
+
+def build_result(session: Session, slos: Sequence[Slo], run: str | None) -> Result:
+    """The document of a run that is over; `run` is its directory."""
+    total = session.total
+    duration_s = session.duration_s
+    per_s = 1 / duration_s if duration_s > 0 else 0.0
+    lag = total.send_lag.percentiles(1)
+    return Result(
+        target=session.plan.url,
+        arrivals=session.plan.arrivals,
+        seed=session.plan.seed,
+        duration_s=round(duration_s, 6),
+        offered=total.offered,
+        sent=total.sent,
+        completed=total.completed,
+        failed=total.failed,
+        rate=Rates(
+            round(total.offered * per_s, 3),
+            round(total.sent * per_s, 3),
+            round(total.completed * per_s, 3),
+        ),
+        latency_ms=total.latency.percentiles(1000),
+        service_ms=total.service.percentiles(1000),
+        send_lag_us={"p50": lag.p50, "p99": lag.p99, "max": lag.max},
+        stages_ms={name: h.percentiles(1000) for name, h in total.stages.items()},
+        verdict=judge(total, session.problems),
+        slo={slo.expression: slo.holds(total.latency, total.failures) for slo in slos},
+        run=run,
+    )

@@ -1,0 +1,351 @@
+"""A run: starts the load workers, steers them, merges what they report interval by interval."""
+
+import asyncio
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+from tailrace.errors import TailraceError
+from tailrace.load.histogram import Histogram
+from tailrace.load.messages import (
+    Abandon,
+    Broken,
+    Change,
+    Message,
+    Reader,
+    Ready,
+    Setup,
+    Snapshot,
+    Start,
+    Stop,
+    frame,
+)
+from tailrace.load.point import Point
+from tailrace.load.profile import Profile, check_rate
+from tailrace.load.target import Target
+
+_LEAD_NS = 100_000_000
+"""How far ahead the common start lies: all workers must know of it by then."""
+_CHANGE_LEAD_NS = 10_000_000
+"""How far ahead a live change lies, so that every worker bends its schedule at one instant."""
+_READY_TIMEOUT_S = 30.0
+_SETTLE_MARGIN_S = 5.0
+
+
+class GeneratorError(TailraceError):
+    """The load workers cannot be started."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that a run is, given beforehand.
+
+    `duration_s` None is a run that goes on until it is stopped. `timeout_s` counts from a
+    request's intended time.
+    """
+
+    url: str
+    target: Target
+    requests: list[bytes]
+    arrivals: str
+    profile: Profile
+    duration_s: float | None = None
+    seed: int = 1
+    workers: int = 1
+    connections: int = 1024
+    timeout_s: float = 10.0
+    interval_s: float = 1.0
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts and histograms over any stretch of a run: an interval, a window, the whole."""
+
+    offered: int = 0
+    sent: int = 0
+    completed: int = 0
+    failed: dict[str, int] = field(default_factory=dict)
+    latency: Histogram = field(default_factory=Histogram)
+    service: Histogram = field(default_factory=Histogram)
+    send_lag: Histogram = field(default_factory=Histogram)
+    stages: dict[str, Histogram] = field(default_factory=dict)
+
+    @property
+    def failures(self) -> int:
+        """Failed requests of every kind."""
+        return sum(self.failed.values())
+
+    def add(self, snapshot: Snapshot) -> None:
+        """Merge what one worker reported of one interval."""
+        self.offered += snapshot.offered
+        self.sent += snapshot.sent
+        self.completed += snapshot.completed
+        for kind, count in snapshot.failed.items():
+            self.failed[kind] = self.failed.get(kind, 0) + count
+        self.latency.add(Histogram.unpack(snapshot.latency))
+        self.service.add(Histogram.unpack(snapshot.service))
+        self.send_lag.add(Histogram.unpack(snapshot.send_lag))
+        for stage, packed in snapshot.stages.items():
+            self.stages.setdefault(stage, Histogram()).add(Histogram.unpack(packed))
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """One interval of a run: the figures, and the workers' snapshots they were taken from."""
+
+    point: Point
+    snapshots: tuple[Snapshot, ...]
+
+
+class Session:
+    """One run in progress. `start`, read `intervals` to their end, and then `total` is final.
+
+    All methods belong to one event loop. A worker that dies is left behind: the run goes on with
+    the others, and `problems` says what is missing.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.profile = plan.profile
+        self.total = Tally()
+        self.problems: list[str] = []
+        self.start_wall_time = 0.0
+        self.duration_s = 0.0
+        self._start_ns = 0
+        self._end_s = plan.duration_s
+        self._workers: list[_Worker] = []
+        self._snapshots: dict[int, list[Snapshot]] = {}
+        self._queue: asyncio.Queue[Interval | None] = asyncio.Queue()
+        self._next_index = 0
+        self._watchdog: asyncio.TimerHandle | None = None
+
+    async def start(self) -> None:
+        """Start the workers and, once all are ready, the run.
+
+        Raises:
+            GeneratorError: a worker does not come up.
+        """
+        plan = self.plan
+        try:
+            for number in range(plan.workers):
+                worker = _Worker(number, self._received, self._lost)
+                self._workers.append(worker)
+                setup = Setup(
+                    worker=number,
+                    workers=plan.workers,
+                    host=plan.target.host,
+                    port=plan.target.port,
+                    requests=plan.requests,
+                    arrivals=plan.arrivals,
+                    seed=plan.seed,
+                    steps=plan.profile.steps,
+                    duration_s=plan.duration_s,
+                    connections=-(-plan.connections // plan.workers),
+                    timeout_s=plan.timeout_s,
+                    interval_s=plan.interval_s,
+                )
+                await worker.spawn(setup)
+            async with asyncio.timeout(_READY_TIMEOUT_S):
+                await asyncio.gather(*(worker.ready for worker in self._workers))
+        except (OSError, TimeoutError, GeneratorError) as error:
+            self._kill()
+            reason = str(error) or f"not ready after {_READY_TIMEOUT_S:.0f} s"
+            raise GeneratorError(f"the load workers cannot start: {reason}") from error
+        except asyncio.CancelledError:
+            self._kill()
+            raise
+        self._start_ns = time.monotonic_ns() + _LEAD_NS
+        self.start_wall_time = time.time() + _LEAD_NS / 1e9
+        for worker in self._workers:
+            worker.tell(Start(self._start_ns))
+        if self._end_s is not None:
+            self._watch_end()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the run's start; negative before it."""
+        return (time.monotonic_ns() - self._start_ns) / 1e9
+
+    @property
+    def rate_per_s(self) -> float:
+        """The rate asked for now."""
+        return self.profile.rate(max(self.elapsed_s, 0.0))
+
+    def set_rate(self, rate_per_s: float) -> float:
+        """Change the rate; returns when that takes effect, seconds since the start.
+
+        Raises:
+            UsageError: the rate is negative or not finite.
+        """
+        t_s = max(self.elapsed_s + _CHANGE_LEAD_NS / 1e9, 0.0)
+        self.profile = self.profile.changed(t_s, check_rate(rate_per_s))
+        for worker in self._workers:
+            worker.tell(Change(t_s, rate_per_s))
+        return t_s
+
+    def stop(self) -> None:
+        """Offer nothing more; the run ends when all is answered or timed out."""
+        now_s = max(self.elapsed_s, 0.0)
+        self._end_s = now_s if self._end_s is None else min(self._end_s, now_s)
+        for worker in self._workers:
+            worker.tell(Stop(self._end_s))
+        self._watch_end()
+
+    def abandon(self) -> None:
+        """End at once; requests without an answer count as failed, `aborted`."""
+        self.stop()
+        for worker in self._workers:
+            worker.tell(Abandon())
+
+    async def intervals(self) -> AsyncIterator[Interval]:
+        """Each interval as it ends, until the run is over. To be read by one reader."""
+        while (interval := await self._queue.get()) is not None:
+            yield interval
+        for worker in self._workers:
+            await worker.reap()
+
+    def _received(self, snapshot: Snapshot) -> None:
+        self._snapshots.setdefault(snapshot.index, []).append(snapshot)
+        self._merge()
+
+    def _lost(self, worker: "_Worker", reason: str) -> None:
+        self.problems.append(
+            f"load worker {worker.number} {reason} {max(self.elapsed_s, 0):.1f} s into the run: "
+            "what it had left to send was not offered"
+        )
+        self._merge()
+
+    def _merge(self) -> None:
+        """Hand on every interval that no worker can add to any more."""
+        running = [worker.reported for worker in self._workers if not worker.over]
+        complete = min(running, default=None)
+        while self._next_index in self._snapshots and (
+            complete is None or self._next_index < complete
+        ):
+            self._emit(self._snapshots.pop(self._next_index))
+            self._next_index += 1
+        if complete is None and not self._snapshots:
+            if self._watchdog is not None:
+                self._watchdog.cancel()
+            self.duration_s = min(
+                self._end_s if self._end_s is not None else float("inf"), max(self.elapsed_s, 0)
+            )
+            self._queue.put_nowait(None)
+
+    def _emit(self, snapshots: list[Snapshot]) -> None:
+        tally = Tally()
+        for snapshot in snapshots:
+            tally.add(snapshot)
+            self.total.add(snapshot)
+        t_s = max(snapshot.end_ns for snapshot in snapshots) / 1e9
+        length_s = max(snapshot.length_ns for snapshot in snapshots) / 1e9
+        middle_s = t_s - length_s / 2
+        ended = self._end_s is not None and middle_s >= self._end_s
+        point = Point(
+            index=snapshots[0].index,
+            t_s=round(t_s, 6),
+            wall_time=round(self.start_wall_time + t_s, 6),
+            interval_s=round(length_s, 6),
+            target_per_s=0.0 if ended else self.profile.rate(max(middle_s, 0.0)),
+            offered=tally.offered,
+            sent=tally.sent,
+            completed=tally.completed,
+            failed=tally.failed,
+            rps=round(tally.sent / length_s, 3),
+            qps=round(tally.completed / length_s, 3),
+            in_flight=sum(snapshot.in_flight for snapshot in snapshots),
+            backlog=sum(snapshot.backlog for snapshot in snapshots),
+            connections=sum(snapshot.connections for snapshot in snapshots),
+            latency_ms=tally.latency.percentiles(1000),
+            service_ms=tally.service.percentiles(1000),
+            send_lag_us=tally.send_lag.percentiles(1),
+            stages_ms={name: h.percentiles(1000) for name, h in tally.stages.items()},
+            cpu_percent=round(
+                100 * sum(snapshot.cpu_ns for snapshot in snapshots) / (length_s * 1e9), 2
+            ),
+        )
+        self._queue.put_nowait(Interval(point, tuple(snapshots)))
+
+    def _watch_end(self) -> None:
+        """A worker that hangs must not keep the run from ending."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        assert self._end_s is not None
+        left_s = self._end_s - self.elapsed_s + self.plan.timeout_s + _SETTLE_MARGIN_S
+        self._watchdog = asyncio.get_running_loop().call_later(max(left_s, 0), self._kill)
+
+    def _kill(self) -> None:
+        for worker in self._workers:
+            worker.kill()
+
+
+class _Worker(asyncio.Protocol):
+    """The session's side of the tie to one load worker."""
+
+    def __init__(
+        self,
+        number: int,
+        received: Callable[[Snapshot], None],
+        lost: Callable[["_Worker", str], None],
+    ) -> None:
+        self.number = number
+        self.reported = 0
+        self.over = False
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._received = received
+        self._on_lost = lost
+        self._reader = Reader(self._receive)
+        self._transport: asyncio.Transport | None = None
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def spawn(self, setup: Setup) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", "tailrace.load.worker", str(theirs.fileno())),
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+            )
+        await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
+        self.tell(setup)
+
+    def tell(self, message: Message) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(frame(message))
+
+    def kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def reap(self) -> None:
+        if self._process is not None:
+            await self._process.wait()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.ready.done():
+            self.ready.set_exception(GeneratorError(f"worker {self.number} ended at once"))
+        elif not self.over:
+            self.over = True
+            self._on_lost(self, "died")
+
+    def _receive(self, message: Message) -> None:
+        match message:
+            case Ready():
+                self.ready.set_result(None)
+            case Broken(reason):
+                self.ready.set_exception(GeneratorError(reason))
+            case Snapshot(index=index, last=last):
+                self.reported = index + 1
+                self.over = last
+                self._received(message)

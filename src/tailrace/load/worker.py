@@ -1,0 +1,266 @@
+"""A load worker: a process of its own that sends its share of the schedule and reports.
+
+It has one descriptor to its session and no other tie: when the session is gone, so is the worker.
+"""
+
+import asyncio
+import gc
+import signal
+import socket
+import sys
+import time
+from time import monotonic_ns
+from typing import cast
+
+import uvloop
+
+from tailrace.load.arrivals import parse_arrivals
+from tailrace.load.client import Client
+from tailrace.load.messages import (
+    Abandon,
+    Broken,
+    Change,
+    Message,
+    Reader,
+    Ready,
+    Setup,
+    Snapshot,
+    Start,
+    Stop,
+    frame,
+)
+from tailrace.load.pacer import TimerFd
+from tailrace.load.profile import Profile
+from tailrace.load.recorder import Recorder
+from tailrace.load.schedule import NEVER_NS, Schedule
+
+_BATCH = 64
+"""The most requests sent before the loop may read answers again."""
+
+
+class Worker:
+    """Paces, sends, measures and reports; one run, then it is done."""
+
+    def __init__(self, setup: Setup, report: asyncio.Transport) -> None:
+        self._setup = setup
+        self._report = report
+        self._recorder = Recorder()
+        self._client = Client(
+            (setup.host, setup.port),
+            setup.requests,
+            self._recorder,
+            connections=setup.connections,
+            timeout_s=setup.timeout_s,
+            first=setup.worker,
+            step=setup.workers,
+        )
+        self._schedule = Schedule(
+            parse_arrivals(setup.arrivals),
+            Profile(*zip(*setup.steps, strict=True)),
+            setup.seed,
+            setup.worker,
+            setup.workers,
+        )
+        self._timer = TimerFd()
+        self._end_s = float("inf") if setup.duration_s is None else setup.duration_s
+        self._start_ns = 0
+        self._end_ns = NEVER_NS
+        self._due: list[int] = []
+        self._position = 0
+        self._offered = 0
+        self._reported = {"offered": 0, "sent": 0, "completed": 0}
+        self._interval_ns = int(setup.interval_s * 1e9)
+        self._index = 0
+        self._since_ns = 0
+        self._cpu_ns = 0
+        self._finished = asyncio.get_running_loop().create_future()
+
+    async def run(self, start_ns: int) -> None:
+        """Send from `start_ns` on until the end of the run, then until all is answered."""
+        loop = asyncio.get_running_loop()
+        self._start_ns = self._since_ns = start_ns
+        self._stop_at(self._end_s)
+        self._load(self._schedule.next_chunk().tolist())
+        self._cpu_ns = time.process_time_ns()
+        loop.add_reader(self._timer.fd, self._wake)
+        self._timer.arm(start_ns)
+        ticker = loop.create_task(self._tick())
+        try:
+            await self._finished
+        finally:
+            ticker.cancel()
+            loop.remove_reader(self._timer.fd)
+            self._timer.close()
+            self._client.close()
+            self._snapshot(last=True)
+
+    def change(self, t_s: float, rate_per_s: float) -> None:
+        """Bend the schedule from `t_s` on."""
+        times = self._schedule.change(t_s, rate_per_s, self._position)
+        self._load(times.tolist())
+        self._arm()
+
+    def stop(self, t_s: float) -> None:
+        """Offer nothing from `t_s` on; finish when all is answered."""
+        self._stop_at(min(t_s, self._end_s))
+        self._arm()
+
+    def abandon(self) -> None:
+        """Finish now."""
+        if not self._finished.done():
+            self._finished.set_result(None)
+
+    def _stop_at(self, t_s: float) -> None:
+        self._end_s = t_s
+        self._end_ns = self._start_ns + round(min(t_s * 1e9, NEVER_NS - self._start_ns))
+
+    def _load(self, times_ns: list[int]) -> None:
+        start = self._start_ns
+        self._due = [start + t for t in times_ns]
+        self._position = 0
+
+    def _wake(self) -> None:
+        """Send what is due, then sleep until the next intended time."""
+        self._timer.acknowledge()
+        send = self._client.send
+        due = self._due
+        position = self._position
+        last = min(len(due), position + _BATCH)
+        now = min(monotonic_ns(), self._end_ns - 1)
+        while position < last and due[position] <= now:
+            send(due[position])
+            position += 1
+            self._offered += 1
+        self._position = position
+        self._arm()
+
+    def _arm(self) -> None:
+        while self._position == len(self._due):
+            # With many workers a chunk may hold nothing for this one.
+            self._load(self._schedule.next_chunk().tolist())
+        next_ns = self._due[self._position]
+        if next_ns < self._end_ns:
+            self._timer.arm(next_ns)
+        else:
+            self._timer.disarm()
+
+    async def _tick(self) -> None:
+        """Expire, report each interval, and notice the end."""
+        step_s = min(0.1, self._setup.interval_s, self._setup.timeout_s / 4)
+        loop = asyncio.get_running_loop()
+        boundary = self._start_ns + self._interval_ns
+        while True:
+            now = monotonic_ns()
+            ended = now >= self._end_ns and self._caught_up()
+            pause_ns = min(boundary - now, int(step_s * 1e9))
+            if ended:
+                if self._client.settled:
+                    self.abandon()
+                    return
+                pause_ns = min(pause_ns, 2_000_000)
+            else:
+                pause_ns = min(pause_ns, max(self._end_ns - now, 0) + 1_000_000)
+            await asyncio.sleep(pause_ns / 1e9)
+            now = monotonic_ns()
+            self._client.expire(now)
+            if now >= boundary:
+                # The interval in which the run ends also takes in the answers still to come.
+                if not boundary - self._interval_ns < self._end_ns <= boundary:
+                    self._snapshot(last=False)
+                boundary += self._interval_ns * (1 + (now - boundary) // self._interval_ns)
+            if self._report.is_closing():
+                loop.stop()
+
+    def _caught_up(self) -> bool:
+        return self._position < len(self._due) and self._due[self._position] >= self._end_ns
+
+    def _snapshot(self, last: bool) -> None:
+        now = monotonic_ns()
+        cpu = time.process_time_ns()
+        client = self._client
+        totals = {
+            "offered": self._offered,
+            "sent": client.sent,
+            "completed": client.completed,
+        }
+        failed, latency, service, send_lag, stages = self._recorder.take()
+        snapshot = Snapshot(
+            index=self._index,
+            last=last,
+            end_ns=now - self._start_ns,
+            length_ns=now - self._since_ns,
+            **{name: totals[name] - self._reported[name] for name in totals},
+            failed=failed,
+            in_flight=client.in_flight,
+            backlog=len(client.waiting),
+            connections=len(client.open),
+            cpu_ns=cpu - self._cpu_ns,
+            latency=latency,
+            service=service,
+            send_lag=send_lag,
+            stages=stages,
+        )
+        self._report.write(frame(snapshot))
+        self._reported = totals
+        self._index += 1
+        self._since_ns = now
+        self._cpu_ns = cpu
+
+
+class _Session(asyncio.Protocol):
+    """The worker's side of the tie to its session."""
+
+    def __init__(self) -> None:
+        self._reader = Reader(self._receive)
+        self._worker: Worker | None = None
+        self._run: asyncio.Task[None] | None = None
+        self.over = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.over.done():
+            self.over.set_result(None)
+
+    def _receive(self, message: Message) -> None:
+        match message, self._worker:
+            case Setup(), None:
+                try:
+                    self._worker = Worker(message, self._transport)
+                except OSError as error:
+                    self._transport.write(frame(Broken(str(error))))
+                else:
+                    self._transport.write(frame(Ready()))
+            case Start(start_ns), Worker() as worker:
+                # What is alive now stays; collecting it again and again would only add lag.
+                gc.collect()
+                gc.freeze()
+                self._run = asyncio.get_running_loop().create_task(worker.run(start_ns))
+                self._run.add_done_callback(lambda _: self._transport.close())
+            case Change(t_s, rate_per_s), Worker() as worker:
+                worker.change(t_s, rate_per_s)
+            case Stop(t_s), Worker() as worker:
+                worker.stop(t_s)
+            case Abandon(), Worker() as worker:
+                worker.abandon()
+
+
+async def _serve(fd: int) -> None:
+    loop = asyncio.get_running_loop()
+    _, session = await loop.create_connection(_Session, sock=socket.socket(fileno=fd))
+    await session.over
+
+
+def main() -> None:
+    """Work for the session at the other end of the descriptor named on the command line."""
+    # Ctrl-C goes to the whole terminal; the session decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    uvloop.run(_serve(int(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""A run's directory of results: written as the run goes, read back to report and compare."""

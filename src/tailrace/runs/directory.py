@@ -1,0 +1,149 @@
+"""A run directory: `run.json` (what was asked), `timeline.jsonl` (one Point a line) and
+`latency.hlog` (HdrHistogram log), both written interval by interval as the run goes, and
+`result.json` at its end. A run that is killed keeps every interval it had finished.
+"""
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+import msgspec
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogWriter
+
+from tailrace import __version__
+from tailrace.errors import TailraceError
+from tailrace.load.histogram import HIGHEST_US, LOWEST_US, Histogram
+from tailrace.load.result import Result
+from tailrace.load.session import Interval, Plan
+
+RUNS_DIR = Path("runs")
+"""Where runs go unless told otherwise, below the current directory."""
+
+_encoder = msgspec.json.Encoder()
+
+
+class RunDirectoryError(TailraceError):
+    """The run directory cannot be made or written."""
+
+
+class RunDirectory:
+    """The files of one run, open while it goes on.
+
+    Args:
+        path: the directory, made with its parents; must be empty or absent.
+
+    Raises:
+        RunDirectoryError: it cannot be made, or holds files already.
+    """
+
+    def __init__(self, path: Path, plan: Plan) -> None:
+        self.path = path
+        self.broken: str | None = None
+        """Why writing stopped, once it has; the run itself goes on."""
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise RunDirectoryError(f"{path} is not empty: a run needs a directory of its own")
+            _write_atomically(path / "run.json", _describe(plan))
+            self._timeline: TextIO = (path / "timeline.jsonl").open("w", encoding="utf-8")
+            self._log_file: TextIO = (path / "latency.hlog").open("w", encoding="utf-8")
+            self._log = HistogramLogWriter(self._log_file)
+            self._log.output_comment("latency from the intended time, microseconds")
+            self._log.output_log_format_version()
+            self._log.output_legend()
+        except OSError as error:
+            raise RunDirectoryError(f"cannot write {path}: {error.strerror}") from None
+
+    @classmethod
+    def create(cls, base: Path, label: str, plan: Plan) -> "RunDirectory":
+        """A new directory below `base`, named by the time (UTC) and `label`.
+
+        Raises:
+            RunDirectoryError: it cannot be made.
+        """
+        stem = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{label}"
+        name, number = stem, 1
+        while (base / name).exists():
+            number += 1
+            name = f"{stem}-{number}"
+        return cls(base / name, plan)
+
+    def append(self, interval: Interval) -> None:
+        """Write one interval down, through to the operating system.
+
+        A disk that fails ends the writing, not the run: see `broken`.
+        """
+        if self.broken is not None:
+            return
+        point = interval.point
+        try:
+            self._timeline.write(_encoder.encode(point).decode() + "\n")
+            self._timeline.flush()
+            self._log.output_interval_histogram(
+                _hdr(interval),
+                start_time_stamp_sec=point.wall_time - point.interval_s,
+                end_time_stamp_sec=point.wall_time,
+                max_value_unit_ratio=1000.0,
+            )
+            self._log_file.flush()
+        except OSError as error:
+            self.broken = f"cannot write the run directory {self.path}: {error.strerror}"
+
+    def finish(self, result: Result) -> None:
+        """Write the result and close the files; a failure to do so shows in `broken`."""
+        try:
+            _write_atomically(self.path / "result.json", _pretty(result))
+            self._timeline.close()
+            self._log_file.close()
+        except OSError as error:
+            self.broken = (
+                self.broken or f"cannot write the run directory {self.path}: {error.strerror}"
+            )
+
+
+def _pretty(document: Any) -> bytes:
+    return msgspec.json.format(_encoder.encode(document), indent=2) + b"\n"
+
+
+def _describe(plan: Plan) -> bytes:
+    return json.dumps(
+        {
+            "tailrace": __version__,
+            "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "target": plan.url,
+            "arrivals": plan.arrivals,
+            "profile": [
+                {"start_s": start, "rate_per_s": rate} for start, rate in plan.profile.steps
+            ],
+            "duration_s": plan.duration_s,
+            "seed": plan.seed,
+            "workers": plan.workers,
+            "connections": plan.connections,
+            "timeout_s": plan.timeout_s,
+            "interval_s": plan.interval_s,
+            "requests": len(plan.requests),
+        },
+        indent=2,
+    ).encode()
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _hdr(interval: Interval) -> HdrHistogram:
+    merged = Histogram()
+    for snapshot in interval.snapshots:
+        merged.add(Histogram.unpack(snapshot.latency))
+    hdr = HdrHistogram(1, HIGHEST_US, 3)
+    for bucket in merged.counts.nonzero()[0]:
+        hdr.record_value(int(LOWEST_US[bucket]), int(merged.counts[bucket]))
+    return hdr

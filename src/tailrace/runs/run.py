@@ -1,0 +1,44 @@
+"""A run from start to end: a load session whose results are written down as they come."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from tailrace.load.result import Result, build_result
+from tailrace.load.session import Interval, Plan, Session
+from tailrace.load.slo import Slo
+from tailrace.runs.directory import RunDirectory
+
+
+class Run:
+    """One load execution and its directory of results.
+
+    Start it, read `intervals` to their end, then `result` is there and the directory complete.
+    """
+
+    def __init__(self, plan: Plan, directory: RunDirectory, slos: Sequence[Slo] = ()) -> None:
+        self.session = Session(plan)
+        self.directory = directory
+        self.slos = tuple(slos)
+        self._result: Result | None = None
+
+    async def start(self) -> None:
+        """Start the load.
+
+        Raises:
+            GeneratorError: the load workers cannot be started.
+        """
+        await self.session.start()
+
+    async def intervals(self) -> AsyncIterator[Interval]:
+        """Each interval as it ends, already written down, until the run is over."""
+        async for interval in self.session.intervals():
+            self.directory.append(interval)
+            yield interval
+        self._result = build_result(self.session, self.slos, str(self.directory.path))
+        self.directory.finish(self._result)
+
+    @property
+    def result(self) -> Result:
+        """The result document; only once `intervals` has ended."""
+        if self._result is None:
+            raise RuntimeError("the run is not over yet")
+        return self._result
