@@ -9,7 +9,20 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from tailrace.control.window import Window
 from tailrace.errors import TailraceError
+from tailrace.load.point import Point
+
+__all__ = [
+    "LoadControl",
+    "Point",
+    "ServiceInfo",
+    "State",
+    "StateError",
+    "UnknownServiceError",
+    "Update",
+    "Window",
+]
 
 State = Literal["idle", "starting", "running", "stopping"]
 
@@ -37,71 +50,6 @@ class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
     slo: tuple[str, ...]
     run: str | None
     """Directory of the run in progress, or of the last one."""
-
-
-class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one histogram, in milliseconds; every field is None where nothing was recorded."""
-
-    mean: float | None = None
-    p50: float | None = None
-    p90: float | None = None
-    p95: float | None = None
-    p99: float | None = None
-    p99_9: float | None = msgspec.field(default=None, name="p99.9")
-    max: float | None = None
-
-
-class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """One interval of one service's run, merged over its load workers."""
-
-    index: int
-    """Number of the interval in its run, from 0."""
-    t_s: float
-    """End of the interval, seconds since the run's start."""
-    wall_time: float
-    """The same instant as Unix time, seconds, for a person's clock."""
-    interval_s: float
-    target_per_s: float
-    """What the profile asked for at the interval's end."""
-    offered: int
-    """Arrivals whose intended time fell into the interval."""
-    sent: int
-    completed: int
-    failed: dict[str, int]
-    """Failures of the interval by kind; kinds that did not occur are absent."""
-    rps: float
-    qps: float
-    in_flight: int
-    """Requests sent and not yet answered at the interval's end."""
-    backlog: int
-    """Requests whose intended time has passed and that wait for a connection."""
-    connections: int
-    latency_ms: Percentiles
-    service_ms: Percentiles
-    send_lag_us: Percentiles
-    """In microseconds."""
-    stages_ms: dict[str, Percentiles]
-    cpu_percent: float
-    """Of one core, the load workers' together."""
-
-
-class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """The last intervals of a service taken together: percentiles of the merged histogram."""
-
-    intervals: int
-    seconds: float
-    latency_ms: Percentiles
-    service_ms: Percentiles
-    send_lag_us: Percentiles
-    stages_ms: dict[str, Percentiles]
-    avg_rps: float
-    avg_qps: float
-    sr_percent: float | None
-    """Service rate: average QPS over average RPS, in percent; None before anything was sent."""
-    completed: int
-    failed: dict[str, int]
-    points: tuple[Point, ...]
-    """The intervals themselves, oldest first."""
 
 
 class Update(msgspec.Struct, frozen=True, kw_only=True):

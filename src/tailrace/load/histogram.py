@@ -58,12 +58,14 @@ class Histogram:
         self.sum_ns += int(times_ns.sum())
         self.max_ns = max(self.max_ns, int(times_ns.max()))
 
-    def add(self, other: "Histogram") -> None:
-        """Merge `other` into this one."""
-        self.counts += other.counts
-        self.total += other.total
-        self.sum_ns += other.sum_ns
-        self.max_ns = max(self.max_ns, other.max_ns)
+    def add_packed(self, data: bytes) -> None:
+        """Merge what `pack` gave of another histogram."""
+        words = np.frombuffer(data, dtype="<i8")
+        used, counts = np.split(words[3:], 2)
+        self.counts[used] += counts
+        self.total += int(words[0])
+        self.sum_ns += int(words[1])
+        self.max_ns = max(self.max_ns, int(words[2]))
 
     def clear(self) -> None:
         """Forget everything."""
@@ -107,13 +109,3 @@ class Histogram:
         used = np.flatnonzero(self.counts)
         head = np.array([self.total, self.sum_ns, self.max_ns], dtype="<i8")
         return b"".join((head.tobytes(), used.astype("<i8").tobytes(), self.counts[used].tobytes()))
-
-    @classmethod
-    def unpack(cls, data: bytes) -> "Histogram":
-        """The inverse of `pack`."""
-        words = np.frombuffer(data, dtype="<i8")
-        used, counts = np.split(words[3:], 2)
-        histogram = cls()
-        histogram.total, histogram.sum_ns, histogram.max_ns = (int(word) for word in words[:3])
-        histogram.counts[used] = counts
-        return histogram

@@ -85,11 +85,11 @@ class Tally:
         self.completed += snapshot.completed
         for kind, count in snapshot.failed.items():
             self.failed[kind] = self.failed.get(kind, 0) + count
-        self.latency.add(Histogram.unpack(snapshot.latency))
-        self.service.add(Histogram.unpack(snapshot.service))
-        self.send_lag.add(Histogram.unpack(snapshot.send_lag))
+        self.latency.add_packed(snapshot.latency)
+        self.service.add_packed(snapshot.service)
+        self.send_lag.add_packed(snapshot.send_lag)
         for stage, packed in snapshot.stages.items():
-            self.stages.setdefault(stage, Histogram()).add(Histogram.unpack(packed))
+            self.stages.setdefault(stage, Histogram()).add_packed(packed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,7 @@ def _write_atomically(path: Path, content: bytes) -> None:
 def _hdr(interval: Interval) -> HdrHistogram:
     merged = Histogram()
     for snapshot in interval.snapshots:
-        merged.add(Histogram.unpack(snapshot.latency))
+        merged.add_packed(snapshot.latency)
     hdr = HdrHistogram(1, HIGHEST_US, 3)
     for bucket in merged.counts.nonzero()[0]:
         hdr.record_value(int(LOWEST_US[bucket]), int(merged.counts[bucket]))

@@ -1,0 +1,51 @@
+"""The window: a service's last intervals taken together."""
+
+from collections.abc import Collection
+
+import msgspec
+
+from tailrace.load.point import Percentiles, Point
+from tailrace.load.session import Interval, Tally
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """The last intervals of a service taken together: percentiles of the merged histogram."""
+
+    intervals: int
+    seconds: float
+    latency_ms: Percentiles
+    service_ms: Percentiles
+    send_lag_us: Percentiles
+    stages_ms: dict[str, Percentiles]
+    avg_rps: float
+    avg_qps: float
+    sr_percent: float | None
+    """Service rate: average QPS over average RPS, in percent; None before anything was sent."""
+    completed: int
+    failed: dict[str, int]
+    points: tuple[Point, ...]
+    """The intervals themselves, oldest first."""
+
+
+def summarize(history: Collection[Interval]) -> Window:
+    """The window over `history`, oldest first: counts added, histograms merged."""
+    tally = Tally()
+    for interval in history:
+        for snapshot in interval.snapshots:
+            tally.add(snapshot)
+    seconds = sum(interval.point.interval_s for interval in history)
+    per_s = 1 / seconds if seconds else 0.0
+    return Window(
+        intervals=len(history),
+        seconds=round(seconds, 6),
+        latency_ms=tally.latency.percentiles(1000),
+        service_ms=tally.service.percentiles(1000),
+        send_lag_us=tally.send_lag.percentiles(1),
+        stages_ms={name: h.percentiles(1000) for name, h in tally.stages.items()},
+        avg_rps=round(tally.sent * per_s, 3),
+        avg_qps=round(tally.completed * per_s, 3),
+        sr_percent=round(100 * tally.completed / tally.sent, 2) if tally.sent else None,
+        completed=tally.completed,
+        failed=tally.failed,
+        points=tuple(interval.point for interval in history),
+    )
