@@ -5,14 +5,16 @@ Nothing else lives here. Results go to stdout, everything a person reads meanwhi
 
 import sys
 from importlib import import_module
+from typing import NoReturn
 
 import typer
+from typer.main import get_command
 
 from tailrace import __version__
 from tailrace.errors import TailraceError
 
-COMMANDS = ("load",)
-GROUPS: tuple[str, ...] = ()
+COMMANDS = ("demo", "serve", "load")
+GROUPS = ("data",)
 
 
 def _version(wanted: bool) -> None:
@@ -25,7 +27,6 @@ def build() -> typer.Typer:
     """The command line with every command mounted."""
     root = typer.Typer(
         name="tailrace",
-        no_args_is_help=True,
         add_completion=False,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
@@ -34,13 +35,15 @@ def build() -> typer.Typer:
         epilog="Start here: [bold]tailrace demo[/bold]",
     )
 
-    @root.callback()
+    @root.callback(invoke_without_command=True)
     def _root(
+        context: typer.Context,
         version: bool = typer.Option(
             False, "--version", help="Print the version.", callback=_version, is_eager=True
         ),
     ) -> None:
-        pass
+        if context.invoked_subcommand is None:
+            typer.echo(context.get_help())
 
     for name in COMMANDS:
         module = import_module(f"tailrace.cli.{name}")
@@ -53,7 +56,19 @@ def build() -> typer.Typer:
 def main() -> None:
     """Entry point: run the command line; an expected error is one line and an exit code."""
     try:
-        build()()
+        code = get_command(build()).main(standalone_mode=False)
+    except typer.TyperException as error:
+        # typer's own errors carry these, though their common base does not declare them.
+        message = getattr(error, "format_message", error.__str__)() or "interrupted"
+        context = getattr(error, "ctx", None)
+        hint = f" (see '{context.command_path} --help')" if context is not None else ""
+        _fail(message.rstrip(".") + hint, getattr(error, "exit_code", 130))
     except TailraceError as error:
-        print(f"tailrace: error: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code)
+    else:
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    sys.stderr.write(f"tailrace: error: {message}\n")
+    sys.exit(code)

@@ -1,9 +1,10 @@
 """What the commands that put load on something print: a live line, a summary, JSON."""
 
 import asyncio
+import contextlib
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 from rich.console import Console
@@ -12,7 +13,6 @@ from rich.table import Table
 from tailrace.errors import UsageError
 from tailrace.load.point import Percentiles, Point
 from tailrace.load.result import Result
-from tailrace.load.session import Session
 from tailrace.runs.run import Run
 from tailrace.units import parse_duration_s
 
@@ -29,6 +29,9 @@ def positive_duration_s(option: str, text: str) -> float:
     return seconds
 
 
+_SHOWN = ("mean", "p50", "p90", "p95", "p99", "p99.9", "max")
+
+
 class LiveLine:
     """One line on stderr that follows a run: redrawn on a terminal, else a line an interval."""
 
@@ -40,9 +43,9 @@ class LiveLine:
         latency = point.latency_ms
         failed = sum(point.failed.values())
         line = (
-            f"{point.t_s:6.0f} s  offered {point.target_per_s:,.0f}/s  RPS {point.rps:,.0f}  "
-            f"QPS {point.qps:,.0f}  p50 {_ms(latency.p50)}  p99 {_ms(latency.p99)}  "
-            f"failures {failed}"
+            f"{point.t_s:6.0f} s  offered {point.offered / point.interval_s:,.0f}/s  "
+            f"RPS {point.rps:,.0f}  QPS {point.qps:,.0f}  "
+            f"p50 {_number(latency.p50)} ms  p99 {_number(latency.p99)} ms  failures {failed}"
         )
         if point.backlog:
             line += f"  backlog {point.backlog:,}"
@@ -60,9 +63,12 @@ class LiveLine:
         self._console.print(text, soft_wrap=True)
 
 
-def stop_on_signals(session: Session, note: Callable[[str], None]) -> Callable[[], None]:
-    """Let SIGINT and SIGTERM end the run with its results: the first waits for what is in flight,
-    the second does not. Returns what puts the handlers back.
+@contextlib.contextmanager
+def interruptible(
+    stop: Callable[[], None], abandon: Callable[[], None], note: Callable[[str], None]
+) -> Iterator[None]:
+    """Let SIGINT and SIGTERM end what goes on with its results: the first calls `stop`, which
+    waits for the answers in flight, any further one `abandon`, which does not.
     """
     loop = asyncio.get_running_loop()
     signals = 0
@@ -72,30 +78,26 @@ def stop_on_signals(session: Session, note: Callable[[str], None]) -> Callable[[
         signals += 1
         if signals == 1:
             note("stopping; waiting for the answers in flight (again: do not wait)")
-            session.stop()
+            stop()
         else:
-            session.abandon()
+            abandon()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, handle)
-
-    def restore() -> None:
+    try:
+        yield
+    finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
-
-    return restore
 
 
 async def follow(run: Run) -> Result:
     """Start `run`, show it live, and return its result."""
     line = LiveLine()
-    restore = stop_on_signals(run.session, line.note)
-    try:
+    with interruptible(run.session.stop, run.session.abandon, line.note):
         await run.start()
         async for interval in run.intervals():
             line.show(interval.point)
-    finally:
-        restore()
     line.note("")
     if run.directory.broken is not None:
         line.note(f"tailrace: error: {run.directory.broken}")
@@ -110,11 +112,12 @@ def print_json(document: object) -> None:
 def print_summary(result: Result) -> None:
     """The result as a table for a person, on stdout."""
     console = Console(highlight=False)
-    table = Table(title=result.target, title_justify="left", box=None, pad_edge=False)
-    table.add_column("")
-    for name in ("mean", "p50", "p90", "p95", "p99", "p99.9", "max"):
-        table.add_column(name, justify="right")
-    table.add_row("latency", *_cells(result.latency_ms))
+    console.print(f"\n{result.target}", soft_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("ms", no_wrap=True)
+    for name in _SHOWN:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_row("latency", *_cells(result.latency_ms), style="bold")
     table.add_row("service time", *_cells(result.service_ms))
     for stage, percentiles in result.stages_ms.items():
         table.add_row(f"  {stage}", *_cells(percentiles), style="dim")
@@ -136,10 +139,10 @@ def print_summary(result: Result) -> None:
     console.print(f"run: {result.run}", soft_wrap=True)
 
 
-def _ms(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f} ms" if value < 100 else f"{value:.0f} ms"
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}" if value < 100 else f"{value:,.0f}"
 
 
 def _cells(percentiles: Percentiles) -> list[str]:
     values = msgspec.to_builtins(percentiles)
-    return [_ms(values[name]) for name in ("mean", "p50", "p90", "p95", "p99", "p99.9", "max")]
+    return [_number(values[name]) for name in _SHOWN]

@@ -123,7 +123,7 @@ class Session:
         self._watchdog: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
-        """Start the workers and, once all are ready, the run.
+        """Start the workers and, once all are ready, the run; returns as it begins.
 
         Raises:
             GeneratorError: a worker does not come up.
@@ -163,6 +163,7 @@ class Session:
             worker.tell(Start(self._start_ns))
         if self._end_s is not None:
             self._watch_end()
+        await asyncio.sleep(max(-self.elapsed_s, 0))
 
     @property
     def elapsed_s(self) -> float:

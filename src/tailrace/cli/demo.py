@@ -1,0 +1,198 @@
+"""`tailrace demo`: a service, load on it and the control room, in one go."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tailrace.errors import TailraceError, UsageError
+
+if TYPE_CHECKING:
+    from tailrace.cli.output import LiveLine
+    from tailrace.control.controller import Controller
+
+EXAMPLE = "Example: [bold]tailrace demo --for 30s --rate 50[/bold]"
+
+HOST = "127.0.0.1"
+MODEL = "shapes"
+PICTURES = 64
+READY_TIMEOUT_S = 60.0
+
+
+def demo(
+    duration: Annotated[
+        str | None, typer.Option("--for", help="End after this long; else on Ctrl-C.")
+    ] = None,
+    rate: Annotated[str, typer.Option(help="Requests a second to begin with.")] = "50",
+    port: Annotated[
+        int | None, typer.Option(help="Port of the dashboard; 8080, or the next free one.")
+    ] = None,
+    service_port: Annotated[
+        int | None, typer.Option(help="Port of the service; 5000, or the next free one.")
+    ] = None,
+    slo: Annotated[str, typer.Option(help="The bound to hold the service to.")] = "p99<100ms",
+) -> None:
+    """Serve the embedded detector, put Poisson load on it, and show its p99 live in a browser."""
+    import uvloop
+
+    from tailrace.cli.output import positive_duration_s
+    from tailrace.load.profile import parse_profile
+    from tailrace.load.slo import parse_slo
+
+    duration_s = positive_duration_s("--for", duration) if duration is not None else None
+    parse_profile(rate)
+    parse_slo(slo)
+    with bind(port, 8080) as page, bind(service_port, 5000) as held:
+        # The service binds its port itself; what holds it until then only reserves the number.
+        number = held.getsockname()[1]
+        held.close()
+        uvloop.run(_demo(page, number, rate, slo, duration_s))
+
+
+def bind(port: int | None, preferred: int) -> socket.socket:
+    """A loopback socket bound to `port`, or, if that is None, to the first free port of the twenty
+    from `preferred` on.
+
+    Raises:
+        UsageError: none of them is free.
+    """
+    for candidate in [port] if port is not None else range(preferred, preferred + 20):
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, candidate))
+            # Binding alone may succeed beside another socket that has not begun to listen.
+            listener.listen(1024)
+        except OSError:
+            listener.close()
+        else:
+            return listener
+    if port is not None:
+        raise UsageError(f"port {port} of {HOST} is in use: choose another one")
+    raise UsageError(f"ports {preferred} to {preferred + 19} of {HOST} are all in use")
+
+
+async def _demo(
+    page: socket.socket, service_port: int, rate: str, slo: str, duration_s: float | None
+) -> None:
+    from tailrace.cli.output import LiveLine, interruptible, print_summary
+    from tailrace.control.controller import Controller, ServiceConfig
+    from tailrace.dashboard.app import create_app
+    from tailrace.dashboard.server import serving
+
+    line = LiveLine()
+    ended = asyncio.Event()
+    async with contextlib.AsyncExitStack() as stack:
+        pictures = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tailrace-")))
+        draw_pictures(pictures)
+        service_url = f"http://{HOST}:{service_port}"
+        config = ServiceConfig(
+            id="demo",
+            name=f"{MODEL} detector",
+            url=f"{service_url}/predict/{MODEL}",
+            body=pictures,
+            profile=rate,
+            duration_s=duration_s,
+            slo=(slo,),
+        )
+        controller = Controller([config])
+        stack.enter_context(interruptible(ended.set, controller.abandon, line.note))
+        line.note("starting the service ...")
+        await stack.enter_async_context(service(service_port, ended))
+        await stack.enter_async_context(serving(create_app(controller), page))
+        page_url = f"http://{HOST}:{page.getsockname()[1]}"
+        line.note(f"  service    {service_url}/docs")
+        line.note(f"  dashboard  {page_url}")
+        line.note(f"  REST       {page_url}/docs")
+        if not ended.is_set():
+            await controller.start("demo")
+            shower = asyncio.create_task(_show(controller, line))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(duration_s):
+                    await ended.wait()
+            await controller.close()
+            shower.cancel()
+        result = controller.result("demo")
+    line.note("")
+    if result is not None:
+        print_summary(result)
+
+
+async def _show(controller: "Controller", line: "LiveLine") -> None:
+    async for update in controller.watch("demo"):
+        if update.point is not None:
+            line.show(update.point)
+
+
+def draw_pictures(directory: Path) -> None:
+    """Draw the scenes that the demo sends into `directory`, as JPEG files."""
+    import cv2
+
+    from tailrace.datasets.shapes import HELD_OUT_SEEDS, draw_scene
+
+    for number, seed in enumerate(HELD_OUT_SEEDS[:PICTURES]):
+        image = cv2.cvtColor(draw_scene(seed).image, cv2.COLOR_RGB2BGR)
+        (directory / f"{number:03}.jpg").write_bytes(cv2.imencode(".jpg", image)[1].tobytes())
+
+
+@contextlib.asynccontextmanager
+async def service(port: int, ended: asyncio.Event) -> AsyncIterator[None]:
+    """`tailrace serve` in a process of its own, ready; ended with the context.
+
+    One core stays free of inference, for the load generator.
+
+    Raises:
+        TailraceError: it ends before it is ready, with its own last words, or takes too long.
+    """
+    cores = len(os.sched_getaffinity(0))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "tailrace", "serve", MODEL),
+        *("--port", str(port), "--concurrency", str(max(1, cores - 1))),
+        stdin=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        # Ctrl-C is for the demo alone: the service goes on until the last answer is in.
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    words: deque[str] = deque(maxlen=20)
+    reader = asyncio.create_task(_collect(process.stderr, words))
+    try:
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while not ended.is_set() and not await _ready(port):
+            if process.returncode is not None:
+                await reader
+                raise TailraceError("the service did not start: " + " ".join(words))
+            if time.monotonic() > deadline:
+                raise TailraceError(f"the service was not ready after {READY_TIMEOUT_S:.0f} s")
+            await asyncio.sleep(0.05)
+        yield
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+        reader.cancel()
+
+
+async def _collect(stream: asyncio.StreamReader, words: "deque[str]") -> None:
+    async for raw in stream:
+        words.append(raw.decode(errors="replace").strip())
+
+
+async def _ready(port: int) -> bool:
+    try:
+        reader, writer = await asyncio.open_connection(HOST, port)
+    except OSError:
+        return False
+    writer.write(b"GET /v2/health/ready HTTP/1.0\r\n\r\n")
+    status = await reader.readline()
+    writer.close()
+    return b" 200 " in status

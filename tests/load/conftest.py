@@ -1,0 +1,52 @@
+"""Runs of the real generator, in its own processes, inside a test."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from tailrace.load.profile import parse_profile
+from tailrace.load.session import Interval, Plan, Session
+from tailrace.load.target import Body, encode_requests, parse_target
+
+Offer = Callable[..., Awaitable[tuple[Session, list[Interval]]]]
+
+
+def make_plan(
+    url: str, profile: str = "100", bodies: list[Body] | None = None, **settings: Any
+) -> Plan:
+    target = parse_target(url)
+    method = "POST" if bodies else "GET"
+    requests = encode_requests(target, method, {}, bodies or [])
+    defaults = {"arrivals": "poisson", "duration_s": 1.0, "timeout_s": 5.0, "interval_s": 0.5}
+    return Plan(
+        url=url,
+        target=target,
+        requests=requests,
+        profile=parse_profile(profile),
+        **(defaults | settings),
+    )
+
+
+@pytest.fixture
+def plan() -> Callable[..., Plan]:
+    return make_plan
+
+
+@pytest.fixture
+def offer() -> Offer:
+    """Offers load to a URL to the end: (the session, its intervals)."""
+
+    async def run(url: str, **settings: Any) -> tuple[Session, list[Interval]]:
+        session = Session(make_plan(url, **settings))
+        await session.start()
+        intervals = [interval async for interval in session.intervals()]
+        total = session.total
+        # What every run must satisfy: each arrival has come to exactly one end.
+        if not session.problems:
+            assert total.offered == total.completed + total.failures
+        assert total.completed == total.latency.total == total.service.total
+        assert sum(interval.point.completed for interval in intervals) == total.completed
+        return session, intervals
+
+    return run

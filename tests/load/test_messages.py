@@ -1,0 +1,32 @@
+import pytest
+
+from tailrace.load.messages import Change, Message, Reader, Setup, Start, frame
+
+SENT: list[Message] = [
+    Start(12345),
+    Setup(
+        worker=1,
+        workers=2,
+        host="h",
+        port=80,
+        requests=[b"x" * 100_000],
+        arrivals="poisson",
+        seed=1,
+        steps=[(0.0, 100.0)],
+        duration_s=None,
+        connections=10,
+        timeout_s=1.0,
+        interval_s=1.0,
+    ),
+    Change(1.5, 200.0),
+]
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000, 10**7])
+def test_messages_survive_any_cut_of_the_stream(size: int) -> None:
+    stream = b"".join(map(frame, SENT))
+    received: list[Message] = []
+    reader = Reader(received.append)
+    for at in range(0, len(stream), size):
+        reader.feed(stream[at : at + size])
+    assert received == SENT

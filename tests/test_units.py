@@ -1,0 +1,46 @@
+import pytest
+
+from tailrace.errors import UsageError
+from tailrace.units import format_duration, parse_duration_s, parse_rate_per_s
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30s", 30), ("250ms", 0.25), ("5m", 300), ("1.5h", 5400), ("7", 7), (" 2 min ", 120)],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration_s(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "s", "-1s", "3 parsecs", "1e9s", "nan", "1s2s"])
+def test_not_a_duration(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a duration"):
+        parse_duration_s(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("200", 200),
+        ("200/s", 200),
+        ("12k/min", 200),
+        ("1.5k", 1500),
+        ("2M/h", 2e6 / 3600),
+        ("0", 0),
+    ],
+)
+def test_rates(text: str, rate: float) -> None:
+    assert parse_rate_per_s(text) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize("text", ["", "-5", "fast", "5/day", "inf", "1,000"])
+def test_not_a_rate(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a rate"):
+        parse_rate_per_s(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(5e-6, "5 µs"), (0.0142, "14.2 ms"), (1.5, "1.5 s"), (600, "10 min")]
+)
+def test_format_duration(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
