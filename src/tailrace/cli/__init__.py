@@ -56,7 +56,7 @@ def build() -> typer.Typer:
 def main() -> None:
     """Entry point: run the command line; an expected error is one line and an exit code."""
     try:
-        code = get_command(build()).main(standalone_mode=False)
+        code = get_command(build()).main(prog_name="tailrace", standalone_mode=False)
     except typer.TyperException as error:
         # typer's own errors carry these, though their common base does not declare them.
         message = getattr(error, "format_message", error.__str__)() or "interrupted"

@@ -1,0 +1,111 @@
+"""`tailrace demo`: service, load and control room, really started and really ended."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+from tailrace.cli.demo import bind
+from tailrace.errors import UsageError
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    process = start(tmp_path)
+    yield process
+    if process.poll() is None:
+        process.terminate()
+        process.wait(30)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    process.stderr.close()
+
+
+def start(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "tailrace", "demo", "--port", "0", "--service-port", "0"),
+            *arguments,
+        ],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def read_addresses(process: subprocess.Popen[str]) -> dict[str, str]:
+    assert process.stderr is not None
+    addresses: dict[str, str] = {}
+    while len(addresses) < 3:
+        line = process.stderr.readline()
+        assert line, "the demo ended before it printed its addresses"
+        if match := re.match(r"\s*(service|dashboard|REST)\s+(http\S+)", line):
+            addresses[match[1]] = match[2]
+    return addresses
+
+
+def get(url: str) -> str:
+    with urlopen(url, timeout=10) as response:
+        return str(response.read().decode())
+
+
+def test_a_demo_of_given_length_ends_by_itself(tmp_path: Path) -> None:
+    with start(tmp_path, "--for", "4s", "--rate", "40") as process:
+        read_addresses(process)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    lines = [line for line in err.splitlines() if "RPS" in line]
+    assert len(lines) >= 4
+    assert all(
+        all(word in line for word in ("offered", "RPS", "QPS", "p50", "p99", "failures"))
+        for line in lines
+    )
+    assert "p99.9" in out
+    assert "infer" in out
+    run = tmp_path / re.search(r"run: (\S+)", out)[1]  # type: ignore[index]
+    result = json.loads((run / "result.json").read_text())
+    assert result["duration_s"] == 4.0
+    assert result["failed"] == {}
+    assert result["completed"] == result["offered"]
+    assert set(result["stages_ms"]) >= {"queue", "decode", "preprocess", "infer", "postprocess"}
+
+
+def test_ctrl_c_ends_a_demo_with_its_summary(demo: subprocess.Popen[str], tmp_path: Path) -> None:
+    addresses = read_addresses(demo)
+    assert "Tailrace" in get(addresses["dashboard"])
+    assert "/api/services" in get(addresses["dashboard"] + "/openapi.json")
+    assert get(addresses["service"].removesuffix("/docs") + "/gpu") == "ok"
+    assert demo.stderr is not None
+    while "RPS" not in (line := demo.stderr.readline()):
+        assert line
+    demo.send_signal(signal.SIGINT)
+    out, _ = demo.communicate(timeout=30)
+    assert demo.returncode == 0
+    assert "verdict" in out
+    (run,) = (tmp_path / "runs").iterdir()
+    result = json.loads((run / "result.json").read_text())
+    assert result["completed"] == result["offered"] > 0
+    # The service has gone with it.
+    with pytest.raises(URLError):
+        urlopen(addresses["service"], timeout=5)
+
+
+def test_a_port_that_was_asked_for_must_be_free() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=f"port {port} of 127.0.0.1 is in use"):
+            bind(port, 8080)
+        with bind(None, port) as other:
+            assert port < other.getsockname()[1] < port + 20

@@ -1,0 +1,92 @@
+"""`tailrace load` as its user meets it: exit codes, streams, one-line errors."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def tailrace(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tailrace", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ((), "Missing argument 'url'"),
+        (("localhost",), "is not a URL to load"),
+        (("https://localhost/",), "only http://"),
+        (("http://h/", "--rate", "fast"), "'fast' is not a rate"),
+        (("http://h/", "--rate", "-3"), "is not a rate"),
+        (("http://h/", "--profile", "1,2"), "needs a length"),
+        (("http://h/", "--arrivals", "bursty"), "unknown arrivals 'bursty'"),
+        (("http://h/", "--for", "ever"), "'ever' is not a duration"),
+        (("http://h/", "--for", "0s"), "--for must be longer than 0"),
+        (("http://h/", "--slo", "fast"), "'fast' is not an SLO"),
+        (("http://h/", "--body", "absent.jpg"), "cannot read the body absent.jpg"),
+        (("http://h/", "--header", "nope"), "is not a header"),
+        (("http://h/", "--method", "G T"), "is not an HTTP method"),
+        (("http://h/", "--workers", "0"), "--workers"),
+        (("http://h/", "--workers", "4", "--connections", "2"), "fewer than --workers"),
+        (("http://h/", "--nope"), "No such option"),
+    ],
+)
+def test_bad_arguments_are_one_line_and_exit_2(
+    tmp_path: Path, arguments: tuple[str, ...], complaint: str
+) -> None:
+    finished = tailrace("load", *arguments, cwd=tmp_path)
+    assert finished.returncode == 2
+    assert finished.stdout == ""
+    (line,) = finished.stderr.splitlines()
+    assert line.startswith("tailrace: error: ")
+    assert complaint in line
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_summary_for_people(serve: Any, tmp_path: Path) -> None:
+    finished = tailrace("load", serve().url, "--rate", "50", "--for", "1s", cwd=tmp_path)
+    assert finished.returncode == 0
+    for word in ("latency", "p99.9", "failures: none", "send lag", "verdict: INVALID", "run: runs"):
+        assert word in finished.stdout
+    (run,) = (tmp_path / "runs").iterdir()
+    assert (run / "result.json").exists()
+
+
+def test_a_broken_slo_exits_1(serve: Any, tmp_path: Path) -> None:
+    finished = tailrace(
+        "load", serve().url, "--rate", "50", "--for", "1s", "--slo", "p50<1us", cwd=tmp_path
+    )
+    assert finished.returncode == 1
+    assert "SLO p50<1us: broken" in finished.stdout
+
+
+def test_strict_demands_a_valid_verdict(serve: Any, tmp_path: Path) -> None:
+    arguments = ("load", serve().url, "--rate", "20", "--for", "1s")
+    assert tailrace(*arguments, cwd=tmp_path).returncode == 0
+    strict = tailrace(*arguments, "--strict", cwd=tmp_path)
+    assert strict.returncode == 1
+    assert "p99 needs at least 459" in strict.stdout
+
+
+def test_a_dead_server_is_a_result_not_a_crash(tmp_path: Path) -> None:
+    finished = tailrace("load", "http://127.0.0.1:9/", "--rate", "50", "--for", "1s", cwd=tmp_path)
+    assert finished.returncode == 0
+    assert "connect" in finished.stdout
+    assert "no request was answered" in finished.stdout
+
+
+@pytest.mark.parametrize("command", [(), ("demo",), ("serve",), ("load",), ("data", "generate")])
+def test_every_command_has_help_with_an_example(tmp_path: Path, command: tuple[str, ...]) -> None:
+    finished = tailrace(*command, "--help", cwd=tmp_path)
+    assert finished.returncode == 0
+    assert "Usage: tailrace" in finished.stdout
+    assert "Example: tailrace" in finished.stdout or "Start here: tailrace" in finished.stdout

@@ -1,0 +1,189 @@
+"""A run's directory: complete at the end, and useful whenever a run is cut short."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogReader
+
+from tailrace.load.histogram import HIGHEST_US
+from tailrace.load.point import Point
+from tailrace.load.profile import parse_profile
+from tailrace.load.session import Plan
+from tailrace.load.slo import parse_slo
+from tailrace.load.target import encode_requests, parse_target
+from tailrace.runs.directory import RunDirectory, RunDirectoryError
+from tailrace.runs.run import Run
+
+
+def make_plan(url: str, rate: str = "300", duration_s: float = 1.5) -> Plan:
+    target = parse_target(url)
+    return Plan(
+        url=url,
+        target=target,
+        requests=encode_requests(target, "GET", {}, []),
+        arrivals="poisson",
+        profile=parse_profile(rate),
+        duration_s=duration_s,
+        interval_s=0.5,
+    )
+
+
+async def test_a_run_leaves_result_timeline_and_histogram_log(serve: Any, tmp_path: Path) -> None:
+    plan = make_plan(serve().url)
+    run = Run(plan, RunDirectory(tmp_path / "run", plan), [parse_slo("p99<5s")])
+    await run.start()
+    points = [interval.point async for interval in run.intervals()]
+    files = {file.name for file in (tmp_path / "run").iterdir()}
+    assert files == {"run.json", "timeline.jsonl", "latency.hlog", "result.json"}
+
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result == json.loads(msgspec.json.encode(run.result))
+    assert result["offered"] == result["completed"] > 300
+    assert result["slo"] == {"p99<5s": True}
+
+    lines = (tmp_path / "run" / "timeline.jsonl").read_text().splitlines()
+    assert [msgspec.json.decode(line, type=Point) for line in lines] == points
+    assert sum(point.completed for point in points) == result["completed"]
+
+    reader = HistogramLogReader(
+        str(tmp_path / "run" / "latency.hlog"), HdrHistogram(1, HIGHEST_US, 3)
+    )
+    merged = HdrHistogram(1, HIGHEST_US, 3)
+    while (logged := reader.get_next_interval_histogram()) is not None:
+        merged.add(logged)
+    assert merged.get_total_count() == result["completed"]
+    p99_us = merged.get_value_at_percentile(99)
+    assert p99_us / 1000 == pytest.approx(result["latency_ms"]["p99"], rel=0.002, abs=0.002)
+
+
+CONTRACT = {
+    "target": str,
+    "arrivals": str,
+    "seed": int,
+    "duration_s": float,
+    "offered": int,
+    "sent": int,
+    "completed": int,
+    "failed": dict,
+    "rate": {"offered", "sent", "completed"},
+    "latency_ms": {"mean", "p50", "p90", "p95", "p99", "p99.9", "max"},
+    "service_ms": {"mean", "p50", "p90", "p95", "p99", "p99.9", "max"},
+    "send_lag_us": {"p50", "p99", "max"},
+    "stages_ms": dict,
+    "verdict": {"valid", "reasons"},
+    "slo": dict,
+    "run": str,
+}
+
+
+def test_the_result_document_has_the_keys_of_the_contract(serve: Any, tmp_path: Path) -> None:
+    finished = subprocess.run(
+        [
+            *(sys.executable, "-m", "tailrace", "load", serve().url),
+            *("--rate", "400", "--for", "2s", "--json", "--slo", "p99<10s", "--out", "r"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    document = json.loads(finished.stdout)
+    assert set(document) == set(CONTRACT)
+    for key, expected in CONTRACT.items():
+        if isinstance(expected, set):
+            assert set(document[key]) == expected
+        else:
+            assert isinstance(document[key], expected)
+    assert document["rate"]["offered"] == pytest.approx(document["offered"] / 2, rel=1e-3)
+    assert "RPS" in finished.stderr
+
+
+def test_a_run_killed_outright_keeps_the_intervals_it_had(serve: Any, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "tailrace", "load", serve().url),
+            *("--rate", "200", "--for", "60s", "--interval", "200ms", "--out", "r"),
+        ],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for _ in range(3):
+        assert "RPS" in process.stderr.readline()
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(10)
+    process.stderr.close()
+    lines = (tmp_path / "r" / "timeline.jsonl").read_text().splitlines()
+    assert len(lines) >= 3
+    assert all(msgspec.json.decode(line, type=Point).completed > 0 for line in lines)
+    log = (tmp_path / "r" / "latency.hlog").read_text().splitlines()
+    assert len([line for line in log if line[0].isdigit()]) >= 3
+    assert not (tmp_path / "r" / "result.json").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_with_its_results(serve: Any, tmp_path: Path, number: int) -> None:
+    server = serve()
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "tailrace", "load", server.url),
+            *("--rate", "200", "--for", "60s", "--interval", "200ms", "--json", "--out", "r"),
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for _ in range(3):
+        assert "RPS" in process.stderr.readline()
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    document = json.loads(out)
+    assert document["completed"] == document["offered"] == len(server.arrived_ns)
+    assert json.loads((tmp_path / "r" / "result.json").read_text()) == document
+
+
+def test_a_directory_that_holds_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("precious")
+    with pytest.raises(RunDirectoryError, match="not empty"):
+        RunDirectory(tmp_path, make_plan("http://h/"))
+    assert (tmp_path / "kept").read_text() == "precious"
+
+
+def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunDirectoryError, match="cannot write"):
+        RunDirectory(tmp_path / "file" / "run", make_plan("http://h/"))
+
+
+def test_runs_of_the_same_second_have_directories_of_their_own(tmp_path: Path) -> None:
+    plan = make_plan("http://h/")
+    made = {RunDirectory.create(tmp_path, "x", plan).path for _ in range(3)}
+    assert len(made) == 3
+
+
+async def test_a_full_disk_ends_the_writing_not_the_run(serve: Any, tmp_path: Path) -> None:
+    """/dev/full refuses every write as a full disk does."""
+    plan = make_plan(serve().url, duration_s=1.0)
+    directory = RunDirectory(tmp_path / "run", plan)
+    directory._timeline.close()
+    directory._timeline = Path("/dev/full").open("w")  # noqa: SIM115
+    run = Run(plan, directory)
+    await run.start()
+    intervals = [interval async for interval in run.intervals()]
+    assert len(intervals) == 2
+    assert run.result.completed == run.result.offered > 0
+    assert directory.broken is not None
+    assert "No space left" in directory.broken
