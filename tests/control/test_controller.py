@@ -78,7 +78,7 @@ async def test_the_rate_changes_while_it_runs(controller: Controller) -> None:
     await controller.start("a", 40)
     await points(controller, "a", 2)
     changed = await controller.set_rate("a", 800)
-    assert changed.rate_per_s in (40, 800)
+    assert changed.rate_per_s == 800
     async with asyncio.timeout(20):
         async for update in controller.watch("a"):
             if update.point is not None and update.point.rps > 600:

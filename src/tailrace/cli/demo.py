@@ -122,7 +122,10 @@ async def _demo(
             await controller.close()
             shower.cancel()
         result = controller.result("demo")
+        problems = (await controller.get("demo")).problems
     line.note("")
+    for problem in problems:
+        line.note(f"tailrace: error: {problem}")
     if result is not None:
         print_summary(result)
 

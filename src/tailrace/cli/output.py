@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tailrace.errors import UsageError
@@ -36,7 +37,7 @@ class LiveLine:
     """One line on stderr that follows a run: redrawn on a terminal, else a line an interval."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, markup=False)
 
     def show(self, point: Point) -> None:
         """Show the interval that ended."""
@@ -99,8 +100,8 @@ async def follow(run: Run) -> Result:
         async for interval in run.intervals():
             line.show(interval.point)
     line.note("")
-    if run.directory.broken is not None:
-        line.note(f"tailrace: error: {run.directory.broken}")
+    for problem in run.problems:
+        line.note(f"tailrace: error: {problem}")
     return run.result
 
 
@@ -112,7 +113,7 @@ def print_json(document: object) -> None:
 def print_summary(result: Result) -> None:
     """The result as a table for a person, on stdout."""
     console = Console(highlight=False)
-    console.print(f"\n{result.target}", soft_wrap=True)
+    console.print(f"\n{escape(result.target)}", soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("ms", no_wrap=True)
     for name in _SHOWN:
@@ -135,8 +136,8 @@ def print_summary(result: Result) -> None:
     if result.verdict.valid:
         console.print("verdict: [bold green]VALID[/]")
     else:
-        console.print("verdict: [bold red]INVALID[/]: " + "; ".join(result.verdict.reasons))
-    console.print(f"run: {result.run}", soft_wrap=True)
+        console.print("verdict: [bold red]INVALID[/]: " + escape("; ".join(result.verdict.reasons)))
+    console.print(f"run: {escape(str(result.run))}", soft_wrap=True)
 
 
 def _number(value: float | None) -> str:

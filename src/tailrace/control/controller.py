@@ -182,6 +182,7 @@ class _Service:
             ),
             slo=self._config.slo,
             run=str(self._run.directory.path) if self._run is not None else None,
+            problems=tuple(self._run.problems) if self._run is not None else (),
         )
 
     async def start(self, rate_per_s: float | None) -> None:

@@ -50,6 +50,8 @@ class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
     slo: tuple[str, ...]
     run: str | None
     """Directory of the run in progress, or of the last one."""
+    problems: tuple[str, ...] = ()
+    """What went wrong with that run so far: a worker that died, a disk that is full."""
 
 
 class Update(msgspec.Struct, frozen=True, kw_only=True):

@@ -132,7 +132,12 @@ class Client:
         ):
             task = asyncio.get_running_loop().create_task(self._connect())
             self._connecting.add(task)
-            task.add_done_callback(self._connecting.discard)
+            task.add_done_callback(self._connected)
+
+    def _connected(self, task: asyncio.Task[None]) -> None:
+        self._connecting.discard(task)
+        # If it failed below the cap, the next request in line has its own try.
+        self._grow()
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()

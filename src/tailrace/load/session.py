@@ -172,8 +172,8 @@ class Session:
 
     @property
     def rate_per_s(self) -> float:
-        """The rate asked for now."""
-        return self.profile.rate(max(self.elapsed_s, 0.0))
+        """The rate asked for, a change on its way to the workers included."""
+        return self.profile.rate(max(self.elapsed_s, 0.0) + _CHANGE_LEAD_NS / 1e9)
 
     def set_rate(self, rate_per_s: float) -> float:
         """Change the rate; returns when that takes effect, seconds since the start.

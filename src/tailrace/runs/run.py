@@ -37,6 +37,12 @@ class Run:
         self.directory.finish(self._result)
 
     @property
+    def problems(self) -> list[str]:
+        """What went wrong so far: workers that died, a directory that cannot be written."""
+        broken = self.directory.broken
+        return [*self.session.problems, *([broken] if broken is not None else [])]
+
+    @property
     def result(self) -> Result:
         """The result document; only once `intervals` has ended."""
         if self._result is None:
