@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from tailrace.load.plan import Plan
 from tailrace.load.profile import parse_profile
-from tailrace.load.session import Interval, Plan, Session
+from tailrace.load.session import Session
+from tailrace.load.tally import Interval
 from tailrace.load.target import Body, encode_requests, parse_target
 
 Offer = Callable[..., Awaitable[tuple[Session, list[Interval]]]]

@@ -15,9 +15,9 @@ from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
 from tailrace.load.histogram import HIGHEST_US
+from tailrace.load.plan import Plan
 from tailrace.load.point import Point
 from tailrace.load.profile import parse_profile
-from tailrace.load.session import Plan
 from tailrace.load.slo import parse_slo
 from tailrace.load.target import encode_requests, parse_target
 from tailrace.runs.directory import RunDirectory, RunDirectoryError

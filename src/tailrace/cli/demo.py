@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import ctypes
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -26,6 +28,7 @@ HOST = "127.0.0.1"
 MODEL = "shapes"
 PICTURES = 64
 READY_TIMEOUT_S = 60.0
+_PR_SET_PDEATHSIG = 1
 
 
 def demo(
@@ -164,6 +167,7 @@ async def service(port: int, ended: asyncio.Event) -> AsyncIterator[None]:
         stderr=asyncio.subprocess.PIPE,
         # Ctrl-C is for the demo alone: the service goes on until the last answer is in.
         start_new_session=True,
+        preexec_fn=end_with_parent,
     )
     assert process.stderr is not None
     words: deque[str] = deque(maxlen=20)
@@ -183,6 +187,11 @@ async def service(port: int, ended: asyncio.Event) -> AsyncIterator[None]:
             process.terminate()
         await process.wait()
         reader.cancel()
+
+
+def end_with_parent() -> None:
+    """Have the kernel end this process when its parent dies, however that happens (prctl(2))."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 async def _collect(stream: asyncio.StreamReader, words: "deque[str]") -> None:

@@ -66,8 +66,8 @@ def load(
 
     from tailrace.cli import output
     from tailrace.load.arrivals import parse_arrivals
+    from tailrace.load.plan import Plan
     from tailrace.load.profile import parse_profile
-    from tailrace.load.session import Plan
     from tailrace.load.slo import parse_slo
     from tailrace.load.target import encode_requests, parse_header, parse_target, read_bodies
     from tailrace.runs.directory import RUNS_DIR, RunDirectory

@@ -11,11 +11,12 @@ from tailrace.control.interface import ServiceInfo, State, StateError, UnknownSe
 from tailrace.control.window import Window, summarize
 from tailrace.errors import TailraceError, UsageError
 from tailrace.load.arrivals import parse_arrivals
+from tailrace.load.plan import Plan
 from tailrace.load.point import Point
 from tailrace.load.profile import Profile, check_rate, parse_profile
 from tailrace.load.result import Result
-from tailrace.load.session import Interval, Plan
 from tailrace.load.slo import parse_slo
+from tailrace.load.tally import Interval
 from tailrace.load.target import encode_requests, parse_target, read_bodies
 from tailrace.runs.directory import RunDirectory
 from tailrace.runs.run import Run

@@ -5,7 +5,7 @@ from collections.abc import Collection
 import msgspec
 
 from tailrace.load.point import Percentiles, Point
-from tailrace.load.session import Interval, Tally
+from tailrace.load.tally import Interval, Tally
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):

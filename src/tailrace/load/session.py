@@ -1,31 +1,15 @@
 """A run: starts the load workers, steers them, merges what they report interval by interval."""
 
 import asyncio
-import socket
-import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
-from typing import cast
+from collections.abc import AsyncIterator
 
-from tailrace.errors import TailraceError
-from tailrace.load.histogram import Histogram
-from tailrace.load.messages import (
-    Abandon,
-    Broken,
-    Change,
-    Message,
-    Reader,
-    Ready,
-    Setup,
-    Snapshot,
-    Start,
-    Stop,
-    frame,
-)
+from tailrace.load.link import GeneratorError, WorkerLink
+from tailrace.load.messages import Abandon, Change, Setup, Snapshot, Start, Stop
+from tailrace.load.plan import Plan
 from tailrace.load.point import Point
-from tailrace.load.profile import Profile, check_rate
-from tailrace.load.target import Target
+from tailrace.load.profile import check_rate
+from tailrace.load.tally import Interval, Tally
 
 _LEAD_NS = 100_000_000
 """How far ahead the common start lies: all workers must know of it by then."""
@@ -33,71 +17,6 @@ _CHANGE_LEAD_NS = 10_000_000
 """How far ahead a live change lies, so that every worker bends its schedule at one instant."""
 _READY_TIMEOUT_S = 30.0
 _SETTLE_MARGIN_S = 5.0
-
-
-class GeneratorError(TailraceError):
-    """The load workers cannot be started."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """All that a run is, given beforehand.
-
-    `duration_s` None is a run that goes on until it is stopped. `timeout_s` counts from a
-    request's intended time.
-    """
-
-    url: str
-    target: Target
-    requests: list[bytes]
-    arrivals: str
-    profile: Profile
-    duration_s: float | None = None
-    seed: int = 1
-    workers: int = 1
-    connections: int = 1024
-    timeout_s: float = 10.0
-    interval_s: float = 1.0
-
-
-@dataclass(slots=True)
-class Tally:
-    """Counts and histograms over any stretch of a run: an interval, a window, the whole."""
-
-    offered: int = 0
-    sent: int = 0
-    completed: int = 0
-    failed: dict[str, int] = field(default_factory=dict)
-    latency: Histogram = field(default_factory=Histogram)
-    service: Histogram = field(default_factory=Histogram)
-    send_lag: Histogram = field(default_factory=Histogram)
-    stages: dict[str, Histogram] = field(default_factory=dict)
-
-    @property
-    def failures(self) -> int:
-        """Failed requests of every kind."""
-        return sum(self.failed.values())
-
-    def add(self, snapshot: Snapshot) -> None:
-        """Merge what one worker reported of one interval."""
-        self.offered += snapshot.offered
-        self.sent += snapshot.sent
-        self.completed += snapshot.completed
-        for kind, count in snapshot.failed.items():
-            self.failed[kind] = self.failed.get(kind, 0) + count
-        self.latency.add_packed(snapshot.latency)
-        self.service.add_packed(snapshot.service)
-        self.send_lag.add_packed(snapshot.send_lag)
-        for stage, packed in snapshot.stages.items():
-            self.stages.setdefault(stage, Histogram()).add_packed(packed)
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """One interval of a run: the figures, and the workers' snapshots they were taken from."""
-
-    point: Point
-    snapshots: tuple[Snapshot, ...]
 
 
 class Session:
@@ -116,7 +35,7 @@ class Session:
         self.duration_s = 0.0
         self._start_ns = 0
         self._end_s = plan.duration_s
-        self._workers: list[_Worker] = []
+        self._workers: list[WorkerLink] = []
         self._snapshots: dict[int, list[Snapshot]] = {}
         self._queue: asyncio.Queue[Interval | None] = asyncio.Queue()
         self._next_index = 0
@@ -131,7 +50,7 @@ class Session:
         plan = self.plan
         try:
             for number in range(plan.workers):
-                worker = _Worker(number, self._received, self._lost)
+                worker = WorkerLink(number, self._received, self._lost)
                 self._workers.append(worker)
                 setup = Setup(
                     worker=number,
@@ -212,7 +131,7 @@ class Session:
         self._snapshots.setdefault(snapshot.index, []).append(snapshot)
         self._merge()
 
-    def _lost(self, worker: "_Worker", reason: str) -> None:
+    def _lost(self, worker: WorkerLink, reason: str) -> None:
         self.problems.append(
             f"load worker {worker.number} {reason} {max(self.elapsed_s, 0):.1f} s into the run: "
             "what it had left to send was not offered"
@@ -281,72 +200,3 @@ class Session:
     def _kill(self) -> None:
         for worker in self._workers:
             worker.kill()
-
-
-class _Worker(asyncio.Protocol):
-    """The session's side of the tie to one load worker."""
-
-    def __init__(
-        self,
-        number: int,
-        received: Callable[[Snapshot], None],
-        lost: Callable[["_Worker", str], None],
-    ) -> None:
-        self.number = number
-        self.reported = 0
-        self.over = False
-        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._received = received
-        self._on_lost = lost
-        self._reader = Reader(self._receive)
-        self._transport: asyncio.Transport | None = None
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def spawn(self, setup: Setup) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "tailrace.load.worker", str(theirs.fileno())),
-                pass_fds=[theirs.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-            )
-        await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
-        self.tell(setup)
-
-    def tell(self, message: Message) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(frame(message))
-
-    def kill(self) -> None:
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
-        if self._transport is not None:
-            self._transport.abort()
-
-    async def reap(self) -> None:
-        if self._process is not None:
-            await self._process.wait()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-
-    def data_received(self, data: bytes) -> None:
-        self._reader.feed(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self.ready.done():
-            self.ready.set_exception(GeneratorError(f"worker {self.number} ended at once"))
-        elif not self.over:
-            self.over = True
-            self._on_lost(self, "died")
-
-    def _receive(self, message: Message) -> None:
-        match message:
-            case Ready():
-                self.ready.set_result(None)
-            case Broken(reason):
-                self.ready.set_exception(GeneratorError(reason))
-            case Snapshot(index=index, last=last):
-                self.reported = index + 1
-                self.over = last
-                self._received(message)

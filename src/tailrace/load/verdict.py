@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tailrace.load.session import Tally
+from tailrace.load.tally import Tally
 from tailrace.units import format_duration
 
 MIN_ANSWERS = 459

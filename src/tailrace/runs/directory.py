@@ -16,8 +16,9 @@ from hdrh.log import HistogramLogWriter
 from tailrace import __version__
 from tailrace.errors import TailraceError
 from tailrace.load.histogram import HIGHEST_US, LOWEST_US, Histogram
+from tailrace.load.plan import Plan
 from tailrace.load.result import Result
-from tailrace.load.session import Interval, Plan
+from tailrace.load.tally import Interval
 
 RUNS_DIR = Path("runs")
 """Where runs go unless told otherwise, below the current directory."""

@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator, Sequence
 
+from tailrace.load.plan import Plan
 from tailrace.load.result import Result, build_result
-from tailrace.load.session import Interval, Plan, Session
+from tailrace.load.session import Session
 from tailrace.load.slo import Slo
+from tailrace.load.tally import Interval
 from tailrace.runs.directory import RunDirectory
 
 

@@ -1,0 +1,27 @@
+"""A plan: all that a run is, given beforehand."""
+
+from dataclasses import dataclass
+
+from tailrace.load.profile import Profile
+from tailrace.load.target import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that a run is, given beforehand.
+
+    `duration_s` None is a run that goes on until it is stopped. `timeout_s` counts from a
+    request's intended time.
+    """
+
+    url: str
+    target: Target
+    requests: list[bytes]
+    arrivals: str
+    profile: Profile
+    duration_s: float | None = None
+    seed: int = 1
+    workers: int = 1
+    connections: int = 1024
+    timeout_s: float = 10.0
+    interval_s: float = 1.0
