@@ -1,0 +1,132 @@
+"""Reader of COCO's layout: `annotations/instances_*.json` beside a folder of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from tailrace.errors import UsageError
+
+PREFERRED = "instances_val2017.json"
+
+_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+
+
+@dataclass(frozen=True, slots=True)
+class CocoImage:
+    """One picture: its id, its file, and its size in pixels."""
+
+    id: int
+    file: Path
+    width_px: int
+    height_px: int
+
+
+@dataclass(frozen=True, slots=True)
+class CocoDataset:
+    """The pictures and categories of one annotation file."""
+
+    annotation_file: Path
+    images: tuple[CocoImage, ...]
+    categories: Mapping[int, str]
+    """Names by category id."""
+
+    @classmethod
+    def open(cls, directory: Path) -> CocoDataset:
+        """Reads `annotations/instances_val2017.json`, else the first `instances_*.json`.
+
+        Pictures lie in the folder the annotation file is named after, or in `images`, or in
+        `directory` itself.
+
+        Raises:
+            UsageError: no annotation file, one that is not COCO's, or a picture is missing.
+        """
+        annotation_file = _annotation_file(directory)
+        try:
+            document = msgspec.json.decode(annotation_file.read_bytes(), type=_Document)
+        except msgspec.MsgspecError as error:
+            raise UsageError(f"{annotation_file} is not a COCO annotation file: {error}") from error
+        except OSError as error:
+            raise UsageError(f"cannot read {annotation_file}: {error.strerror}") from error
+        if not document.images:
+            raise UsageError(f"{annotation_file} lists no images")
+        folder = _image_folder(directory, annotation_file, document.images[0].file_name)
+        names = [row.file_name for row in document.images]
+        missing = [name for name in names if not (folder / name).is_file()]
+        if missing:
+            raise UsageError(
+                f"{folder} lacks {len(missing)} of the {len(names)} images that "
+                f"{annotation_file.name} lists, {missing[0]} for one"
+            )
+        return cls(
+            annotation_file,
+            tuple(
+                CocoImage(row.id, folder / row.file_name, row.width, row.height)
+                for row in document.images
+            ),
+            {row.id: row.name for row in document.categories},
+        )
+
+
+def image_files(directory: Path) -> list[Path]:
+    """The JPEG and PNG files of a folder, in COCO's layout or with none, sorted by path.
+
+    Raises:
+        UsageError: there is no such folder, or no picture in it.
+    """
+    if not directory.is_dir():
+        raise UsageError(f"there is no folder {directory}")
+    if any(directory.glob("annotations/instances_*.json")):
+        return sorted(image.file for image in CocoDataset.open(directory).images)
+    try:
+        files = sorted(
+            file
+            for file in directory.rglob("*")
+            if file.suffix.lower() in _SUFFIXES and file.is_file()
+        )
+    except OSError as error:
+        raise UsageError(f"cannot read {directory}: {error.strerror}") from error
+    if not files:
+        raise UsageError(f"there are no .jpg or .png files in {directory}")
+    return files
+
+
+class _Image(msgspec.Struct):
+    id: int
+    file_name: str
+    width: int
+    height: int
+
+
+class _Category(msgspec.Struct):
+    id: int
+    name: str
+
+
+class _Document(msgspec.Struct):
+    images: list[_Image]
+    categories: list[_Category]
+
+
+def _annotation_file(directory: Path) -> Path:
+    if not directory.is_dir():
+        raise UsageError(f"there is no folder {directory}")
+    folder = directory / "annotations"
+    if (folder / PREFERRED).is_file():
+        return folder / PREFERRED
+    found = sorted(folder.glob("instances_*.json"))
+    if not found:
+        raise UsageError(f"{folder} has no instances_*.json, as COCO's layout does")
+    return found[0]
+
+
+def _image_folder(directory: Path, annotation_file: Path, file_name: str) -> Path:
+    named = directory / annotation_file.stem.removeprefix("instances_")
+    candidates = (named, directory / "images", directory)
+    for folder in candidates:
+        if (folder / file_name).is_file():
+            return folder
+    return named

@@ -1,0 +1,73 @@
+"""The Open Inference Protocol v2 (REST): health and what the models take and give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tailrace import __version__
+from tailrace.models.model import Model
+from tailrace.models.runtimes import TensorInfo
+from tailrace.service import schema
+from tailrace.service.errors import UnknownModelError
+from tailrace.service.service import Service
+
+VERSION = "1"
+"""The only version of each model."""
+
+
+def add_routes(app: FastAPI, service: Service) -> None:
+    """Adds the `/v2` routes to `app`."""
+
+    @app.get("/v2", **schema.SERVER)
+    async def server() -> Response:
+        return _json({"name": "tailrace", "version": __version__, "extensions": []})
+
+    @app.get("/v2/health/live", **schema.LIVE)
+    async def live() -> Response:
+        return _json({"live": True})
+
+    @app.get("/v2/health/ready", **schema.READY)
+    async def ready() -> Response:
+        return _json({"ready": service.ready}, 200 if service.ready else 503)
+
+    @app.get("/v2/models/{model}", **schema.MODEL)
+    @app.get("/v2/models/{model}/versions/{version}", include_in_schema=False)
+    async def metadata(request: Request) -> Response:
+        return _json(_metadata(service.model(_name(request))))
+
+    @app.get("/v2/models/{model}/ready", **schema.MODEL_READY)
+    @app.get("/v2/models/{model}/versions/{version}/ready", include_in_schema=False)
+    async def model_ready(request: Request) -> Response:
+        name = service.model(_name(request)).spec.name
+        return _json({"name": name, "ready": service.ready}, 200 if service.ready else 503)
+
+
+def _name(request: Request) -> str:
+    name: str = request.path_params["model"]
+    version = request.path_params.get("version", VERSION)
+    if version != VERSION:
+        raise UnknownModelError(f"{name} has no version {version!r}: there is {VERSION}")
+    return name
+
+
+def _metadata(model: Model) -> dict[str, Any]:
+    return {
+        "name": model.spec.name,
+        "versions": [VERSION],
+        "platform": model.runtime.platform,
+        "inputs": [_tensor(tensor) for tensor in model.runtime.inputs],
+        "outputs": [_tensor(tensor) for tensor in model.runtime.outputs],
+    }
+
+
+def _tensor(tensor: TensorInfo) -> dict[str, Any]:
+    return {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
+
+
+def _json(document: dict[str, Any], status: int = 200) -> Response:
+    return Response(msgspec.json.encode(document), status, media_type="application/json")

@@ -1,0 +1,165 @@
+"""The parent of several worker processes: starts them, replaces those that die, stops them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tailrace.errors import TailraceError, UsageError
+from tailrace.service.config import ServiceConfig
+from tailrace.service.dealer import Dealer
+from tailrace.service.messages import Failed, Loaded, Ready, decode_report, encode
+
+_SETTLED_S = 5.0
+_FIRST_DELAY_S = 0.5
+_LONGEST_DELAY_S = 30.0
+# After its grace a worker still ends its running inferences.
+_KILL_AFTER_S = 5.0
+
+
+def supervise(
+    config: ServiceConfig,
+    listener: socket.socket,
+    announce: Callable[[], None],
+    say: Callable[[str], None],
+) -> None:
+    """Keeps `config.workers` processes serving on `listener` until SIGTERM or SIGINT.
+
+    Calls `announce` when the models have first been loaded.
+
+    Raises:
+        TailraceError: the models cannot be loaded.
+    """
+    asyncio.run(_Supervisor(config, listener, announce, say).run())
+
+
+class _Supervisor:
+    def __init__(
+        self,
+        config: ServiceConfig,
+        listener: socket.socket,
+        announce: Callable[[], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._config = config
+        self._listener = listener
+        self._dealer = Dealer(listener)
+        self._announce = announce
+        self._say = say
+        self._announced = False
+        self._ready: set[int] = set()
+        self._all_ready = False
+        self._running: dict[int, asyncio.subprocess.Process] = {}
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        stopping: asyncio.Task[Any] = asyncio.create_task(self._stopping.wait())
+        dealing = asyncio.create_task(self._dealer.run())
+        keepers = {asyncio.create_task(self._keep(i)) for i in range(self._config.workers)}
+        try:
+            done, _ = await asyncio.wait(
+                {stopping, dealing, *keepers}, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                task.result()
+        finally:
+            self._stopping.set()
+            dealing.cancel()
+            await asyncio.wait({dealing})
+            self._listener.close()
+            await self._stop(keepers)
+
+    async def _stop(self, keepers: set[asyncio.Task[None]]) -> None:
+        for process in self._running.values():
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+        _, slow = await asyncio.wait(keepers, timeout=self._config.grace_s + _KILL_AFTER_S)
+        for process in self._running.values():
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        if slow:
+            self._say(f"{len(slow)} workers had not finished in time and were killed")
+        await asyncio.gather(*keepers, return_exceptions=True)
+
+    async def _keep(self, index: int) -> None:
+        delay_s = 0.0
+        while not self._stopping.is_set():
+            began_s = time.monotonic()
+            how = await self._run_one(index)
+            if self._stopping.is_set():
+                return
+            lived_s = time.monotonic() - began_s
+            delay_s = (
+                0.0
+                if lived_s >= _SETTLED_S
+                else min(max(2 * delay_s, _FIRST_DELAY_S), _LONGEST_DELAY_S)
+            )
+            after = f" in {delay_s:g} s" if delay_s else ""
+            self._say(f"worker {index + 1} {how}: starting another{after}")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), delay_s)
+
+    async def _run_one(self, index: int) -> str:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", "tailrace.service.process", str(theirs.fileno())),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                pass_fds=(theirs.fileno(),),
+                # Ctrl-C in a terminal is for the parent, which stops its workers in turn.
+                start_new_session=True,
+            )
+            theirs.close()
+            self._running[index] = process
+            try:
+                return f"(pid {process.pid}) {await self._attend(index, process, ours)}"
+            finally:
+                self._dealer.remove(ours)
+                self._ready.discard(index)
+                del self._running[index]
+
+    async def _attend(
+        self, index: int, process: asyncio.subprocess.Process, pipe: socket.socket
+    ) -> str:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with contextlib.suppress(ConnectionError):
+            process.stdin.write(encode(self._config))
+            await process.stdin.drain()
+        reason = ""
+        async for line in process.stdout:
+            report = decode_report(line)
+            if isinstance(report, Failed):
+                reason = report.reason
+                if not self._all_ready:
+                    raise (UsageError if report.usage else TailraceError)(reason)
+            elif isinstance(report, Loaded) and not self._announced:
+                self._announced = True
+                self._announce()
+            elif isinstance(report, Ready):
+                self._dealer.add(pipe)
+                self._note_ready(index, process.pid)
+        code = await process.wait()
+        return f"could not start ({reason})" if reason else _ending(code)
+
+    def _note_ready(self, index: int, pid: int) -> None:
+        self._ready.add(index)
+        if self._all_ready:
+            self._say(f"worker {index + 1} (pid {pid}) ready")
+        elif len(self._ready) == self._config.workers:
+            self._all_ready = True
+            self._say("ready")
+
+
+def _ending(code: int) -> str:
+    return f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"

@@ -1,0 +1,70 @@
+"""What cannot be served is said in one line."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Launch = Callable[..., Any]
+
+
+def _error(server: Any) -> str:
+    assert server.process.wait(60) in (1, 2)
+    line: str = server.expect("^tailrace: error: ").string
+    assert server.lines.get(timeout=60) is None, "the error is the last line"
+    return line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["shapse"], "did you mean shapes?"),
+        (["resnet"], "there are shapes, ssd-mobilenet"),
+        (["shapes", "shapes"], "twice"),
+        (["ssd-mobilenet"], "--model-path"),
+        (["ssd-mobilenet", "--model-path", "nowhere.onnx"], "no model file nowhere.onnx"),
+        (["shapes", "--concurrency", "0"], "--concurrency is 1 or more"),
+        (["shapes", "--workers", "0"], "--workers is 1 or more"),
+        (["shapes", "--queue", "0"], "--queue is 1 or more"),
+        (["shapes", "--port", "70000"], "--port is 0 to 65535"),
+        (["shapes", "--grace", "soon"], "not a duration"),
+        (["shapes", "--dataset", "nowhere"], "no folder nowhere"),
+        (["shapes", "--host", "no.such.host.invalid"], "no.such.host.invalid"),
+        (["shapes", "--host", "127.0.0.1.9"], "127.0.0.1.9"),
+    ],
+)
+def test_arguments(launch: Launch, arguments: list[str], message: str) -> None:
+    server = launch(*arguments)
+    assert message in _error(server)
+    assert server.process.returncode == 2
+    assert len(server.heard) == 1
+
+
+def test_port_in_use(launch: Launch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        server = launch("shapes", "--port", str(port))
+        assert f"port {port}" in _error(server)
+        assert server.process.returncode == 1
+
+
+def test_folder_without_pictures(launch: Launch, tmp_path: Path) -> None:
+    (tmp_path / "readme.txt").write_text("none here")
+    assert "no .jpg or .png" in _error(launch("shapes", "--dataset", str(tmp_path)))
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("content", [b"", b"not a model"])
+def test_file_that_is_not_onnx(
+    launch: Launch, tmp_path: Path, content: bytes, workers: str
+) -> None:
+    file = tmp_path / "model.onnx"
+    file.write_bytes(content)
+    server = launch("ssd-mobilenet", "--model-path", str(file), "--port", "0", "--workers", workers)
+    assert "not a usable ONNX model" in _error(server)
+    assert server.process.returncode == 2
+    assert len(server.heard) == 1
