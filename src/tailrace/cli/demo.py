@@ -119,8 +119,10 @@ async def _demo(
         if not ended.is_set():
             await controller.start("demo")
             shower = asyncio.create_task(_show(controller, line))
+            # A little longer than the run, which ends by itself and should not be cut short.
+            left_s = duration_s + 0.1 if duration_s is not None else None
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(duration_s):
+                async with asyncio.timeout(left_s):
                     await ended.wait()
             await controller.close()
             shower.cancel()
