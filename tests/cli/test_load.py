@@ -22,9 +22,9 @@ def tailrace(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ((), "Missing argument 'url'"),
+        ((), "Missing argument"),
         (("localhost",), "is not a URL to load"),
-        (("https://localhost/",), "only http://"),
+        (("ftp://localhost/",), "is not a URL to load"),
         (("http://h/", "--rate", "fast"), "'fast' is not a rate"),
         (("http://h/", "--rate", "-3"), "is not a rate"),
         (("http://h/", "--profile", "1,2"), "needs a length"),

@@ -7,9 +7,10 @@ import pytest
 
 from tailrace.load.plan import Plan
 from tailrace.load.profile import parse_profile
+from tailrace.load.request import Body
 from tailrace.load.session import Session
 from tailrace.load.tally import Interval
-from tailrace.load.target import Body, encode_requests, parse_target
+from tailrace.load.traffic import plan_traffic
 
 Offer = Callable[..., Awaitable[tuple[Session, list[Interval]]]]
 
@@ -17,14 +18,11 @@ Offer = Callable[..., Awaitable[tuple[Session, list[Interval]]]]
 def make_plan(
     url: str, profile: str = "100", bodies: list[Body] | None = None, **settings: Any
 ) -> Plan:
-    target = parse_target(url)
-    method = "POST" if bodies else "GET"
-    requests = encode_requests(target, method, {}, bodies or [])
+    traffic = plan_traffic([url], bodies=bodies or [], **settings.pop("traffic", {}))
     defaults = {"arrivals": "poisson", "duration_s": 1.0, "timeout_s": 5.0, "interval_s": 0.5}
     return Plan(
         url=url,
-        target=target,
-        requests=requests,
+        traffic=traffic,
         profile=parse_profile(profile),
         **(defaults | settings),
     )

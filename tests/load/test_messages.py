@@ -1,22 +1,27 @@
 import pytest
 
 from tailrace.load.messages import Change, Message, Reader, Setup, Start, frame
+from tailrace.load.request import Request
+from tailrace.load.target import Endpoint
 
 SENT: list[Message] = [
     Start(12345),
     Setup(
         worker=1,
         workers=2,
-        host="h",
-        port=80,
-        requests=[b"x" * 100_000],
+        endpoints=[Endpoint(host="h", port=80)],
+        requests=[Request(0, b"x" * 100_000), Request(0, b"head", (b"a", b"b"))],
+        turn=[0, 1],
         arrivals="poisson",
         seed=1,
         steps=[(0.0, 100.0)],
         duration_s=None,
         connections=10,
         timeout_s=1.0,
+        connect_timeout_s=1.0,
+        first_byte_timeout_s=1.0,
         interval_s=1.0,
+        spin=False,
     ),
     Change(1.5, 200.0),
 ]

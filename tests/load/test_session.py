@@ -13,9 +13,9 @@ from scipy import stats
 
 from tailrace.load.arrivals import Poisson
 from tailrace.load.profile import Profile
+from tailrace.load.request import Body
 from tailrace.load.schedule import Schedule
 from tailrace.load.session import Session
-from tailrace.load.target import Body
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

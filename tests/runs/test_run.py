@@ -19,17 +19,15 @@ from tailrace.load.plan import Plan
 from tailrace.load.point import Point
 from tailrace.load.profile import parse_profile
 from tailrace.load.slo import parse_slo
-from tailrace.load.target import encode_requests, parse_target
+from tailrace.load.traffic import plan_traffic
 from tailrace.runs.directory import RunDirectory, RunDirectoryError
 from tailrace.runs.run import Run
 
 
 def make_plan(url: str, rate: str = "300", duration_s: float = 1.5) -> Plan:
-    target = parse_target(url)
     return Plan(
         url=url,
-        target=target,
-        requests=encode_requests(target, "GET", {}, []),
+        traffic=plan_traffic([url]),
         arrivals="poisson",
         profile=parse_profile(rate),
         duration_s=duration_s,

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,7 +15,13 @@ EXAMPLE = (
 
 
 def load(
-    url: Annotated[str, typer.Argument(help="Where to send requests: http://HOST[:PORT]/PATH.")],
+    urls: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="URL...",
+            help="Where to send requests; several share them by weight, as 3:http://HOST/PATH.",
+        ),
+    ],
     rate: Annotated[
         str, typer.Option(help="Requests a second, constant: 200, 200/s, 12k/min.")
     ] = "100",
@@ -31,8 +37,13 @@ def load(
     ] = "30s",
     body: Annotated[
         Path | None,
-        typer.Option(help="A file to send, or a directory whose files are sent in turn."),
+        typer.Option(
+            help="A file to send, or a directory; {{counter}} in it is a request's number."
+        ),
     ] = None,
+    order: Annotated[
+        Literal["sequential", "random"], typer.Option(help="How the bodies take turns.")
+    ] = "sequential",
     header: Annotated[
         list[str] | None, typer.Option(help="'Name: value', sent with each request; repeatable.")
     ] = None,
@@ -46,6 +57,25 @@ def load(
     timeout: Annotated[
         str, typer.Option(help="A request unanswered this long after its intended time fails.")
     ] = "10s",
+    connect_timeout: Annotated[
+        str | None, typer.Option(help="Limit on opening a connection.", show_default="--timeout")
+    ] = None,
+    first_byte_timeout: Annotated[
+        str | None,
+        typer.Option(help="Limit from sending to the answer's start.", show_default="--timeout"),
+    ] = None,
+    unix_socket: Annotated[
+        Path | None, typer.Option(help="Connect to this Unix socket instead of the URL's host.")
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Accept any certificate of an https:// server.")
+    ] = False,
+    cacert: Annotated[
+        Path | None, typer.Option(help="PEM file of authorities to trust for https://.")
+    ] = None,
+    spin: Annotated[
+        bool, typer.Option("--spin", help="Keep a core busy for each worker, to be less late.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same schedule.")] = 1,
     interval: Annotated[str, typer.Option(help="Length of an interval of results.")] = "1s",
     slo: Annotated[
@@ -68,23 +98,25 @@ def load(
     from tailrace.load.arrivals import parse_arrivals
     from tailrace.load.plan import Plan
     from tailrace.load.profile import parse_profile
+    from tailrace.load.request import parse_header, read_bodies
     from tailrace.load.slo import parse_slo
-    from tailrace.load.target import encode_requests, parse_header, parse_target, read_bodies
+    from tailrace.load.traffic import Tls, plan_traffic
     from tailrace.runs.directory import RUNS_DIR, RunDirectory
     from tailrace.runs.run import Run
 
-    target = parse_target(url)
     parse_arrivals(arrivals)
-    bodies = read_bodies(body) if body is not None else []
     slos = [parse_slo(text) for text in slo or []]
     plan = Plan(
-        url=url,
-        target=target,
-        requests=encode_requests(
-            target,
-            method or ("POST" if bodies else "GET"),
-            dict(parse_header(text) for text in header or []),
-            bodies,
+        url=" ".join(urls),
+        traffic=plan_traffic(
+            urls,
+            method=method,
+            headers=dict(parse_header(text) for text in header or []),
+            bodies=read_bodies(body) if body is not None else [],
+            order=order,
+            seed=seed,
+            unix_socket=unix_socket,
+            tls=Tls(not insecure, cacert),
         ),
         arrivals=arrivals,
         profile=parse_profile(profile if profile is not None else rate),
@@ -93,6 +125,13 @@ def load(
         workers=workers,
         connections=connections,
         timeout_s=output.positive_duration_s("--timeout", timeout),
+        connect_timeout_s=output.positive_duration_s(
+            "--connect-timeout", connect_timeout or timeout
+        ),
+        first_byte_timeout_s=output.positive_duration_s(
+            "--first-byte-timeout", first_byte_timeout or timeout
+        ),
+        spin=spin,
         interval_s=output.positive_duration_s("--interval", interval),
     )
     if connections < workers:

@@ -14,10 +14,11 @@ from tailrace.load.arrivals import parse_arrivals
 from tailrace.load.plan import Plan
 from tailrace.load.point import Point
 from tailrace.load.profile import Profile, check_rate, parse_profile
+from tailrace.load.request import read_bodies
 from tailrace.load.result import Result
 from tailrace.load.slo import parse_slo
 from tailrace.load.tally import Interval
-from tailrace.load.target import encode_requests, parse_target, read_bodies
+from tailrace.load.traffic import Tls, plan_traffic
 from tailrace.runs.directory import RunDirectory
 from tailrace.runs.run import Run
 
@@ -46,6 +47,8 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     workers: int = 1
     connections: int = 1024
     timeout_s: float = 10.0
+    verify: bool = True
+    ca_file: Path | None = None
 
 
 class Controller:
@@ -145,14 +148,18 @@ class _Service:
     def __init__(
         self, config: ServiceConfig, window: int, interval_s: float, runs_dir: Path
     ) -> None:
-        target = parse_target(config.url)
         parse_arrivals(config.arrivals)
         bodies = read_bodies(config.body) if config.body is not None else []
-        method = config.method or ("POST" if bodies else "GET")
         self._config = config
-        self._target = target
-        self._method = method.upper()
-        self._requests = encode_requests(target, method, config.headers, bodies)
+        self._method = (config.method or ("POST" if bodies else "GET")).upper()
+        self._traffic = plan_traffic(
+            [config.url],
+            method=self._method,
+            headers=config.headers,
+            bodies=bodies,
+            seed=config.seed,
+            tls=Tls(config.verify, config.ca_file),
+        )
         self._slos = [parse_slo(text) for text in config.slo]
         self._profile_text = config.profile
         self._profile: Profile = parse_profile(config.profile)
@@ -193,8 +200,7 @@ class _Service:
             self._set_profile(rate_per_s)
         plan = Plan(
             url=self._config.url,
-            target=self._target,
-            requests=self._requests,
+            traffic=self._traffic,
             arrivals=self._config.arrivals,
             profile=self._profile,
             duration_s=self._config.duration_s,

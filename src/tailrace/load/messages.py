@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from tailrace.load.request import Request
+from tailrace.load.target import Endpoint
+
 _LENGTH = struct.Struct("<I")
 
 
@@ -16,16 +19,19 @@ class Setup(msgspec.Struct, tag=True, frozen=True, kw_only=True):
 
     worker: int
     workers: int
-    host: str
-    port: int
-    requests: list[bytes]
+    endpoints: list[Endpoint]
+    requests: list[Request]
+    turn: list[int]
     arrivals: str
     seed: int
     steps: list[tuple[float, float]]
     duration_s: float | None
     connections: int
     timeout_s: float
+    connect_timeout_s: float
+    first_byte_timeout_s: float
     interval_s: float
+    spin: bool
 
 
 class Ready(msgspec.Struct, tag=True, frozen=True):
@@ -70,6 +76,9 @@ class Snapshot(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     backlog: int
     connections: int
     cpu_ns: int
+    cap_waits: int
+    port_exhausted: int
+    tick_lag_ns: int
     latency: bytes
     service: bytes
     send_lag: bytes

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tailrace.load.profile import Profile
-from tailrace.load.target import Target
+from tailrace.load.traffic import Traffic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,11 +12,11 @@ class Plan:
 
     `duration_s` None is a run that goes on until it is stopped. `timeout_s` counts from a
     request's intended time.
+    `spin` keeps a core busy to be on time.
     """
 
     url: str
-    target: Target
-    requests: list[bytes]
+    traffic: Traffic
     arrivals: str
     profile: Profile
     duration_s: float | None = None
@@ -24,4 +24,7 @@ class Plan:
     workers: int = 1
     connections: int = 1024
     timeout_s: float = 10.0
+    connect_timeout_s: float = 10.0
+    first_byte_timeout_s: float = 10.0
     interval_s: float = 1.0
+    spin: bool = False

@@ -40,6 +40,10 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     backlog: int
     """Requests whose intended time has passed and that wait for a connection."""
     connections: int
+    cap_waits: int
+    """Requests that found every connection busy and no room for another."""
+    tick_lag_ms: float
+    """The most by which the generator's own clock tick came late."""
     latency_ms: Percentiles
     service_ms: Percentiles
     send_lag_us: Percentiles

@@ -55,16 +55,19 @@ class Session:
                 setup = Setup(
                     worker=number,
                     workers=plan.workers,
-                    host=plan.target.host,
-                    port=plan.target.port,
-                    requests=plan.requests,
+                    endpoints=plan.traffic.endpoints,
+                    requests=plan.traffic.requests,
+                    turn=plan.traffic.turn,
                     arrivals=plan.arrivals,
                     seed=plan.seed,
                     steps=plan.profile.steps,
                     duration_s=plan.duration_s,
                     connections=-(-plan.connections // plan.workers),
                     timeout_s=plan.timeout_s,
+                    connect_timeout_s=min(plan.connect_timeout_s, plan.timeout_s),
+                    first_byte_timeout_s=min(plan.first_byte_timeout_s, plan.timeout_s),
                     interval_s=plan.interval_s,
+                    spin=plan.spin,
                 )
                 await worker.spawn(setup)
             async with asyncio.timeout(_READY_TIMEOUT_S):
@@ -179,6 +182,8 @@ class Session:
             in_flight=sum(snapshot.in_flight for snapshot in snapshots),
             backlog=sum(snapshot.backlog for snapshot in snapshots),
             connections=sum(snapshot.connections for snapshot in snapshots),
+            cap_waits=tally.cap_waits,
+            tick_lag_ms=round(tally.tick_lag_ns / 1e6, 3),
             latency_ms=tally.latency.percentiles(1000),
             service_ms=tally.service.percentiles(1000),
             send_lag_us=tally.send_lag.percentiles(1),

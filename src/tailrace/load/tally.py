@@ -15,6 +15,12 @@ class Tally:
     sent: int = 0
     completed: int = 0
     failed: dict[str, int] = field(default_factory=dict)
+    cap_waits: int = 0
+    port_exhausted: int = 0
+    tick_lag_ns: int = 0
+    cpu_ns: int = 0
+    worker_ns: int = 0
+    """Time that the workers had, all together: cpu_ns / worker_ns is their share of a core."""
     latency: Histogram = field(default_factory=Histogram)
     service: Histogram = field(default_factory=Histogram)
     send_lag: Histogram = field(default_factory=Histogram)
@@ -30,6 +36,11 @@ class Tally:
         self.offered += snapshot.offered
         self.sent += snapshot.sent
         self.completed += snapshot.completed
+        self.cap_waits += snapshot.cap_waits
+        self.port_exhausted += snapshot.port_exhausted
+        self.tick_lag_ns = max(self.tick_lag_ns, snapshot.tick_lag_ns)
+        self.cpu_ns += snapshot.cpu_ns
+        self.worker_ns += snapshot.length_ns
         for kind, count in snapshot.failed.items():
             self.failed[kind] = self.failed.get(kind, 0) + count
         self.latency.add_packed(snapshot.latency)

@@ -9,13 +9,15 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from time import monotonic_ns
 from typing import cast
 
 import uvloop
 
+from tailrace.errors import TailraceError
 from tailrace.load.arrivals import parse_arrivals
-from tailrace.load.client import Client
+from tailrace.load.dialer import Dialer
 from tailrace.load.messages import (
     Abandon,
     Broken,
@@ -30,12 +32,18 @@ from tailrace.load.messages import (
     frame,
 )
 from tailrace.load.pacer import TimerFd
+from tailrace.load.pool import Limits, Pool
 from tailrace.load.profile import Profile
 from tailrace.load.recorder import Recorder
+from tailrace.load.request import Request
 from tailrace.load.schedule import NEVER_NS, Schedule
 
 _BATCH = 64
 """The most requests sent before the loop may read answers again."""
+
+
+_Place = tuple[Callable[[int, bytes, bool], None], bytes, bool, Request | None]
+"""How to send, what, whether its answer has no body, and what renders it if it has a counter."""
 
 
 class Worker:
@@ -45,15 +53,17 @@ class Worker:
         self._setup = setup
         self._report = report
         self._recorder = Recorder()
-        self._client = Client(
-            (setup.host, setup.port),
-            setup.requests,
-            self._recorder,
+        limits = Limits(
             connections=setup.connections,
             timeout_s=setup.timeout_s,
-            first=setup.worker,
-            step=setup.workers,
+            connect_timeout_s=setup.connect_timeout_s,
+            first_byte_timeout_s=setup.first_byte_timeout_s,
         )
+        self._pools = [
+            Pool(Dialer(endpoint), self._recorder, limits) for endpoint in setup.endpoints
+        ]
+        self._turn = self._lay_out_turn()
+        self._place = 0
         self._schedule = Schedule(
             parse_arrivals(setup.arrivals),
             Profile(*zip(*setup.steps, strict=True)),
@@ -68,7 +78,8 @@ class Worker:
         self._due: list[int] = []
         self._position = 0
         self._offered = 0
-        self._reported = {"offered": 0, "sent": 0, "completed": 0}
+        self._reported = self._totals()
+        self._tick_lag_ns = 0
         self._interval_ns = int(setup.interval_s * 1e9)
         self._index = 0
         self._since_ns = 0
@@ -82,8 +93,11 @@ class Worker:
         self._stop_at(self._end_s)
         self._load(self._schedule.next_chunk().tolist())
         self._cpu_ns = time.process_time_ns()
-        loop.add_reader(self._timer.fd, self._wake)
-        self._timer.arm(start_ns)
+        if self._setup.spin:
+            loop.call_soon(self._spin)
+        else:
+            loop.add_reader(self._timer.fd, self._wake)
+            self._timer.arm(start_ns)
         ticker = loop.create_task(self._tick())
         try:
             await self._finished
@@ -91,7 +105,8 @@ class Worker:
             ticker.cancel()
             loop.remove_reader(self._timer.fd)
             self._timer.close()
-            self._client.close()
+            for pool in self._pools:
+                pool.close()
             self._snapshot(last=True)
 
     def change(self, t_s: float, rate_per_s: float) -> None:
@@ -119,25 +134,68 @@ class Worker:
         self._due = [start + t for t in times_ns]
         self._position = 0
 
+    def _lay_out_turn(self) -> list[_Place]:
+        """What this worker sends, in its order: number worker, worker + workers, … of the turn."""
+        setup = self._setup
+        count = len(setup.turn)
+        mine = [
+            setup.requests[setup.turn[(setup.worker + setup.workers * place) % count]]
+            for place in range(count)
+        ]
+        return [
+            (
+                self._pools[request.endpoint].send,
+                request.head,
+                request.no_body,
+                request if request.pieces else None,
+            )
+            for request in mine
+        ]
+
     def _wake(self) -> None:
         """Send what is due, then sleep until the next intended time."""
         self._timer.acknowledge()
-        send = self._client.send
+        self._send_due()
+        self._arm()
+
+    def _spin(self) -> None:
+        """The same without sleeping: look again each time the loop comes round."""
+        self._send_due()
+        self._refill()
+        if not self._finished.done():
+            asyncio.get_running_loop().call_soon(self._spin)
+
+    def _send_due(self) -> None:
+        turn = self._turn
+        place = self._place
+        places = len(turn)
         due = self._due
         position = self._position
         last = min(len(due), position + _BATCH)
         now = min(monotonic_ns(), self._end_ns - 1)
         while position < last and due[position] <= now:
-            send(due[position])
+            send, content, no_body, template = turn[place]
+            if template is not None:
+                setup = self._setup
+                content = template.render(setup.worker + setup.workers * self._offered)
+            send(due[position], content, no_body)
             position += 1
             self._offered += 1
+            place += 1
+            if place == places:
+                place = 0
+        self._place = place
         self._position = position
-        self._arm()
 
-    def _arm(self) -> None:
+    def _refill(self) -> None:
         while self._position == len(self._due):
             # With many workers a chunk may hold nothing for this one.
             self._load(self._schedule.next_chunk().tolist())
+
+    def _arm(self) -> None:
+        self._refill()
+        if self._setup.spin:
+            return
         next_ns = self._due[self._position]
         if next_ns < self._end_ns:
             self._timer.arm(next_ns)
@@ -146,23 +204,27 @@ class Worker:
 
     async def _tick(self) -> None:
         """Expire, report each interval, and notice the end."""
-        step_s = min(0.1, self._setup.interval_s, self._setup.timeout_s / 4)
+        setup = self._setup
         loop = asyncio.get_running_loop()
+        step_s = min(0.1, setup.interval_s, setup.timeout_s / 4, setup.first_byte_timeout_s / 4)
         boundary = self._start_ns + self._interval_ns
         while True:
             now = monotonic_ns()
             ended = now >= self._end_ns and self._caught_up()
             pause_ns = min(boundary - now, int(step_s * 1e9))
             if ended:
-                if self._client.settled:
+                if all(not pool.waiting and not pool.in_flight for pool in self._pools):
                     self.abandon()
                     return
                 pause_ns = min(pause_ns, 2_000_000)
             else:
                 pause_ns = min(pause_ns, max(self._end_ns - now, 0) + 1_000_000)
             await asyncio.sleep(pause_ns / 1e9)
+            asked = now + pause_ns
             now = monotonic_ns()
-            self._client.expire(now)
+            self._tick_lag_ns = max(self._tick_lag_ns, now - asked)
+            for pool in self._pools:
+                pool.expire(now)
             if now >= boundary:
                 # The interval in which the run ends also takes in the answers still to come.
                 if not boundary - self._interval_ns < self._end_ns <= boundary:
@@ -174,15 +236,15 @@ class Worker:
     def _caught_up(self) -> bool:
         return self._position < len(self._due) and self._due[self._position] >= self._end_ns
 
+    def _totals(self) -> dict[str, int]:
+        names = ("sent", "completed", "cap_waits", "port_exhausted")
+        totals = {name: sum(getattr(pool, name) for pool in self._pools) for name in names}
+        return {"offered": self._offered, **totals}
+
     def _snapshot(self, last: bool) -> None:
         now = monotonic_ns()
         cpu = time.process_time_ns()
-        client = self._client
-        totals = {
-            "offered": self._offered,
-            "sent": client.sent,
-            "completed": client.completed,
-        }
+        totals = self._totals()
         failed, latency, service, send_lag, stages = self._recorder.take()
         snapshot = Snapshot(
             index=self._index,
@@ -191,10 +253,11 @@ class Worker:
             length_ns=now - self._since_ns,
             **{name: totals[name] - self._reported[name] for name in totals},
             failed=failed,
-            in_flight=client.in_flight,
-            backlog=len(client.waiting),
-            connections=len(client.open),
+            in_flight=sum(pool.in_flight for pool in self._pools),
+            backlog=sum(len(pool.waiting) for pool in self._pools),
+            connections=sum(len(pool.open) for pool in self._pools),
             cpu_ns=cpu - self._cpu_ns,
+            tick_lag_ns=self._tick_lag_ns,
             latency=latency,
             service=service,
             send_lag=send_lag,
@@ -202,6 +265,7 @@ class Worker:
         )
         self._report.write(frame(snapshot))
         self._reported = totals
+        self._tick_lag_ns = 0
         self._index += 1
         self._since_ns = now
         self._cpu_ns = cpu
@@ -231,7 +295,7 @@ class _Session(asyncio.Protocol):
             case Setup(), None:
                 try:
                     self._worker = Worker(message, self._transport)
-                except OSError as error:
+                except (OSError, TailraceError) as error:
                     self._transport.write(frame(Broken(str(error))))
                 else:
                     self._transport.write(frame(Ready()))

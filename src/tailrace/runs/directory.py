@@ -125,7 +125,7 @@ def _describe(plan: Plan) -> bytes:
             "connections": plan.connections,
             "timeout_s": plan.timeout_s,
             "interval_s": plan.interval_s,
-            "requests": len(plan.requests),
+            "requests": len(plan.traffic.requests),
         },
         indent=2,
     ).encode()

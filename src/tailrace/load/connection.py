@@ -1,0 +1,200 @@
+"""One HTTP/1.1 connection of a load worker, with at most one request on it."""
+
+import asyncio
+from time import monotonic_ns
+from typing import Protocol, cast
+
+import httptools
+
+from tailrace.load.recorder import ROWS, Recorder
+
+_LAST_ROW = ROWS - 1
+_MAX_STAGES_HEADER = 4096
+_MAX_HEAD = 256 * 1024
+"""Bytes of status line and headers beyond which an answer is not HTTP any more."""
+
+
+class Owner(Protocol):
+    """What a connection tells the pool that it belongs to."""
+
+    recorder: Recorder
+    sent: int
+    completed: int
+
+    def made(self, connection: "Connection") -> None:
+        """It is open."""
+
+    def free(self, connection: "Connection") -> None:
+        """It has nothing to do."""
+
+    def forget(self, connection: "Connection") -> None:
+        """It is gone."""
+
+
+class Connection(asyncio.Protocol):
+    """One connection.
+
+    `intended` is the intended time of the request on it, or 0; `sent_ns` is when that was sent;
+    `lost` tells that the connection can take no more.
+    """
+
+    __slots__ = (
+        "_framed",
+        "_head",
+        "_headers_done",
+        "_no_body",
+        "_owner",
+        "_parser",
+        "_recorder",
+        "_stages",
+        "intended",
+        "lost",
+        "sent_ns",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._recorder = owner.recorder
+        self.sent_ns = 0
+        self._framed = False
+        self._head = 0
+        self._headers_done = False
+        self._no_body = False
+        self._stages: bytes | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self.intended = 0
+        self.lost = False
+
+    @property
+    def answering(self) -> bool:
+        """Whether the first byte of an answer has come."""
+        return self._head > 0
+
+    def send(self, intended_ns: int, request: bytes, no_body: bool) -> None:
+        """Put a request on the wire whose intended time was `intended_ns` (CLOCK_MONOTONIC)."""
+        recorder = self._recorder
+        self.intended = intended_ns
+        self._no_body = no_body
+        now = monotonic_ns()
+        self.sent_ns = now
+        self.transport.write(request)
+        self._owner.sent += 1
+        row = recorder.lag_row
+        recorder.send_lags[row] = now - intended_ns
+        recorder.lag_row = row + 1
+        if row == _LAST_ROW:
+            recorder.fold()
+
+    def fail(self, kind: str) -> None:
+        """The request in flight has failed; the connection is not used again."""
+        self.intended = 0
+        self.lost = True
+        self._recorder.fail(kind)
+        self.transport.abort()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is open."""
+        self.transport = cast(asyncio.Transport, transport)
+        self._owner.made(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of an answer."""
+        if not self.intended:
+            # Nobody asked: whatever it is, it belongs to no request of ours.
+            self._discard()
+            return
+        if not self._headers_done:
+            self._head += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            if self.intended:
+                self.fail("protocol")
+            else:
+                self._discard()
+            return
+        # Only now: bytes behind the answer, in the same read, must not count for the next request.
+        if not self.intended:
+            if self.lost:
+                self.transport.close()
+                return
+            if self._no_body:
+                # The parser would wait for the body that the headers speak of.
+                self._parser = httptools.HttpResponseParser(self)
+            self._owner.free(self)
+        elif self._head > _MAX_HEAD and not self._headers_done:
+            self.fail("protocol")
+
+    def eof_received(self) -> bool:
+        """The server closes; that ends a body that has no length of its own (RFC 9112, 6.3)."""
+        self.lost = True
+        if self.intended and self._headers_done and not self._framed:
+            self.on_message_complete()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone, with or without an answer."""
+        self.lost = True
+        if self.intended:
+            self.intended = 0
+            self._recorder.fail("reset")
+        self._owner.forget(self)
+
+    # httptools
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header line; three of them matter."""
+        length = len(name)
+        if length == 13:
+            if name.lower() == b"server-timing" and len(value) < _MAX_STAGES_HEADER:
+                self._stages = value
+        elif (length == 14 and name.lower() == b"content-length") or (
+            length == 17 and name.lower() == b"transfer-encoding"
+        ):
+            self._framed = True
+
+    def on_headers_complete(self) -> None:
+        """All header lines are there."""
+        self._headers_done = True
+        if self._no_body and self._parser.get_status_code() >= 200:
+            self.on_message_complete()
+
+    def on_message_complete(self) -> None:
+        """The answer is whole: note it down."""
+        now = monotonic_ns()
+        status = self._parser.get_status_code()
+        intended = self.intended
+        if status < 200 or not intended:
+            # An interim response (RFC 9110, 15.2), or a second answer to one request.
+            self._headers_done = False
+            self.lost = self.lost or not intended
+            return
+        recorder = self._recorder
+        self.intended = 0
+        if status < 300:
+            row = recorder.row
+            recorder.latencies[row] = now - intended
+            recorder.services[row] = now - self.sent_ns
+            recorder.row = row + 1
+            self._owner.completed += 1
+            if self._stages is not None:
+                recorder.record_stages(self._stages)
+                self._stages = None
+            if row == _LAST_ROW:
+                recorder.fold()
+        else:
+            self._stages = None
+            recorder.fail(f"http_{status // 100}xx")
+        self._head = 0
+        self._headers_done = self._framed = False
+        if not self._parser.should_keep_alive():
+            self.lost = True
+
+    def _discard(self) -> None:
+        self.lost = True
+        self.transport.abort()

@@ -1,0 +1,165 @@
+"""What is sent: requests encoded once before a run, and the order in which they take turns."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from tailrace import __version__
+from tailrace.errors import UsageError
+from tailrace.load.target import Target
+
+Order = Literal["sequential", "random"]
+
+COUNTER = b"{{counter}}"
+"""In a body: replaced by the request's number in the run, from 0."""
+_TURN = 8192
+"""Places in a random turn; it starts over after them."""
+_CONTENT_TYPES = {
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".png": "image/png",
+    ".json": "application/json",
+    ".txt": "text/plain",
+}
+
+
+class Body(msgspec.Struct, frozen=True):
+    """A request body and the media type it is sent as."""
+
+    content: bytes
+    content_type: str
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One encoded request.
+
+    `pieces` is its body cut at each COUNTER; without one, `head` is the whole request and `pieces`
+    is empty. With one, `head` ends where the value of Content-Length belongs.
+    """
+
+    endpoint: int
+    """Number of the target it goes to."""
+    head: bytes
+    pieces: tuple[bytes, ...] = ()
+    no_body: bool = False
+    """The answer has no body whatever its headers say: the method is HEAD (RFC 9110, 9.3.2)."""
+
+    def render(self, number: int) -> bytes:
+        """The bytes of request `number` of the run."""
+        body = str(number).encode().join(self.pieces)
+        return b"%s%d\r\n\r\n%s" % (self.head, len(body), body)
+
+
+def read_bodies(path: Path) -> list[Body]:
+    """The request bodies in a file, or in the files of a directory in the order of their names.
+
+    Raises:
+        UsageError: there is nothing to read at `path`.
+    """
+    if path.is_dir():
+        files = sorted(
+            file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")
+        )
+        if not files:
+            raise UsageError(f"no files to send in the directory {path}")
+    else:
+        files = [path]
+    try:
+        return [
+            Body(
+                file.read_bytes(),
+                _CONTENT_TYPES.get(file.suffix.lower(), "application/octet-stream"),
+            )
+            for file in files
+        ]
+    except OSError as error:
+        raise UsageError(f"cannot read the body {error.filename}: {error.strerror}") from None
+
+
+def parse_header(text: str) -> tuple[str, str]:
+    """(name, value) of `Name: value`.
+
+    Raises:
+        UsageError: it has no colon, or what no header may contain.
+    """
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip() or any(char in text for char in "\r\n\0"):
+        raise UsageError(f"{text!r} is not a header: write 'Name: value'")
+    return name.strip(), value.strip()
+
+
+def encode_requests(
+    target: Target,
+    method: str,
+    headers: Mapping[str, str],
+    bodies: Sequence[Body],
+    endpoint: int = 0,
+) -> list[Request]:
+    """The HTTP/1.1 requests (RFC 9112) to one target, one a body, or a single one without body.
+
+    Raises:
+        UsageError: the method or a header cannot be written in HTTP.
+    """
+    if not method.isascii() or not method.isalpha():
+        raise UsageError(f"{method!r} is not an HTTP method")
+    none: Sequence[Body | None] = [None]
+    return [_encode(target, method.upper(), headers, body, endpoint) for body in bodies or none]
+
+
+def _encode(
+    target: Target, method: str, headers: Mapping[str, str], body: Body | None, endpoint: int
+) -> Request:
+    fields = {
+        "host": ("Host", target.authority),
+        "user-agent": ("User-Agent", f"tailrace/{__version__}"),
+        "accept": ("Accept", "*/*"),
+    }
+    if body is not None:
+        fields["content-type"] = ("Content-Type", body.content_type)
+    fields |= {name.lower(): (name, value) for name, value in headers.items()}
+    # Ours: a wrong one would shift every request behind it.
+    fields.pop("content-length", None)
+    lines = [f"{method} {target.path} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in fields.values()]
+    try:
+        head = "\r\n".join([*lines, ""]).encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise UsageError(f"a header has a character HTTP cannot carry: {error}") from None
+    no_body = method == "HEAD"
+    if body is None:
+        return Request(endpoint, head + b"\r\n", no_body=no_body)
+    head += b"Content-Length: "
+    pieces = tuple(body.content.split(COUNTER))
+    template = Request(endpoint, head, pieces, no_body)
+    return template if len(pieces) > 1 else Request(endpoint, template.render(0), (), no_body)
+
+
+def take_turns(
+    requests: Sequence[Sequence[Request]], weights: Sequence[float], order: Order, seed: int
+) -> list[int]:
+    """The order in which requests are sent, as numbers into all targets' requests laid end to end;
+    it starts over at its end.
+
+    With several targets, request n goes to target i with a chance in proportion to `weights[i]`;
+    a target's own requests take turns as `order` says. A function of its arguments alone.
+    """
+    draw = np.random.Generator(np.random.PCG64([seed, 0x7461726765]))
+    counts = [len(own) for own in requests]
+    if len(requests) == 1 and order == "sequential":
+        return list(range(counts[0]))
+    starts = np.cumsum([0, *counts[:-1]])
+    chances = np.asarray(weights, dtype=np.float64) / np.sum(weights)
+    targets = draw.choice(len(requests), size=_TURN, p=chances)
+    turn = np.empty(_TURN, dtype=np.int64)
+    for target, count in enumerate(counts):
+        places = np.flatnonzero(targets == target)
+        own = (
+            np.arange(len(places)) % count
+            if order == "sequential"
+            else draw.integers(0, count, len(places))
+        )
+        turn[places] = starts[target] + own
+    return [int(number) for number in turn]

@@ -1,0 +1,80 @@
+"""Traffic: which requests go where, in which order; the schedule says when."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tailrace.errors import UsageError
+from tailrace.load.request import Body, Order, Request, encode_requests, take_turns
+from tailrace.load.target import Endpoint, parse_target
+
+_WEIGHTED = re.compile(r"(\d+(?:\.\d+)?):(https?://.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Requests, the endpoints that they name by number, and the order in which they take turns."""
+
+    endpoints: list[Endpoint]
+    requests: list[Request]
+    turn: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How a server's certificate is checked; `ca_file` None trusts the system's authorities."""
+
+    verify: bool = True
+    ca_file: Path | None = None
+
+
+def weighted_url(text: str) -> tuple[float, str]:
+    """(weight, URL) of `http://…`, whose weight is 1, or `3:http://…`."""
+    match = _WEIGHTED.fullmatch(text)
+    return (float(match[1]), match[2]) if match else (1.0, text)
+
+
+def plan_traffic(
+    urls: Sequence[str],
+    *,
+    method: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    bodies: Sequence[Body] = (),
+    order: Order = "sequential",
+    seed: int = 1,
+    unix_socket: Path | None = None,
+    tls: Tls | None = None,
+) -> Traffic:
+    """Traffic to one or several weighted URLs; every body goes to every one.
+
+    `method` None is POST with bodies, else GET. A `unix_socket` takes the place of each URL's host
+    and port.
+
+    Raises:
+        UsageError: a URL, weight, method or header cannot be used.
+    """
+    weights, endpoints, encoded = [], [], []
+    tls = tls or Tls()
+    for number, (weight, url) in enumerate(map(weighted_url, urls)):
+        if weight <= 0:
+            raise UsageError(f"the weight of {url} must be more than 0")
+        target = parse_target(url)
+        weights.append(weight)
+        endpoints.append(
+            Endpoint(
+                host=target.host,
+                port=target.port,
+                unix_socket=str(unix_socket) if unix_socket is not None else None,
+                tls=target.tls,
+                verify=tls.verify,
+                ca_file=str(tls.ca_file) if tls.ca_file is not None else None,
+            )
+        )
+        verb = method or ("POST" if bodies else "GET")
+        encoded.append(encode_requests(target, verb, headers or {}, bodies, number))
+    return Traffic(
+        endpoints,
+        [request for own in encoded for request in own],
+        take_turns(encoded, weights, order, seed),
+    )
