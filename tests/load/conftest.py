@@ -18,7 +18,9 @@ Offer = Callable[..., Awaitable[tuple[Session, list[Interval]]]]
 def make_plan(
     url: str, profile: str = "100", bodies: list[Body] | None = None, **settings: Any
 ) -> Plan:
-    traffic = plan_traffic([url], bodies=bodies or [], **settings.pop("traffic", {}))
+    traffic = plan_traffic(
+        **({"urls": [url], "bodies": bodies or []} | settings.pop("traffic", {}))
+    )
     defaults = {"arrivals": "poisson", "duration_s": 1.0, "timeout_s": 5.0, "interval_s": 0.5}
     return Plan(
         url=url,

@@ -1,10 +1,21 @@
 """Every way a request can end, each by a server that really behaves so."""
 
 import asyncio
+import contextlib
+import json
 import socket
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
+
+from tailrace.load.link import GeneratorError
+from tailrace.load.request import Body
+from tailrace.load.session import Session
+from tailrace.load.traffic import Tls
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -138,3 +149,226 @@ async def test_connections_are_kept_and_reused(serve: Any, offer: Any) -> None:
     session, _ = await offer(server.url, profile="100", duration_s=1.0, arrivals="constant")
     assert session.total.completed == 100
     assert server.connections < 20
+
+
+async def test_a_head_request_needs_no_body(serve: Any, offer: Any) -> None:
+    server = serve(raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"))
+    session, _ = await offer(server.url, duration_s=0.5, traffic={"method": "HEAD"})
+    assert session.total.failed == {}
+    assert session.total.completed == session.total.offered > 20
+    assert server.connections < session.total.offered / 2
+
+
+async def test_not_modified_has_no_body_and_is_no_success(serve: Any, offer: Any) -> None:
+    server = serve(raw(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5000\r\n\r\n"))
+    session, _ = await offer(server.url, duration_s=0.5)
+    assert session.total.failed == {"http_3xx": session.total.offered}
+    assert server.connections < session.total.offered / 2
+
+
+async def test_an_endless_header(serve: Any, offer: Any) -> None:
+    async def endless(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        while not writer.is_closing():
+            writer.write(b"X-More: " + b"x" * 8192 + b"\r\n")
+            await writer.drain()
+
+    session, _ = await offer(serve(endless).url, profile="10", duration_s=0.5)
+    assert session.total.failed == {"protocol": session.total.offered}
+
+
+async def test_a_header_line_without_end(serve: Any, offer: Any) -> None:
+    async def endless(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nX-More: ")
+        while not writer.is_closing():
+            writer.write(b"x" * 65536)
+            await writer.drain()
+
+    session, _ = await offer(serve(endless).url, profile="10", duration_s=0.5)
+    assert session.total.failed == {"protocol": session.total.offered}
+
+
+@pytest.mark.parametrize("length", [b"1", b"3"])
+async def test_a_wrong_content_length(serve: Any, offer: Any, length: bytes) -> None:
+    """Too short: the rest belongs to nobody, and ends the connection. Too long: never whole."""
+    response = b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\nok"
+    server = serve(raw(response))
+    session, _ = await offer(server.url, profile="40", duration_s=0.5, timeout_s=0.5)
+    total = session.total
+    if length == b"1":
+        assert total.failed == {}
+        assert server.connections == total.offered
+    else:
+        assert total.failed == {"timeout": total.offered}
+
+
+async def test_idle_connections_that_the_server_closes_lose_no_request(
+    serve: Any, offer: Any
+) -> None:
+    """The server ends each connection right after its answer, without saying so beforehand."""
+
+    async def leave(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK)
+        await writer.drain()
+        writer.close()
+
+    server = serve(leave)
+    session, _ = await offer(server.url, profile="40", duration_s=1.0, arrivals="constant")
+    assert session.total.failed == {}
+    assert session.total.completed == 40
+    assert server.connections == 40
+
+
+async def test_half_closed_connections_are_not_used_again(serve: Any, offer: Any) -> None:
+    async def half_close(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK)
+        writer.write_eof()
+        await asyncio.sleep(0.5)
+
+    session, _ = await offer(
+        serve(half_close).url, profile="40", duration_s=0.5, arrivals="constant"
+    )
+    assert session.total.failed == {}
+
+
+async def test_the_first_byte_has_its_own_limit(serve: Any, offer: Any) -> None:
+    async def slow(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        if number % 2:
+            # The answer begins at once, and its rest may take its time.
+            writer.write(OK[:10])
+            await writer.drain()
+        await asyncio.sleep(1.2)
+        writer.write(OK[10:] if number % 2 else OK)
+
+    session, _ = await offer(
+        serve(slow).url, profile="20", duration_s=0.5, first_byte_timeout_s=0.4
+    )
+    total = session.total
+    assert total.failed == {"timeout": total.offered - total.offered // 2}
+    assert total.completed == total.offered // 2
+
+
+async def test_a_unix_socket(offer: Any, tmp_path: Path) -> None:
+    served: list[bytes] = []
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                served.append(await reader.readuntil(b"\r\n\r\n"))
+                writer.write(OK)
+        writer.close()
+
+    path = tmp_path / "s"
+    server = await asyncio.start_unix_server(accept, path)
+    session, _ = await offer(
+        "http://service.local/x", duration_s=0.5, traffic={"unix_socket": path}
+    )
+    server.close()
+    assert session.total.completed == session.total.offered == len(served) > 20
+    assert b"Host: service.local" in served[0]
+
+
+async def test_ipv6(offer: Any) -> None:
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(OK)
+        writer.close()
+
+    server = await asyncio.start_server(accept, "::1", 0)
+    port = server.sockets[0].getsockname()[1]
+    session, _ = await offer(f"http://[::1]:{port}/", duration_s=0.5)
+    server.close()
+    assert session.total.completed == session.total.offered > 20
+
+
+async def test_several_targets_share_by_weight(serve: Any, offer: Any) -> None:
+    first, second = serve(), serve()
+    session, _ = await offer(
+        first.url,
+        profile="600",
+        duration_s=1.5,
+        workers=2,
+        traffic={"urls": [first.url, f"3:{second.url}"]},
+    )
+    total = session.total
+    assert total.completed == total.offered == len(first.arrived_ns) + len(second.arrived_ns)
+    assert len(second.arrived_ns) / total.offered == pytest.approx(0.75, abs=0.05)
+
+
+async def test_a_counter_numbers_every_request_once(serve: Any, offer: Any) -> None:
+    server = serve()
+    bodies = [Body(b'{"n": {{counter}}}', "application/json")]
+    session, _ = await offer(server.url, profile="300", bodies=bodies, workers=3)
+    numbers = sorted(json.loads(body)["n"] for body in server.bodies)
+    assert numbers == list(range(session.total.offered))
+
+
+async def test_spinning_measures_the_same(serve: Any, offer: Any) -> None:
+    server = serve()
+    session, _ = await offer(server.url, profile="200", arrivals="constant", spin=True)
+    assert session.total.completed == session.total.offered == 200
+
+
+class TestTls:
+    @pytest.fixture
+    def authority(self) -> trustme.CA:
+        return trustme.CA()
+
+    @pytest.fixture
+    async def tls_server(self, authority: trustme.CA) -> AsyncIterator[int]:
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                while await reader.readuntil(b"\r\n\r\n"):
+                    writer.write(OK)
+            writer.close()
+
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert("localhost").configure_cert(context)
+        server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
+        yield server.sockets[0].getsockname()[1]
+        server.close()
+
+    async def test_a_trusted_certificate(
+        self, tls_server: int, authority: trustme.CA, offer: Any, tmp_path: Path
+    ) -> None:
+        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+        session, _ = await offer(
+            f"https://localhost:{tls_server}/",
+            duration_s=0.5,
+            traffic={"tls": Tls(ca_file=tmp_path / "ca.pem")},
+        )
+        assert session.total.failed == {}
+        assert session.total.completed == session.total.offered > 20
+
+    async def test_an_unknown_authority_is_refused(self, tls_server: int, offer: Any) -> None:
+        session, _ = await offer(f"https://localhost:{tls_server}/", duration_s=0.5)
+        assert session.total.failed == {"connect": session.total.offered}
+
+    async def test_another_name_is_refused(
+        self, tls_server: int, authority: trustme.CA, offer: Any, tmp_path: Path
+    ) -> None:
+        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+        session, _ = await offer(
+            f"https://127.0.0.1:{tls_server}/",
+            duration_s=0.5,
+            traffic={"tls": Tls(ca_file=tmp_path / "ca.pem")},
+        )
+        assert session.total.failed == {"connect": session.total.offered}
+
+    async def test_insecure_takes_any(self, tls_server: int, offer: Any) -> None:
+        session, _ = await offer(
+            f"https://127.0.0.1:{tls_server}/", duration_s=0.5, traffic={"tls": Tls(verify=False)}
+        )
+        assert session.total.completed == session.total.offered > 20
+
+    async def test_a_server_without_tls(self, serve: Any, offer: Any) -> None:
+        url = serve().url.replace("http:", "https:")
+        session, _ = await offer(url, duration_s=0.5, timeout_s=2.0)
+        assert session.total.failed == {"connect": session.total.offered}
+
+    async def test_an_unreadable_ca_file(self, plan: Any, tmp_path: Path) -> None:
+        (tmp_path / "ca.pem").write_text("nonsense")
+        session = Session(plan("https://h/", traffic={"tls": Tls(ca_file=tmp_path / "ca.pem")}))
+        with pytest.raises(GeneratorError, match=r"cannot use the CA file .*ca\.pem"):
+            await session.start()
