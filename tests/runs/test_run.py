@@ -32,12 +32,13 @@ def make_plan(url: str, rate: str = "300", duration_s: float = 1.5) -> Plan:
         profile=parse_profile(rate),
         duration_s=duration_s,
         interval_s=0.5,
+        slos=(parse_slo("p99<5s"),),
     )
 
 
 async def test_a_run_leaves_result_timeline_and_histogram_log(serve: Any, tmp_path: Path) -> None:
     plan = make_plan(serve().url)
-    run = Run(plan, RunDirectory(tmp_path / "run", plan), [parse_slo("p99<5s")])
+    run = Run(plan, RunDirectory(tmp_path / "run", plan))
     await run.start()
     points = [interval.point async for interval in run.intervals()]
     files = {file.name for file in (tmp_path / "run").iterdir()}
@@ -76,6 +77,7 @@ CONTRACT = {
     "failed": dict,
     "rate": {"offered", "sent", "completed"},
     "latency_ms": {"mean", "p50", "p90", "p95", "p99", "p99.9", "max"},
+    "confidence_ms": {"p50", "p90", "p95", "p99", "p99.9"},
     "service_ms": {"mean", "p50", "p90", "p95", "p99", "p99.9", "max"},
     "send_lag_us": {"p50", "p99", "max"},
     "stages_ms": dict,

@@ -81,6 +81,9 @@ def load(
     slo: Annotated[
         list[str] | None, typer.Option(help="A bound, as p99<100ms; repeatable. Broken: exit 1.")
     ] = None,
+    min_duration: Annotated[
+        str, typer.Option(help="A shorter run is INVALID; MLPerf's minimum unless told otherwise.")
+    ] = "10m",
     out: Annotated[
         Path | None, typer.Option(help="Run directory; by default a new one below runs/.")
     ] = None,
@@ -103,9 +106,9 @@ def load(
     from tailrace.load.traffic import Tls, plan_traffic
     from tailrace.runs.directory import RUNS_DIR, RunDirectory
     from tailrace.runs.run import Run
+    from tailrace.units import parse_duration_s
 
     parse_arrivals(arrivals)
-    slos = [parse_slo(text) for text in slo or []]
     plan = Plan(
         url=" ".join(urls),
         traffic=plan_traffic(
@@ -132,6 +135,8 @@ def load(
             "--first-byte-timeout", first_byte_timeout or timeout
         ),
         spin=spin,
+        slos=tuple(parse_slo(text) for text in slo or []),
+        min_duration_s=parse_duration_s(min_duration),
         interval_s=output.positive_duration_s("--interval", interval),
     )
     if connections < workers:
@@ -139,7 +144,7 @@ def load(
     directory = (
         RunDirectory(out, plan) if out is not None else RunDirectory.create(RUNS_DIR, "load", plan)
     )
-    result = uvloop.run(output.follow(Run(plan, directory, slos)))
+    result = uvloop.run(output.follow(Run(plan, directory)))
     if as_json:
         output.print_json(result)
     else:

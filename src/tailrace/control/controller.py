@@ -19,6 +19,7 @@ from tailrace.load.result import Result
 from tailrace.load.slo import parse_slo
 from tailrace.load.tally import Interval
 from tailrace.load.traffic import Tls, plan_traffic
+from tailrace.load.verdict import MIN_DURATION_S
 from tailrace.runs.directory import RunDirectory
 from tailrace.runs.run import Run
 
@@ -47,6 +48,7 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     workers: int = 1
     connections: int = 1024
     timeout_s: float = 10.0
+    min_duration_s: float = MIN_DURATION_S
     verify: bool = True
     ca_file: Path | None = None
 
@@ -160,7 +162,7 @@ class _Service:
             seed=config.seed,
             tls=Tls(config.verify, config.ca_file),
         )
-        self._slos = [parse_slo(text) for text in config.slo]
+        self._slos = tuple(parse_slo(text) for text in config.slo)
         self._profile_text = config.profile
         self._profile: Profile = parse_profile(config.profile)
         self._interval_s = interval_s
@@ -209,9 +211,11 @@ class _Service:
             connections=self._config.connections,
             timeout_s=self._config.timeout_s,
             interval_s=self._interval_s,
+            slos=self._slos,
+            min_duration_s=self._config.min_duration_s,
         )
         directory = RunDirectory.create(self._runs_dir, self._config.id, plan)
-        run = Run(plan, directory, self._slos)
+        run = Run(plan, directory)
         self._enter("starting")
         try:
             await run.start()

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from tailrace.load.profile import Profile
+from tailrace.load.slo import Slo
 from tailrace.load.traffic import Traffic
+from tailrace.load.verdict import MIN_DURATION_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,7 +14,8 @@ class Plan:
 
     `duration_s` None is a run that goes on until it is stopped. `timeout_s` counts from a
     request's intended time.
-    `spin` keeps a core busy to be on time.
+    `spin` keeps a core busy to be on
+    time. `slos` and `min_duration_s` are what the verdict is about.
     """
 
     url: str
@@ -28,3 +31,5 @@ class Plan:
     first_byte_timeout_s: float = 10.0
     interval_s: float = 1.0
     spin: bool = False
+    slos: tuple[Slo, ...] = ()
+    min_duration_s: float = MIN_DURATION_S

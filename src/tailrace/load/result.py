@@ -1,13 +1,14 @@
 """The result document of a run: what `tailrace load --json` prints and `result.json` holds."""
 
-from collections.abc import Sequence
-
 import msgspec
 
+from tailrace.load.confidence import percentile_interval_us
 from tailrace.load.point import Percentiles
 from tailrace.load.session import Session
-from tailrace.load.slo import Slo
-from tailrace.load.verdict import Verdict, judge
+from tailrace.load.tally import Tally
+from tailrace.load.verdict import Verdict
+
+_PERCENTS = (50, 90, 95, 99, 99.9)
 
 
 class Rates(msgspec.Struct, frozen=True):
@@ -31,6 +32,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     failed: dict[str, int]
     rate: Rates
     latency_ms: Percentiles
+    confidence_ms: dict[str, tuple[float, float] | None]
+    """95 % confidence interval of each latency percentile; None where too few were answered."""
     service_ms: Percentiles
     send_lag_us: dict[str, float | None]
     stages_ms: dict[str, Percentiles]
@@ -39,7 +42,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     run: str | None
 
 
-def build_result(session: Session, slos: Sequence[Slo], run: str | None) -> Result:
+def build_result(session: Session, run: str | None) -> Result:
     """The document of a run that is over; `run` is its directory."""
     total = session.total
     duration_s = session.duration_s
@@ -60,10 +63,16 @@ def build_result(session: Session, slos: Sequence[Slo], run: str | None) -> Resu
             round(total.completed * per_s, 3),
         ),
         latency_ms=total.latency.percentiles(1000),
+        confidence_ms={f"p{percent:g}": _interval_ms(total, percent) for percent in _PERCENTS},
         service_ms=total.service.percentiles(1000),
         send_lag_us={"p50": lag.p50, "p99": lag.p99, "max": lag.max},
         stages_ms={name: h.percentiles(1000) for name, h in total.stages.items()},
-        verdict=judge(total, session.problems),
-        slo={slo.expression: slo.holds(total.latency, total.failures) for slo in slos},
+        verdict=session.verdict,
+        slo={slo.expression: slo.holds(total.latency, total.failures) for slo in session.plan.slos},
         run=run,
     )
+
+
+def _interval_ms(total: Tally, percent: float) -> tuple[float, float] | None:
+    interval = percentile_interval_us(total.latency, percent)
+    return (round(interval[0] / 1e3, 4), round(interval[1] / 1e3, 4)) if interval else None

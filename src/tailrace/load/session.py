@@ -10,6 +10,7 @@ from tailrace.load.plan import Plan
 from tailrace.load.point import Point
 from tailrace.load.profile import check_rate
 from tailrace.load.tally import Interval, Tally
+from tailrace.load.verdict import Verdict, judge
 
 _LEAD_NS = 100_000_000
 """How far ahead the common start lies: all workers must know of it by then."""
@@ -17,6 +18,8 @@ _CHANGE_LEAD_NS = 10_000_000
 """How far ahead a live change lies, so that every worker bends its schedule at one instant."""
 _READY_TIMEOUT_S = 30.0
 _SETTLE_MARGIN_S = 5.0
+_CLOCK_STEP_NS = 20_000_000
+"""NTP slews a clock by at most 0.5 ms a second; more than this within an interval is a step."""
 
 
 class Session:
@@ -40,6 +43,7 @@ class Session:
         self._queue: asyncio.Queue[Interval | None] = asyncio.Queue()
         self._next_index = 0
         self._watchdog: asyncio.TimerHandle | None = None
+        self._clock_offset_ns = 0
 
     async def start(self) -> None:
         """Start the workers and, once all are ready, the run; returns as it begins.
@@ -80,12 +84,25 @@ class Session:
             self._kill()
             raise
         self._start_ns = time.monotonic_ns() + _LEAD_NS
-        self.start_wall_time = time.time() + _LEAD_NS / 1e9
+        self._clock_offset_ns = _clock_offset_ns()
+        self.start_wall_time = (self._start_ns + self._clock_offset_ns) / 1e9
         for worker in self._workers:
             worker.tell(Start(self._start_ns))
         if self._end_s is not None:
             self._watch_end()
         await asyncio.sleep(max(-self.elapsed_s, 0))
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict on the run so far."""
+        ended_s = self._end_s if self._end_s is not None else float("inf")
+        return judge(
+            self.total,
+            duration_s=min(max(self.elapsed_s, 0.0), ended_s),
+            min_duration_s=self.plan.min_duration_s,
+            slos=self.plan.slos,
+            problems=self.problems,
+        )
 
     @property
     def elapsed_s(self) -> float:
@@ -159,6 +176,7 @@ class Session:
             self._queue.put_nowait(None)
 
     def _emit(self, snapshots: list[Snapshot]) -> None:
+        self._watch_clock()
         tally = Tally()
         for snapshot in snapshots:
             tally.add(snapshot)
@@ -194,6 +212,13 @@ class Session:
         )
         self._queue.put_nowait(Interval(point, tuple(snapshots)))
 
+    def _watch_clock(self) -> None:
+        offset_ns = _clock_offset_ns()
+        step_ns = abs(offset_ns - self._clock_offset_ns)
+        self._clock_offset_ns = offset_ns
+        if step_ns > _CLOCK_STEP_NS:
+            self.total.clock_steps_ns += step_ns
+
     def _watch_end(self) -> None:
         """A worker that hangs must not keep the run from ending."""
         if self._watchdog is not None:
@@ -205,3 +230,8 @@ class Session:
     def _kill(self) -> None:
         for worker in self._workers:
             worker.kill()
+
+
+def _clock_offset_ns() -> int:
+    """Time of day minus monotonic time."""
+    return time.time_ns() - time.monotonic_ns()

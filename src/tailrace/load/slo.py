@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 
 from tailrace.errors import UsageError
-from tailrace.load.histogram import Histogram
+from tailrace.load.histogram import LOWEST_US, WIDTH_US, Histogram
 from tailrace.units import parse_duration_s
 
 _SLO = re.compile(r"(mean|max|p(\d{1,2}(?:\.\d+)?))\s*(<=?)\s*(.+)")
@@ -21,6 +21,13 @@ class Slo:
     bound_s: float
     inclusive: bool
 
+    def count_over(self, latency: Histogram) -> int:
+        """How many of `latency` are not within the bound; a bucket that it cuts through counts."""
+        last_us = LOWEST_US + WIDTH_US - 1
+        bound_us = self.bound_s * 1e6
+        over = last_us > bound_us if self.inclusive else last_us >= bound_us
+        return int(latency.counts[over].sum())
+
     def holds(self, latency: Histogram, failed: int) -> bool:
         """Whether the bound is kept by `latency` together with `failed` requests that have none.
 
@@ -28,15 +35,13 @@ class Slo:
         """
         if latency.total == 0:
             return False
-        if self.statistic == "mean":
-            value_us = math.inf if failed else latency.sum_ns / latency.total / 1000
-        elif self.percent is None:
-            value_us = math.inf if failed else latency.max_ns / 1000
-        else:
+        if self.percent is not None:
             rank = math.ceil(self.percent / 100 * (latency.total + failed) - 1e-9)
-            if rank > latency.total:
-                return False
-            value_us = latency.percentile_us(100 * rank / latency.total)[0]
+            return rank <= latency.total - self.count_over(latency)
+        if failed:
+            return False
+        mean_us = latency.sum_ns / latency.total / 1000
+        value_us = mean_us if self.statistic == "mean" else latency.max_ns / 1000
         bound_us = self.bound_s * 1e6
         return value_us <= bound_us if self.inclusive else value_us < bound_us
 

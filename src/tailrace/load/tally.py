@@ -18,6 +18,8 @@ class Tally:
     cap_waits: int = 0
     port_exhausted: int = 0
     tick_lag_ns: int = 0
+    clock_steps_ns: int = 0
+    """By how much the time of day was set while monotonic time went on."""
     cpu_ns: int = 0
     worker_ns: int = 0
     """Time that the workers had, all together: cpu_ns / worker_ns is their share of a core."""

@@ -1,19 +1,29 @@
-"""Whether a run's figures mean what they say: VALID, or INVALID with every reason."""
+"""Whether a run's figures mean what they say: VALID, or INVALID with every reason.
+
+The conditions are MLPerf's for its Server scenario (minimum duration, minimum queries, latency
+bound, early stopping), with the bound of each SLO, and those under which the generator itself can
+be trusted. A run that only lacks time or answers says how much is missing.
+"""
 
 from collections.abc import Sequence
 
 import msgspec
 
+from tailrace.load.early_stopping import min_queries, still_needed
+from tailrace.load.slo import Slo
 from tailrace.load.tally import Tally
 from tailrace.units import format_duration
 
-MIN_ANSWERS = 459
-"""Fewer answers cannot bound p99 with 99 % confidence, even if none is over the bound: the
-smallest n with 0.99ⁿ < 0.01 (MLPerf's early stopping, t = 0)."""
+MIN_DURATION_S = 600.0
+"""MLPerf's minimum for every scenario."""
+DEFAULT_PERCENT = 99.0
+"""The percentile to speak of where no SLO names one: MLPerf's for Server."""
 LAG_FLOOR_S = 1e-3
 LAG_SHARE = 0.1
 """The generator is too late when its p99 send lag passes both 1 ms and a tenth of the p99 latency
 it is there to measure."""
+BUSY_SHARE = 0.8
+"""Above this share of a core a load worker has too little left to be on time."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -23,25 +33,102 @@ class Verdict(msgspec.Struct, frozen=True):
     reasons: list[str]
 
 
-def judge(total: Tally, problems: Sequence[str]) -> Verdict:
-    """The verdict on a whole run, from its merged figures and what went wrong with its workers."""
-    reasons = list(problems)
+def judge(
+    total: Tally,
+    *,
+    duration_s: float,
+    min_duration_s: float = MIN_DURATION_S,
+    slos: Sequence[Slo] = (),
+    problems: Sequence[str] = (),
+) -> Verdict:
+    """The verdict on a run, or on what there is of it so far, from its merged figures.
+
+    `duration_s` is how long it offered load; `problems` is what went wrong with its workers.
+    """
+    reasons = [*problems, *_generator_faults(total)]
+    if duration_s < min_duration_s:
+        reasons.append(
+            f"it ran {format_duration(duration_s)} of at least {format_duration(min_duration_s)} "
+            "(--min-duration)"
+        )
+    resolved = total.completed + total.failures
     if total.completed == 0:
         reasons.append("no request was answered")
-    elif total.completed < MIN_ANSWERS:
-        reasons.append(
-            f"only {total.completed} answers: p99 needs at least {MIN_ANSWERS} "
-            "(raise the rate or the duration)"
-        )
+    else:
+        bounds = [slo for slo in slos if slo.percent is not None]
+        for slo in bounds:
+            if (missing := missing_for(total, slo)) is not None:
+                reasons.append(missing)
+        if not bounds:
+            least = min_queries(DEFAULT_PERCENT, 0)
+            if resolved < least:
+                reasons.append(
+                    f"{least - resolved:,} more requests are needed to speak of a "
+                    f"p{DEFAULT_PERCENT:g} ({resolved:,} of {least:,})"
+                )
+        reasons += [
+            f"SLO {slo.expression} is broken"
+            for slo in slos
+            if slo.percent is None and not slo.holds(total.latency, total.failures)
+        ]
+    return Verdict(not reasons, reasons)
+
+
+def missing_for(total: Tally, slo: Slo) -> str | None:
+    """What early stopping still asks for before a percentile SLO is proven; None where it is.
+
+    Failed requests are over the bound.
+    """
+    assert slo.percent is not None
+    over = slo.count_over(total.latency) + total.failures
+    resolved = total.completed + total.failures
+    if not slo.holds(total.latency, total.failures):
+        share = 100 * over / resolved if resolved else 100.0
+        return f"SLO {slo.expression} is broken: {share:.3g} % of requests are over the bound"
+    needed = still_needed(slo.percent, resolved, over)
+    if needed == 0:
+        return None
+    return (
+        f"SLO {slo.expression} is not proven: {needed:,} more requests under "
+        f"{format_duration(slo.bound_s)} needed ({over:,} of {resolved:,} over it)"
+    )
+
+
+def _generator_faults(total: Tally) -> list[str]:
+    """Reasons that lie with the generator or its machine, each with what to change."""
+    faults = []
     if total.send_lag.total and total.completed:
         lag_s = total.send_lag.percentile_us(99)[0] / 1e6
         latency_s = total.latency.percentile_us(99)[0] / 1e6
         if lag_s > max(LAG_FLOOR_S, LAG_SHARE * latency_s):
-            reasons.append(
-                f"the generator was late: p99 send lag {format_duration(lag_s)} "
-                "(use more --workers or --connections, or give it a core of its own)"
+            faults.append(
+                f"the generator was late: p99 send lag {format_duration(lag_s)}; {_remedy(total)}"
             )
-    aborted = total.failed.get("aborted", 0)
-    if aborted:
-        reasons.append(f"{aborted} requests were abandoned before their answer came")
-    return Verdict(not reasons, reasons)
+    if total.port_exhausted:
+        faults.append(
+            f"{total.port_exhausted:,} connections found no free local port: lower --connections, "
+            "or widen net.ipv4.ip_local_port_range"
+        )
+    if aborted := total.failed.get("aborted", 0):
+        faults.append(f"{aborted:,} requests were abandoned before their answer came")
+    if total.clock_steps_ns:
+        faults.append(
+            f"the machine's clock was set by {format_duration(total.clock_steps_ns / 1e9)} while "
+            "it ran: times of day in the timeline are off (latencies are not)"
+        )
+    return faults
+
+
+def _remedy(total: Tally) -> str:
+    if total.cap_waits:
+        return (
+            f"{total.cap_waits:,} requests waited for a free connection: raise --connections, or "
+            "the service is slower than the rate"
+        )
+    share = total.cpu_ns / total.worker_ns if total.worker_ns else 0.0
+    if share > BUSY_SHARE:
+        return f"its workers had {100 * share:.0f} % of a core each to do: use more --workers"
+    return (
+        f"other processes had its core (its own need was {100 * share:.0f} %): give it one of its "
+        "own (taskset), or try --spin"
+    )

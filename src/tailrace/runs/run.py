@@ -1,11 +1,10 @@
 """A run from start to end: a load session whose results are written down as they come."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 from tailrace.load.plan import Plan
 from tailrace.load.result import Result, build_result
 from tailrace.load.session import Session
-from tailrace.load.slo import Slo
 from tailrace.load.tally import Interval
 from tailrace.runs.directory import RunDirectory
 
@@ -16,10 +15,9 @@ class Run:
     Start it, read `intervals` to their end, then `result` is there and the directory complete.
     """
 
-    def __init__(self, plan: Plan, directory: RunDirectory, slos: Sequence[Slo] = ()) -> None:
+    def __init__(self, plan: Plan, directory: RunDirectory) -> None:
         self.session = Session(plan)
         self.directory = directory
-        self.slos = tuple(slos)
         self._result: Result | None = None
 
     async def start(self) -> None:
@@ -35,7 +33,7 @@ class Run:
         async for interval in self.session.intervals():
             self.directory.append(interval)
             yield interval
-        self._result = build_result(self.session, self.slos, str(self.directory.path))
+        self._result = build_result(self.session, str(self.directory.path))
         self.directory.finish(self._result)
 
     @property

@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+
+from tailrace.load.slo import parse_slo
+from tailrace.load.tally import Tally
+from tailrace.load.verdict import Verdict, judge
+
+SLO = parse_slo("p99<100ms")
+
+
+def tally(fast: int = 0, slow: int = 0, failed: int = 0, lag_ms: float = 0.05) -> Tally:
+    """Answers of 10 ms and of 200 ms, and failures, sent `lag_ms` late."""
+    total = Tally(completed=fast + slow, cpu_ns=3, worker_ns=10)
+    total.latency.record(np.array([10_000_000] * fast + [200_000_000] * slow, dtype=np.int64))
+    total.send_lag.record(np.full(fast + slow, int(lag_ms * 1e6), dtype=np.int64))
+    if failed:
+        total.failed["timeout"] = failed
+    return total
+
+
+def verdict(total: Tally, duration_s: float = 700, **settings: object) -> Verdict:
+    return judge(total, duration_s=duration_s, slos=[SLO], **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("over", "enough"),
+    [(0, 459), (1, 661), (2, 836)],
+)
+def test_mlperfs_early_stopping(over: int, enough: int) -> None:
+    """The vectors of MLPerf's rules: so many requests prove p99 with so many over the bound."""
+    assert verdict(tally(enough - over, over)).valid
+    (reason,) = verdict(tally(enough - over - 1, over)).reasons
+    assert "1 more requests under 100 ms needed" in reason
+
+
+def test_what_is_missing_is_told() -> None:
+    (reason,) = verdict(tally(359)).reasons
+    assert reason == (
+        "SLO p99<100ms is not proven: 100 more requests under 100 ms needed (0 of 359 over it)"
+    )
+
+
+def test_failures_are_over_the_bound() -> None:
+    assert verdict(tally(459)).valid
+    assert not verdict(tally(459, failed=1)).valid
+    assert verdict(tally(660, failed=1)).valid
+
+
+def test_a_broken_bound() -> None:
+    (reason,) = verdict(tally(900, 100)).reasons
+    assert reason == "SLO p99<100ms is broken: 10 % of requests are over the bound"
+
+
+def test_the_minimum_duration_is_mlperfs() -> None:
+    (reason,) = verdict(tally(1000), duration_s=599).reasons
+    assert "599 s of at least 10 min" in reason.replace("9.98 min", "599 s")
+    assert verdict(tally(1000), duration_s=600).valid
+    assert verdict(tally(1000), duration_s=5, min_duration_s=5).valid
+
+
+def test_without_an_slo_a_p99_still_needs_its_samples() -> None:
+    assert judge(tally(459), duration_s=600).valid
+    (reason,) = judge(tally(400), duration_s=600).reasons
+    assert "59 more requests are needed to speak of a p99" in reason
+
+
+def test_no_answer_at_all() -> None:
+    assert "no request was answered" in verdict(tally(failed=10)).reasons
+
+
+@pytest.mark.parametrize(
+    ("change", "advice"),
+    [
+        ({}, "taskset"),
+        ({"cpu_ns": 9}, "use more --workers"),
+        ({"cap_waits": 17}, "17 requests waited for a free connection: raise --connections"),
+    ],
+)
+def test_a_late_generator_is_told_what_to_change(change: dict[str, int], advice: str) -> None:
+    total = tally(1000, lag_ms=14)
+    for name, value in change.items():
+        setattr(total, name, value)
+    (reason,) = verdict(total).reasons
+    assert "the generator was late: p99 send lag 14 ms" in reason
+    assert advice in reason
+
+
+def test_lag_far_below_the_latency_is_forgiven() -> None:
+    assert verdict(tally(1000, lag_ms=0.9)).valid
+    slow = tally(slow=1000, lag_ms=14)
+    assert judge(slow, duration_s=600, slos=[parse_slo("p99<1s")]).valid
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"port_exhausted": 3}, "3 connections found no free local port"),
+        ({"clock_steps_ns": 2_000_000_000}, "clock was set by 2 s"),
+        ({"failed": {"aborted": 2}}, "2 requests were abandoned"),
+    ],
+)
+def test_what_the_generator_notices_about_its_machine(
+    change: dict[str, object], complaint: str
+) -> None:
+    total = tally(5000)
+    for name, value in change.items():
+        setattr(total, name, value)
+    (reason,) = verdict(total).reasons
+    assert complaint in reason
+
+
+def test_problems_with_workers_come_first() -> None:
+    assert verdict(tally(10), problems=["load worker 0 died"]).reasons[0] == "load worker 0 died"
