@@ -121,12 +121,8 @@ def print_summary(result: Result) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_row("latency", *_cells(result.latency_ms), style="bold")
     interval = {**dict.fromkeys(_SHOWN), **result.confidence_ms}
-    table.add_row(
-        "  95 % from", *(_number_or_blank(interval[name], 0) for name in _SHOWN), style="dim"
-    )
-    table.add_row(
-        "  95 % to", *(_number_or_blank(interval[name], 1) for name in _SHOWN), style="dim"
-    )
+    for side, label in enumerate(("  95 % from", "  95 % to")):
+        table.add_row(label, *(_side(interval[name], side) for name in _SHOWN), style="dim")
     table.add_row("service time", *_cells(result.service_ms))
     for stage, percentiles in result.stages_ms.items():
         table.add_row(f"  {stage}", *_cells(percentiles), style="dim")
@@ -154,7 +150,7 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}" if value < 100 else f"{value:,.0f}"
 
 
-def _number_or_blank(interval: tuple[float, float] | None, side: int) -> str:
+def _side(interval: tuple[float, float] | None, side: int) -> str:
     return "" if interval is None else _number(interval[side])
 
 
