@@ -51,6 +51,10 @@ class LiveLine:
         if point.backlog:
             line += f"  backlog {point.backlog:,}"
         line += "".join(f"  {text}" for text in missing)
+        self.draw(line)
+
+    def draw(self, line: str) -> None:
+        """Put `line` in the place of the last one, where there is a terminal to do so."""
         if self._console.is_terminal:
             self._console.print(
                 "\r\x1b[2K" + line[: self._console.width - 1], end="", soft_wrap=True

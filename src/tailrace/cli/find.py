@@ -1,0 +1,148 @@
+"""`tailrace find`: the highest rate that keeps an SLO."""
+
+import asyncio
+import contextlib
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tailrace.load.plan import Plan
+    from tailrace.load.search import Found, SearchLimits, Step
+    from tailrace.load.slo import Slo
+    from tailrace.load.tally import Interval
+
+EXAMPLE = 'Example: [bold]tailrace find http://127.0.0.1:5000/gpu --slo "p99<100ms"[/bold]'
+
+
+def find(
+    url: Annotated[str, typer.Argument(help="Where to send requests: http://HOST[:PORT]/PATH.")],
+    slo: Annotated[str, typer.Option(help="The bound to keep, as p99<100ms.")] = "p99<100ms",
+    start: Annotated[str, typer.Option(help="The rate to try first.")] = "10",
+    highest: Annotated[str, typer.Option("--max", help="The highest rate to try.")] = "1M",
+    precision: Annotated[
+        float, typer.Option(min=0.001, max=0.5, help="How close, as a share of the rate.")
+    ] = 0.02,
+    step: Annotated[str, typer.Option(help="The least time to spend on a rate.")] = "5s",
+    longest: Annotated[
+        str, typer.Option(help="The most time to spend on a rate that stays undecided.")
+    ] = "60s",
+    warmup: Annotated[str, typer.Option(help="Uncounted start of each step.")] = "1s",
+    confirm: Annotated[
+        str, typer.Option(help="Length of the last run, at the rate found.")
+    ] = "30s",
+    arrivals: Annotated[str, typer.Option(help="How requests are spaced.")] = "poisson",
+    body: Annotated[
+        Path | None, typer.Option(help="A file to send, or a directory of files.")
+    ] = None,
+    header: Annotated[
+        list[str] | None, typer.Option(help="'Name: value', sent with each request; repeatable.")
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(help="HTTP method; POST with --body, else GET.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Load processes.")] = 1,
+    connections: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="The most connections open at once.")
+    ] = 1024,
+    timeout: Annotated[str, typer.Option(help="Limit on a request.")] = "10s",
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same schedules.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Directory for find.json and find.svg.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print find.json on stdout.")] = False,
+) -> None:
+    """Find the highest rate at which a service keeps an SLO: double until it breaks, bisect, and
+    confirm. Each step lasts until early stopping decides it with 99 % confidence.
+    """
+    import uvloop
+
+    from tailrace.cli.output import positive_duration_s
+    from tailrace.load.arrivals import parse_arrivals
+    from tailrace.load.plan import Plan
+    from tailrace.load.profile import Profile
+    from tailrace.load.request import parse_header, read_bodies
+    from tailrace.load.search import SearchLimits
+    from tailrace.load.slo import parse_slo
+    from tailrace.load.traffic import plan_traffic
+    from tailrace.runs.directory import RUNS_DIR
+    from tailrace.units import parse_rate_per_s
+
+    parse_arrivals(arrivals)
+    plan = Plan(
+        url=url,
+        traffic=plan_traffic(
+            [url],
+            method=method,
+            headers=dict(parse_header(text) for text in header or []),
+            bodies=read_bodies(body) if body is not None else [],
+            seed=seed,
+        ),
+        arrivals=arrivals,
+        profile=Profile([0.0], [1.0]),
+        seed=seed,
+        workers=workers,
+        connections=connections,
+        timeout_s=positive_duration_s("--timeout", timeout),
+        interval_s=0.5,
+    )
+    limits = SearchLimits(
+        start=parse_rate_per_s(start),
+        highest=parse_rate_per_s(highest),
+        precision=precision,
+        step_s=positive_duration_s("--step", step),
+        longest_s=positive_duration_s("--longest", longest),
+        warmup_s=positive_duration_s("--warmup", warmup),
+        confirm_s=positive_duration_s("--confirm", confirm),
+    )
+    directory = out or RUNS_DIR / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-find"
+    found = uvloop.run(_find(plan, parse_slo(slo), limits, directory))
+    if as_json:
+        from tailrace.cli.output import print_json
+
+        print_json(found)
+    else:
+        typer.echo(f"{found.reason}" + ("" if found.confirmed else " (not confirmed)"))
+        typer.echo(f"run: {directory}")
+    sys.exit(0 if found.confirmed else 1)
+
+
+async def _find(plan: "Plan", slo: "Slo", limits: "SearchLimits", directory: Path) -> "Found":
+    from tailrace.cli.output import LiveLine, interruptible
+    from tailrace.load.search import Searcher, conclude, search
+    from tailrace.runs.search_report import write_search
+
+    line = LiveLine()
+
+    def show(rate_per_s: float, interval: "Interval") -> None:
+        point = interval.point
+        p99 = point.latency_ms.p99
+        line.draw(
+            f"  {rate_per_s:,.4g}/s  {point.t_s:.0f} s  QPS {point.qps:,.0f}  "
+            f"p99 {'–' if p99 is None else f'{p99:.2f}'} ms  in flight {point.in_flight}"
+        )
+
+    searcher = Searcher(plan, slo, limits, show)
+    steps: list[Step] = []
+
+    async def go() -> None:
+        async for step in search(searcher.measure, limits):
+            steps.append(step)
+            line.note(_describe(step, slo))
+
+    searching = asyncio.create_task(go())
+    with interruptible(searcher.cancel, searching.cancel, line.note):
+        with contextlib.suppress(asyncio.CancelledError):
+            await searching
+    found = conclude(plan.url, slo, limits, steps)
+    write_search(directory, found)
+    return found
+
+
+def _describe(step: "Step", slo: "Slo") -> str:
+    shown = "–" if step.percentile_ms is None else f"{step.percentile_ms:.2f} ms"
+    return (
+        f"{step.rate_per_s:>10,.4g}/s  {slo.statistic} {shown:>12}  {step.decision:<6}  "
+        f"{step.over} of {step.completed + step.failed} over, {step.duration_s:.1f} s"
+    )

@@ -1,0 +1,118 @@
+"""What a search leaves in its run directory: `find.json`, and `find.svg`, its percentile against
+the rate.
+"""
+
+import math
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+import msgspec
+
+from tailrace.load.search import Found, Step
+from tailrace.runs.directory import RunDirectoryError
+
+_WIDTH, _HEIGHT = 720, 400
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 50, 50
+_STYLE = """
+text { font: 12px system-ui, sans-serif; fill: #5b6672 } .title { font-size: 15px; fill: #1b222a }
+.grid { stroke: #dde2e8 } .slo { stroke: #c2410c; stroke-dasharray: 5 4 }
+.holds { fill: #0b6e8f } .breaks { fill: #fff; stroke: #c2410c; stroke-width: 2 }
+.found { stroke: #0b6e8f } svg { background: #fff }
+"""
+
+
+def write_search(path: Path, found: Found) -> None:
+    """Write `find.json` and `find.svg` into the directory `path`, which is made.
+
+    Raises:
+        RunDirectoryError: they cannot be written.
+    """
+    document = msgspec.json.format(msgspec.json.encode(found), indent=2)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "find.json").write_bytes(document + b"\n")
+        (path / "find.svg").write_text(draw_search(found), encoding="utf-8")
+    except OSError as error:
+        raise RunDirectoryError(f"cannot write {path}: {error.strerror}") from None
+
+
+def draw_search(found: Found) -> str:
+    """The steps of a search as an SVG: percentile (ms) against rate (per second), both log."""
+    bound_ms = _bound_ms(found)
+    points = [
+        (step.rate_per_s, step.percentile_ms, step)
+        for step in found.steps
+        if step.percentile_ms is not None
+    ]
+    across = _Axis([rate for rate, _, _ in points] or [1.0], _LEFT, _WIDTH - _RIGHT)
+    up = _Axis([ms for _, ms, _ in points] + [bound_ms], _HEIGHT - _BOTTOM, _TOP)
+    parts = [_grid(across, up)]
+    y = up.place(bound_ms)
+    parts.append(f'<line class="slo" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>')
+    parts.append(f'<text x="{_LEFT + 6}" y="{y - 5}">{escape(found.slo)}</text>')
+    if found.rate_per_s is not None:
+        x = across.place(found.rate_per_s)
+        parts.append(
+            f'<line class="found" x1="{x}" x2="{x}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>'
+        )
+        parts.append(f'<text x="{x + 5}" y="{_TOP + 12}">{found.rate_per_s:,.4g}/s</text>')
+    parts += [_dot(across.place(rate), up.place(ms), step) for rate, ms, step in points]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
+        f'width="{_WIDTH}" height="{_HEIGHT}" role="img"><style>{_STYLE}</style>'
+        f'<text class="title" x="{_LEFT}" y="24">{escape(found.target)}: '
+        f"{escape(found.reason)}</text>{''.join(parts)}</svg>\n"
+    )
+
+
+def _bound_ms(found: Found) -> float:
+    from tailrace.load.slo import parse_slo
+
+    return parse_slo(found.slo).bound_s * 1000
+
+
+def _dot(x: float, y: float, step: Step) -> str:
+    note = (
+        f"{step.rate_per_s:,.4g}/s: {step.percentile_ms:,.3g} ms, {step.decision} "
+        f"({step.over} of {step.completed + step.failed} over)"
+    )
+    return f'<circle class="{step.decision}" cx="{x}" cy="{y}" r="5"><title>{note}</title></circle>'
+
+
+def _grid(across: "_Axis", up: "_Axis") -> str:
+    lines = []
+    for value in across.ticks():
+        x = across.place(value)
+        lines.append(f'<line class="grid" x1="{x}" x2="{x}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>')
+        lines.append(f'<text x="{x}" y="{_HEIGHT - 32}" text-anchor="middle">{value:,g}</text>')
+    for value in up.ticks():
+        y = up.place(value)
+        lines.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>')
+        lines.append(f'<text x="{_LEFT - 8}" y="{y + 4}" text-anchor="end">{value:,g}</text>')
+    middle = (_LEFT + _WIDTH - _RIGHT) / 2
+    lines.append(f'<text x="{middle}" y="{_HEIGHT - 10}" text-anchor="middle">requests/s</text>')
+    lines.append(f'<text x="{_LEFT - 8}" y="{_TOP - 8}" text-anchor="end">ms</text>')
+    return "".join(lines)
+
+
+class _Axis:
+    """A logarithmic axis over `values`, from pixel `start` to pixel `end`."""
+
+    def __init__(self, values: Sequence[float], start: float, end: float) -> None:
+        usable = [value for value in values if value > 0] or [1.0]
+        self._low = math.log10(min(usable) / 1.3)
+        self._high = math.log10(max(usable) * 1.3)
+        self._start, self._end = start, end
+
+    def place(self, value: float) -> float:
+        share = (math.log10(max(value, 1e-9)) - self._low) / (self._high - self._low)
+        return round(self._start + share * (self._end - self._start), 1)
+
+    def ticks(self) -> list[float]:
+        return [
+            digit * 10.0**power
+            for power in range(math.floor(self._low), math.ceil(self._high) + 1)
+            for digit in (1, 2, 5)
+            if self._low <= math.log10(digit * 10.0**power) <= self._high
+        ]

@@ -1,0 +1,154 @@
+"""The search: its course on services of known capacity, and one real one."""
+
+import asyncio
+import math
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tailrace.errors import UsageError
+from tailrace.load.search import (
+    Searcher,
+    SearchLimits,
+    Step,
+    conclude,
+    judge_step,
+    search,
+)
+from tailrace.load.slo import parse_slo
+from tailrace.load.tally import Tally
+
+SLO = parse_slo("p99<100ms")
+
+
+def step(rate: float, holds: bool, duration_s: float) -> Step:
+    return Step(
+        rate_per_s=rate,
+        decision="holds" if holds else "breaks",
+        reason="",
+        duration_s=duration_s,
+        offered=1,
+        completed=1,
+        failed=0,
+        over=0,
+        percentile_ms=1.0,
+        send_lag_p99_us=1.0,
+    )
+
+
+async def course(capacity: float, limits: SearchLimits) -> list[Step]:
+    async def measure(rate: float, at_least_s: float) -> Step:
+        return step(rate, rate <= capacity, at_least_s)
+
+    return [step async for step in search(measure, limits)]
+
+
+@pytest.mark.parametrize("capacity", [0.7, 10, 33.3, 1000, 54321])
+async def test_it_closes_in_from_below(capacity: float) -> None:
+    steps = await course(capacity, SearchLimits())
+    found = conclude("http://h/", SLO, SearchLimits(), steps)
+    assert found.confirmed
+    assert found.rate_per_s is not None
+    assert capacity / 1.02 <= found.rate_per_s <= capacity
+    assert len(steps) <= 2 * abs(math.log2(capacity / 10)) + 12
+
+
+async def test_nothing_holds() -> None:
+    found = conclude("u", SLO, SearchLimits(), await course(0.05, SearchLimits()))
+    assert found.rate_per_s is None
+    assert not found.confirmed
+    assert "not even 0.1 requests a second" in found.reason
+
+
+async def test_everything_holds() -> None:
+    limits = SearchLimits(highest=5000)
+    found = conclude("u", SLO, limits, await course(1e9, limits))
+    assert found.rate_per_s == 5000
+    assert "the most that was allowed" in found.reason
+
+
+async def test_a_confirmation_that_fails_steps_down() -> None:
+    async def measure(rate: float, at_least_s: float) -> Step:
+        # Long runs show what short ones do not.
+        return step(rate, rate <= (100 if at_least_s < 30 else 95), at_least_s)
+
+    steps = [step async for step in search(measure, SearchLimits())]
+    found = conclude("u", SLO, SearchLimits(), steps)
+    assert found.confirmed
+    assert found.rate_per_s is not None
+    assert 92 < found.rate_per_s <= 95
+
+
+def tally(fast: int, slow: int = 0, failed: int = 0) -> Tally:
+    total = Tally(completed=fast + slow)
+    total.latency.record(np.array([10_000_000] * fast + [200_000_000] * slow, dtype=np.int64))
+    if failed:
+        total.failed["reset"] = failed
+    return total
+
+
+@pytest.mark.parametrize(
+    ("total", "outstanding", "decision"),
+    [
+        (tally(0), 0, None),
+        (tally(458), 0, None),
+        (tally(459), 0, "holds"),
+        (tally(661, 1), 0, "holds"),
+        (tally(500, 2), 0, None),
+        (tally(300, 20), 0, "breaks"),
+        (tally(300, failed=20), 0, "breaks"),
+        # 10 requests a second and 100 ms: one may be outstanding for good reason, 500 may not.
+        (tally(459), 10, "holds"),
+        (tally(459), 500, "breaks"),
+    ],
+)
+def test_a_step_is_decided_as_soon_as_it_can_be(
+    total: Tally, outstanding: int, decision: str | None
+) -> None:
+    assert judge_step(total, outstanding, 10.0, SLO) == decision
+
+
+def test_an_slo_without_a_percentile_is_refused(plan: Any) -> None:
+    with pytest.raises(UsageError, match="needs a percentile"):
+        Searcher(plan("http://h/"), parse_slo("mean<1s"), SearchLimits(), lambda *_: None)
+
+
+def md1_rate(service_s: float, bound_s: float) -> float:
+    """The Poisson rate at which p99 of the time in an M/D/1 queue is `bound_s`, by Lindley's
+    recursion over a million arrivals a candidate.
+    """
+    gaps = np.random.default_rng(1).standard_exponential(1_000_000)
+    low, high = 0.1 / service_s, 1 / service_s
+    for _ in range(12):
+        rate = (low + high) / 2
+        walk = np.concatenate([[0.0], np.cumsum(service_s - gaps / rate)])
+        waits = walk - np.minimum.accumulate(walk)
+        if np.quantile(waits + service_s, 0.99) < bound_s:
+            low = rate
+        else:
+            high = rate
+    return low
+
+
+async def test_a_service_of_known_capacity(serve: Any, plan: Any) -> None:
+    """One server with a fixed service time of 10 ms: the rate found is theory's within 5 %."""
+    free_at = 0.0
+
+    async def queue(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        nonlocal free_at
+        now = time.monotonic()
+        free_at = max(free_at, now) + 0.010
+        await asyncio.sleep(free_at - now)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    slo = parse_slo("p99<60ms")
+    limits = SearchLimits(
+        start=40, precision=0.04, step_s=8, longest_s=25, warmup_s=1, confirm_s=10
+    )
+    searcher = Searcher(plan(serve(queue).url, interval_s=0.5), slo, limits, lambda *_: None)
+    steps = [step async for step in search(searcher.measure, limits)]
+    found = conclude("u", slo, limits, steps)
+    expected = md1_rate(0.010, 0.060)
+    assert found.rate_per_s == pytest.approx(expected, rel=0.08), (expected, steps)
