@@ -1,0 +1,168 @@
+"""The figures at the top: what each tile says of the window and of the last interval."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tailrace.control.interface import Window
+from tailrace.load.point import Point
+from tailrace.load.slo import Slo
+from tailrace.units import format_duration
+
+ENOUGH_FOR_P99_9 = 1000
+"""Below this many responses the p99.9 is no percentile but one of the slowest few."""
+
+NONE = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A tile's content: the figure, and the small print below it."""
+
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One tile; `about` is its definition, shown on hover."""
+
+    name: str
+    label: str
+    unit: str
+    about: str
+    show: Callable[[Window, Point | None], Shown]
+
+
+def number(value: float | None) -> str:
+    """`value` to three figures, but never fewer than all digits before the point."""
+    if value is None:
+        return NONE
+    digits = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
+    return f"{value:,.{digits}f}"
+
+
+def clock(seconds: float) -> str:
+    """`seconds` as m:ss or h:mm:ss."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def broken(window: Window, slos: Sequence[Slo]) -> dict[str, str]:
+    """The bounds that a percentile of the window exceeds, by the figure's name."""
+    over = {}
+    for slo in slos:
+        value = getattr(window.latency_ms, slo.statistic.replace(".", "_"), None)
+        if value is not None and value > slo.bound_s * 1e3:
+            over[slo.statistic] = f"over {format_duration(slo.bound_s)} SLO"
+    return over
+
+
+def _p50(window: Window, _: Point | None) -> Shown:
+    mean = window.latency_ms.mean
+    return Shown(number(window.latency_ms.p50), "" if mean is None else f"mean {number(mean)}")
+
+
+def _p99(window: Window, _: Point | None) -> Shown:
+    top = window.latency_ms.max
+    return Shown(number(window.latency_ms.p99), "" if top is None else f"max {number(top)}")
+
+
+def _p99_9(window: Window, _: Point | None) -> Shown:
+    if window.completed < ENOUGH_FOR_P99_9:
+        note = f"{window.completed:,} of {ENOUGH_FOR_P99_9:,} needed" if window.completed else ""
+        return Shown(NONE, note)
+    return Shown(number(window.latency_ms.p99_9), f"of {window.completed:,}")
+
+
+def _rps(window: Window, last: Point | None) -> Shown:
+    return Shown(
+        number(last.rps if last else None), f"avg {number(window.avg_rps)}" if last else ""
+    )
+
+
+def _qps(window: Window, last: Point | None) -> Shown:
+    return Shown(
+        number(last.qps if last else None), f"avg {number(window.avg_qps)}" if last else ""
+    )
+
+
+def _sr(window: Window, _: Point | None) -> Shown:
+    if window.sr_percent is None:
+        return Shown(NONE)
+    return Shown(f"{window.sr_percent:.1f}", "QPS ÷ RPS")
+
+
+def _failures(window: Window, last: Point | None) -> Shown:
+    total = sum(window.failed.values())
+    kinds = sorted(window.failed.items(), key=lambda item: -item[1])
+    note = " · ".join(f"{kind} {count:,}" for kind, count in kinds if count)
+    return Shown(f"{total:,}" if last else NONE, note or ("none" if last else ""))
+
+
+def _in_flight(_: Window, last: Point | None) -> Shown:
+    if last is None:
+        return Shown(NONE)
+    return Shown(f"{last.in_flight:,}", f"backlog {last.backlog:,}")
+
+
+def _send_lag(window: Window, _: Point | None) -> Shown:
+    p50 = window.send_lag_us.p50
+    return Shown(number(window.send_lag_us.p99), "" if p50 is None else f"p50 {number(p50)}")
+
+
+FIGURES: tuple[Figure, ...] = (
+    Figure(
+        "p50",
+        "p50",
+        "ms",
+        "Half of the window's responses had at most this latency, counted from the intended time.",
+        _p50,
+    ),
+    Figure(
+        "p99",
+        "p99",
+        "ms",
+        "99 % of the window's responses had at most this latency, counted from the intended time.",
+        _p99,
+    ),
+    Figure(
+        "p99.9",
+        "p99.9",
+        "ms",
+        "99.9 % of the window's responses had at most this latency. "
+        "Shown once the window holds 1,000 responses.",
+        _p99_9,
+    ),
+    Figure("rps", "RPS", "req/s", "Requests sent in the last interval.", _rps),
+    Figure("qps", "QPS", "req/s", "Responses completed in the last interval.", _qps),
+    Figure(
+        "sr",
+        "SR",
+        "%",
+        "Service rate: average QPS ÷ average RPS over the window.",
+        _sr,
+    ),
+    Figure(
+        "failures",
+        "Failures",
+        "",
+        "Failed requests in the window, by kind; never part of the latency percentiles.",
+        _failures,
+    ),
+    Figure(
+        "in-flight",
+        "In flight",
+        "",
+        "Sent and not yet answered at the interval's end. "
+        "Backlog: due, and waiting for a connection.",
+        _in_flight,
+    ),
+    Figure(
+        "send-lag",
+        "Send lag p99",
+        "µs",
+        "The generator's own lateness over the window: sent − intended.",
+        _send_lag,
+    ),
+)

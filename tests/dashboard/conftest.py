@@ -1,0 +1,117 @@
+"""A real Chromium, and control rooms in processes of their own."""
+
+import asyncio
+import shutil
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright
+
+Open = Callable[..., AbstractAsyncContextManager[Page]]
+Room = Callable[..., AbstractAsyncContextManager[str]]
+
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def find_browser(playwrights_own: str) -> str:
+    """The executable of an installed browser, as tools/install_browser.py provides it."""
+    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+        if path := shutil.which(name):
+            return path
+    if not Path(playwrights_own).exists():
+        pytest.fail("There is no Chromium: run python tools/install_browser.py")
+    return playwrights_own
+
+
+@asynccontextmanager
+async def _room(*arguments: str) -> AsyncIterator[str]:
+    """A control room; gives its address."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(Path(__file__).with_name("room.py")),
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        url = (await process.stdout.readline()).decode().strip()
+        assert url, "the control room did not start"
+        yield url
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+@pytest.fixture
+def room() -> Room:
+    """Starts a control room of one's own; arguments as room.py takes them."""
+    return _room
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def url() -> AsyncIterator[str]:
+    """A control room with one service, shared by a module's tests."""
+    async with _room() as address:
+        yield address
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """One Chromium for a module's tests."""
+    async with async_playwright() as playwright:
+        executable = find_browser(playwright.chromium.executable_path)
+        browser = await playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Open:
+    """Opens an address in a fresh profile; fails if the console has an error or a warning, or if
+    anything is fetched from another host.
+    """
+
+    @asynccontextmanager
+    async def opened(address: str, **context: Any) -> AsyncIterator[Page]:
+        profile = await browser.new_context(**context)
+        page = await profile.new_page()
+        complaints: list[str] = []
+        page.on(
+            "console",
+            lambda line: (
+                complaints.append(f"{line.type}: {line.text}")
+                if line.type in ("error", "warning")
+                else None
+            ),
+        )
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "request",
+            lambda request: (
+                None
+                if request.url.startswith((address.split("?")[0], "data:"))
+                else complaints.append(f"fetched {request.url}")
+            ),
+        )
+        await page.goto(address)
+        await page.wait_for_function("window.did_handshake === true")
+        yield page
+        await profile.close()
+        assert complaints == []
+
+    return opened

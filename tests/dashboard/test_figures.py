@@ -1,0 +1,84 @@
+"""The figures' text, and the steps of the slider."""
+
+from typing import Any
+
+import pytest
+
+from tailrace.control.interface import Window
+from tailrace.dashboard.controls import RATES, slider_position
+from tailrace.dashboard.figures import FIGURES, broken, clock, number
+from tailrace.load.point import Percentiles
+from tailrace.load.slo import parse_slo
+
+
+def window(**values: Any) -> Window:
+    """A window with `values`, and nothing else in it."""
+    empty: dict[str, Any] = {
+        "intervals": 0,
+        "seconds": 0.0,
+        "latency_ms": Percentiles(),
+        "service_ms": Percentiles(),
+        "send_lag_us": Percentiles(),
+        "stages_ms": {},
+        "avg_rps": 0.0,
+        "avg_qps": 0.0,
+        "sr_percent": None,
+        "completed": 0,
+        "failed": {},
+        "points": (),
+    }
+    return Window(**{**empty, **values})
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (0, "0.00"),
+        (0.1234, "0.12"),
+        (9.994, "9.99"),
+        (9.996, "10.0"),
+        (99.96, "100"),
+        (1234.5, "1,234"),
+        (123456, "123,456"),
+    ],
+)
+def test_numbers_have_three_figures(value: float | None, text: str) -> None:
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (61.9, "1:01"), (3600, "1:00:00"), (36_061, "10:01:01")]
+)
+def test_the_clock(seconds: float, text: str) -> None:
+    assert clock(seconds) == text
+
+
+def test_an_empty_window_shows_dashes() -> None:
+    assert {figure.show(window(), None).value for figure in FIGURES} == {"–"}
+
+
+@pytest.mark.parametrize(
+    ("completed", "value", "note"),
+    [(0, "–", ""), (999, "–", "999 of 1,000 needed"), (1000, "42.0", "of 1,000")],
+)
+def test_p99_9_needs_a_thousand_responses(completed: int, value: str, note: str) -> None:
+    figure = next(figure for figure in FIGURES if figure.name == "p99.9")
+    shown = figure.show(window(completed=completed, latency_ms=Percentiles(p99_9=42)), None)
+    assert (shown.value, shown.note) == (value, note)
+
+
+def test_a_broken_bound_is_told_at_its_figure() -> None:
+    slos = [parse_slo("p99<100ms"), parse_slo("p50<10ms"), parse_slo("p99.9<1s")]
+    shown = window(latency_ms=Percentiles(p50=5, p99=120, p99_9=900))
+    assert broken(shown, slos) == {"p99": "over 100 ms SLO"}
+
+
+def test_slider_steps_rise_and_find_themselves() -> None:
+    assert sorted(set(RATES)) == list(RATES)
+    assert [slider_position(rate) for rate in RATES] == list(range(len(RATES)))
+
+
+@pytest.mark.parametrize(("rate", "step"), [(0.2, 0), (137, 150), (333, 300), (1e9, 100_000)])
+def test_any_rate_has_a_nearest_step(rate: float, step: float) -> None:
+    assert RATES[slider_position(rate)] == step

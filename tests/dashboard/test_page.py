@@ -1,0 +1,243 @@
+"""The page in a real browser, on a real controller that loads a real service."""
+
+import re
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import httpx
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+Open = Callable[..., AbstractAsyncContextManager[Page]]
+Room = Callable[..., AbstractAsyncContextManager[str]]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ROWS = """
+() => {
+  const chart = document.querySelector('[data-chart=latency]');
+  const drawn = chart && getElement(Number(chart.id.slice(1)))?.chart;
+  return drawn ? drawn.getOption().dataset[0].source.length : 0;
+}
+"""
+FIGURE = """
+name => Number(document.querySelector(`[data-testid="${name}"]`).innerText.replaceAll(",", ""))
+"""
+
+
+async def figure_reaches(page: Page, name: str, low: float, high: float = float("inf")) -> None:
+    """Wait until the figure lies between the two."""
+    await page.wait_for_function(
+        f"([name, low, high]) => {{ const value = ({FIGURE})(name);"
+        " return value >= low && (high === null || value <= high); }",
+        arg=[name, low, None if high == float("inf") else high],
+    )
+
+
+async def start(page: Page) -> None:
+    """Start the load, unless it is running."""
+    await expect(page.get_by_test_id("state")).not_to_have_text("stopping")
+    if await page.get_by_test_id("start").is_enabled():
+        await page.get_by_test_id("start").click()
+    await expect(page.get_by_test_id("state")).to_have_text("running")
+
+
+async def stop(page: Page) -> None:
+    """Stop the load."""
+    await page.get_by_test_id("stop").click()
+    await expect(page.get_by_test_id("state")).to_have_text("idle")
+
+
+async def test_start_move_the_rate_and_stop(url: str, open_page: Open) -> None:
+    async with open_page(url) as page:
+        await expect(page).to_have_title("Tailrace control room")
+        await expect(page.get_by_test_id("state")).to_have_text("idle")
+        await expect(page.get_by_test_id("empty")).to_contain_text(
+            "Press Start to offer 50 requests"
+        )
+        await expect(page.get_by_test_id("stop")).to_be_disabled()
+
+        await page.get_by_test_id("start").click()
+        await expect(page.get_by_test_id("state")).to_have_text("running")
+        await expect(page.get_by_test_id("start")).to_be_disabled()
+        await expect(page.get_by_test_id("empty")).to_be_hidden()
+        await figure_reaches(page, "value-qps", 1)
+        await figure_reaches(page, "value-p99", 0.001)
+        await expect(page.get_by_test_id("asked")).to_have_text("50/s")
+
+        await page.get_by_test_id("rate").fill("400")
+        await page.get_by_test_id("rate").press("Enter")
+        await expect(page.get_by_test_id("asked")).to_have_text("400/s")
+        await figure_reaches(page, "value-rps", 250, 600)
+        await figure_reaches(page, "value-qps", 250, 600)
+        await expect(page.get_by_test_id("value-failures")).to_have_text("0")
+
+        await stop(page)
+        await expect(page.get_by_test_id("start")).to_be_enabled()
+        await expect(page.get_by_test_id("stop")).to_be_disabled()
+
+
+async def test_the_slider_steers_by_keyboard_and_mouse(url: str, open_page: Open) -> None:
+    async with open_page(url) as page:
+        slider, field = page.get_by_test_id("rate-slider"), page.get_by_test_id("rate")
+        await field.fill("100")
+        await field.press("Enter")
+        await expect(slider).to_have_attribute("aria-valuetext", "100 requests per second")
+
+        await slider.press("ArrowRight")
+        await expect(field).to_have_value("120")
+        await expect(page.get_by_test_id("asked")).to_have_text("120/s")
+
+        box = await slider.bounding_box()
+        assert box is not None
+        await page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["height"] / 2)
+        await page.mouse.down()
+        await page.mouse.move(
+            box["x"] + box["width"] * 0.55, box["y"] + box["height"] / 2, steps=20
+        )
+        await page.mouse.up()
+        await expect(field).not_to_have_value("120")
+        asked = float(await field.input_value())
+        await expect(page.get_by_test_id("asked")).to_have_text(f"{asked:,g}/s")
+
+        await field.fill("50")
+        await field.press("Enter")
+        await expect(page.get_by_test_id("asked")).to_have_text("50/s")
+
+
+async def test_typing_is_left_alone_until_it_is_entered(url: str, open_page: Open) -> None:
+    async with open_page(url) as page:
+        await start(page)
+        await figure_reaches(page, "value-qps", 1)
+        field = page.get_by_test_id("rate")
+        await field.press_sequentially("7")
+        typed = await field.input_value()
+        elapsed = await page.get_by_test_id("elapsed").inner_text()
+        await expect(page.get_by_test_id("elapsed")).not_to_have_text(elapsed)
+        await expect(field).to_have_value(typed)
+        await expect(page.get_by_test_id("asked")).to_have_text("50/s")
+        await field.fill("50")
+        await field.press("Enter")
+        await stop(page)
+
+
+async def test_a_rate_that_cannot_be_is_a_notification(url: str, open_page: Open) -> None:
+    async with open_page(url) as page:
+        await page.get_by_test_id("rate").fill("-5")
+        await page.get_by_test_id("rate").press("Enter")
+        notification = page.get_by_role("alert")
+        await expect(notification).to_contain_text("rate must be")
+        await expect(notification).not_to_contain_text("Traceback")
+        await expect(page.get_by_test_id("rate")).to_have_value("50")
+
+
+async def test_browsers_share_one_state(url: str, open_page: Open) -> None:
+    async with open_page(url) as one, open_page(url) as other:
+        await start(one)
+        await expect(other.get_by_test_id("state")).to_have_text("running")
+        await figure_reaches(other, "value-qps", 1)
+        async with httpx.AsyncClient(base_url=f"{url}/api/services/s1") as rest:
+            assert (await rest.put("/rate", json={"rate": 70})).status_code == 200
+        for page in (one, other):
+            await expect(page.get_by_test_id("asked")).to_have_text("70/s")
+            await expect(page.get_by_test_id("rate")).to_have_value("70")
+        await stop(other)
+        await expect(one.get_by_test_id("state")).to_have_text("idle")
+
+
+async def test_a_reload_shows_the_history(url: str, open_page: Open) -> None:
+    async with open_page(url) as page:
+        await start(page)
+        await page.wait_for_function(f"({ROWS})() >= 8")
+        await stop(page)
+        rows, p99 = await page.evaluate(ROWS), await page.get_by_test_id("value-p99").inner_text()
+        await page.reload()
+        await page.wait_for_function(f"({ROWS})() >= {rows}")
+        await expect(page.get_by_test_id("value-p99")).to_have_text(p99)
+        await expect(page.get_by_test_id("empty")).to_be_hidden()
+        await page.get_by_test_id("span").get_by_text("1 h").click()
+        await expect(page.get_by_text("A point is 80 intervals")).to_be_visible()
+
+
+async def test_stages_and_the_slo_are_drawn(url: str, open_page: Open) -> None:
+    async with open_page(url) as page:
+        await start(page)
+        await expect(page.locator("[data-chart=stages]")).to_be_visible()
+        await expect(page.locator("[data-chart=stages] svg")).to_contain_text("infer")
+        await expect(page.locator("[data-chart=latency] svg")).to_contain_text("SLO p99<100ms")
+        await stop(page)
+
+
+async def test_p99_9_waits_for_a_thousand_responses(url: str, open_page: Open) -> None:
+    async with open_page(url) as page:
+        await page.get_by_test_id("rate").fill("20")
+        await page.get_by_test_id("rate").press("Enter")
+        await start(page)
+        await figure_reaches(page, "value-p99", 0.001)
+        await expect(page.get_by_test_id("value-p99.9")).to_have_text("–")
+        await expect(page.get_by_test_id("note-p99.9")).to_contain_text("of 1,000 needed")
+        await page.get_by_test_id("rate").fill("1500")
+        await page.get_by_test_id("rate").press("Enter")
+        await page.wait_for_function(f"({FIGURE})('value-p99.9') > 0")
+        await stop(page)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_the_theme_follows_the_system_until_it_is_switched(
+    url: str, open_page: Open, scheme: str
+) -> None:
+    other = {"light": "dark", "dark": "light"}[scheme]
+    background = "getComputedStyle(document.body).backgroundColor"
+    async with open_page(url, color_scheme=scheme) as page:
+        theme = page.locator("html")
+        await expect(theme).to_have_attribute("data-theme", scheme)
+        before = await page.evaluate(background)
+        await page.get_by_label(f"Switch to the {other} theme").click()
+        await expect(theme).to_have_attribute("data-theme", other)
+        assert await page.evaluate(background) != before
+        await page.reload()
+        await expect(theme).to_have_attribute("data-theme", other)
+
+
+async def test_a_phone_needs_no_sideways_scrolling(url: str, open_page: Open) -> None:
+    async with open_page(url, viewport={"width": 375, "height": 812}) as page:
+        await start(page)
+        await figure_reaches(page, "value-qps", 1)
+        assert await page.evaluate("document.documentElement.scrollWidth") == 375
+        for name in ("start", "stop", "rate", "rate-slider", "value-p99"):
+            await expect(page.get_by_test_id(name)).to_be_in_viewport()
+        await stop(page)
+
+
+async def test_the_documentation_needs_no_internet(url: str, open_page: Open) -> None:
+    async with open_page(url) as page:
+        await page.get_by_text("REST interface").click()
+        await expect(page.get_by_text("/api/services/{id}/rate")).to_be_visible()
+
+
+async def test_one_of_several_services_is_chosen(open_page: Open, room: Room) -> None:
+    async with room("--services", "2") as address, open_page(address) as page:
+        await page.get_by_test_id("service").click()
+        await page.get_by_role("option", name="Service 2").click()
+        await expect(page).to_have_url(re.compile(r"service=s2$"))
+        await start(page)
+        await figure_reaches(page, "value-qps", 1)
+        await page.reload()
+        await expect(page.get_by_test_id("state")).to_have_text("running")
+        async with httpx.AsyncClient(base_url=address) as rest:
+            states = [service["state"] for service in (await rest.get("/api/services")).json()]
+        assert states == ["idle", "running"]
+
+
+async def test_the_page_comes_back_with_the_server(browser: Browser, room: Room) -> None:
+    context = await browser.new_context()
+    page = await context.new_page()
+    async with room() as address:
+        await page.goto(address)
+        await expect(page.get_by_test_id("state")).to_have_text("idle")
+    await expect(page.get_by_text("Connection lost")).to_be_visible()
+    async with room("--port", address.rpartition(":")[2]):
+        await expect(page.get_by_text("Connection lost")).to_be_hidden(timeout=20_000)
+        await start(page)
+        await figure_reaches(page, "value-qps", 1)
+    await context.close()
