@@ -12,6 +12,7 @@ from tailrace.errors import UsageError
 from tailrace.load.search import (
     Searcher,
     SearchLimits,
+    ServiceGoneError,
     Step,
     conclude,
     judge_step,
@@ -152,3 +153,23 @@ async def test_a_service_of_known_capacity(serve: Any, plan: Any) -> None:
     found = conclude("u", slo, limits, steps)
     expected = md1_rate(0.010, 0.060)
     assert found.rate_per_s == pytest.approx(expected, rel=0.08), (expected, steps)
+
+
+async def test_a_service_that_is_gone_ends_the_search(plan: Any) -> None:
+    limits = SearchLimits(start=20, step_s=1, warmup_s=0.5)
+    searcher = Searcher(plan("http://127.0.0.1:9/", interval_s=0.5), SLO, limits, lambda *_: None)
+    with pytest.raises(ServiceGoneError, match="nothing answers at"):
+        await searcher.measure(20, 1)
+
+
+async def test_a_search_that_is_cancelled_ends_at_once(serve: Any, plan: Any) -> None:
+    searcher = Searcher(
+        plan(serve().url, interval_s=0.2),
+        SLO,
+        SearchLimits(),
+        lambda rate, interval: searcher.cancel(),
+    )
+    began = time.monotonic()
+    with pytest.raises(asyncio.CancelledError):
+        await searcher.measure(20, 10)
+    assert time.monotonic() - began < 8

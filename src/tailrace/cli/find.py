@@ -26,7 +26,7 @@ def find(
     precision: Annotated[
         float, typer.Option(min=0.001, max=0.5, help="How close, as a share of the rate.")
     ] = 0.02,
-    step: Annotated[str, typer.Option(help="The least time to spend on a rate.")] = "5s",
+    step: Annotated[str, typer.Option(help="The least time to spend on a rate.")] = "10s",
     longest: Annotated[
         str, typer.Option(help="The most time to spend on a rate that stays undecided.")
     ] = "60s",
@@ -132,11 +132,20 @@ async def _find(plan: "Plan", slo: "Slo", limits: "SearchLimits", directory: Pat
             line.note(_describe(step, slo))
 
     searching = asyncio.create_task(go())
-    with interruptible(searcher.cancel, searching.cancel, line.note):
-        with contextlib.suppress(asyncio.CancelledError):
+
+    def give_up() -> None:
+        searching.cancel()
+
+    with (
+        interruptible(searcher.cancel, give_up, line.note),
+        contextlib.suppress(asyncio.CancelledError),
+    ):
+        try:
             await searching
-    found = conclude(plan.url, slo, limits, steps)
-    write_search(directory, found)
+        finally:
+            # Whatever ended the search, what it found is kept.
+            found = conclude(plan.url, slo, limits, steps)
+            write_search(directory, found)
     return found
 
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from tailrace.errors import UsageError
+from tailrace.errors import TailraceError, UsageError
 from tailrace.load.early_stopping import CONFIDENCE, chance_at_most, share_above, still_needed
 from tailrace.load.plan import Plan
 from tailrace.load.profile import Profile
@@ -24,6 +24,13 @@ from tailrace.load.slo import Slo
 from tailrace.load.tally import Interval, Tally
 
 Decision = Literal["holds", "breaks"]
+
+_CONFIRMATIONS = 5
+"""Long runs tried at the end, each at a lower rate than the one before."""
+
+
+class ServiceGoneError(TailraceError):
+    """Nothing answers any more: no rate is to be found."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +76,7 @@ class SearchLimits:
     lowest: float = 0.1
     highest: float = 1e6
     precision: float = 0.02
-    step_s: float = 5.0
+    step_s: float = 10.0
     longest_s: float = 60.0
     warmup_s: float = 1.0
     confirm_s: float = 30.0
@@ -97,12 +104,14 @@ async def search(measure: Measure, limits: SearchLimits) -> AsyncIterator[Step]:
             if rate <= limits.lowest:
                 return
         rate = _next_rate(holds, breaks, limits)
-    while holds >= limits.lowest:
+    for attempt in range(_CONFIRMATIONS):
+        if holds < limits.lowest:
+            return
         step = await measure(holds, limits.confirm_s)
         yield step
         if step.decision == "holds":
             return
-        holds *= 1 - limits.precision
+        holds *= 1 - limits.precision * 2**attempt
 
 
 def _next_rate(holds: float, breaks: float, limits: SearchLimits) -> float:
@@ -173,6 +182,7 @@ class Searcher:
 
         Raises:
             GeneratorError: the load workers cannot be started.
+            ServiceGoneError: not one connection could be opened.
             asyncio.CancelledError: `cancel` was called.
         """
         limits, slo = self._limits, self._slo
@@ -207,6 +217,10 @@ class Searcher:
         if decision is None:
             decision = "holds" if slo.holds(counted.latency, counted.failures) else "breaks"
             reason = "undecided at the end of the step: by the percentile as measured"
+        if counted.failed and set(session.total.failed) == {"connect"} and not counted.completed:
+            raise ServiceGoneError(
+                f"nothing answers at {plan.url}: {session.total.failures:,} connections failed"
+            )
         lag = counted.send_lag.percentiles(1)
         percentile_us = (
             counted.latency.percentile_us(slo.percent or 0)[0] if counted.latency.total else None

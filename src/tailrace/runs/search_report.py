@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from tailrace.load.search import Found, Step
+from tailrace.load.slo import parse_slo
 from tailrace.runs.directory import RunDirectoryError
 
 _WIDTH, _HEIGHT = 720, 400
@@ -39,7 +40,7 @@ def write_search(path: Path, found: Found) -> None:
 
 def draw_search(found: Found) -> str:
     """The steps of a search as an SVG: percentile (ms) against rate (per second), both log."""
-    bound_ms = _bound_ms(found)
+    bound_ms = parse_slo(found.slo).bound_s * 1000
     points = [
         (step.rate_per_s, step.percentile_ms, step)
         for step in found.steps
@@ -64,12 +65,6 @@ def draw_search(found: Found) -> str:
         f'<text class="title" x="{_LEFT}" y="24">{escape(found.target)}: '
         f"{escape(found.reason)}</text>{''.join(parts)}</svg>\n"
     )
-
-
-def _bound_ms(found: Found) -> float:
-    from tailrace.load.slo import parse_slo
-
-    return parse_slo(found.slo).bound_s * 1000
 
 
 def _dot(x: float, y: float, step: Step) -> str:
