@@ -1,76 +1,60 @@
-"""Arrival processes: unit-rate point processes, drawn in numpy chunks from a seed.
+"""Arrivals by name, and each worker's share of them.
 
-A process says where arrivals lie in *operational time*, in which they come at mean rate 1. A
-profile maps operational time to seconds (profile.py), so the same arrivals serve every rate, and
-a change of the rate never draws anything anew.
+The processes themselves are in processes.py, recorded ones in replay.py.
 """
 
-from collections.abc import Iterator
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+import difflib
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from urllib.parse import parse_qsl
 
 from tailrace.errors import UsageError
+from tailrace.load.processes import CHUNK, Arrivals, Constant, Gamma, Mmpp, Poisson
+from tailrace.load.replay import Replay
+from tailrace.load.segments import Floats
 
-CHUNK = 4096
-"""Arrivals drawn at a time. Part of what a seed means: another size is another schedule."""
-
-
-class Arrivals(Protocol):
-    """How requests are spaced."""
-
-    def chunks(self, seed: int) -> Iterator[NDArray[np.float64]]:
-        """Endless consecutive chunks, float64 [CHUNK], of arrival positions in operational time.
-
-        Positions never decrease and their gaps have mean 1. The same seed gives the same chunks,
-        bit for bit.
-        """
-
-
-class Constant:
-    """Arrivals at 0, 1, 2, …: in s seconds at rate r exactly ⌈r·s⌉ of them."""
-
-    def chunks(self, seed: int) -> Iterator[NDArray[np.float64]]:
-        """See Arrivals; the seed changes nothing."""
-        first = 0
-        while True:
-            yield np.arange(first, first + CHUNK, dtype=np.float64)
-            first += CHUNK
+__all__ = [
+    "CHUNK",
+    "Arrivals",
+    "Constant",
+    "Gamma",
+    "Mmpp",
+    "Poisson",
+    "Replay",
+    "parse_arrivals",
+    "share",
+]
 
 
-class Poisson:
-    """Independent exponential gaps: what many independent users offer."""
+def parse_arrivals(text: str, scale: float = 1.0, speed: float = 1.0) -> Arrivals:
+    """The arrival process `text` describes.
 
-    def chunks(self, seed: int) -> Iterator[NDArray[np.float64]]:
-        """See Arrivals."""
-        draw = np.random.Generator(np.random.PCG64(seed))
-        last = 0.0
-        while True:
-            chunk = np.cumsum(draw.standard_exponential(CHUNK))
-            chunk += last
-            last = float(chunk[-1])
-            yield chunk
-
-
-_KINDS: dict[str, type[Constant] | type[Poisson]] = {"constant": Constant, "poisson": Poisson}
-
-
-def parse_arrivals(text: str) -> Arrivals:
-    """The arrival process named `text`: `constant` or `poisson`.
+    `constant`, `poisson`, `gamma:CV`, `mmpp:low=1,high=8,low_for=1000,high_for=100` or
+    `trace:FILE[?scale=2&speed=10&column=NAME]`. `scale` and `speed` multiply those of a trace;
+    other arrivals take none.
 
     Raises:
-        UsageError: there is no such process.
+        UsageError: there is no such process, a value is missing or unusable, or a trace's file is.
     """
-    kind = _KINDS.get(text.strip().lower())
-    if kind is None:
-        raise UsageError(f"unknown arrivals {text!r}: choose from {', '.join(_KINDS)}")
-    return kind()
+    kind, colon, rest = text.strip().partition(":")
+    kind = kind.strip().lower()
+    if kind not in _KINDS:
+        near = difflib.get_close_matches(kind, _KINDS, 1)
+        hint = f"did you mean {near[0]}? There are" if near else "choose from"
+        raise UsageError(f"unknown arrivals {text!r}: {hint} {', '.join(_EXAMPLES)}")
+    if kind == "trace":
+        return _parse_trace(rest, scale, speed)
+    if scale != 1 or speed != 1:
+        raise UsageError(f"scale and speed belong to a trace; {kind} arrivals take the rate alone")
+    if colon and kind in ("constant", "poisson"):
+        raise UsageError(f"{kind} arrivals take no {rest!r}")
+    try:
+        return _KINDS[kind](rest)
+    except UsageError as error:
+        raise UsageError(f"arrivals {text!r}: {error}") from None
 
 
-def share(
-    chunks: Iterator[NDArray[np.float64]], worker: int, workers: int
-) -> Iterator[NDArray[np.float64]]:
+def share(chunks: Iterator[Floats], worker: int, workers: int) -> Iterator[Floats]:
     """Worker `worker`'s part of a schedule: every arrival whose number is ≡ worker (mod workers).
 
     The union over all workers is the schedule itself, whatever their number.
@@ -79,3 +63,60 @@ def share(
     for chunk in chunks:
         yield chunk[(worker - first) % workers :: workers]
         first += len(chunk)
+
+
+def _number(text: str, name: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{name} is a number, not {text!r}") from None
+
+
+def _parse_gamma(rest: str) -> Gamma:
+    if not rest.strip():
+        raise UsageError("gamma needs its coefficient of variation, as in gamma:2")
+    return Gamma(_number(rest, "the coefficient of variation"))
+
+
+def _parse_mmpp(rest: str) -> Mmpp:
+    values: dict[str, float] = {}
+    for pair in rest.split(",") if rest.strip() else ():
+        key, equals, value = (piece.strip() for piece in pair.partition("="))
+        if not equals or key not in _MMPP_KEYS or key in values:
+            trouble = "is given twice" if key in values else "is not one of its keys with a value"
+            raise UsageError(f"{pair.strip()!r} {trouble}, as in {_MMPP_EXAMPLE}")
+        values[key] = _number(value, key)
+    missing = [key for key in _MMPP_KEYS if key not in values]
+    if missing:
+        raise UsageError(f"mmpp needs {', '.join(missing)} as well, as in {_MMPP_EXAMPLE}")
+    return Mmpp(**values)
+
+
+def _parse_trace(rest: str, scale: float, speed: float) -> Replay:
+    path, question, query = rest.rpartition("?")
+    if not question:
+        path, query = rest, ""
+    if not path.strip():
+        raise UsageError("trace needs a file, as in trace:arrivals.csv")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    unknown = options.keys() - {"scale", "speed", "column"}
+    if unknown:
+        raise UsageError(f"a trace has no option {min(unknown)!r}: scale, speed and column")
+    return Replay.read(
+        path.strip(),
+        options.get("column"),
+        scale * _number(options.get("scale", "1"), "scale"),
+        speed * _number(options.get("speed", "1"), "speed"),
+    )
+
+
+_MMPP_KEYS = tuple(field.name for field in fields(Mmpp))
+_MMPP_EXAMPLE = "mmpp:low=1,high=8,low_for=1000,high_for=100"
+_EXAMPLES = ("constant", "poisson", "gamma:CV", _MMPP_EXAMPLE, "trace:FILE")
+_KINDS: dict[str, Callable[[str], Arrivals]] = {
+    "constant": lambda _: Constant(),
+    "poisson": lambda _: Poisson(),
+    "gamma": _parse_gamma,
+    "mmpp": _parse_mmpp,
+    "trace": lambda rest: _parse_trace(rest, 1.0, 1.0),
+}

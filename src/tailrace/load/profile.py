@@ -1,9 +1,9 @@
 """Profiles: the rate λ(t) as a function of time, with its integral Λ(t) and the inverse of it.
 
     λ │        ┌─────            Λ(t) = ∫₀ᵗ λ
-      │  ┌─────┘                 arrivals at operational time u leave at Λ⁻¹(u)
-      │──┘
-      └──────────── t            a live change is one more step
+      │   ╱────┘                 arrivals at operational time u leave at Λ⁻¹(u)
+      │──╱
+      └──────────── t            a live change is one more segment
 
 Time-changing a unit-rate process by Λ⁻¹ gives a process of intensity λ(t): exactly so for Poisson
 arrivals (Çınlar, Introduction to Stochastic Processes, 1975, §4.7), and with the same spacing in
@@ -14,105 +14,238 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tailrace.errors import UsageError
-from tailrace.units import parse_duration_s, parse_rate_per_s
+from tailrace.load.profile_text import Part, join_parts, parse_parts
+from tailrace.load.segments import Constant, Floats, Segment, check_rate
 
-
-def check_rate(rate_per_s: float) -> float:
-    """`rate_per_s` itself.
-
-    Raises:
-        UsageError: it is negative, infinite or not a number.
-    """
-    if not math.isfinite(rate_per_s) or rate_per_s < 0:
-        raise UsageError(f"a rate must be a finite number, 0 or more, not {rate_per_s}")
-    return rate_per_s
+__all__ = ["Profile", "check_rate", "constant", "parse_profile", "restore_profile"]
 
 
 class Profile:
-    """A piecewise constant rate; immutable. A rate of 0 is a pause.
+    """Segments one after another, the last one for ever; immutable. A rate of 0 is a pause.
+
+    A double carries Λ to one part in 2⁵³, and with it a time to ulp(Λ)/λ: 0.02 ns at Λ = 10¹⁰ and
+    10⁵ a second, 1 µs after the same 10¹⁰ arrivals at 1 a second.
 
     Args:
-        starts_s: float seconds since the run's start at which each step begins; the first is 0,
+        starts_s: float seconds since the run's start at which each segment begins; the first is 0,
             none is earlier than the one before it.
-        rates_per_s: the rate of each step; the last one holds for ever.
+        segments: what holds from each start on; a number is a constant rate a second.
 
     Raises:
-        UsageError: the steps are not in order or a rate is unusable.
+        UsageError: the segments are not in order or a rate is unusable.
     """
 
-    __slots__ = ("_integral", "_rates", "_starts")
+    __slots__ = (
+        "_areas",
+        "_changes",
+        "_curved",
+        "_ends",
+        "_expression",
+        "_levels",
+        "_segments",
+        "_starts",
+    )
 
-    def __init__(self, starts_s: Sequence[float], rates_per_s: Sequence[float]) -> None:
-        if not starts_s or len(starts_s) != len(rates_per_s) or starts_s[0] != 0:
-            raise UsageError("a profile needs a step at 0 s and one rate for each step")
-        for rate in rates_per_s:
-            check_rate(rate)
-        self._starts = np.asarray(starts_s, dtype=np.float64)
-        self._rates = np.asarray(rates_per_s, dtype=np.float64)
-        lengths = np.diff(self._starts)
-        if np.any(lengths < 0):
-            raise UsageError("the steps of a profile must follow one another in time")
-        self._integral = np.concatenate([[0.0], np.cumsum(self._rates[:-1] * lengths)])
+    def __init__(self, starts_s: Sequence[float], segments: Sequence[Segment | float]) -> None:
+        if not starts_s or len(starts_s) != len(segments) or starts_s[0] != 0:
+            raise UsageError("a profile needs a segment at 0 s and one segment for each start")
+        starts = np.asarray(starts_s, dtype=np.float64)
+        lengths = np.diff(starts)
+        if not np.all(np.isfinite(starts)) or np.any(lengths < 0):
+            raise UsageError("the segments of a profile must follow one another in time")
+        shapes = tuple(
+            Constant(float(segment)) if isinstance(segment, int | float) else segment
+            for segment in segments
+        )
+        areas = [0.0]
+        for shape, length in zip(shapes, lengths, strict=False):
+            areas.append(areas[-1] + float(shape.integral(np.asarray(length))))
+        spans = zip(starts.tolist(), starts.tolist()[1:], strict=False)
+        parts = [Part(s, _length(*span)) for s, span in zip(shapes, spans, strict=False)]
+        self._set(starts, shapes, np.array(areas), join_parts([*parts, Part(shapes[-1], None)]), ())
+
+    @classmethod
+    def of_parts(cls, parts: Sequence[Part]) -> "Profile":
+        """Segments that follow one another, each for its length; that of the last is of no effect.
+
+        Raises:
+            UsageError: the lengths add up to more than a double holds.
+        """
+        starts = [0.0]
+        for part in parts[:-1]:
+            assert part.length_s is not None
+            starts.append(starts[-1] + part.length_s)
+        profile = cls(starts, [part.segment for part in parts])
+        profile._expression = join_parts(parts)
+        return profile
+
+    def _set(
+        self,
+        starts: Floats,
+        segments: tuple[Segment, ...],
+        areas: Floats,
+        expression: str,
+        changes: tuple[tuple[float, float], ...],
+    ) -> None:
+        self._starts = starts
+        self._ends = np.append(starts[1:], np.inf)
+        self._segments = segments
+        self._areas = areas
+        self._expression = expression
+        self._changes = changes
+        self._levels = np.array(
+            [s.rate_per_s if isinstance(s, Constant) else np.nan for s in segments]
+        )
+        self._curved = np.flatnonzero(np.isnan(self._levels))
+
+    @property
+    def expression(self) -> str:
+        """What `parse_profile` reads as this profile without its live changes, bit for bit.
+
+        One made from starts, not lengths, may come back with the last bit of a start changed: not
+        every start is the sum of two doubles.
+        """
+        return self._expression
+
+    @property
+    def changes(self) -> list[tuple[float, float]]:
+        """(from t in s, rate a second) of each live change, in the order they were made."""
+        return list(self._changes)
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The segments in order, one for each live change included."""
+        return self._segments
 
     @property
     def steps(self) -> list[tuple[float, float]]:
-        """(start in s, rate a second) of each step."""
-        return list(zip(self._starts.tolist(), self._rates.tolist(), strict=True))
+        """(start in s, rate a second) of each step of a profile of constant rates.
+
+        Raises:
+            UsageError: a segment is not constant.
+        """
+        if len(self._curved):
+            raise UsageError(f"profile {self._expression!r} is not made of constant rates alone")
+        return list(zip(self._starts.tolist(), self._levels.tolist(), strict=True))
 
     def rate(self, t_s: float) -> float:
         """λ(t), arrivals a second."""
-        return float(self._rates[np.searchsorted(self._starts, t_s, side="right") - 1])
+        number = self._at(t_s)
+        return float(self._segments[number].rate(np.asarray(t_s - self._starts[number])))
 
     def integral(self, t_s: float) -> float:
         """Λ(t), the expected number of arrivals in [0, t)."""
-        step = int(np.searchsorted(self._starts, t_s, side="right")) - 1
-        return float(self._integral[step] + self._rates[step] * (t_s - self._starts[step]))
+        number = self._at(t_s)
+        since = np.asarray(t_s - self._starts[number])
+        return float(self._areas[number] + self._segments[number].integral(since))
 
-    def inverse(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Λ⁻¹(u), float64 seconds of the shape of `u`; inf for what the profile never reaches."""
-        step = np.searchsorted(self._integral, u, side="right") - 1
+    def inverse(self, u: Floats) -> Floats:
+        """Λ⁻¹(u), float64 seconds of the shape of `u`; inf for what the profile never reaches.
+
+        Never decreases with u, but for rounding below 1 ns within a sine; at a pause it is the
+        pause's end.
+        """
+        number = np.searchsorted(self._areas, u, side="right") - 1
+        levels = self._levels[number]
         with np.errstate(divide="ignore", invalid="ignore"):
-            t: NDArray[np.float64] = (
-                self._starts[step] + (u - self._integral[step]) / self._rates[step]
-            )
+            t: Floats = self._starts[number] + (u - self._areas[number]) / levels
+        t = np.minimum(t, self._ends[number])
         # 0/0: an arrival exactly where the rate falls to 0 for ever.
-        return np.where(self._rates[step] > 0, t, np.inf)
+        t = np.where(levels > 0, t, np.inf)
+        if len(self._curved):
+            first, last = number.min(initial=len(levels)), number.max(initial=-1)
+            for curved in self._curved[(self._curved >= first) & (self._curved <= last)]:
+                here = (number == curved) & np.isfinite(u)
+                x = self._segments[curved].inverse(u[here] - self._areas[curved])
+                t[here] = np.minimum(self._starts[curved] + x, self._ends[curved])
+        return t
 
     def changed(self, t_s: float, rate_per_s: float) -> "Profile":
         """This profile up to `t_s`, and `rate_per_s` from then on: a live change.
 
+        What `inverse` puts before `t_s` stays there, bit for bit.
+
         Raises:
-            UsageError: the rate is negative or not finite.
+            UsageError: the rate is negative or not finite, or the instant is not.
         """
-        kept = [step for step in self.steps if step[0] < t_s] or [(0.0, rate_per_s)]
-        if t_s > 0:
-            kept.append((t_s, rate_per_s))
-        return Profile([start for start, _ in kept], [rate for _, rate in kept])
+        if not math.isfinite(t_s):
+            raise UsageError(f"a change of rate needs a finite instant, not {t_s} s")
+        change = (Constant(check_rate(rate_per_s)),)
+        kept = int(np.searchsorted(self._starts, t_s, side="left"))
+        cut = self._first_arrival_from(t_s) if kept else 0.0
+        profile = Profile.__new__(Profile)
+        profile._set(
+            np.append(self._starts[:kept], t_s if kept else 0.0),
+            self._segments[:kept] + change,
+            np.append(self._areas[:kept], cut),
+            self._expression,
+            (*self._changes, (t_s, rate_per_s)),
+        )
+        return profile
+
+    def _at(self, t_s: float) -> int:
+        return max(int(np.searchsorted(self._starts, t_s, side="right")) - 1, 0)
+
+    def _first_arrival_from(self, t_s: float) -> float:
+        """The least u that `inverse` puts at `t_s` or later: Λ(t) but for its last bits.
+
+        With Λ(t) itself, an arrival a rounding error beyond it would move to the change's side
+        though its time lies before the change.
+        """
+
+        def is_late(u: float) -> bool:
+            return bool(self.inverse(np.array([u]))[0] >= t_s)
+
+        if is_late(0.0):
+            return 0.0
+        middle = self.integral(t_s)
+        reach = math.ulp(middle)
+        early, late = middle, middle
+        while is_late(early):
+            early, reach = max(early - reach, 0.0), 2 * reach
+        while not is_late(late):
+            late, reach = late + reach, 2 * reach
+        while early < (middle := early + (late - early) / 2) < late:
+            early, late = (early, middle) if is_late(middle) else (middle, late)
+        return late
+
+
+def constant(rate_per_s: float) -> Profile:
+    """The same rate for ever.
+
+    Raises:
+        UsageError: the rate is negative or not finite.
+    """
+    return Profile([0.0], [rate_per_s])
 
 
 def parse_profile(text: str) -> Profile:
-    """A profile from its expression: `200`, `12k/min`, or steps `100@30s,500@30s`.
+    """The profile an expression describes: `200`, `100@30s,500`, `100..1000/60s,sine(…)`.
 
-    The rate of the last step holds for as long as the run goes on.
+    The language is that of profile_text.py. The last part goes on for as long as the run does.
 
     Raises:
-        UsageError: the expression cannot be read; the message says which part.
+        UsageError: the expression cannot be read; the message says which part and where.
     """
-    starts: list[float] = []
-    rates: list[float] = []
-    at_s = 0.0
-    parts = [part.strip() for part in text.split(",")]
-    for number, part in enumerate(parts, start=1):
-        rate, separator, length = part.partition("@")
-        if not separator and number < len(parts):
-            raise UsageError(f"profile {text!r}: step {part!r} needs a length, as in {part}@30s")
-        try:
-            rates.append(parse_rate_per_s(rate))
-            starts.append(at_s)
-            at_s += parse_duration_s(length) if separator else 0.0
-        except UsageError as error:
-            raise UsageError(f"profile {text!r}: {error}") from None
-    return Profile(starts, rates)
+    return Profile.of_parts(parse_parts(text))
+
+
+def restore_profile(expression: str, changes: Sequence[tuple[float, float]]) -> Profile:
+    """The profile whose `expression` and `changes` these are, bit for bit.
+
+    Raises:
+        UsageError: the expression cannot be read or a rate is unusable.
+    """
+    profile = parse_profile(expression)
+    for t_s, rate_per_s in changes:
+        profile = profile.changed(t_s, rate_per_s)
+    return profile
+
+
+def _length(start: float, end: float) -> float:
+    """The length that, added to `start`, gives `end`; a round number if one does."""
+    exact = end - start
+    rounded = round(exact, 9)
+    return rounded if start + rounded == end else exact
