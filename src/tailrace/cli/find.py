@@ -61,7 +61,7 @@ def find(
     from tailrace.cli.output import positive_duration_s
     from tailrace.load.arrivals import parse_arrivals
     from tailrace.load.plan import Plan
-    from tailrace.load.profile import Profile
+    from tailrace.load.profile import constant
     from tailrace.load.request import parse_header, read_bodies
     from tailrace.load.search import SearchLimits
     from tailrace.load.slo import parse_slo
@@ -80,7 +80,7 @@ def find(
             seed=seed,
         ),
         arrivals=arrivals,
-        profile=Profile([0.0], [1.0]),
+        profile=constant(1.0),
         seed=seed,
         workers=workers,
         connections=connections,

@@ -13,7 +13,7 @@ from tailrace.errors import TailraceError, UsageError
 from tailrace.load.arrivals import parse_arrivals
 from tailrace.load.plan import Plan
 from tailrace.load.point import Point
-from tailrace.load.profile import Profile, check_rate, parse_profile
+from tailrace.load.profile import Profile, constant, parse_profile
 from tailrace.load.request import read_bodies
 from tailrace.load.result import Result
 from tailrace.load.slo import parse_slo
@@ -261,7 +261,7 @@ class _Service:
             self._watchers.discard(queue)
 
     def _set_profile(self, rate_per_s: float) -> None:
-        self._profile = Profile([0.0], [check_rate(rate_per_s)])
+        self._profile = constant(rate_per_s)
         self._profile_text = f"{rate_per_s:g}"
 
     async def _follow(self, run: Run) -> None:

@@ -24,7 +24,8 @@ class Setup(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     turn: list[int]
     arrivals: str
     seed: int
-    steps: list[tuple[float, float]]
+    profile: str
+    changes: list[tuple[float, float]]
     duration_s: float | None
     connections: int
     timeout_s: float

@@ -18,7 +18,7 @@ import msgspec
 from tailrace.errors import TailraceError, UsageError
 from tailrace.load.early_stopping import CONFIDENCE, chance_at_most, share_above, still_needed
 from tailrace.load.plan import Plan
-from tailrace.load.profile import Profile
+from tailrace.load.profile import constant
 from tailrace.load.session import Session
 from tailrace.load.slo import Slo
 from tailrace.load.tally import Interval, Tally
@@ -188,7 +188,7 @@ class Searcher:
         limits, slo = self._limits, self._slo
         plan = replace(
             self._plan,
-            profile=Profile([0.0], [rate_per_s]),
+            profile=constant(rate_per_s),
             duration_s=limits.warmup_s + max(limits.longest_s, at_least_s),
             slos=(slo,),
             min_duration_s=0.0,

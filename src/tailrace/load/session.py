@@ -64,7 +64,8 @@ class Session:
                     turn=plan.traffic.turn,
                     arrivals=plan.arrivals,
                     seed=plan.seed,
-                    steps=plan.profile.steps,
+                    profile=self.profile.expression,
+                    changes=list(self.profile.changes),
                     duration_s=plan.duration_s,
                     connections=-(-plan.connections // plan.workers),
                     timeout_s=plan.timeout_s,
@@ -189,14 +190,15 @@ class Session:
             self.total.add(snapshot)
         t_s = max(snapshot.end_ns for snapshot in snapshots) / 1e9
         length_s = max(snapshot.length_ns for snapshot in snapshots) / 1e9
-        middle_s = t_s - length_s / 2
-        ended = self._end_s is not None and middle_s >= self._end_s
+        began_s = max(t_s - length_s, 0.0)
+        until_s = min(t_s, self._end_s) if self._end_s is not None else t_s
+        expected = self.profile.integral(max(until_s, began_s)) - self.profile.integral(began_s)
         point = Point(
             index=snapshots[0].index,
             t_s=round(t_s, 6),
             wall_time=round(self.start_wall_time + t_s, 6),
             interval_s=round(length_s, 6),
-            target_per_s=0.0 if ended else self.profile.rate(max(middle_s, 0.0)),
+            target_per_s=round(expected / length_s, 3),
             offered=tally.offered,
             sent=tally.sent,
             completed=tally.completed,

@@ -33,7 +33,7 @@ from tailrace.load.messages import (
 )
 from tailrace.load.pacer import TimerFd
 from tailrace.load.pool import Limits, Pool
-from tailrace.load.profile import Profile
+from tailrace.load.profile import restore_profile
 from tailrace.load.recorder import Recorder
 from tailrace.load.request import Request
 from tailrace.load.schedule import NEVER_NS, Schedule
@@ -66,7 +66,7 @@ class Worker:
         self._place = 0
         self._schedule = Schedule(
             parse_arrivals(setup.arrivals),
-            Profile(*zip(*setup.steps, strict=True)),
+            restore_profile(setup.profile, setup.changes),
             setup.seed,
             setup.worker,
             setup.workers,

@@ -116,9 +116,7 @@ def _describe(plan: Plan) -> bytes:
             "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "target": plan.url,
             "arrivals": plan.arrivals,
-            "profile": [
-                {"start_s": start, "rate_per_s": rate} for start, rate in plan.profile.steps
-            ],
+            "profile": plan.profile.expression,
             "duration_s": plan.duration_s,
             "seed": plan.seed,
             "workers": plan.workers,
