@@ -29,6 +29,7 @@ from tailrace.service.app import build
 from tailrace.service.config import BACKLOG, ServiceConfig
 from tailrace.service.messages import Failed, Loaded, Ready, Report, decode_config, encode
 from tailrace.service.service import Service
+from tailrace.service.slices import shorten_time_slice
 
 # A client that keeps a connection idle should be the one who closes it: were it the server, a
 # request sent at that moment would be lost.
@@ -58,6 +59,7 @@ def run_dealt(
 def _run(serving: Coroutine[Any, Any, None]) -> None:
     # Each inference thread does its own picture; OpenCV's threads would add to theirs.
     cv2.setNumThreads(1)
+    shorten_time_slice()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serving)
 
