@@ -29,6 +29,8 @@ def point(index: int, *, start_s: float = 1000.0, rate: float = 50.0, **values: 
         in_flight=values.pop("in_flight", 2),
         backlog=0,
         connections=4,
+        cap_waits=0,
+        tick_lag_ms=0.1,
         latency_ms=latency,
         service_ms=latency,
         send_lag_us=Percentiles(p50=50, p99=150, max=200),

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 from scipy import stats
 
 from tailrace.load.arrivals import Poisson
+from tailrace.load.link import GeneratorError
 from tailrace.load.profile import Profile
 from tailrace.load.request import Body
 from tailrace.load.schedule import Schedule
@@ -251,3 +253,12 @@ async def test_stages_are_read_from_server_timing(serve: Callable[..., Any], off
     assert session.total.stages["infer"].total == session.total.completed
     assert session.total.stages["infer"].percentiles(1000).p50 == pytest.approx(30.5, rel=0.001)
     assert intervals[0].point.stages_ms["queue"].mean == pytest.approx(2, rel=0.001)
+
+
+async def test_more_connections_than_the_machine_allows(serve: Any, plan: Any) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard == resource.RLIM_INFINITY:
+        pytest.skip("this machine allows any number of open files")
+    session = Session(plan(serve().url, connections=hard + 1))
+    with pytest.raises(GeneratorError, match="lower --connections"):
+        await session.start()

@@ -23,18 +23,34 @@ def load(
         ),
     ],
     rate: Annotated[
-        str, typer.Option(help="Requests a second, constant: 200, 200/s, 12k/min.")
-    ] = "100",
+        str | None,
+        typer.Option(
+            help="Requests a second, constant: 200, 200/s, 12k/min.",
+            show_default="100; a trace's own",
+        ),
+    ] = None,
     profile: Annotated[
         str | None,
-        typer.Option(help="The rate over time, instead of --rate: steps as 100@30s,500@30s."),
+        typer.Option(
+            help="The rate over time, instead of --rate: 100@30s,500 or 100..1000/60s or "
+            "sine(mean=300,amp=200,period=2m) or burst(base=100,peak=1000,every=30s,for=2s)."
+        ),
     ] = None,
     arrivals: Annotated[
-        str, typer.Option(help="How requests are spaced: poisson or constant.")
+        str,
+        typer.Option(
+            help="How requests are spaced: poisson, constant, gamma:CV, "
+            "mmpp:low=1,high=8,low_for=1000,high_for=100, trace:FILE."
+        ),
     ] = "poisson",
+    scale: Annotated[float, typer.Option(help="With a trace: so many times its requests.")] = 1.0,
+    speed: Annotated[float, typer.Option(help="With a trace: so many times as fast.")] = 1.0,
     duration: Annotated[
-        str, typer.Option("--for", help="How long to offer load: 30s, 5m, 1h.")
-    ] = "30s",
+        str | None,
+        typer.Option(
+            "--for", help="How long to offer load: 30s, 5m, 1h.", show_default="30s; a trace's own"
+        ),
+    ] = None,
     body: Annotated[
         Path | None,
         typer.Option(
@@ -100,7 +116,7 @@ def load(
     from tailrace.cli import output
     from tailrace.load.arrivals import parse_arrivals
     from tailrace.load.plan import Plan
-    from tailrace.load.profile import parse_profile
+    from tailrace.load.profile import constant, parse_profile
     from tailrace.load.request import parse_header, read_bodies
     from tailrace.load.slo import parse_slo
     from tailrace.load.traffic import Tls, plan_traffic
@@ -108,7 +124,16 @@ def load(
     from tailrace.runs.run import Run
     from tailrace.units import parse_duration_s
 
-    parse_arrivals(arrivals)
+    process = parse_arrivals(arrivals, scale, speed)
+    if profile is not None and rate is not None:
+        raise UsageError("--rate and --profile both say the rate: give one of them")
+    asked = profile or rate
+    natural = process.natural_rate_per_s or 100.0
+    if duration is not None:
+        duration_s = output.positive_duration_s("--for", duration)
+    else:
+        natural_s = process.natural_duration_s if asked is None else None
+        duration_s = natural_s or 30.0
     plan = Plan(
         url=" ".join(urls),
         traffic=plan_traffic(
@@ -121,9 +146,9 @@ def load(
             unix_socket=unix_socket,
             tls=Tls(not insecure, cacert),
         ),
-        arrivals=arrivals,
-        profile=parse_profile(profile if profile is not None else rate),
-        duration_s=output.positive_duration_s("--for", duration),
+        arrivals=process.expression,
+        profile=parse_profile(asked) if asked is not None else constant(natural),
+        duration_s=duration_s,
         seed=seed,
         workers=workers,
         connections=connections,

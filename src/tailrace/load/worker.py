@@ -5,6 +5,7 @@ It has one descriptor to its session and no other tie: when the session is gone,
 
 import asyncio
 import gc
+import resource
 import signal
 import socket
 import sys
@@ -15,7 +16,7 @@ from typing import cast
 
 import uvloop
 
-from tailrace.errors import TailraceError
+from tailrace.errors import TailraceError, UsageError
 from tailrace.load.arrivals import parse_arrivals
 from tailrace.load.dialer import Dialer
 from tailrace.load.messages import (
@@ -42,6 +43,9 @@ _BATCH = 64
 """The most requests sent before the loop may read answers again."""
 
 
+_OTHER_FILES = 64
+"""Descriptors a worker has beside its connections, generously."""
+
 _Place = tuple[Callable[[int, bytes, bool], None], bytes, bool, Request | None]
 """How to send, what, whether its answer has no body, and what renders it if it has a counter."""
 
@@ -53,6 +57,7 @@ class Worker:
         self._setup = setup
         self._report = report
         self._recorder = Recorder()
+        allow_open_files(setup.connections + _OTHER_FILES)
         limits = Limits(
             connections=setup.connections,
             timeout_s=setup.timeout_s,
@@ -269,6 +274,22 @@ class Worker:
         self._index += 1
         self._since_ns = now
         self._cpu_ns = cpu
+
+
+def allow_open_files(count: int) -> None:
+    """Raise this process's limit on open files to `count`, if it is lower.
+
+    Raises:
+        UsageError: the hard limit forbids it.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < count:
+        if hard != resource.RLIM_INFINITY and hard < count:
+            raise UsageError(
+                f"this machine allows a process {hard:,} open files, and {count:,} are needed: "
+                "lower --connections, use more --workers, or raise the limit (ulimit -Hn)"
+            )
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
 class _Session(asyncio.Protocol):
