@@ -193,6 +193,7 @@ class _Service:
             slo=self._config.slo,
             run=str(self._run.directory.path) if self._run is not None else None,
             problems=tuple(self._run.problems) if self._run is not None else (),
+            verdict=self._run.session.verdict if self._run is not None else None,
         )
 
     async def start(self, rate_per_s: float | None) -> None:

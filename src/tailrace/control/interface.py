@@ -12,6 +12,7 @@ import msgspec
 from tailrace.control.window import Window
 from tailrace.errors import TailraceError
 from tailrace.load.point import Point
+from tailrace.load.verdict import Verdict
 
 __all__ = [
     "LoadControl",
@@ -52,6 +53,8 @@ class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Directory of the run in progress, or of the last one."""
     problems: tuple[str, ...] = ()
     """What went wrong with that run so far: a worker that died, a disk that is full."""
+    verdict: Verdict | None = None
+    """On that run, so far: VALID, or what is missing."""
 
 
 class Update(msgspec.Struct, frozen=True, kw_only=True):
