@@ -37,7 +37,7 @@ class WorkerLink(asyncio.Protocol):
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "tailrace.load.worker", str(theirs.fileno())),
+                *(sys.executable, "-P", "-m", "tailrace.load.process", str(theirs.fileno())),
                 pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
             )
