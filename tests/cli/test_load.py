@@ -1,5 +1,6 @@
 """`tailrace load` as its user meets it: exit codes, streams, one-line errors."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -90,3 +91,28 @@ def test_every_command_has_help_with_an_example(tmp_path: Path, command: tuple[s
     assert finished.returncode == 0
     assert "Usage: tailrace" in finished.stdout
     assert "Example: tailrace" in finished.stdout or "Start here: tailrace" in finished.stdout
+
+
+def test_a_trace_is_replayed_as_recorded(serve: Any, tmp_path: Path) -> None:
+    times = [number / 40 for number in range(60)]
+    (tmp_path / "trace.csv").write_text("\n".join(f"{time:.3f}" for time in times))
+    server = serve()
+    finished = tailrace("load", server.url, "--arrivals", "trace:trace.csv", "--json", cwd=tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    result = json.loads(finished.stdout)
+    assert result["completed"] == len(server.arrived_ns) == pytest.approx(60, abs=1)
+    assert result["duration_s"] == pytest.approx(1.5, abs=0.1)
+
+
+def test_a_profile_with_a_ramp(serve: Any, tmp_path: Path) -> None:
+    server = serve()
+    finished = tailrace(
+        *("load", server.url, "--arrivals", "constant", "--profile", "50..250/2s", "--for", "2s"),
+        "--json",
+        cwd=tmp_path,
+    )
+    result = json.loads(finished.stdout)
+    assert result["completed"] == pytest.approx(300, abs=2)
+    arrived = sorted(server.arrived_ns)
+    halves = sum(time < arrived[0] + 1_000_000_000 for time in arrived)
+    assert halves == pytest.approx(100, rel=0.15)

@@ -262,3 +262,17 @@ async def test_more_connections_than_the_machine_allows(serve: Any, plan: Any) -
     session = Session(plan(serve().url, connections=hard + 1))
     with pytest.raises(GeneratorError, match="lower --connections"):
         await session.start()
+
+
+@pytest.mark.parametrize("how", ["stop", "abandon"])
+async def test_ending_a_run_while_it_starts(serve: Any, plan: Any, how: str) -> None:
+    session = Session(plan(serve().url, duration_s=60.0))
+    starting = asyncio.create_task(session.start())
+    await asyncio.sleep(0)
+    getattr(session, how)()
+    await starting
+    async with asyncio.timeout(10):
+        points = [interval.point async for interval in session.intervals()]
+    assert session.problems == []
+    assert session.duration_s < 1
+    assert sum(point.offered for point in points) == session.total.offered

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tailrace.datasets.shapes import draw_scene
 
+from tailrace.datasets.shapes import draw_scene
 from tailrace.errors import UsageError
 from tailrace.models import store, zoo
 from tailrace.models.model import Model, load

@@ -7,6 +7,7 @@ import onnxruntime
 import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+
 from tailrace.datasets.shapes import CATEGORIES, HELD_OUT_SEEDS, SIZE_PX, annotations, draw_scene
 
 SCENES = 300

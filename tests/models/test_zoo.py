@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tailrace.datasets.shapes import CATEGORIES
 
+from tailrace.datasets.shapes import CATEGORIES
 from tailrace.errors import UsageError
 from tailrace.models import labels, store, zoo
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import cv2
 import httpx
 import pytest
+
 from tailrace.datasets.shapes import draw_scene
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"

@@ -185,6 +185,8 @@ class Searcher:
             ServiceGoneError: not one connection could be opened.
             asyncio.CancelledError: `cancel` was called.
         """
+        if self._cancelled:
+            raise asyncio.CancelledError
         limits, slo = self._limits, self._slo
         plan = replace(
             self._plan,
@@ -256,7 +258,8 @@ def conclude(url: str, slo: Slo, limits: SearchLimits, steps: list[Step]) -> Fou
             else "nothing was measured"
         )
     elif not broke:
-        reason = f"{rate:g} requests a second, the most that was allowed, hold {slo.expression}"
+        most = ", the most that was allowed," if rate >= limits.highest else ""
+        reason = f"{rate:g} requests a second{most} hold {slo.expression}; none above was tried"
     else:
         lowest = min(step.rate_per_s for step in broke)
         reason = f"{rate:g} requests a second hold {slo.expression}, {lowest:g} do not"

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from tailrace.load.link import GeneratorError, WorkerLink
 from tailrace.load.messages import Abandon, Change, Setup, Snapshot, Start, Stop
@@ -44,6 +44,7 @@ class Session:
         self._next_index = 0
         self._watchdog: asyncio.TimerHandle | None = None
         self._clock_offset_ns = 0
+        self._when_started: list[Callable[[], None]] = []
 
     async def start(self) -> None:
         """Start the workers and, once all are ready, the run; returns as it begins.
@@ -91,6 +92,8 @@ class Session:
             worker.tell(Start(self._start_ns))
         if self._end_s is not None:
             self._watch_end()
+        for act in self._when_started:
+            act()
         await asyncio.sleep(max(-self.elapsed_s, 0))
 
     @property
@@ -135,6 +138,9 @@ class Session:
 
     def stop(self) -> None:
         """Offer nothing more; the run ends when all is answered or timed out."""
+        if not self._start_ns:
+            self._when_started.append(self.stop)
+            return
         now_s = max(self.elapsed_s, 0.0)
         self._end_s = now_s if self._end_s is None else min(self._end_s, now_s)
         for worker in self._workers:
@@ -143,6 +149,9 @@ class Session:
 
     def abandon(self) -> None:
         """End at once; requests without an answer count as failed, `aborted`."""
+        if not self._start_ns:
+            self._when_started.append(self.abandon)
+            return
         self.stop()
         for worker in self._workers:
             worker.tell(Abandon())

@@ -1,0 +1,103 @@
+"""`tailrace find` as its user meets it."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+async def serial(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+    """Twice as many failures as a p99 bears, from request 500 on."""
+    broken = number > 500 and number % 50 == 0
+    status = b"500 Oops" if broken else b"200 OK"
+    writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "tailrace", "find", *arguments]
+
+
+def test_a_search_up_to_its_limit(serve: Any, tmp_path: Path) -> None:
+    """A server that holds everything: the highest rate allowed is found, confirmed and drawn."""
+    finished = subprocess.run(
+        command(
+            *(serve().url, "--slo", "p95<500ms", "--start", "200", "--max", "400", "--json"),
+            *("--step", "1s", "--confirm", "2s", "--warmup", "0.5s", "--out", "found"),
+        ),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    found = json.loads(finished.stdout)
+    assert found["rate_per_s"] == 400
+    assert found["confirmed"]
+    assert [step["decision"] for step in found["steps"]] == ["holds"] * 3
+    assert json.loads((tmp_path / "found" / "find.json").read_text()) == found
+    drawn = ElementTree.parse(tmp_path / "found" / "find.svg").getroot()
+    circles = drawn.findall("{http://www.w3.org/2000/svg}circle")
+    assert len(circles) == 3
+    assert finished.stderr.count("holds") == 3
+
+
+def test_failures_break_an_slo(serve: Any, tmp_path: Path) -> None:
+    finished = subprocess.run(
+        command(
+            *(serve(serial).url, "--start", "1000", "--max", "1000", "--precision", "0.5"),
+            *("--step", "1s", "--longest", "2s", "--confirm", "1s", "--out", "found"),
+        ),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert "breaks" in finished.stderr
+
+
+def test_ctrl_c_keeps_what_was_found(serve: Any, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command(
+            *(serve().url, "--start", "1000", "--slo", "p95<1s", "--step", "1s"),
+            *("--warmup", "0.5s", "--out", "found"),
+        ),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    while "holds" not in (line := process.stderr.readline()):
+        assert line
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 1, err
+    assert "not confirmed" in out, err
+    found = json.loads((tmp_path / "found" / "find.json").read_text())
+    assert found["rate_per_s"] >= 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("nonsense",), "is not a URL"),
+        (("http://h/", "--slo", "mean<1s"), "a search needs a percentile"),
+        (("http://h/", "--start", "fast"), "'fast' is not a rate"),
+        (("http://127.0.0.1:9/", "--step", "1s"), "nothing answers at http://127.0.0.1:9/"),
+    ],
+)
+def test_errors_are_one_line(tmp_path: Path, arguments: tuple[str, ...], complaint: str) -> None:
+    finished = subprocess.run(
+        command(*arguments), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert finished.returncode in (1, 2)
+    assert complaint in finished.stderr.splitlines()[-1]
+    assert "Traceback" not in finished.stderr
