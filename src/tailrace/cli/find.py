@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tailrace.cli import options
+
 if TYPE_CHECKING:
     from tailrace.load.plan import Plan
     from tailrace.load.search import Found, SearchLimits, Step
@@ -19,7 +21,7 @@ EXAMPLE = 'Example: [bold]tailrace find http://127.0.0.1:5000/gpu --slo "p99<100
 
 
 def find(
-    url: Annotated[str, typer.Argument(help="Where to send requests: http://HOST[:PORT]/PATH.")],
+    urls: options.Urls,
     slo: Annotated[str, typer.Option(help="The bound to keep, as p99<100ms.")] = "p99<100ms",
     start: Annotated[str, typer.Option(help="The rate to try first.")] = "10",
     highest: Annotated[str, typer.Option("--max", help="The highest rate to try.")] = "1M",
@@ -34,22 +36,18 @@ def find(
     confirm: Annotated[
         str, typer.Option(help="Length of the last run, at the rate found.")
     ] = "30s",
-    arrivals: Annotated[str, typer.Option(help="How requests are spaced.")] = "poisson",
-    body: Annotated[
-        Path | None, typer.Option(help="A file to send, or a directory of files.")
-    ] = None,
-    header: Annotated[
-        list[str] | None, typer.Option(help="'Name: value', sent with each request; repeatable.")
-    ] = None,
-    method: Annotated[
-        str | None, typer.Option(help="HTTP method; POST with --body, else GET.")
-    ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=256, help="Load processes.")] = 1,
-    connections: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="The most connections open at once.")
-    ] = 1024,
-    timeout: Annotated[str, typer.Option(help="Limit on a request.")] = "10s",
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same schedules.")] = 1,
+    arrivals: options.Arrivals = "poisson",
+    body: options.Body = None,
+    order: options.Order = "sequential",
+    header: options.Header = None,
+    method: options.Method = None,
+    workers: options.Workers = 1,
+    connections: options.Connections = 1024,
+    timeout: options.Timeout = "10s",
+    unix_socket: options.UnixSocket = None,
+    insecure: options.Insecure = False,
+    cacert: options.CaCert = None,
+    seed: options.Seed = 1,
     out: Annotated[Path | None, typer.Option(help="Directory for find.json and find.svg.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print find.json on stdout.")] = False,
 ) -> None:
@@ -65,19 +63,22 @@ def find(
     from tailrace.load.request import parse_header, read_bodies
     from tailrace.load.search import SearchLimits
     from tailrace.load.slo import parse_slo
-    from tailrace.load.traffic import plan_traffic
+    from tailrace.load.traffic import Tls, plan_traffic
     from tailrace.runs.directory import RUNS_DIR
     from tailrace.units import parse_rate_per_s
 
     parse_arrivals(arrivals)
     plan = Plan(
-        url=url,
+        url=" ".join(urls),
         traffic=plan_traffic(
-            [url],
+            urls,
             method=method,
             headers=dict(parse_header(text) for text in header or []),
             bodies=read_bodies(body) if body is not None else [],
+            order=order,
             seed=seed,
+            unix_socket=unix_socket,
+            tls=Tls(not insecure, cacert),
         ),
         arrivals=arrivals,
         profile=constant(1.0),

@@ -2,10 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from tailrace.cli import options
 from tailrace.errors import UsageError
 
 EXAMPLE = (
@@ -15,13 +16,7 @@ EXAMPLE = (
 
 
 def load(
-    urls: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="URL...",
-            help="Where to send requests; several share them by weight, as 3:http://HOST/PATH.",
-        ),
-    ],
+    urls: options.Urls,
     rate: Annotated[
         str | None,
         typer.Option(
@@ -36,13 +31,7 @@ def load(
             "sine(mean=300,amp=200,period=2m) or burst(base=100,peak=1000,every=30s,for=2s)."
         ),
     ] = None,
-    arrivals: Annotated[
-        str,
-        typer.Option(
-            help="How requests are spaced: poisson, constant, gamma:CV, "
-            "mmpp:low=1,high=8,low_for=1000,high_for=100, trace:FILE."
-        ),
-    ] = "poisson",
+    arrivals: options.Arrivals = "poisson",
     scale: Annotated[float, typer.Option(help="With a trace: so many times its requests.")] = 1.0,
     speed: Annotated[float, typer.Option(help="With a trace: so many times as fast.")] = 1.0,
     duration: Annotated[
@@ -51,28 +40,13 @@ def load(
             "--for", help="How long to offer load: 30s, 5m, 1h.", show_default="30s; a trace's own"
         ),
     ] = None,
-    body: Annotated[
-        Path | None,
-        typer.Option(
-            help="A file to send, or a directory; {{counter}} in it is a request's number."
-        ),
-    ] = None,
-    order: Annotated[
-        Literal["sequential", "random"], typer.Option(help="How the bodies take turns.")
-    ] = "sequential",
-    header: Annotated[
-        list[str] | None, typer.Option(help="'Name: value', sent with each request; repeatable.")
-    ] = None,
-    method: Annotated[
-        str | None, typer.Option(help="HTTP method; POST with --body, else GET.")
-    ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=256, help="Load processes.")] = 1,
-    connections: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="The most connections open at once.")
-    ] = 1024,
-    timeout: Annotated[
-        str, typer.Option(help="A request unanswered this long after its intended time fails.")
-    ] = "10s",
+    body: options.Body = None,
+    order: options.Order = "sequential",
+    header: options.Header = None,
+    method: options.Method = None,
+    workers: options.Workers = 1,
+    connections: options.Connections = 1024,
+    timeout: options.Timeout = "10s",
     connect_timeout: Annotated[
         str | None, typer.Option(help="Limit on opening a connection.", show_default="--timeout")
     ] = None,
@@ -80,19 +54,13 @@ def load(
         str | None,
         typer.Option(help="Limit from sending to the answer's start.", show_default="--timeout"),
     ] = None,
-    unix_socket: Annotated[
-        Path | None, typer.Option(help="Connect to this Unix socket instead of the URL's host.")
-    ] = None,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Accept any certificate of an https:// server.")
-    ] = False,
-    cacert: Annotated[
-        Path | None, typer.Option(help="PEM file of authorities to trust for https://.")
-    ] = None,
+    unix_socket: options.UnixSocket = None,
+    insecure: options.Insecure = False,
+    cacert: options.CaCert = None,
     spin: Annotated[
         bool, typer.Option("--spin", help="Keep a core busy for each worker, to be less late.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same schedule.")] = 1,
+    seed: options.Seed = 1,
     interval: Annotated[str, typer.Option(help="Length of an interval of results.")] = "1s",
     slo: Annotated[
         list[str] | None, typer.Option(help="A bound, as p99<100ms; repeatable. Broken: exit 1.")

@@ -1,0 +1,45 @@
+"""Options that commands which put load on something share, each said once."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Urls = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="URL...",
+        help="Where to send requests; several share them by weight, as 3:http://HOST/PATH.",
+    ),
+]
+Arrivals = Annotated[
+    str,
+    typer.Option(
+        help="How requests are spaced: poisson, constant, gamma:CV, "
+        "mmpp:low=1,high=8,low_for=1000,high_for=100, trace:FILE."
+    ),
+]
+Body = Annotated[
+    Path | None,
+    typer.Option(help="A file to send, or a directory; {{counter}} in it is a request's number."),
+]
+Order = Annotated[Literal["sequential", "random"], typer.Option(help="How the bodies take turns.")]
+Header = Annotated[
+    list[str] | None, typer.Option(help="'Name: value', sent with each request; repeatable.")
+]
+Method = Annotated[str | None, typer.Option(help="HTTP method; POST with --body, else GET.")]
+Workers = Annotated[int, typer.Option(min=1, max=256, help="Load processes.")]
+Connections = Annotated[
+    int, typer.Option(min=1, max=1_000_000, help="The most connections open at once.")
+]
+Timeout = Annotated[
+    str, typer.Option(help="A request unanswered this long after its intended time fails.")
+]
+UnixSocket = Annotated[
+    Path | None, typer.Option(help="Connect to this Unix socket instead of the URL's host.")
+]
+Insecure = Annotated[
+    bool, typer.Option("--insecure", help="Accept any certificate of an https:// server.")
+]
+CaCert = Annotated[Path | None, typer.Option(help="PEM file of authorities to trust for https://.")]
+Seed = Annotated[int, typer.Option(min=0, help="Same seed, same schedule.")]
