@@ -253,16 +253,16 @@ def conclude(url: str, slo: Slo, limits: SearchLimits, steps: list[Step]) -> Fou
     )
     if rate is None:
         reason = (
-            f"not even {broke[-1].rate_per_s:g} requests a second hold {slo.expression}"
+            f"not even {broke[-1].rate_per_s:,.4g} requests a second hold {slo.expression}"
             if broke
             else "nothing was measured"
         )
     elif not broke:
         most = ", the most that was allowed," if rate >= limits.highest else ""
-        reason = f"{rate:g} requests a second{most} hold {slo.expression}; none above was tried"
+        reason = f"{rate:,.4g} requests a second{most} hold {slo.expression}; none above was tried"
     else:
         lowest = min(step.rate_per_s for step in broke)
-        reason = f"{rate:g} requests a second hold {slo.expression}, {lowest:g} do not"
+        reason = f"{rate:,.4g} requests a second hold {slo.expression}, {lowest:,.4g} do not"
     return Found(
         target=url,
         slo=slo.expression,

@@ -14,13 +14,18 @@ from tailrace.load.slo import parse_slo
 from tailrace.runs.directory import RunDirectoryError
 
 _WIDTH, _HEIGHT = 720, 400
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 50, 50
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 70, 50
 _STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #5b6672 } .title { font-size: 15px; fill: #1b222a }
 .grid { stroke: #dde2e8 } .slo { stroke: #c2410c; stroke-dasharray: 5 4 }
 .holds { fill: #0b6e8f } .breaks { fill: #fff; stroke: #c2410c; stroke-width: 2 }
 .found { stroke: #0b6e8f } svg { background: #fff }
 """
+_LEGEND = "".join(
+    f'<circle class="{decision}" cx="{x}" cy="{_HEIGHT - 14}" r="5"/>'
+    f'<text x="{x + 10}" y="{_HEIGHT - 10}">{decision}</text>'
+    for x, decision in ((_WIDTH - 150, "holds"), (_WIDTH - 80, "breaks"))
+)
 
 
 def write_search(path: Path, found: Found) -> None:
@@ -62,8 +67,8 @@ def draw_search(found: Found) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
         f'width="{_WIDTH}" height="{_HEIGHT}" role="img"><style>{_STYLE}</style>'
-        f'<text class="title" x="{_LEFT}" y="24">{escape(found.target)}: '
-        f"{escape(found.reason)}</text>{''.join(parts)}</svg>\n"
+        f'<text class="title" x="{_LEFT}" y="22">{escape(found.reason)}</text>'
+        f'<text x="{_LEFT}" y="40">{escape(found.target)}</text>{_LEGEND}{"".join(parts)}</svg>\n'
     )
 
 
