@@ -29,6 +29,7 @@ def tailrace(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (("http://h/", "--rate", "fast"), "'fast' is not a rate"),
         (("http://h/", "--rate", "-3"), "is not a rate"),
         (("http://h/", "--profile", "1,2"), "needs a length"),
+        (("http://h/", "--profile", "absent.toml"), "cannot read the profile absent.toml"),
         (("http://h/", "--arrivals", "bursty"), "unknown arrivals 'bursty'"),
         (("http://h/", "--for", "ever"), "'ever' is not a duration"),
         (("http://h/", "--for", "0s"), "--for must be longer than 0"),
@@ -116,3 +117,16 @@ def test_a_profile_with_a_ramp(serve: Any, tmp_path: Path) -> None:
     arrived = sorted(server.arrived_ns)
     halves = sum(time < arrived[0] + 1_000_000_000 for time in arrived)
     assert halves == pytest.approx(100, rel=0.15)
+
+
+def test_a_profile_from_a_toml_file(serve: Any, tmp_path: Path) -> None:
+    (tmp_path / "load.toml").write_text(
+        'profile = [{kind="ramp", from=50, to=250, over="1s"}, {kind="constant", rate=250}]'
+    )
+    finished = tailrace(
+        *("load", serve().url, "--arrivals", "constant", "--profile", "load.toml"),
+        *("--for", "1s", "--json"),
+        cwd=tmp_path,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert json.loads(finished.stdout)["completed"] == pytest.approx(150, abs=2)

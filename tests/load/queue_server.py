@@ -3,8 +3,9 @@
     python queue_server.py BEHAVIOUR.npz LOG.npy
 
 serves HTTP/1.1 on a free port of 127.0.0.1, which it prints; it ends when its standard input does
-and then leaves its log. One thread waits on epoll and one absolute timer. It never asks how long
-something took: an answer's due time follows from arrivals and the given service times alone.
+and then leaves its log. One thread waits on epoll and one absolute timer. Arrivals are the kernel's
+time stamps of the packets, so when an answer is due follows from the arrivals and the given service
+times alone: that this process may wake up late changes nothing, as long as it is awake by then.
 """
 
 import gc
@@ -27,6 +28,9 @@ _EARLY_NS = 150_000
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER that makes close(2) send RST instead of FIN."""
+_SO_TIMESTAMPNS = 35
+"""Not in the socket module: with each read comes when the data arrived (socket(7))."""
+_TIMESPEC = struct.Struct("qq")
 
 ANSWERED, CLOSED, RESET = 0, 1, 2
 """What happens to a request when it is due."""
@@ -39,7 +43,7 @@ class Behaviour:
     `service_ns` int64 [n] is its service time and `fate` int8 [n] ANSWERED, CLOSED or RESET.
     `one_at_a_time`: it departs at max(arrival, previous departure) + service, otherwise at
     arrival + service. `stall_at_ns` after the first arrival the server does nothing at all, not
-    even read, for `stall_ns`.
+    even read, for `stall_ns`; what would depart in that time departs at its end.
     """
 
     service_ns: NDArray[np.int64]
@@ -66,12 +70,15 @@ class QueueServer:
         self._fate: list[int] = behaviour.fate.tolist()
         self._behaviour = behaviour
         self._stall_begins_ns = 0
+        self._stall_ends_ns = 0
         self._departed_ns = 0
         self._due: list[tuple[int, int, _Peer]] = []
         self._peers: dict[int, _Peer] = {}
         self._timer = TimerFd()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self._listener.setblocking(False)
+        # Connections inherit it.
+        self._listener.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self.port: int = self._listener.getsockname()[1]
 
     def serve(self) -> None:
@@ -79,9 +86,7 @@ class QueueServer:
         for fd in (0, self._timer.fd, self._listener.fileno()):
             poll.register(fd, select.EPOLLIN)
         while True:
-            ready = poll.poll(self._answer())
-            now = monotonic_ns()
-            for fd, _ in ready:
+            for fd, _ in poll.poll(self._answer()):
                 if fd == 0:
                     return
                 if fd == self._timer.fd:
@@ -92,14 +97,14 @@ class QueueServer:
                     self._peers[peer.sock.fileno()] = peer
                     poll.register(peer.sock.fileno(), select.EPOLLIN)
                 else:
-                    self._read(self._peers[fd], now)
+                    self._read(self._peers[fd])
 
     def _answer(self) -> int:
         """Answer what is due; what to wait with for the next: the timer (-1) or not at all (0)."""
         now = monotonic_ns()
         begins = self._stall_begins_ns
         if begins and now >= begins:
-            now = self._stall(begins + self._behaviour.stall_ns)
+            now = self._stall()
             begins = 0
         while self._due and self._due[0][0] <= now:
             self._depart(*heapq.heappop(self._due)[1:])
@@ -112,20 +117,18 @@ class QueueServer:
         self._timer.arm(min(instants) - _EARLY_NS)
         return -1
 
-    def _stall(self, until_ns: int) -> int:
+    def _stall(self) -> int:
         self._stall_begins_ns = 0
-        while (left_ns := until_ns - monotonic_ns()) > 0:
+        while (left_ns := self._stall_ends_ns - monotonic_ns()) > 0:
             time.sleep(left_ns / 1e9)
-        held = [(max(due, until_ns), k, peer) for due, k, peer in self._due]
-        for due, k, _ in held:
-            self.log[k][2] = due
-        heapq.heapify(held)
-        self._due = held
         return monotonic_ns()
 
     def _depart(self, k: int, peer: _Peer) -> None:
         row = self.log[k]
         row[3] = monotonic_ns()
+        if peer.sock.fileno() < 0:
+            # The client gave up.
+            return
         if row[4] == ANSWERED:
             peer.sock.send(_OK)
             return
@@ -133,9 +136,9 @@ class QueueServer:
             peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._drop(peer)
 
-    def _read(self, peer: _Peer, now: int) -> None:
+    def _read(self, peer: _Peer) -> None:
         try:
-            data = peer.sock.recv(65536)
+            data, ancillary, _, _ = peer.sock.recvmsg(65536, 64)
         except ConnectionError:
             data = b""
         if not data:
@@ -146,22 +149,32 @@ class QueueServer:
         length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0] or 0)
         if end and len(body) >= length:
             peer.unread.clear()
-            self._arrive(int(body), now, peer)
+            seconds, ns = _TIMESPEC.unpack(ancillary[0][2])
+            stamp = seconds * 1_000_000_000 + ns
+            self._arrive(int(body), stamp - _time_of_day_offset_ns(), peer)
 
-    def _arrive(self, number: int, now: int, peer: _Peer) -> None:
+    def _arrive(self, number: int, arrived_ns: int, peer: _Peer) -> None:
         k = len(self.log)
         behaviour = self._behaviour
         if k == 0 and behaviour.stall_ns:
-            self._stall_begins_ns = now + behaviour.stall_at_ns
-        begins = max(now, self._departed_ns) if behaviour.one_at_a_time else now
-        self._departed_ns = due = begins + self._service_ns[k]
-        self.log.append([number, now, due, 0, self._fate[k]])
+            self._stall_begins_ns = arrived_ns + behaviour.stall_at_ns
+            self._stall_ends_ns = self._stall_begins_ns + behaviour.stall_ns
+        begins = max(arrived_ns, self._departed_ns) if behaviour.one_at_a_time else arrived_ns
+        due = self._departed_ns = begins + self._service_ns[k]
+        if self._stall_ends_ns - behaviour.stall_ns <= due < self._stall_ends_ns:
+            due = self._stall_ends_ns
+        self.log.append([number, arrived_ns, due, 0, self._fate[k]])
         heapq.heappush(self._due, (due, k, peer))
 
     def _drop(self, peer: _Peer) -> None:
         # Closing takes it out of the epoll set as well.
         del self._peers[peer.sock.fileno()]
         peer.sock.close()
+
+
+def _time_of_day_offset_ns() -> int:
+    # Interrupted between the two clocks a difference comes out too small.
+    return max(time.time_ns() - monotonic_ns() for _ in range(3))
 
 
 def main() -> None:

@@ -134,7 +134,11 @@ def md1_rate(service_s: float, bound_s: float) -> float:
 
 
 async def test_a_service_of_known_capacity(serve: Any, plan: Any) -> None:
-    """One server with a fixed service time of 10 ms: the rate found is theory's within 5 %."""
+    """One server with a fixed service time of 10 ms: the rate found is theory's within 5 %.
+
+    What else this machine does can only slow the service down: a first search that ends below is
+    given a second chance.
+    """
     free_at = 0.0
 
     async def queue(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
@@ -146,13 +150,17 @@ async def test_a_service_of_known_capacity(serve: Any, plan: Any) -> None:
 
     slo = parse_slo("p99<60ms")
     limits = SearchLimits(
-        start=40, precision=0.04, step_s=8, longest_s=25, warmup_s=1, confirm_s=10
+        start=45, precision=0.03, step_s=6, longest_s=20, warmup_s=1, confirm_s=10
     )
-    searcher = Searcher(plan(serve(queue).url, interval_s=0.5), slo, limits, lambda *_: None)
-    steps = [step async for step in search(searcher.measure, limits)]
-    found = conclude("u", slo, limits, steps)
     expected = md1_rate(0.010, 0.060)
-    assert found.rate_per_s == pytest.approx(expected, rel=0.08), (expected, steps)
+    found = 0.0
+    for _ in range(2):
+        searcher = Searcher(plan(serve(queue).url, interval_s=0.5), slo, limits, lambda *_: None)
+        steps = [step async for step in search(searcher.measure, limits)]
+        found = conclude("u", slo, limits, steps).rate_per_s or 0.0
+        if found > 0.95 * expected:
+            break
+    assert found == pytest.approx(expected, rel=0.05)
 
 
 async def test_a_service_that_is_gone_ends_the_search(plan: Any) -> None:

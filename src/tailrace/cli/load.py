@@ -2,12 +2,15 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tailrace.cli import options
 from tailrace.errors import UsageError
+
+if TYPE_CHECKING:
+    from tailrace.load.profile import Profile
 
 EXAMPLE = (
     "Example: [bold]tailrace load http://127.0.0.1:5000/predict/shapes --body pictures/ "
@@ -28,7 +31,8 @@ def load(
         str | None,
         typer.Option(
             help="The rate over time, instead of --rate: 100@30s,500 or 100..1000/60s or "
-            "sine(mean=300,amp=200,period=2m) or burst(base=100,peak=1000,every=30s,for=2s)."
+            "sine(mean=300,amp=200,period=2m) or burst(base=100,peak=1000,every=30s,for=2s); "
+            "or a TOML file that has one."
         ),
     ] = None,
     arrivals: options.Arrivals = "poisson",
@@ -84,7 +88,7 @@ def load(
     from tailrace.cli import output
     from tailrace.load.arrivals import parse_arrivals
     from tailrace.load.plan import Plan
-    from tailrace.load.profile import constant, parse_profile
+    from tailrace.load.profile import constant
     from tailrace.load.request import parse_header, read_bodies
     from tailrace.load.slo import parse_slo
     from tailrace.load.traffic import Tls, plan_traffic
@@ -115,7 +119,7 @@ def load(
             tls=Tls(not insecure, cacert),
         ),
         arrivals=process.expression,
-        profile=parse_profile(asked) if asked is not None else constant(natural),
+        profile=_profile(asked) if asked is not None else constant(natural),
         duration_s=duration_s,
         seed=seed,
         workers=workers,
@@ -144,3 +148,10 @@ def load(
         output.print_summary(result)
     if not all(result.slo.values()) or (strict and not result.verdict.valid):
         sys.exit(1)
+
+
+def _profile(text: str) -> "Profile":
+    from tailrace.load.profile import parse_profile
+    from tailrace.load.profile_toml import read_profile
+
+    return read_profile(Path(text)) if text.endswith(".toml") else parse_profile(text)

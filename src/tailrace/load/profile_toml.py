@@ -12,12 +12,29 @@ The keys are those of the expression language, and `for` is a part's length: its
 two don't meet, the length of a burst is `peak_for` here.
 """
 
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 
 from tailrace.errors import UsageError
 from tailrace.load.profile import Profile, parse_profile
 from tailrace.load.profile_text import Part, make_segment, parse_length_s
 from tailrace.load.segments import Ramp, format_number
+
+
+def read_profile(path: Path) -> Profile:
+    """The profile under the key `profile` of a TOML file.
+
+    Raises:
+        UsageError: the file cannot be read, is not TOML, or has no profile.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"cannot read the profile {path}: {error}") from None
+    if "profile" not in document:
+        raise UsageError(f"{path} has no key 'profile'")
+    return profile_from_toml(document["profile"])
 
 
 def profile_from_toml(value: object) -> Profile:

@@ -181,8 +181,8 @@ class Session:
         while self._next_index in self._snapshots and (
             complete is None or self._next_index < complete
         ):
-            self._emit(self._snapshots.pop(self._next_index))
             self._next_index += 1
+            self._emit(self._snapshots.pop(self._next_index - 1))
         if complete is None and not self._snapshots:
             if self._watchdog is not None:
                 self._watchdog.cancel()
