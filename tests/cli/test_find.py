@@ -43,8 +43,8 @@ def test_a_search_up_to_its_limit(serve: Any, tmp_path: Path) -> None:
     assert [step["decision"] for step in found["steps"]] == ["holds"] * 3
     assert json.loads((tmp_path / "found" / "find.json").read_text()) == found
     drawn = ElementTree.parse(tmp_path / "found" / "find.svg").getroot()
-    circles = drawn.findall("{http://www.w3.org/2000/svg}circle")
-    assert len(circles) == 3
+    steps = drawn.findall("{http://www.w3.org/2000/svg}circle/{http://www.w3.org/2000/svg}title")
+    assert len(steps) == 3
     assert finished.stderr.count("holds") == 3
 
 

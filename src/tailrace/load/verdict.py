@@ -48,8 +48,8 @@ def judge(
     reasons = [*problems, *_generator_faults(total)]
     if duration_s < min_duration_s:
         reasons.append(
-            f"it ran {format_duration(duration_s)} of at least {format_duration(min_duration_s)} "
-            "(--min-duration)"
+            f"it ran {format_duration(duration_s)}, less than the minimum of "
+            f"{format_duration(min_duration_s)}"
         )
     resolved = total.completed + total.failures
     if total.completed == 0:
