@@ -26,7 +26,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     """The same instant as Unix time, seconds, for a person's clock."""
     interval_s: float
     target_per_s: float
-    """What the profile asked for, on average over the interval."""
+    """What the profile asked for at the interval's end; 0 for one that began after the run's."""
     offered: int
     """Arrivals whose intended time fell into the interval."""
     sent: int

@@ -199,15 +199,14 @@ class Session:
             self.total.add(snapshot)
         t_s = max(snapshot.end_ns for snapshot in snapshots) / 1e9
         length_s = max(snapshot.length_ns for snapshot in snapshots) / 1e9
-        began_s = max(t_s - length_s, 0.0)
-        until_s = min(t_s, self._end_s) if self._end_s is not None else t_s
-        expected = self.profile.integral(max(until_s, began_s)) - self.profile.integral(began_s)
+        end_s = self._end_s if self._end_s is not None else float("inf")
+        ended = t_s - length_s >= end_s
         point = Point(
             index=snapshots[0].index,
             t_s=round(t_s, 6),
             wall_time=round(self.start_wall_time + t_s, 6),
             interval_s=round(length_s, 6),
-            target_per_s=round(expected / length_s, 3),
+            target_per_s=0.0 if ended else self.profile.rate(min(t_s, end_s)),
             offered=tally.offered,
             sent=tally.sent,
             completed=tally.completed,
