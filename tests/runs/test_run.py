@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -190,3 +191,32 @@ async def test_a_full_disk_ends_the_writing_not_the_run(serve: Any, tmp_path: Pa
     assert run.result.completed == run.result.offered > 0
     assert directory.broken is not None
     assert "No space left" in directory.broken
+
+
+def test_a_killed_worker_is_told_at_once_and_makes_the_run_invalid(
+    serve: Any, tmp_path: Path
+) -> None:
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "tailrace", "load", serve().url, "--rate", "200", "--json"),
+            *("--for", "3s", "--interval", "200ms", "--workers", "2", "--out", "r"),
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    while "RPS" not in process.stderr.readline():
+        assert process.poll() is None
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(children[0]), signal.SIGKILL)
+    killed = time.monotonic()
+    while "died" not in (line := process.stderr.readline()):
+        assert line
+    assert time.monotonic() - killed < 1.5
+    out, _ = process.communicate(timeout=20)
+    result = json.loads(out)
+    assert result["completed"] > 100
+    assert not result["verdict"]["valid"]
+    assert "died" in result["verdict"]["reasons"][0]

@@ -131,14 +131,14 @@ async def _demo(
         result = controller.result("demo")
         problems = (await controller.get("demo")).problems
     line.note("")
-    for problem in problems:
-        line.note(f"tailrace: error: {problem}")
+    line.report(problems)
     if result is not None:
         print_summary(result)
 
 
 async def _show(controller: "Controller", line: "LiveLine") -> None:
     async for update in controller.watch("demo"):
+        line.report(update.service.problems)
         if update.point is not None:
             line.show(update.point)
 

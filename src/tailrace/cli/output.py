@@ -38,6 +38,7 @@ class LiveLine:
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False, markup=False)
+        self._reported = 0
 
     def show(self, point: Point, missing: Sequence[str] = ()) -> None:
         """Show the interval that ended, and what the SLOs still lack."""
@@ -61,6 +62,12 @@ class LiveLine:
             )
         else:
             self._console.print(line, soft_wrap=True)
+
+    def report(self, problems: Sequence[str]) -> None:
+        """Say what has gone wrong since the last call, of all `problems` of a run so far."""
+        for problem in problems[self._reported :]:
+            self.note(f"tailrace: error: {problem}")
+        self._reported = len(problems)
 
     def note(self, text: str) -> None:
         """Say something on a line of its own."""
@@ -103,10 +110,10 @@ async def follow(run: Run) -> Result:
     with interruptible(run.session.stop, run.session.abandon, line.note):
         await run.start()
         async for interval in run.intervals():
+            line.report(run.problems)
             line.show(interval.point, run.session.missing)
     line.note("")
-    for problem in run.problems:
-        line.note(f"tailrace: error: {problem}")
+    line.report(run.problems)
     return run.result
 
 
