@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 
-async def serial(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-    """Twice as many failures as a p99 bears, from request 500 on."""
+async def failing(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+    """Twice as many failures as a p99 bears, from request 500 on: 2 %."""
     broken = number > 500 and number % 50 == 0
     status = b"500 Oops" if broken else b"200 OK"
     writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
@@ -51,7 +51,7 @@ def test_a_search_up_to_its_limit(serve: Any, tmp_path: Path) -> None:
 def test_failures_break_an_slo(serve: Any, tmp_path: Path) -> None:
     finished = subprocess.run(
         command(
-            *(serve(serial).url, "--start", "1000", "--max", "1000", "--precision", "0.5"),
+            *(serve(failing).url, "--start", "1000", "--max", "1000", "--precision", "0.5"),
             *("--step", "1s", "--longest", "2s", "--confirm", "1s", "--out", "found"),
         ),
         cwd=tmp_path,

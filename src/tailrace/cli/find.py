@@ -60,25 +60,16 @@ def find(
     from tailrace.load.arrivals import parse_arrivals
     from tailrace.load.plan import Plan
     from tailrace.load.profile import constant
-    from tailrace.load.request import parse_header, read_bodies
     from tailrace.load.search import SearchLimits
     from tailrace.load.slo import parse_slo
-    from tailrace.load.traffic import Tls, plan_traffic
     from tailrace.runs.directory import RUNS_DIR
     from tailrace.units import parse_rate_per_s
 
     parse_arrivals(arrivals)
     plan = Plan(
         url=" ".join(urls),
-        traffic=plan_traffic(
-            urls,
-            method=method,
-            headers=dict(parse_header(text) for text in header or []),
-            bodies=read_bodies(body) if body is not None else [],
-            order=order,
-            seed=seed,
-            unix_socket=unix_socket,
-            tls=Tls(not insecure, cacert),
+        traffic=options.read_traffic(
+            urls, method, header, body, order, seed, unix_socket, insecure, cacert
         ),
         arrivals=arrivals,
         profile=constant(1.0),

@@ -89,9 +89,7 @@ def load(
     from tailrace.load.arrivals import parse_arrivals
     from tailrace.load.plan import Plan
     from tailrace.load.profile import constant
-    from tailrace.load.request import parse_header, read_bodies
     from tailrace.load.slo import parse_slo
-    from tailrace.load.traffic import Tls, plan_traffic
     from tailrace.runs.directory import RUNS_DIR, RunDirectory
     from tailrace.runs.run import Run
     from tailrace.units import parse_duration_s
@@ -108,15 +106,8 @@ def load(
         duration_s = natural_s or 30.0
     plan = Plan(
         url=" ".join(urls),
-        traffic=plan_traffic(
-            urls,
-            method=method,
-            headers=dict(parse_header(text) for text in header or []),
-            bodies=read_bodies(body) if body is not None else [],
-            order=order,
-            seed=seed,
-            unix_socket=unix_socket,
-            tls=Tls(not insecure, cacert),
+        traffic=options.read_traffic(
+            urls, method, header, body, order, seed, unix_socket, insecure, cacert
         ),
         arrivals=process.expression,
         profile=_profile(asked) if asked is not None else constant(natural),

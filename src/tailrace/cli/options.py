@@ -1,9 +1,12 @@
 """Options that commands which put load on something share, each said once."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from tailrace.load.traffic import Traffic
 
 Urls = Annotated[
     list[str],
@@ -43,3 +46,34 @@ Insecure = Annotated[
 ]
 CaCert = Annotated[Path | None, typer.Option(help="PEM file of authorities to trust for https://.")]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same schedule.")]
+
+
+def read_traffic(
+    urls: list[str],
+    method: str | None,
+    header: list[str] | None,
+    body: Path | None,
+    order: Literal["sequential", "random"],
+    seed: int,
+    unix_socket: Path | None,
+    insecure: bool,
+    cacert: Path | None,
+) -> "Traffic":
+    """The traffic that these options ask for.
+
+    Raises:
+        UsageError: one of them cannot be used.
+    """
+    from tailrace.load.request import parse_header, read_bodies
+    from tailrace.load.traffic import Tls, plan_traffic
+
+    return plan_traffic(
+        urls,
+        method=method,
+        headers=dict(parse_header(text) for text in header or []),
+        bodies=read_bodies(body) if body is not None else [],
+        order=order,
+        seed=seed,
+        unix_socket=unix_socket,
+        tls=Tls(not insecure, cacert),
+    )
