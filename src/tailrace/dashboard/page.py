@@ -169,9 +169,10 @@ class View:
             note.set_text(over[figure.name] if bad else shown.note)
             note.props["title"] = note.text
         self._hint.set_visibility(not self._feed.points)
+        offer = f"{service.rate_per_s:g} requests a second to {service.url}"
+        begins = f"Press Start to offer {offer}" if service.state == "idle" else f"Offering {offer}"
         self._hint_text.set_text(
-            f"Press Start to offer {service.rate_per_s:g} requests a second to {service.url}. "
-            "Latency, rates, failures and send lag appear here second by second."
+            f"{begins}. Latency, rates, failures and send lag appear here second by second."
         )
         if window.points:
             stages = bool(window.stages_ms)
