@@ -1,4 +1,4 @@
-"""Reading COCO's layout, and folders of pictures without it."""
+"""Reading COCO's layout."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tailrace.datasets import shapes
-from tailrace.datasets.coco import CocoDataset, image_files
+from tailrace.datasets.coco import CocoDataset
 from tailrace.errors import UsageError
 
 MINI = Path(__file__).resolve().parents[2].parent / "shared/datasets/coco-mini"
@@ -39,7 +39,6 @@ def test_what_shapes_generates(tmp_path: Path) -> None:
     assert all(image.file.is_file() for image in dataset.images)
     assert {(image.width_px, image.height_px) for image in dataset.images} == {(300, 300)}
     assert dataset.categories == dict(enumerate(shapes.CATEGORIES, start=1))
-    assert image_files(tmp_path) == [image.file for image in dataset.images]
 
 
 @pytest.mark.parametrize("folder", ["train", "images", "."])
@@ -60,21 +59,9 @@ def test_coco_mini() -> None:
     assert len(dataset.categories) == 80
 
 
-def test_folder_of_pictures(tmp_path: Path) -> None:
-    (tmp_path / "deep").mkdir()
-    for name in ("b.PNG", "a.jpg", "deep/c.jpeg", "notes.txt"):
-        (tmp_path / name).touch()
-    names = [file.name for file in image_files(tmp_path)]
-    assert names == ["a.jpg", "b.PNG", "c.jpeg"]
-
-
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no folder"):
-        image_files(tmp_path / "nowhere")
-    with pytest.raises(UsageError, match="no folder"):
         CocoDataset.open(tmp_path / "nowhere")
-    with pytest.raises(UsageError, match=r"no \.jpg or \.png"):
-        image_files(tmp_path)
     with pytest.raises(UsageError, match="instances_"):
         CocoDataset.open(tmp_path)
 
@@ -97,4 +84,4 @@ def test_missing_pictures_are_counted(tmp_path: Path) -> None:
     (tmp_path / "val2017").mkdir()
     (tmp_path / "val2017/a.jpg").touch()
     with pytest.raises(UsageError, match="lacks 1 of the 2 images"):
-        image_files(tmp_path)
+        CocoDataset.open(tmp_path)

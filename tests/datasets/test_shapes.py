@@ -6,11 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import typer
 from pycocotools.coco import COCO
-from typer.testing import CliRunner
 
-from tailrace.cli import data
 from tailrace.datasets.outlines import place
 from tailrace.datasets.shapes import (
     CATEGORIES,
@@ -29,13 +26,6 @@ SEEDS = range(200)
 @pytest.fixture(scope="module")
 def scenes():
     return [draw_scene(seed) for seed in SEEDS]
-
-
-@pytest.fixture(scope="module")
-def command():
-    root = typer.Typer()
-    root.add_typer(data.app, name="data")
-    return lambda *words: CliRunner().invoke(root, ["data", "generate", *map(str, words)])
 
 
 def test_a_scene_depends_on_its_seed_alone(scenes):
@@ -164,27 +154,3 @@ def test_generate_explains_what_it_cannot_do(tmp_path: Path):
     occupied.write_text("")
     with pytest.raises(UsageError, match="cannot write"):
         generate(occupied, 1, 0)
-
-
-def test_the_command_writes_what_it_says(command, tmp_path):
-    out = tmp_path / "drawn"
-    result = command(out, "--count", 4, "--seed", 9, "--format", "png")
-    assert result.exit_code == 0, result.output
-    assert "4 pictures" in result.stdout
-    assert len(list((out / "val2017").glob("*.png"))) == 4
-    assert len(COCO(out / "annotations" / "instances_val2017.json").getImgIds()) == 4
-
-
-def test_the_command_refuses_a_directory_with_files(command, tmp_path):
-    (tmp_path / "precious").write_text("")
-    result = command(tmp_path, "--count", 1)
-    assert isinstance(result.exception, UsageError)
-    assert "not empty" in str(result.exception)
-    assert [p.name for p in tmp_path.iterdir()] == ["precious"]
-    assert command(tmp_path, "--count", 1, "--force").exit_code == 0
-
-
-def test_the_command_shows_an_example(command):
-    result = command("--help")
-    assert result.exit_code == 0
-    assert "tailrace data generate" in result.stdout

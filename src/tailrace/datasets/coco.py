@@ -12,8 +12,6 @@ from tailrace.errors import UsageError
 
 PREFERRED = "instances_val2017.json"
 
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
-
 
 @dataclass(frozen=True, slots=True)
 class CocoImage:
@@ -69,29 +67,6 @@ class CocoDataset:
             ),
             {row.id: row.name for row in document.categories},
         )
-
-
-def image_files(directory: Path) -> list[Path]:
-    """The JPEG and PNG files of a folder, in COCO's layout or with none, sorted by path.
-
-    Raises:
-        UsageError: there is no such folder, or no picture in it.
-    """
-    if not directory.is_dir():
-        raise UsageError(f"there is no folder {directory}")
-    if any(directory.glob("annotations/instances_*.json")):
-        return sorted(image.file for image in CocoDataset.open(directory).images)
-    try:
-        files = sorted(
-            file
-            for file in directory.rglob("*")
-            if file.suffix.lower() in _SUFFIXES and file.is_file()
-        )
-    except OSError as error:
-        raise UsageError(f"cannot read {directory}: {error.strerror}") from error
-    if not files:
-        raise UsageError(f"there are no .jpg or .png files in {directory}")
-    return files
 
 
 class _Image(msgspec.Struct):
