@@ -14,7 +14,7 @@ from tailrace import __version__
 from tailrace.errors import TailraceError
 
 COMMANDS = ("demo", "serve", "load", "find")
-GROUPS = ("data",)
+GROUPS = ("data", "models")
 
 
 def _version(wanted: bool) -> None:
@@ -62,7 +62,7 @@ def main() -> None:
         message = getattr(error, "format_message", error.__str__)() or "interrupted"
         context = getattr(error, "ctx", None)
         hint = f" (see '{context.command_path} --help')" if context is not None else ""
-        _fail(message.rstrip(".") + hint, getattr(error, "exit_code", 130))
+        _fail(" ".join(message.split()).rstrip(".") + hint, getattr(error, "exit_code", 130))
     except TailraceError as error:
         _fail(str(error), error.exit_code)
     else:

@@ -1,6 +1,11 @@
-"""From the bytes of a picture to a model's input, with the operations of MLPerf's reference."""
+"""From the bytes of a picture to a model's input, with the operations of MLPerf's reference.
+
+Each model's function takes a picture, uint8 [height, width, 3], BGR, as `decode` gives it.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -11,6 +16,17 @@ from tailrace.models.headers import looks_like_image, read_header
 
 MAX_PIXELS = 25_000_000
 """Largest picture decoded. Resizing in float32, as MLPerf does, takes 12 bytes a pixel."""
+MAX_SCANS = 100
+"""Most scans of a JPEG, and compressed texts of a PNG, decoded. Progressive JPEGs have some ten."""
+
+# Of a pixel, with 16 bits for each of four channels; and what rows and compression may add.
+_MOST_BYTES = 8
+_SLACK_BYTES = 64 * 2**10
+_CROP_PERCENT = 87.5
+# By channel, to be taken from [1, 3, height, width].
+_IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)[:, None, None]
+_IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)[:, None, None]
+_CHANNEL_MEANS = np.array([123.68, 116.78, 103.94], np.float32)[:, None, None]
 
 
 class ImageError(TailraceError):
@@ -22,7 +38,7 @@ class NotAnImageError(ImageError):
 
 
 class ImageTooLargeError(ImageError):
-    """The picture has more than MAX_PIXELS."""
+    """The picture has more than MAX_PIXELS, or would have on its way into the model."""
 
 
 def decode(data: bytes) -> NDArray[np.uint8]:
@@ -47,6 +63,14 @@ def decode(data: bytes) -> NDArray[np.uint8]:
             f"the image has {header.width_px} x {header.height_px} pixels: "
             f"the limit is {MAX_PIXELS:,} in all"
         )
+    if max(header.scans, header.texts) > MAX_SCANS:
+        what = "scans" if header.format == "JPEG" else "compressed texts"
+        raise ImageError(f"the {header.format} has more than {MAX_SCANS} {what}")
+    if header.data_bytes > header.width_px * header.height_px * _MOST_BYTES + _SLACK_BYTES:
+        raise ImageError("the PNG has more data than pixels")
+    if header.animated:
+        # A broken one makes OpenCV's decoder reach out of its memory.
+        raise ImageError("the PNG is animated: send a still picture")
     if not header.complete:
         raise ImageError(f"the {header.format} is truncated: its end is missing")
     try:
@@ -60,13 +84,83 @@ def decode(data: bytes) -> NDArray[np.uint8]:
     return np.asarray(image, np.uint8)
 
 
-def resize_to_uint8(image: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
-    """SSD-MobileNet's input: uint8 [1, size_px, size_px, 3], RGB, from a BGR picture.
+def ssd_mobilenet(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """SSD-MobileNet's input: uint8 [1, 300, 300, 3], RGB, truncated from float32."""
+    # Swapping the channels last, or resizing one by one, would round some pixels the other way:
+    # which of them OpenCV computes in vectors depends on where they lie in a row.
+    rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.float32)
+    resized = cv2.resize(rgb, (300, 300), interpolation=cv2.INTER_LINEAR)
+    return resized.astype(np.uint8)[None]
 
-    As MLPerf's reference: float32, INTER_LINEAR without keeping the aspect, truncated. Channels
-    are resized apart from each other, so swapping them last gives the same values for less work.
-    """
-    resized = cv2.resize(
-        image.astype(np.float32), (size_px, size_px), interpolation=cv2.INTER_LINEAR
-    )
-    return np.ascontiguousarray(resized.astype(np.uint8)[None, :, :, ::-1])
+
+def ssd_resnet34(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """SSD-ResNet34's input: float32 [1, 3, 1200, 1200], RGB, by ImageNet's mean and deviation."""
+    planes = _stretched(image, 1200)
+    planes /= np.float32(255)
+    planes -= _IMAGENET_MEAN
+    planes /= _IMAGENET_STD
+    return planes
+
+
+def retinanet(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """RetinaNet's input: float32 [1, 3, 800, 800], RGB, 0..1."""
+    planes = _stretched(image, 800)
+    planes /= np.float32(255)
+    return planes
+
+
+def resnet50(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """ResNet-50's input: float32 [1, 3, 224, 224], RGB, 0..255 less the mean of each channel."""
+    planes = _cropped(image, 224, cv2.INTER_AREA)
+    planes -= _CHANNEL_MEANS
+    return planes
+
+
+def mobilenet(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """MobileNet's input: float32 [1, 3, 224, 224], RGB, -1..1."""
+    planes = _cropped(image, 224, cv2.INTER_LINEAR)
+    planes /= np.float32(255)
+    planes -= np.float32(0.5)
+    planes *= np.float32(2)
+    return planes
+
+
+def channels_last(
+    preprocess: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """`preprocess` with its result as [1, height, width, 3]."""
+    return lambda image: np.asarray(cv2.merge(list(preprocess(image)[0])), np.float32)[None]
+
+
+def _stretched(image: NDArray[np.uint8], size_px: int) -> NDArray[np.float32]:
+    # As MLPerf's reference: float32, without keeping the aspect. It resizes the channels together
+    # and takes them apart afterwards, which differs in the last bit of some pixels.
+    planes = np.empty((1, 3, size_px, size_px), np.float32)
+    for channel, plane in zip((2, 1, 0), planes[0], strict=True):
+        cv2.resize(
+            cv2.extractChannel(image, channel).astype(np.float32),
+            (size_px, size_px),
+            dst=plane,
+            interpolation=cv2.INTER_LINEAR,
+        )
+    return planes
+
+
+def _cropped(image: NDArray[np.uint8], size_px: int, interpolation: int) -> NDArray[np.float32]:
+    # As MLPerf's reference: the short side becomes size / 0.875, the long one in proportion, both
+    # truncated; then the middle is cut out.
+    height, width = image.shape[:2]
+    short = int(100.0 * size_px / _CROP_PERCENT)
+    if height > width:
+        to_width, to_height = short, int(short * height / width)
+    else:
+        to_width, to_height = int(short * width / height), short
+    if to_width * to_height > MAX_PIXELS:
+        raise ImageTooLargeError(
+            f"the image is too long for its breadth: {width} x {height} pixels become "
+            f"{to_width} x {to_height} for this model"
+        )
+    resized = cv2.resize(image, (to_width, to_height), interpolation=interpolation)
+    left, top = int((to_width - size_px) / 2), int((to_height - size_px) / 2)
+    crop = resized[top : top + size_px, left : left + size_px, ::-1]
+    return crop.transpose(2, 0, 1)[None].astype(np.float32, order="C")

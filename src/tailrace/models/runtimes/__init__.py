@@ -35,6 +35,10 @@ class Runtime(Protocol):
         """Name of the platform in the Open Inference Protocol, such as `onnx_onnxv1`."""
 
     @property
+    def device(self) -> str:
+        """What it really computes on: `cpu`, or a card such as `cuda:0`."""
+
+    @property
     def inputs(self) -> tuple[TensorInfo, ...]:
         """What the model takes."""
 

@@ -1,7 +1,10 @@
-"""ONNX Runtime on the CPU."""
+"""ONNX Runtime: on the CPU, or on a card through CUDA or TensorRT."""
 
 from __future__ import annotations
 
+import contextlib
+import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,11 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from tailrace.errors import UsageError
 from tailrace.models.runtimes import RuntimeFailedError, TensorInfo
+from tailrace.models.runtimes.datatypes import check_inputs
+from tailrace.models.runtimes.device import Device, parse_device
 
-# ONNX Runtime's exceptions have no common base but Exception.
+# ONNX Runtime's exceptions have no common base but Exception; those it does not name itself are
+# RuntimeError.
 _ERRORS = (
     state.EPFail,
     state.Fail,
@@ -24,42 +30,75 @@ _ERRORS = (
     state.NoSuchFile,
     state.NotImplemented,
     state.RuntimeException,
+    RuntimeError,
 )
+# Each leaves to the next what it cannot compute.
+_PROVIDERS = {
+    "tensorrt": "TensorrtExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "cpu": "CPUExecutionProvider",
+}
+_NEEDS = {
+    "tensorrt": "NVIDIA's driver, CUDA, cuDNN and TensorRT: "
+    "pip install 'onnxruntime-gpu[cuda,cudnn]' tensorrt",
+    "cuda": "NVIDIA's driver, CUDA and cuDNN: pip install 'onnxruntime-gpu[cuda,cudnn]'",
+}
 _DATATYPES = {
     "tensor(bool)": "BOOL",
     "tensor(uint8)": "UINT8",
+    "tensor(uint16)": "UINT16",
+    "tensor(uint32)": "UINT32",
+    "tensor(uint64)": "UINT64",
     "tensor(int8)": "INT8",
+    "tensor(int16)": "INT16",
     "tensor(int32)": "INT32",
     "tensor(int64)": "INT64",
     "tensor(float16)": "FP16",
+    "tensor(bfloat16)": "BF16",
     "tensor(float)": "FP32",
     "tensor(double)": "FP64",
     "tensor(string)": "BYTES",
 }
 _FATAL_ONLY = 4
+# A path and a function of ONNX Runtime's source, before what a user can use.
+_ORIGIN = re.compile(r"/\S+\.(?:cc|h):\d+ [^()]*(?:\([^()]*\))+ ")
 
 
 class OnnxRuntime:
     """One ONNX Runtime session; all threads of a process share it."""
 
-    def __init__(self, file: Path, threads: int) -> None:
+    def __init__(
+        self, file: Path, threads: int, *, device: str = "cpu", spin: bool = False
+    ) -> None:
         """Loads `file`, to compute each call on `threads` threads.
 
+        `device` is `cpu`, `cuda`, `cuda:N`, `tensorrt` or `tensorrt:N`. With `spin`, threads that
+        wait for their part of a call keep their core busy: faster alone, slower for its neighbours.
+
         Raises:
-            UsageError: the file is not an ONNX model that this ONNX Runtime can load.
+            UsageError: the file is not an ONNX model that this ONNX Runtime can load, or the device
+                is unknown, not in this ONNX Runtime, or does not start.
         """
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # Spinning threads would take the cores from the other requests while they wait.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = _FATAL_ONLY
+        self._device = parse_device(device, ("cpu", "cuda", "tensorrt"), "ONNX Runtime")
+        _prepare(self._device)
         try:
             self._session = onnxruntime.InferenceSession(
-                str(file), options, providers=["CPUExecutionProvider"]
+                str(file),
+                session_options(threads, spin),
+                providers=providers(self._device),
+                # It would go on on the CPU, even in the middle of a measurement.
+                enable_fallback=0,
             )
         except _ERRORS as error:
-            raise UsageError(f"{file} is not a usable ONNX model: {_reason(error)}") from error
+            fault = "is not a usable ONNX model"
+            if self._device.kind != "cpu":
+                fault = f"does not load on {self._device}"
+            raise UsageError(f"{file} {fault}: {_reason(error)}") from error
+        if _PROVIDERS[self._device.kind] not in self._session.get_providers():
+            raise UsageError(
+                f"ONNX Runtime could not start {self._device} (it logs why). It needs "
+                f"{_NEEDS[self._device.kind]}"
+            )
         self._inputs = tuple(_describe(node) for node in self._session.get_inputs())
         self._outputs = tuple(_describe(node) for node in self._session.get_outputs())
 
@@ -67,6 +106,11 @@ class OnnxRuntime:
     def platform(self) -> str:
         """See Runtime."""
         return "onnx_onnxv1"
+
+    @property
+    def device(self) -> str:
+        """See Runtime."""
+        return str(self._device)
 
     @property
     def inputs(self) -> tuple[TensorInfo, ...]:
@@ -80,11 +124,46 @@ class OnnxRuntime:
 
     def run(self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> list[NDArray[Any]]:
         """See Runtime."""
+        check_inputs(inputs, self._inputs)
         try:
             results: list[NDArray[Any]] = self._session.run(list(outputs), dict(inputs))
         except _ERRORS as error:
             raise RuntimeFailedError(f"ONNX Runtime failed: {_reason(error)}") from error
         return results
+
+
+def providers(device: Device) -> list[tuple[str, dict[str, int]]]:
+    """ONNX Runtime's execution providers for `device` with their options, the preferred first."""
+    kinds = list(_PROVIDERS)
+    return [
+        (_PROVIDERS[kind], {} if kind == "cpu" else {"device_id": device.index})
+        for kind in kinds[kinds.index(device.kind) :]
+    ]
+
+
+def session_options(threads: int, spin: bool) -> onnxruntime.SessionOptions:
+    """What a session is set to; for memory and optimization, the defaults measure fastest."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
+    options.log_severity_level = _FATAL_ONLY
+    return options
+
+
+def _prepare(device: Device) -> None:
+    if device.kind == "cpu":
+        return
+    available = onnxruntime.get_available_providers()
+    if _PROVIDERS[device.kind] not in available:
+        there = ", ".join(name.removesuffix("ExecutionProvider") for name in available)
+        raise UsageError(
+            f"this ONNX Runtime has no {device.kind}, only {there}: pip uninstall onnxruntime, "
+            "then pip install 'onnxruntime-gpu[cuda,cudnn]'"
+        )
+    # NVIDIA's libraries from pip lie where the system does not look for them.
+    with contextlib.redirect_stdout(sys.stderr):
+        onnxruntime.preload_dlls()
 
 
 def _describe(node: Any) -> TensorInfo:
@@ -94,4 +173,5 @@ def _describe(node: Any) -> TensorInfo:
 
 def _reason(error: Exception) -> str:
     # As "[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Load model from x failed:Parsing failed."
-    return str(error).rpartition(" : ")[2].rpartition(" failed:")[2].strip().replace("\n", " ")
+    text = str(error).rpartition(" : ")[2].rpartition(" failed:")[2]
+    return " ".join(_ORIGIN.sub("", text).split())

@@ -1,0 +1,308 @@
+"""`tailrace models` as its user meets it; what it fetches comes from a proxy on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.server
+import io
+import json
+import os
+import pty
+import random
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CONTENT = random.Random(3).randbytes(300_000)
+MEMBER = "ssd_mobilenet_v1_coco_2018_01_28/frozen_inference_graph.pb"
+URL = (
+    "http://download.tensorflow.org/models/object_detection/ssd_mobilenet_v1_coco_2018_01_28.tar.gz"
+)
+FETCH = ("fetch", "ssd-mobilenet", "--runtime", "tensorflow")
+CLOSED = "http://127.0.0.1:9"
+
+
+class Proxy:
+    """An HTTP proxy that answers every request with the same archive, by ranges if asked."""
+
+    def __init__(self) -> None:
+        whole = io.BytesIO()
+        with tarfile.open(fileobj=whole, mode="w:gz") as archive:
+            info = tarfile.TarInfo(MEMBER)
+            info.size = len(CONTENT)
+            archive.addfile(info, io.BytesIO(CONTENT))
+        self.archive = whole.getvalue()
+        self.asked: list[tuple[str, str | None]] = []
+        self.hold_at: int | None = None
+        """Where to stop sending, until `go` is set."""
+        self.go = threading.Event()
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def close(self) -> None:
+        self.go.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:
+        proxy = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                wanted = self.headers["Range"]
+                proxy.asked.append((self.path, wanted))
+                size = len(proxy.archive)
+                begin = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
+                self.send_response(206 if wanted else 200)
+                self.send_header("ETag", '"1"')
+                self.send_header("Content-Length", str(size - begin))
+                if wanted:
+                    self.send_header("Content-Range", f"bytes {begin}-{size - 1}/{size}")
+                self.end_headers()
+                end = size if proxy.hold_at is None else proxy.hold_at
+                self.wfile.write(proxy.archive[begin:end])
+                if end < size:
+                    proxy.go.wait(60)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        return Handler
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    proxy = Proxy()
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def environment(tmp_path: Path, proxy: Proxy) -> dict[str, str]:
+    left = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    return {
+        **left,
+        "TAILRACE_CACHE": str(tmp_path / "cache"),
+        "http_proxy": proxy.url,
+        "https_proxy": CLOSED,
+    }
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "tailrace", "models", *arguments]
+
+
+def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments),
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_list_is_a_table(environment: dict[str, str]) -> None:
+    listed = run(environment, "list")
+    assert listed.returncode == 0, listed.stderr
+    header, *rows = listed.stdout.splitlines()
+    assert header.split()[0] == "name"
+    by_name = {row.split()[0]: row for row in rows}
+    assert by_name["shapes"].rstrip().endswith("embedded")
+    for told in ("detection", "FP32 3x1200x1200", "20.0 M", "433.0", "100 ms", "mAP 0.1980"):
+        assert told in by_name["ssd-resnet34"]
+    assert "twin available" in by_name["ssd-resnet34"]
+    assert "needs file" in by_name["retinanet"]
+    assert "top-1 0.7570" in by_name["resnet50"]
+
+
+def test_list_for_programs(environment: dict[str, str]) -> None:
+    listed = run(environment, "list", "--json")
+    assert listed.returncode == 0, listed.stderr
+    entries = {entry["name"]: entry for entry in json.loads(listed.stdout)}
+    for name, availability in (
+        ("shapes", "embedded"),
+        ("ssd-mobilenet", "twin available"),
+        ("ssd-resnet34", "twin available"),
+        ("resnet50", "twin available"),
+        ("mobilenet", "needs file"),
+        ("retinanet", "needs file"),
+        ("null", "needs none"),
+    ):
+        assert entries[name]["availability"] == availability
+    assert entries["ssd-resnet34"]["flop"] == 433e9
+    assert entries["ssd-resnet34"]["server_latency_ms"] == {"v0.5 to v2.0": 100.0}
+    assert [form["origin"] for form in entries["ssd-resnet34"]["formats"]] == [
+        *("PyTorch", "TensorFlow", "TensorFlow")
+    ]
+    shown = run(environment, "show", "ssd-resnet34", "--json")
+    assert json.loads(shown.stdout) == entries["ssd-resnet34"]
+
+
+def test_show_tells_all(environment: dict[str, str]) -> None:
+    shown = run(environment, "show", "resnet50")
+    assert shown.returncode == 0, shown.stderr
+    for told in (
+        *("ResNet-50 v1.5", "25.6 M parameters, 8.2 GFLOP", "reference 0.7646", "0.7570"),
+        *("15 ms, Server scenario, MLPerf Inference v0.5 on", "input_tensor:0: FP32 3x224x224"),
+        *("https://zenodo.org/record/4735647/files/resnet50_v1.onnx", "ArgMax:0"),
+        *("f6a4da60cd5f084d97efc2c1ddb10beb", "--runtime tensorflow, from TensorFlow"),
+        *("any batch", "of the onnx format from TensorFlow: built when first served"),
+        "tailrace models fetch resnet50 && tailrace serve resnet50",
+        "tailrace serve resnet50 --twin    # answers are meaningless",
+    ):
+        assert told in shown.stdout
+    assert "tailrace serve shapes" in run(environment, "show", "shapes").stdout
+
+
+def test_fetched_over_the_network(
+    environment: dict[str, str], proxy: Proxy, tmp_path: Path
+) -> None:
+    fetched = run(environment, *FETCH)
+    assert fetched.returncode == 0, fetched.stderr
+    file = tmp_path / "cache/models/ssd-mobilenet/frozen_inference_graph.pb"
+    assert fetched.stdout == f"{file}\n"
+    assert fetched.stderr == f"fetching {URL}\n"
+    assert file.read_bytes() == CONTENT
+    assert proxy.asked == [(URL, None)]
+
+    entry = json.loads(run(environment, "show", "ssd-mobilenet", "--json").stdout)
+    assert entry["availability"] == "fetched"
+    assert entry["formats"][0]["file"]["size_bytes"] is None
+    told = entry["formats"][1]["file"]
+    assert (told["url"], told["member"], told["path"]) == (URL, MEMBER, str(file))
+    assert told["size_bytes"] == len(CONTENT)
+    assert told["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+    shown = run(environment, "show", "ssd-mobilenet").stdout
+    assert f"{file}, 300,000 bytes" in shown
+    assert f"{told['sha256']}, when it was fetched" in shown
+    assert "\n  tailrace serve ssd-mobilenet --runtime tensorflow\n" in shown
+
+    again = run(environment, *FETCH)
+    assert (again.returncode, again.stdout) == (0, f"{file}\n")
+    assert again.stderr == "it is there already\n"
+    assert len(proxy.asked) == 1
+
+
+def test_ctrl_c_leaves_what_came_to_go_on_with(environment: dict[str, str], proxy: Proxy) -> None:
+    proxy.hold_at = 150_000
+    terminal, stderr = pty.openpty()
+    process = subprocess.Popen(
+        command(*FETCH),
+        env={**environment, "TERM": "xterm", "COLUMNS": "100"},
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+    )
+    os.close(stderr)
+    seen = b""
+    while b"150.0/300." not in seen:  # of kB: the archive is a little larger than its file
+        seen += os.read(terminal, 4096)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
+    last = _rest(terminal)
+    os.close(terminal)
+    assert process.returncode == 130
+    assert out == b""
+    assert last.endswith(b"tailrace: stopped; run the same command again to go on\r\n")
+    assert b"Traceback" not in seen + last
+
+    proxy.hold_at = None
+    resumed = run(environment, *FETCH)
+    assert resumed.returncode == 0, resumed.stderr
+    assert resumed.stderr == f"fetching {URL}\ngoing on after 150,000 bytes\n"
+    assert Path(resumed.stdout.strip()).read_bytes() == CONTENT
+    assert [wanted for _, wanted in proxy.asked] == [None, "bytes=150000-"]
+
+
+def _rest(terminal: int) -> bytes:
+    rest = b""
+    # Linux ends a terminal whose other side is closed with an error.
+    with contextlib.suppress(OSError):
+        while chunk := os.read(terminal, 4096):
+            rest += chunk
+    return rest
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "files"),
+    [
+        ("shapes", "shapes needs no fetching: it comes with this package\n", ["shapes.onnx"]),
+        ("null", "null needs no fetching: it has no file\n", []),
+    ],
+)
+def test_what_needs_no_fetching(
+    environment: dict[str, str], proxy: Proxy, name: str, said: str, files: list[str]
+) -> None:
+    fetched = run(environment, "fetch", name)
+    assert fetched.returncode == 0
+    assert fetched.stderr == said
+    assert [Path(line).name for line in fetched.stdout.splitlines()] == files
+    assert all(Path(line).is_file() for line in fetched.stdout.splitlines())
+    assert proxy.asked == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (("fetch", "ssd-mobilnet"), 2, "did you mean ssd-mobilenet?"),
+        (("show", "bert"), 2, "there is no model 'bert': there are shapes,"),
+        (
+            ("fetch", "retinanet", "--runtime", "tensorflow"),
+            2,
+            "retinanet has no form for --runtime tensorflow: it has onnx",
+        ),
+        (
+            ("fetch", "resnet50", "--origin", "pytorch"),
+            2,
+            "resnet50 for onnx does not come from pytorch but from TensorFlow",
+        ),
+        (
+            ("fetch", "ssd-resnet34", "--origin", "tensorflow"),
+            1,
+            (
+                "cannot reach zenodo.org (Connection refused); fetch "
+                "https://zenodo.org/record/4735664/files/ssd_resnet34_mAP_20.2.onnx elsewhere"
+            ),
+        ),
+        (("fetch", "resnet50", "--runtime", "abacus"), 2, "abacus"),
+    ],
+)
+def test_errors_are_one_line(
+    environment: dict[str, str], arguments: tuple[str, ...], code: int, complaint: str
+) -> None:
+    finished = run(environment, *arguments)
+    assert finished.returncode == code
+    assert finished.stdout == ""
+    assert complaint in finished.stderr.splitlines()[-1]
+    assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.parametrize("name", ["list", "show", "fetch"])
+def test_help_has_an_example(environment: dict[str, str], name: str) -> None:
+    assert f"tailrace models {name}" in run(environment, name, "--help").stdout
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, tailrace.cli.models; print({'cv2', 'numpy', 'rich.progress'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "set()\n"
