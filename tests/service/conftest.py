@@ -10,17 +10,45 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tailrace.datasets.shapes import draw_scene
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 TIMEOUT_S = 60.0
+
+
+class Scrape:
+    """What `/metrics` said once."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.families = {family.name: family for family in text_string_to_metric_families(text)}
+        self._values = {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in self.families.values()
+            for sample in family.samples
+        }
+
+    def __call__(self, name: str, **labels: str) -> float:
+        """The value of a sample."""
+        return self._values[name, frozenset(labels.items())]
+
+    def outcomes(self, model: str) -> dict[str, int]:
+        """Requests by how they ended, where there were any."""
+        family = self.families["tailrace_requests"]
+        return {
+            sample.labels["outcome"]: int(sample.value)
+            for sample in family.samples
+            if sample.labels["model"] == model and sample.value
+        }
 
 
 class ServerProcess:
@@ -66,6 +94,19 @@ class ServerProcess:
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
 
+    def scrape(self) -> Scrape:
+        """`/metrics`, from whichever worker answers."""
+        answer = httpx.get(f"{self.url}/metrics", timeout=TIMEOUT_S)
+        assert answer.status_code == 200
+        return Scrape(answer.text)
+
+    def scrape_until(self, condition: Callable[[Scrape], bool]) -> Scrape:
+        """The first `/metrics` of which `condition` holds."""
+        ends_s = time.monotonic() + TIMEOUT_S
+        while not condition(scrape := self.scrape()):
+            assert time.monotonic() < ends_s, scrape.text
+        return scrape
+
     def workers(self) -> list[int]:
         """Process ids of its children."""
         pid = self.process.pid
@@ -108,7 +149,7 @@ def launch() -> Iterator[Serve]:
 @pytest.fixture(scope="session")
 def shapes_server() -> Iterator[ServerProcess]:
     """The embedded model, for every test that leaves a service as it was."""
-    server = ServerProcess("shapes", "--port", "0")
+    server = ServerProcess("shapes", "null", "--port", "0")
     try:
         yield server.start()
     finally:
@@ -128,6 +169,12 @@ def scene_bytes(seed: int, suffix: str = ".jpg", size_px: tuple[int, int] | None
         image = cv2.resize(image, size_px)
     _, encoded = cv2.imencode(suffix, image)
     return encoded.tobytes()
+
+
+@pytest.fixture(scope="session")
+def read_metrics() -> Callable[[str], Scrape]:
+    """Reads the text of `/metrics`."""
+    return Scrape
 
 
 @pytest.fixture(scope="session")

@@ -101,7 +101,7 @@ def test_unknown_path(client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("GET", "/predict/shapes", "POST"),
+        ("DELETE", "/predict/shapes", "GET, POST"),
         ("PUT", "/predict/shapes", "POST"),
         ("POST", "/gpu", "GET"),
         ("DELETE", "/v2/models/shapes", "GET"),

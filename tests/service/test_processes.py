@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import select
 import shutil
@@ -31,16 +33,6 @@ def _ended(pid: int) -> bool:
         return bool(readable)
     finally:
         os.close(handle)
-
-
-def _sockets(pid: int) -> int:
-    count = 0
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            count += entry.readlink().name.startswith("socket:")
-        except FileNotFoundError:
-            continue
-    return count
 
 
 def _read_head(connection: socket.socket) -> bytes:
@@ -92,51 +84,198 @@ def test_grace_is_a_bound(launch: Launch, workers: str) -> None:
         assert server.stop() == 0
 
 
+async def test_stopping_answers_what_has_begun_and_what_waits(
+    launch: Launch, draw: Callable[..., bytes]
+) -> None:
+    picture = draw(1_000_002, size_px=(4000, 3000))
+    server = launch("shapes", "--port", "0", "--concurrency", "1").start()
+    requests = 16
+
+    def all_there(scrape: Any) -> bool:
+        # Its own requests are counted nowhere.
+        levels = ("tailrace_requests_in_flight", "tailrace_queue_depth")
+        here = sum(int(scrape(level, worker="1")) for level in levels)
+        return here + scrape.outcomes("shapes").get("ok", 0) >= requests and here > 1
+
+    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT_S) as client:
+        posts = asyncio.gather(
+            *(client.post("/predict/shapes", content=picture) for _ in range(requests))
+        )
+        await asyncio.to_thread(server.scrape_until, all_there)
+        server.process.send_signal(signal.SIGTERM)
+        answers = await posts
+    assert [answer.status_code for answer in answers] == [200] * requests
+    assert server.process.wait(TIMEOUT_S) == 0
+
+
+def test_unready_before_it_ends(launch: Launch) -> None:
+    server = launch("shapes", "--port", "0", "--workers", "2").start()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT_S) as busy:
+        busy.sendall(
+            b"POST /predict/shapes HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+            b"Content-Length: 1000\r\n\r\n"
+        )
+        assert _read_head(busy).startswith(b"HTTP/1.1 100 ")
+        server.process.send_signal(signal.SIGTERM)
+        while True:
+            try:
+                if httpx.get(f"{server.url}/v2/health/ready", timeout=TIMEOUT_S).is_error:
+                    break
+            except httpx.TransportError:
+                break
+        assert server.process.poll() is None
+        busy.sendall(bytes(1000))
+        assert _read_head(busy).startswith(b"HTTP/1.1 415 ")
+    assert server.process.wait(TIMEOUT_S) == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_signal_while_it_starts_ends_it_at_once(launch: Launch, workers: str) -> None:
+    server = launch("shapes", "--port", "0", "--workers", workers)
+    while not server.workers():
+        assert server.process.poll() is None
+    assert server.stop() == 0
+    assert not [line for line in _rest(server) if "killed" in line]
+
+
+def _rest(server: Any) -> list[str]:
+    """What was said since the last time someone listened, to the end."""
+    lines = []
+    while (line := server.lines.get(timeout=TIMEOUT_S)) is not None:
+        lines.append(line)
+    return lines
+
+
 def test_killed_worker_is_replaced(launch: Launch, jpeg: bytes) -> None:
     server = launch("shapes", "--port", "0", "--workers", "2").start()
+    for _ in range(4):
+        assert _predict(server, jpeg) == 200
+    # An answer is on its way before it is counted.
+    server.scrape_until(lambda scrape: scrape.outcomes("shapes") == {"ok": 4})
     victim, survivor = server.workers()
     os.kill(victim, signal.SIGKILL)
-    server.expect(rf"worker \d \(pid {victim}\) died of SIGKILL")
+    server.expect(rf"worker 1 \(pid {victim}\) died of SIGKILL")
     # Its sibling answers meanwhile.
-    answer = httpx.post(f"{server.url}/predict/shapes", content=jpeg, timeout=TIMEOUT_S)
-    assert answer.status_code == 200
-    heir = int(server.expect(r"worker \d \(pid (\d+)\) ready")[1])
+    assert _predict(server, jpeg) == 200
+    heir = int(server.expect(r"worker 1 \(pid (\d+)\) ready")[1])
     assert set(server.workers()) == {survivor, heir}
     for _ in range(4):
-        answer = httpx.post(f"{server.url}/predict/shapes", content=jpeg, timeout=TIMEOUT_S)
-        assert answer.status_code == 200
+        assert _predict(server, jpeg) == 200
+    # What the dead one had counted stays.
+    scrape = server.scrape_until(lambda scrape: scrape.outcomes("shapes") == {"ok": 9})
+    assert [scrape("tailrace_worker_restarts_total", worker=worker) for worker in "12"] == [1, 0]
+    assert scrape("tailrace_worker_requests_total", worker="1") >= 3
     assert server.stop() == 0
     assert _ended(heir)
     assert _ended(survivor)
 
 
-def test_worker_that_cannot_start_is_tried_again(launch: Launch, tmp_path: Path) -> None:
+def _predict(server: Any, picture: bytes) -> int:
+    answer = httpx.post(f"{server.url}/predict/shapes", content=picture, timeout=TIMEOUT_S)
+    return answer.status_code
+
+
+def _ready(server: Any) -> int:
+    return httpx.get(f"{server.url}/v2/health/ready", timeout=TIMEOUT_S).status_code
+
+
+def test_not_ready_while_any_worker_is_down(launch: Launch, tmp_path: Path, jpeg: bytes) -> None:
     embedded = store.model_file(zoo.find("shapes"))
+    assert embedded is not None
     file = tmp_path / "model.onnx"
     shutil.copy(embedded, file)
     arguments = ("shapes", "--model-path", str(file), "--port", "0", "--workers", "2")
     server = launch(*arguments).start()
+    assert _ready(server) == 200
+    # What takes its place cannot start for the moment.
     file.unlink()
     os.kill(server.workers()[0], signal.SIGKILL)
-    server.expect(r"could not start \(there is no model file .*\): starting another in 1 s")
-    assert httpx.get(f"{server.url}/helloworld", timeout=TIMEOUT_S).status_code == 200
+    server.expect(r"worker 1 \(pid \d+\) died of SIGKILL: starting another")
+    assert {_ready(server) for _ in range(4)} == {503}
+    assert {_predict(server, jpeg) for _ in range(4)} == {200}
+    assert server.scrape()("tailrace_worker_ready", worker="1") == 0
+    # Nor is it tried again and again without a pause.
+    delays_s = [
+        float(server.expect(r"could not start \(there is no model file .*\): .* in (\S+) s$")[1])
+        for _ in range(2)
+    ]
+    assert delays_s == [1, 2]
+    assert {_ready(server) for _ in range(4)} == {503}
     shutil.copy(embedded, file)
-    server.expect(r"worker \d \(pid \d+\) ready")
+    server.expect(r"worker 1 \(pid \d+\) ready")
+    assert {_ready(server) for _ in range(4)} == {200}
+    assert server.scrape()("tailrace_worker_restarts_total", worker="1") == 3
     assert server.stop() == 0
 
 
-def test_connections_are_shared_out_evenly(launch: Launch) -> None:
+def test_connections_wait_for_the_only_worker_to_be_replaced(launch: Launch, jpeg: bytes) -> None:
+    server = launch("shapes", "--port", "0").start()
+    assert _predict(server, jpeg) == 200
+    (victim,) = server.workers()
+    os.kill(victim, signal.SIGKILL)
+    assert _ended(victim)
+    # Nobody is there to answer, but nobody is refused.
+    assert httpx.get(f"{server.url}/v2/health/live", timeout=TIMEOUT_S).status_code == 200
+    while _ready(server) == 503:
+        assert _predict(server, jpeg) in (200, 503)
+    assert _predict(server, jpeg) == 200
+    assert server.scrape()("tailrace_worker_restarts_total", worker="1") == 1
+    assert server.stop() == 0
+
+
+def test_worker_that_is_told_to_end_finishes_and_is_replaced(launch: Launch, jpeg: bytes) -> None:
     server = launch("shapes", "--port", "0", "--workers", "2").start()
-    before = {pid: _sockets(pid) for pid in server.workers()}
-    connections = []
-    for _ in range(8):
-        connection = socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT_S)
-        connection.sendall(b"GET /helloworld HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert b" 200 " in _read_head(connection)
-        connections.append(connection)
-    assert [_sockets(pid) - count for pid, count in before.items()] == [4, 4]
-    for connection in connections:
-        connection.close()
+    os.kill(server.workers()[1], signal.SIGTERM)
+    server.expect(r"worker 2 \(pid \d+\) ended with code 0: starting another")
+    server.expect(r"worker 2 \(pid \d+\) ready")
+    assert _ready(server) == 200
+    assert server.stop() == 0
+
+
+def test_connections_are_dealt_in_turn(launch: Launch) -> None:
+    server = launch("null", "--port", "0", "--workers", "2").start()
+    with contextlib.ExitStack() as stack:
+        for _ in range(64):
+            connection = stack.enter_context(
+                socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT_S)
+            )
+            connection.sendall(b"GET /gpu HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b" 200 " in _read_head(connection)
+        scrape = server.scrape_until(lambda scrape: scrape.outcomes("null") == {"ok": 64})
+        each = [scrape("tailrace_worker_requests_total", worker=worker) for worker in "12"]
+        assert each == [32, 32]
+
+
+def test_what_was_chosen_is_said(launch: Launch) -> None:
+    arguments = ("null", "--port", "0", "--workers", "2", "--concurrency", "3", "--intra-op", "2")
+    server = launch(*arguments, "--queue", "7", "--max-batch", "4", "--batch-window", "3ms")
+    server.start()
+    (line,) = (line for line in server.heard if "threads" in line)
+    assert "2 x 3 x 2 = 12 threads (workers x concurrency x intra-op)" in line
+    assert f"on {len(os.sched_getaffinity(server.process.pid))} cores" in line
+    assert "queue of 7 a worker" in line
+    chosen = httpx.get(f"{server.url}/v2", timeout=TIMEOUT_S).json()["service"]
+    assert [chosen[key] for key in ("workers", "concurrency", "intra_op_threads")] == [2, 3, 2]
+    assert (chosen["max_batch"], chosen["batch_window_ms"], chosen["spin"]) == (4, 3.0, False)
+
+
+def test_twin_says_so_wherever_results_are_shown(
+    launch: Launch, jpeg: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAILRACE_CACHE", str(tmp_path))
+    server = launch("ssd-mobilenet", "shapes", "--twin", "--port", "0").start()
+    notice = "twin: answers are meaningless"
+    assert [line for line in server.heard if notice in line] == [
+        f"tailrace: ssd-mobilenet: {notice}"
+    ]
+    with httpx.Client(base_url=server.url, timeout=TIMEOUT_S) as client:
+        twin = client.post("/predict/ssd-mobilenet", content=jpeg).json()
+        real = client.post("/predict/shapes", content=jpeg).json()
+        assert twin["notice"] == notice
+        assert "notice" not in real
+        assert client.get("/v2").json()["service"]["notice"] == f"ssd-mobilenet: {notice}"
+        # It has no pictures of its own kind, but what it answers has no meaning anyway.
+        assert client.get("/gpu").text == "ok"
 
 
 def test_no_worker_outlives_its_parent(launch: Launch) -> None:

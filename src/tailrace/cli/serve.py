@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from tailrace.service.config import TOKEN_VARIABLE, ServiceConfig
 from tailrace.units import parse_duration_s
 
 EXAMPLE = "Example: [bold]tailrace serve shapes --port 5000[/bold]"
@@ -14,43 +13,82 @@ EXAMPLE = "Example: [bold]tailrace serve shapes --port 5000[/bold]"
 
 def serve(
     models: Annotated[
-        list[str], typer.Argument(metavar="MODEL...", help="shapes (embedded) or ssd-mobilenet.")
+        list[str],
+        typer.Argument(
+            metavar="MODEL...",
+            help="shapes (embedded), ssd-mobilenet, ssd-resnet34, resnet50, mobilenet, retinanet, "
+            "or null (no model: calibrates the overhead). See 'tailrace models list'.",
+        ),
     ],
     model_path: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="ONNX file of the model.")
+        Path | None,
+        typer.Option(metavar="FILE", help="File of the model, if not the one that was fetched."),
     ] = None,
+    twin: Annotated[
+        bool,
+        typer.Option(
+            "--twin",
+            help="Random weights instead of a file: the right cost, meaningless answers.",
+        ),
+    ] = False,
     dataset: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Pictures for /gpu: COCO's layout or any folder."),
     ] = None,
     port: Annotated[int, typer.Option(help="0 picks a free one.")] = 5000,
     host: Annotated[
-        str, typer.Option(help=f"Any but a loopback address demands {TOKEN_VARIABLE}.")
+        str, typer.Option(help="Any but a loopback address demands TAILRACE_TOKEN.")
     ] = "127.0.0.1",
     workers: Annotated[int, typer.Option(help="Processes on the same port.")] = 1,
     concurrency: Annotated[
         int | None,
         typer.Option(help="Inference threads a process; the cores are shared out if left out."),
     ] = None,
+    intra_op: Annotated[
+        int, typer.Option(metavar="N", help="Threads one inference is computed on.")
+    ] = 1,
+    max_batch: Annotated[
+        int, typer.Option(metavar="N", help="The most requests one inference may take.")
+    ] = 1,
+    batch_window: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME",
+            help="How long a batch that is not full waits for more, from its first arrival.",
+        ),
+    ] = "0ms",
     queue: Annotated[int, typer.Option(help="Requests that may wait, a process.")] = 256,
+    runtime: Annotated[
+        str, typer.Option(help="onnx, or tensorflow for frozen graphs (needs that extra).")
+    ] = "onnx",
+    device: Annotated[
+        str, typer.Option(help="cpu; with a GPU build of the runtime: cuda, cuda:N, tensorrt.")
+    ] = "cpu",
     grace: Annotated[str, typer.Option(help="Time to finish what has begun on SIGTERM.")] = "10s",
 ) -> None:
     """Serve models over HTTP until SIGTERM or Ctrl-C.
 
     POST a JPEG or PNG to /predict/MODEL; /docs lists the other routes.
     """
+    from tailrace.service.config import TOKEN_VARIABLE, ServiceConfig
     from tailrace.service.workers import serve as serve_models
 
     serve_models(
         ServiceConfig(
             models=tuple(models),
             model_path=model_path,
+            twin=twin,
             dataset=dataset,
             host=host,
             port=port,
             workers=workers,
             concurrency=concurrency,
+            intra_op_threads=intra_op,
+            max_batch=max_batch,
+            batch_window_s=parse_duration_s(batch_window),
             queue=queue,
+            runtime=runtime,
+            device=device,
             grace_s=parse_duration_s(grace),
             token=os.environ.get(TOKEN_VARIABLE) or None,
         )

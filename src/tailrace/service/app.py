@@ -3,42 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import math
-from collections.abc import Callable, Mapping
-from typing import TypeVar
 
-import msgspec
 from fastapi import FastAPI
-from fastapi.responses import HTMLResponse, PlainTextResponse
+from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp
 
 from tailrace import __version__
 from tailrace.errors import TailraceError
-from tailrace.models.images import ImageError, ImageTooLargeError, NotAnImageError
 from tailrace.openapi_page import page
-from tailrace.service import protocol, schema
+from tailrace.service import loadgen, predict_page, protocol, schema
 from tailrace.service.auth import TokenGuard
 from tailrace.service.bodies import read_picture
-from tailrace.service.errors import NotReadyError, QueueFullError, RequestError
-from tailrace.service.pool import Pool, Ticket
-from tailrace.service.predict import predict, predict_random
+from tailrace.service.calls import Answer, Call
+from tailrace.service.endpoint import Constant, Endpoint, Front, compute
+from tailrace.service.errors import RequestError, refusal, refuse
+from tailrace.service.infer import infer, model_of
+from tailrace.service.infer_messages import VERSION
+from tailrace.service.metrics import CONTENT_TYPE, Metrics
+from tailrace.service.predict import PictureWork, RandomPictureWork
 from tailrace.service.service import Service
-from tailrace.service.stages import StageClock
 
-T = TypeVar("T")
-
-_RETRY_AFTER_S = "1"
-_IMAGE_STATUS: Mapping[type[Exception], int] = {
-    ImageError: 400,
-    NotAnImageError: 415,
-    ImageTooLargeError: 413,
-}
+_TEXT = b"text/plain; charset=utf-8"
 
 
-def build(service: Service) -> FastAPI:
+def build(service: Service) -> ASGIApp:
     """The application that serves `service`."""
     app = FastAPI(
         title="Tailrace service",
@@ -48,70 +41,82 @@ def build(service: Service) -> FastAPI:
         redoc_url=None,
         exception_handlers={TailraceError: _refuse, HTTPException: _refuse_http},
     )
-    if service.config.token is not None:
-        app.add_middleware(TokenGuard, token=service.config.token)
+    served = service.config.models
 
-    async def helloworld(_: Request) -> Response:
-        return PlainTextResponse("hello world")
+    async def gpu(call: Call) -> Answer:
+        model = service.model(_asked(call))
+        work = RandomPictureWork(model, service.pictures(model), call.clock)
+        await compute(service, call, work)
+        return Answer(b"ok", _TEXT)
 
-    async def gpu(request: Request) -> Response:
-        clock = StageClock()
-        model = service.model(request.query_params.get("model", service.config.models[0]))
-        work = functools.partial(predict_random, model, service.pictures(model), clock)
-        clock.end("receive")
-        await _work(service.pool, request, work)
-        clock.end("send")
-        return PlainTextResponse("ok", headers={"Server-Timing": clock.header()})
+    async def predict(call: Call) -> Answer:
+        model = service.model(_named(call))
+        threshold = _threshold(call)
+        data = await read_picture(call, service.config.max_body_bytes)
+        work = PictureWork(model, lambda: data, threshold, call.clock)
+        return Answer(await compute(service, call, work))
 
-    async def predict_one(request: Request) -> Response:
-        clock = StageClock()
-        model = service.model(request.path_params["model"])
-        threshold = _threshold(request.query_params.get("threshold"))
-        data = await read_picture(request, service.config.max_body_bytes)
-        clock.end("receive")
-        work = functools.partial(predict, model, data, threshold, clock)
-        answer = msgspec.json.encode(await _work(service.pool, request, work))
-        clock.end("send")
-        return Response(
-            answer, media_type="application/json", headers={"Server-Timing": clock.header()}
-        )
+    def _asked(call: Call) -> str:
+        return call.query("model") or served[0]
 
+    def _first(_: Call) -> str:
+        return served[0]
+
+    tensors = Endpoint(service, infer(service), model_of)
+    hot: dict[tuple[str, str], ASGIApp] = {}
     for method, path, endpoint, described in (
-        ("GET", "/helloworld", helloworld, schema.HELLOWORLD),
-        ("GET", "/gpu", gpu, schema.GPU),
-        ("POST", "/predict/{model}", predict_one, schema.PREDICT),
+        ("GET", "/helloworld", Constant(Answer(b"hello world", _TEXT)), schema.HELLOWORLD),
+        ("GET", "/gpu", Endpoint(service, gpu, _asked), schema.GPU),
+        ("POST", "/predict/{model}", Endpoint(service, predict, _named), schema.PREDICT),
+        ("POST", "/v2/models/{model}/infer", tensors, schema.INFER),
+        ("POST", "/v2/models/{model}/versions/{version}/infer", tensors, schema.INFER_VERSION),
+        (
+            "POST",
+            "/predict/",
+            Endpoint(service, loadgen.predict(service), _first),
+            schema.LOADGEN_PREDICT,
+        ),
     ):
-        # Starlette's route comes first and answers, 30 us sooner; FastAPI's tells /docs of it.
-        app.add_route(path, endpoint, methods=[method])
-        app.add_api_route(path, endpoint, methods=[method], **described)
+        hot |= {(method, path.format(model=name, version=VERSION)): endpoint for name in served}
+        # This one answers for the names that are not served; FastAPI's tells /docs of it.
+        app.router.routes.append(Route(path, endpoint, methods=[method]))
+        app.add_api_route(path, _described_alone, methods=[method], **described)
+
+    @app.get("/predict/{model}", **schema.PREDICT_PAGE)
+    async def predict_in_browser(request: Request) -> Response:
+        return HTMLResponse(predict_page.page(service.model(request.path_params["model"])))
+
+    @app.get("/getname/", **schema.LOADGEN_NAME)
+    @app.post("/getname/", **schema.LOADGEN_NAME)
+    async def system_name(request: Request) -> Response:
+        return JSONResponse({"name": loadgen.system_name(service.config, request)})
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
         return HTMLResponse(page("Tailrace service"))
 
+    metrics = Metrics(service.config, service.meter)
+
+    @app.get("/metrics", **schema.METRICS)
+    async def prometheus() -> Response:
+        return Response(await asyncio.to_thread(metrics.render), media_type=CONTENT_TYPE)
+
     protocol.add_routes(app, service)
-    return app
+    front = Front(hot, app)
+    token = service.config.token
+    return front if token is None else TokenGuard(front, token)
 
 
-async def _work(pool: Pool, request: Request, work: Callable[[], T]) -> T:
-    ticket = pool.submit(work)
-    if not pool.waiting:
-        return await ticket.result()
-    # Only a request that waits can be spared the work when its client has left.
-    watcher = asyncio.create_task(_abandon_when_gone(request, ticket))
-    try:
-        return await ticket.result()
-    finally:
-        watcher.cancel()
+def _described_alone() -> None:
+    raise AssertionError("the route before this one answers")
 
 
-async def _abandon_when_gone(request: Request, ticket: Ticket[T]) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-    ticket.abandon()
+def _named(call: Call) -> str:
+    return call.path.rpartition("/")[2]
 
 
-def _threshold(text: str | None) -> float:
+def _threshold(call: Call) -> float:
+    text = call.query("threshold")
     if text is None:
         return 0.0
     try:
@@ -124,29 +129,29 @@ def _threshold(text: str | None) -> float:
 
 
 async def _refuse(_: Request, error: Exception) -> Response:
-    if isinstance(error, RequestError):
-        status = error.status
-    else:
-        status = _IMAGE_STATUS.get(type(error), 500)
-    retry = isinstance(error, QueueFullError | NotReadyError)
-    return _error(status, str(error), {"Retry-After": _RETRY_AFTER_S} if retry else {})
+    assert isinstance(error, TailraceError)
+    return refusal(error)
 
 
 async def _refuse_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    headers = error.headers or {}
+    headers = dict(error.headers or {})
     path = request.url.path
+    if error.status_code == 405:
+        headers["Allow"] = _allowed(request)
     message = {
         404: f"there is nothing at {path}: /docs lists the routes",
-        405: f"{request.method} is not for {path}: use {headers.get('Allow', 'another method')}",
+        405: f"{request.method} is not for {path}: use {headers.get('Allow')}",
     }.get(error.status_code, str(error.detail))
-    return _error(error.status_code, message, headers)
+    return refuse(error.status_code, message, headers)
 
 
-def _error(status: int, message: str, headers: Mapping[str, str]) -> Response:
-    return Response(
-        msgspec.json.encode({"error": message}),
-        status,
-        media_type="application/json",
-        headers=dict(headers),
-    )
+def _allowed(request: Request) -> str:
+    # Of all routes of this path: the router tells those of the first alone.
+    methods = {
+        method
+        for route in request.app.routes
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in getattr(route, "methods", ())
+    }
+    return ", ".join(sorted(methods))

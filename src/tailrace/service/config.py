@@ -5,14 +5,19 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from tailrace.errors import UsageError
 from tailrace.models import store, zoo
+from tailrace.models.model import TWIN_NOTICE, Model, RuntimeOptions
+from tailrace.models.zoo.spec import ModelSpec
 
 TOKEN_VARIABLE = "TAILRACE_TOKEN"
+RUNTIMES = ("onnx", "tensorflow")
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
 
@@ -35,6 +40,14 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Inference threads a process; None shares the cores out among the processes."""
     intra_op_threads: int = 1
     """Threads the runtime computes one inference on."""
+    max_batch: int = 1
+    """Pictures one inference may take."""
+    batch_window_s: float = 0.0
+    """How long a batch that is not full waits for more, from its first arrival."""
+    runtime: str = "onnx"
+    device: str = "cpu"
+    twin: bool = False
+    """Whether models that need a file are served with random weights instead."""
     queue: int = 256
     """Requests that may wait for a thread, a process."""
     grace_s: float = 10.0
@@ -50,26 +63,95 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
             return self.concurrency
         return max(1, cores() // (self.workers * self.intra_op_threads))
 
-    def files(self) -> list[tuple[zoo.ModelSpec, Path]]:
-        """Each model with the file to load it from.
+    @property
+    def options(self) -> RuntimeOptions:
+        """How each model is computed."""
+        return RuntimeOptions(
+            runtime=self.runtime,
+            device=self.device,
+            threads=self.intra_op_threads,
+            spin=self.spin,
+        )
+
+    @property
+    def spin(self) -> bool:
+        """Whether the threads of an inference may burn their core while they wait for work: only
+        where there is one inference at a time, and a core for each of its threads and one more."""
+        alone = self.workers * self.threads == 1
+        return alone and 1 < self.intra_op_threads < cores()
+
+    def is_twin(self, spec: ModelSpec) -> bool:
+        """Whether this model is served with random weights."""
+        return self.twin and spec.twin is not None
+
+    @property
+    def notice(self) -> str | None:
+        """What must be known of the answers of this service."""
+        twins = [name for name in self.models if self.is_twin(zoo.find(name))]
+        return f"{', '.join(twins)}: {TWIN_NOTICE}" if twins else None
+
+    def description(self) -> dict[str, Any]:
+        """What was chosen, for `/v2`."""
+        return {
+            "models": list(self.models),
+            "notice": self.notice,
+            "runtime": self.runtime,
+            "device": self.device,
+            "cores": cores(),
+            "workers": self.workers,
+            "concurrency": self.threads,
+            "intra_op_threads": self.intra_op_threads,
+            "spin": self.spin,
+            "queue": self.queue,
+            "max_batch": self.max_batch,
+            "batch_window_ms": self.batch_window_s * 1e3,
+        }
+
+    def files(
+        self, say: Callable[[str], None] = lambda _: None
+    ) -> list[tuple[ModelSpec, Path | None]]:
+        """Each model with the file to load it from; None for one that has none. Twins are built
+        if need be, which takes seconds, of which `say` is told.
 
         Raises:
             UsageError: a name or file that does not exist, or `model_path` fits no one model.
         """
         specs = [zoo.find(name) for name in self.models]
-        takers = [spec for spec in specs if spec.embedded is None] or specs
+        takers = [spec for spec in specs if spec.needs_file] or specs
         if self.model_path is not None and len(takers) != 1:
             raise UsageError(
                 "--model-path is the file of one model: serve "
                 f"{' and '.join(spec.name for spec in takers)} apart from each other"
             )
         return [
-            (spec, store.model_file(spec, self.model_path if spec in takers else None))
+            (
+                spec,
+                store.model_file(
+                    spec,
+                    self.model_path if spec in takers else None,
+                    runtime=self.runtime,
+                    twin=self.is_twin(spec),
+                    say=say,
+                ),
+            )
             for spec in specs
         ]
 
-    def check(self) -> None:
-        """Finds what can be found wrong before anything is started.
+    def check_batch(self, models: Iterable[Model]) -> None:
+        """Finds out whether loaded models take the batches that are asked for.
+
+        Raises:
+            UsageError: one does not.
+        """
+        for model in models:
+            if model.max_batch is not None and model.max_batch < self.max_batch:
+                raise UsageError(
+                    f"--max-batch {self.max_batch}: this file of {model.spec.name} takes "
+                    f"{model.max_batch} at a time"
+                )
+
+    def check(self, say: Callable[[str], None] = lambda _: None) -> None:
+        """Finds what can be found wrong before anything is started; builds twins.
 
         Raises:
             UsageError: a number out of range, a model or file that does not exist, a public
@@ -84,13 +166,21 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
         for flag, value in (
             ("--workers", self.workers),
             ("--concurrency", self.concurrency),
+            ("--intra-op", self.intra_op_threads),
+            ("--max-batch", self.max_batch),
             ("--queue", self.queue),
         ):
             if value is not None and value < 1:
                 raise UsageError(f"{flag} is 1 or more, not {value}")
+        if self.runtime not in RUNTIMES:
+            raise UsageError(f"--runtime is {' or '.join(RUNTIMES)}, not {self.runtime!r}")
+        if self.twin and self.model_path is not None:
+            raise UsageError("--twin is served instead of a file: leave --model-path out")
+        if self.twin and not any(self.is_twin(zoo.find(name)) for name in self.models):
+            raise UsageError(f"--twin: there is none of {', '.join(self.models)}")
         if not 0 <= self.port < 65536:
             raise UsageError(f"--port is 0 to 65535, not {self.port}")
-        self.files()
+        self.files(say)
         if self.token is None and not is_loopback(self.host):
             raise UsageError(
                 f"--host {self.host} can be reached from other machines: set a token in "

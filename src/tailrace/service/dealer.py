@@ -26,21 +26,26 @@ class Dealer:
         """Deals nothing until there is a worker; until then connections wait in the backlog."""
         listener.setblocking(False)
         self._listener = listener
-        self._workers: list[socket.socket] = []
+        self._ready: list[socket.socket] = []
+        self._starting: list[socket.socket] = []
         self._some = asyncio.Event()
         self._turn = 0
 
-    def add(self, worker: socket.socket) -> None:
-        """Gives `worker`, the parent's end of a socket pair, a place in the round."""
+    def add(self, worker: socket.socket, ready: bool) -> None:
+        """Gives `worker`, the parent's end of a socket pair, a place in the round: among those
+        that are ready, or those that can answer health checks alone as yet, whose turn comes
+        only if none is ready."""
+        self.remove(worker)
         worker.setblocking(False)
-        self._workers.append(worker)
+        (self._ready if ready else self._starting).append(worker)
         self._some.set()
 
     def remove(self, worker: socket.socket) -> None:
         """Takes `worker` out of the round, if it has a place there."""
-        if worker in self._workers:
-            self._workers.remove(worker)
-        if not self._workers:
+        for workers in (self._ready, self._starting):
+            if worker in workers:
+                workers.remove(worker)
+        if not self._ready and not self._starting:
             self._some.clear()
 
     async def run(self) -> None:
@@ -59,11 +64,12 @@ class Dealer:
                     await asyncio.sleep(_RETRY_S)
 
     def _deal(self, connection: socket.socket) -> bool:
-        for _ in range(len(self._workers)):
-            self._turn = (self._turn + 1) % len(self._workers)
+        workers = self._ready or self._starting
+        for _ in range(len(workers)):
+            self._turn = (self._turn + 1) % len(workers)
             # A worker that died just now, or is so busy that its pipe is full, is passed over.
             with contextlib.suppress(OSError):
-                socket.send_fds(self._workers[self._turn], [b"c"], [connection.fileno()])
+                socket.send_fds(workers[self._turn], [b"c"], [connection.fileno()])
                 return True
         return False
 

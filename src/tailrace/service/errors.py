@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
+import msgspec
+from starlette.responses import Response
+
 from tailrace.errors import TailraceError
+from tailrace.models.images import ImageError, ImageTooLargeError, NotAnImageError
+
+_RETRY_AFTER_S = "1"
+_IMAGE_STATUS: Mapping[type[Exception], int] = {
+    ImageError: 400,
+    NotAnImageError: 415,
+    ImageTooLargeError: 413,
+}
 
 
 class RequestError(TailraceError):
@@ -17,6 +29,12 @@ class BodyTooLargeError(RequestError):
     """The body is longer than the service takes."""
 
     status = 413
+
+
+class EncodedBodyError(RequestError):
+    """The body is compressed."""
+
+    status = 415
 
 
 class UnknownModelError(RequestError):
@@ -43,6 +61,12 @@ class QueueFullError(RequestError):
     status = 503
 
 
+class DeadlineError(RequestError):
+    """The time that the client gave has passed; nothing was inferred."""
+
+    status = 504
+
+
 class NoPicturesError(RequestError):
     """The service has no pictures of its own to send through the model."""
 
@@ -51,3 +75,23 @@ class NoPicturesError(RequestError):
 
 class PictureError(TailraceError):
     """A picture of the service's own data set cannot be used."""
+
+
+def refusal(error: TailraceError) -> Response:
+    """The answer to a request that ended in `error`."""
+    if isinstance(error, RequestError):
+        status = error.status
+    else:
+        status = _IMAGE_STATUS.get(type(error), 500)
+    retry = isinstance(error, QueueFullError | NotReadyError)
+    return refuse(status, str(error), {"Retry-After": _RETRY_AFTER_S} if retry else {})
+
+
+def refuse(status: int, message: str, headers: Mapping[str, str]) -> Response:
+    """A refusal: `{"error": message}`."""
+    return Response(
+        msgspec.json.encode({"error": message}),
+        status,
+        media_type="application/json",
+        headers=dict(headers),
+    )

@@ -10,6 +10,10 @@ import msgspec
 from tailrace.service.config import ServiceConfig
 
 
+class Listening(msgspec.Struct, frozen=True, tag="listening"):
+    """It takes connections, though it can answer no more than health checks."""
+
+
 class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
     """Every model is loaded."""
 
@@ -26,7 +30,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """Whether what was asked for is to blame."""
 
 
-Report = Loaded | Ready | Failed
+Report = Listening | Loaded | Ready | Failed
 
 _REPORTS: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
 

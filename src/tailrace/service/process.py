@@ -1,22 +1,21 @@
 """One process of the service: uvicorn around the routes.
 
-`python -m tailrace.service.process FD` is a worker. Its settings come on stdin, its reports go
-to stdout, and by FD its parent deals it connections; its end means that the parent is gone.
+`python -m tailrace.service.process WORKER DEALT COUNTERS` is worker number WORKER. Its settings
+come on stdin, its reports go to stdout. By the socket DEALT its parent deals it connections; its
+end means that the parent is gone. COUNTERS is the memory of the service's sheet.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import gc
-import math
+import logging
 import os
 import signal
 import socket
 import sys
-import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import cv2
@@ -26,52 +25,41 @@ import uvloop
 from tailrace.errors import TailraceError, UsageError
 from tailrace.service import dealer
 from tailrace.service.app import build
-from tailrace.service.config import BACKLOG, ServiceConfig
-from tailrace.service.messages import Failed, Loaded, Ready, Report, decode_config, encode
+from tailrace.service.config import ServiceConfig
+from tailrace.service.guard import Guard
+from tailrace.service.messages import (
+    Failed,
+    Listening,
+    Loaded,
+    Ready,
+    Report,
+    decode_config,
+    encode,
+)
+from tailrace.service.meter import Meter, new_sheet
 from tailrace.service.service import Service
 from tailrace.service.slices import shorten_time_slice
 
 # A client that keeps a connection idle should be the one who closes it: were it the server, a
 # request sent at that moment would be lost.
 _KEEP_ALIVE_S = 75
+# A computation cannot be interrupted; what still runs when the grace is over ends with the process.
+_LAST_WAIT_S = 0.1
 
 
-def run(config: ServiceConfig, listener: socket.socket, report: Callable[[Report], None]) -> None:
-    """Serves on `listener` until SIGTERM or SIGINT; not ready until the models are warm.
+class Worker:
+    """A worker process's service, and the server around it."""
 
-    Raises:
-        TailraceError: the models cannot be loaded.
-    """
-    _run(_Process(config, report).serve_on(listener))
-
-
-def run_dealt(
-    config: ServiceConfig, parent: socket.socket, report: Callable[[Report], None]
-) -> None:
-    """Serves the connections dealt by `parent` until SIGTERM or SIGINT, or its end.
-
-    Raises:
-        TailraceError: the models cannot be loaded.
-    """
-    _run(_Process(config, report).serve_dealt_by(parent))
-
-
-def _run(serving: Coroutine[Any, Any, None]) -> None:
-    # Each inference thread does its own picture; OpenCV's threads would add to theirs.
-    cv2.setNumThreads(1)
-    shorten_time_slice()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serving)
-
-
-class _Process:
-    def __init__(self, config: ServiceConfig, report: Callable[[Report], None]) -> None:
+    def __init__(
+        self, config: ServiceConfig, meter: Meter, report: Callable[[Report], None]
+    ) -> None:
+        """Loads nothing yet."""
         self._report = report
-        self._service = Service(config, lambda: self._server.should_exit)
+        self._meter = meter
+        self._service = Service(config, meter)
         self._config = uvicorn.Config(
             build(self._service),
             loop="none",
-            http="httptools",
             ws="none",
             lifespan="off",
             log_config=None,
@@ -79,32 +67,27 @@ class _Process:
             log_level="error",
             access_log=False,
             server_header=False,
-            backlog=BACKLOG,
+            proxy_headers=False,
             timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=math.ceil(config.grace_s),
+            # It waits with asyncio, which takes fractions as well.
+            timeout_graceful_shutdown=config.grace_s,  # type: ignore[arg-type]
         )
         self._server = uvicorn.Server(self._config)
 
-    async def serve_on(self, listener: socket.socket) -> None:
-        with _stopped_by_signals(self._stop):
-            warming = asyncio.create_task(self._warm_up())
-            await self._server.serve(sockets=[listener])
-            await self._end(warming)
+    async def serve(self, parent: socket.socket) -> None:
+        """Serves the connections dealt by `parent` until SIGTERM or SIGINT, or its end.
 
-    async def serve_dealt_by(self, parent: socket.socket) -> None:
+        Raises:
+            TailraceError: the models cannot be loaded.
+        """
         loop = asyncio.get_running_loop()
         connecting: set[asyncio.Task[Any]] = set()
         self._config.load()
-
-        # As uvicorn.Server does for the connections it accepts itself.
-        http: Callable[..., asyncio.Protocol] = self._config.http_protocol_class
-        protocol = functools.partial(
-            http, config=self._config, server_state=self._server.server_state, app_state={}
-        )
+        guard = Guard(self._config, self._server.server_state)
 
         def take(connection: socket.socket) -> None:
             connection.setblocking(False)
-            task = loop.create_task(loop.connect_accepted_socket(protocol, connection))
+            task = loop.create_task(loop.connect_accepted_socket(guard.connect, connection))
             connecting.add(task)
             task.add_done_callback(connecting.discard)
 
@@ -116,12 +99,18 @@ class _Process:
         parent.setblocking(False)
         with _stopped_by_signals(self._stop):
             loop.add_reader(parent, read)
+            self._report(Listening())
             warming = asyncio.create_task(self._warm_up())
             await self._server.serve(sockets=[])
             loop.remove_reader(parent)
-            await self._end(warming)
+            await asyncio.to_thread(self._service.batcher.close, _LAST_WAIT_S)
+            if warming.done():
+                warming.result()
+            else:
+                warming.cancel()
 
     async def _warm_up(self) -> None:
+        warm = False
         try:
             await asyncio.to_thread(self._service.load)
             self._report(Loaded())
@@ -130,19 +119,15 @@ class _Process:
             # 20 ms from time to time.
             gc.collect()
             gc.freeze()
+            warm = True
+            self._meter.set_ready(True)
             self._report(Ready())
         finally:
-            if not self._service.ready:
+            if not warm:
                 self._stop()
 
-    async def _end(self, warming: asyncio.Task[None]) -> None:
-        await asyncio.to_thread(self._service.pool.close)
-        if warming.done():
-            warming.result()
-        else:
-            warming.cancel()
-
     def _stop(self) -> None:
+        self._meter.set_ready(False)
         self._server.should_exit = True
 
 
@@ -150,9 +135,6 @@ class _Process:
 def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
     # uvicorn raises the signals it caught once more after it has stopped; these handlers stand
     # there then, so that the process ends with 0.
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     previous = {
         number: signal.signal(number, lambda *_: stop())
         for number in (signal.SIGTERM, signal.SIGINT)
@@ -167,15 +149,22 @@ def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
 def main() -> None:
     """Entry point of a worker process."""
     config = decode_config(sys.stdin.buffer.readline())
-    parent = socket.socket(fileno=int(sys.argv[1]))
+    worker, dealt, counters = map(int, sys.argv[1:])
+    meter = Meter(new_sheet(config.workers, config.models, counters), worker, config.models)
 
     def report(message: Report) -> None:
         # A parent that has gone reads no reports; the end of its socket tells of it.
         with contextlib.suppress(BrokenPipeError):
             os.write(sys.stdout.fileno(), encode(message))
 
+    # It warns of forms that clients broke: as with uvicorn's log, they could fill the disk.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+    # Each inference thread does its own picture; OpenCV's threads would add to theirs.
+    cv2.setNumThreads(1)
+    shorten_time_slice()
     try:
-        run_dealt(config, parent, report)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(Worker(config, meter, report).serve(socket.socket(fileno=dealt)))
     except TailraceError as error:
         report(Failed(str(error), isinstance(error, UsageError)))
         sys.exit(error.exit_code)

@@ -13,11 +13,9 @@ from tailrace import __version__
 from tailrace.models.model import Model
 from tailrace.models.runtimes import TensorInfo
 from tailrace.service import schema
-from tailrace.service.errors import UnknownModelError
+from tailrace.service.infer import no_version
+from tailrace.service.infer_messages import VERSION
 from tailrace.service.service import Service
-
-VERSION = "1"
-"""The only version of each model."""
 
 
 def add_routes(app: FastAPI, service: Service) -> None:
@@ -25,7 +23,14 @@ def add_routes(app: FastAPI, service: Service) -> None:
 
     @app.get("/v2", **schema.SERVER)
     async def server() -> Response:
-        return _json({"name": "tailrace", "version": __version__, "extensions": []})
+        return _json(
+            {
+                "name": "tailrace",
+                "version": __version__,
+                "extensions": ["binary_tensor_data"],
+                "service": service.config.description(),
+            }
+        )
 
     @app.get("/v2/health/live", **schema.LIVE)
     async def live() -> Response:
@@ -36,12 +41,12 @@ def add_routes(app: FastAPI, service: Service) -> None:
         return _json({"ready": service.ready}, 200 if service.ready else 503)
 
     @app.get("/v2/models/{model}", **schema.MODEL)
-    @app.get("/v2/models/{model}/versions/{version}", include_in_schema=False)
+    @app.get("/v2/models/{model}/versions/{version}", **schema.MODEL_VERSION)
     async def metadata(request: Request) -> Response:
         return _json(_metadata(service.model(_name(request))))
 
     @app.get("/v2/models/{model}/ready", **schema.MODEL_READY)
-    @app.get("/v2/models/{model}/versions/{version}/ready", include_in_schema=False)
+    @app.get("/v2/models/{model}/versions/{version}/ready", **schema.MODEL_VERSION_READY)
     async def model_ready(request: Request) -> Response:
         name = service.model(_name(request)).spec.name
         return _json({"name": name, "ready": service.ready}, 200 if service.ready else 503)
@@ -51,18 +56,19 @@ def _name(request: Request) -> str:
     name: str = request.path_params["model"]
     version = request.path_params.get("version", VERSION)
     if version != VERSION:
-        raise UnknownModelError(f"{name} has no version {version!r}: there is {VERSION}")
+        raise no_version(name, version)
     return name
 
 
 def _metadata(model: Model) -> dict[str, Any]:
+    notice = {"parameters": {"notice": model.notice}} if model.notice else {}
     return {
         "name": model.spec.name,
         "versions": [VERSION],
         "platform": model.runtime.platform,
         "inputs": [_tensor(tensor) for tensor in model.runtime.inputs],
         "outputs": [_tensor(tensor) for tensor in model.runtime.outputs],
-    }
+    } | notice
 
 
 def _tensor(tensor: TensorInfo) -> dict[str, Any]:

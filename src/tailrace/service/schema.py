@@ -1,6 +1,6 @@
 """What `/openapi.json` says of the routes, kept apart so that the routes read as code.
 
-Requests and answers pass no validating layer, so these are written by hand; a test holds them
+Requests and answers pass no validating layer, so these are written by hand; tests hold them
 against what the service answers.
 """
 
@@ -8,112 +8,161 @@ from __future__ import annotations
 
 from typing import Any
 
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
-_ERROR = {
-    "application/json": {
-        "schema": {"type": "object", "properties": {"error": {"type": "string"}}},
-    }
-}
+Schema = dict[str, Any]
 
-
-def _object(**properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties)}
+_STRING: Schema = {"type": "string"}
+_NUMBER: Schema = {"type": "number"}
+_INTEGER: Schema = {"type": "integer"}
+_BOOLEAN: Schema = {"type": "boolean"}
+_BYTES: Schema = {"type": "string", "format": "binary"}
 
 
-def _list(items: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": items}
-
-
-_STRING = {"type": "string"}
-_NUMBER = {"type": "number"}
-_INTEGER = {"type": "integer"}
-_BOOLEAN = {"type": "boolean"}
-_BYTES = {"type": "string", "format": "binary"}
-_TENSORS = _list(_object(name=_STRING, datatype=_STRING, shape=_list(_INTEGER)))
-_DETECTION = _object(label=_STRING, class_id=_INTEGER, score=_NUMBER, box=_list(_NUMBER))
-_MODEL_PARAMETER = {"name": "model", "in": "path", "required": True, "schema": _STRING}
-_TIMING = {
-    "Server-Timing": {
-        "description": "Time in each stage, in ms: receive;dur=0.120, queue;dur=0.031, …",
-        "schema": _STRING,
-    }
-}
-
-
-def _json(description: str, properties: dict[str, Any]) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": properties}}}
-
-
-def _text(description: str) -> dict[str, Any]:
-    return {"description": description, "content": {"text/plain": {"schema": _STRING}}}
-
-
-def _errors(**descriptions: str) -> dict[int | str, dict[str, Any]]:
+def _object(optional: Schema | None = None, /, **required: Schema) -> Schema:
     return {
-        int(status.removeprefix("http_")): {"description": description, "content": _ERROR}
-        for status, description in descriptions.items()
+        "type": "object",
+        "properties": required | (optional or {}),
+        "required": list(required),
     }
+
+
+def _list(items: Schema, **limits: int) -> Schema:
+    return {"type": "array", "items": items, **limits}
+
+
+def _maybe(schema: Schema) -> Schema:
+    return schema | {"type": [schema["type"], "null"]}
+
+
+def _answer(description: str, content_type: str, schema: Schema) -> Schema:
+    return {"description": description, "content": {content_type: {"schema": schema}}}
+
+
+def _json(description: str, schema: Schema) -> Schema:
+    return _answer(description, "application/json", schema)
+
+
+def _text(description: str) -> Schema:
+    return _answer(description, "text/plain", _STRING)
+
+
+_RESPONSES: dict[str, type[Response]] = {
+    "application/json": JSONResponse,
+    "text/plain": PlainTextResponse,
+    "text/html": HTMLResponse,
+}
+_UNAUTHORIZED = "The service has a token, and the request has not"
 
 
 def _route(
     summary: str,
-    answer: dict[str, Any],
-    errors: dict[int | str, dict[str, Any]] | None = None,
+    answer: Schema,
+    errors: dict[int, str] | None = None,
+    others: dict[int, Schema] | None = None,
+    *,
+    open_to_all: bool = False,
     **extra: Any,
 ) -> dict[str, Any]:
-    # `response_model=None`: the routes build their answers themselves.
+    described = (errors or {}) | ({} if open_to_all else {401: _UNAUTHORIZED})
+    refusals = {code: _json(text, _object(error=_STRING)) for code, text in described.items()}
     return {
         "summary": summary,
+        # The routes build their answers themselves.
         "response_model": None,
-        "response_class": PlainTextResponse if "text/plain" in answer["content"] else JSONResponse,
-        "responses": {200: answer, **(errors or {})},
+        "response_class": _RESPONSES[next(iter(answer["content"]))],
+        "responses": {200: answer, **refusals, **(others or {})},
         "openapi_extra": extra or None,
     }
 
+
+_MODEL: Schema = {"name": "model", "in": "path", "required": True, "schema": _STRING}
+_VERSION: Schema = {"name": "version", "in": "path", "required": True, "schema": _STRING}
+_DEADLINE: Schema = {
+    "name": "Tailrace-Deadline-Ms",
+    "in": "header",
+    "schema": _NUMBER,
+    "description": "Milliseconds after which the answer is no longer wanted",
+}
+_TIMED: Schema = {
+    "headers": {
+        "Server-Timing": {
+            "description": "Time in each stage, in ms: receive;dur=0.1204, queue;dur=0.0310, …",
+            "schema": _STRING,
+        }
+    }
+}
+_NOTICE: Schema = {"type": "string", "description": "What must be known of this model's answers"}
+_NO_MODEL = {404: "No such model", 503: "The model is loading; see Retry-After"}
+_COMPUTED = {
+    404: "No such model",
+    413: "Too many bytes or pixels",
+    415: "Neither JPEG nor PNG",
+    500: "The model failed to compute",
+    503: "The queue is full or the model is loading, see Retry-After; or the service stops",
+    504: "The deadline passed before the request's turn came",
+}
 
 HELLOWORLD = _route("Answers at once, without a model: `curl URL/helloworld`", _text("hello world"))
 
 GPU = _route(
     "Sends a random picture of the data set through the model",
-    _text("ok") | {"headers": _TIMING},
-    _errors(
-        http_404="No such model",
-        http_503="The queue is full, the model is loading, or there is no data set",
-    ),
+    _text("ok") | _TIMED,
+    {
+        400: "A bad deadline",
+        404: "No such model",
+        500: "A picture of the data set cannot be used, or the model failed to compute",
+        503: _COMPUTED[503] + "; or there is no data set",
+        504: _COMPUTED[504],
+    },
     parameters=[
         {
             "name": "model",
             "in": "query",
             "schema": _STRING,
             "description": "The first one served if left out",
-        }
+        },
+        _DEADLINE,
     ],
+)
+
+_DETECTED = _object(
+    {"notice": _NOTICE},
+    model=_STRING,
+    detections=_list(
+        _object(
+            label=_STRING,
+            class_id=_INTEGER,
+            score=_NUMBER,
+            box=_list(_NUMBER, minItems=4, maxItems=4),
+        )
+    ),
+)
+_CLASSIFIED = _object(
+    {"notice": _NOTICE},
+    model=_STRING,
+    classes=_list(_object(label=_STRING, class_id=_INTEGER, score=_maybe(_NUMBER))),
 )
 
 PREDICT = _route(
     "Finds what is in a picture",
     _json(
-        "Detections, highest score first; box is xmin, ymin, xmax, ymax in pixels",
-        _object(model=_STRING, detections=_list(_DETECTION)),
+        "Detections or classes, highest score first; box is xmin, ymin, xmax, ymax in pixels",
+        {"anyOf": [_DETECTED, _CLASSIFIED]},
     )
-    | {"headers": _TIMING},
-    _errors(
-        http_400="An empty, truncated or broken image, a bad threshold, a bad form",
-        http_404="No such model",
-        http_413="Too many bytes or pixels",
-        http_415="Neither JPEG nor PNG",
-        http_503="The queue is full, or the model is loading; see Retry-After",
-    ),
+    | _TIMED,
+    _COMPUTED
+    | {400: "An empty, truncated or broken image, a bad threshold or deadline, a bad form"},
     description="`curl --data-binary @picture.jpg URL/predict/MODEL` ",
     parameters=[
-        _MODEL_PARAMETER,
+        _MODEL,
         {
             "name": "threshold",
             "in": "query",
             "schema": _NUMBER | {"minimum": 0, "maximum": 1, "default": 0},
             "description": "Lowest score to answer",
         },
+        _DEADLINE,
     ],
     requestBody={
         "required": True,
@@ -125,39 +174,180 @@ PREDICT = _route(
     },
 )
 
-SERVER = _route(
-    "Name and version of the server",
-    _json("The server", _object(name=_STRING, version=_STRING, extensions=_list(_STRING))),
+PREDICT_PAGE = _route(
+    "A page to drop a picture on, for a browser",
+    _answer("The page", "text/html", _STRING),
+    _NO_MODEL,
+    parameters=[_MODEL],
 )
 
-LIVE = _route("Whether the process runs", _json("It does", _object(live=_BOOLEAN)))
+LOADGEN_PREDICT = _route(
+    "One sample of MLPerf's LoadGen over the network, through the first model served",
+    _json("What `/predict/{model}` answers, as text", _object(result=_STRING)) | _TIMED,
+    _COMPUTED | {400: "No JSON, no query, a broken image or deadline"},
+    parameters=[_DEADLINE],
+    requestBody={
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": _object(
+                    query={"description": "A JPEG or PNG in base64; anything for the null model"}
+                )
+            }
+        },
+    },
+)
+
+LOADGEN_NAME = _route(
+    "Name of the system and node for MLPerf's LoadGen over the network",
+    _json("It contains `Network SUT`", _object(name=_STRING)),
+)
+
+METRICS = _route(
+    "Counters and histograms of all worker processes, for Prometheus",
+    _text("Prometheus's text format"),
+)
+
+SERVER = _route(
+    "Name and version of the server, and how the service was set up",
+    _json(
+        "The server",
+        _object(
+            name=_STRING,
+            version=_STRING,
+            extensions=_list(_STRING),
+            service=_object({"notice": _maybe(_NOTICE)}, models=_list(_STRING)),
+        ),
+    ),
+)
+
+LIVE = _route(
+    "Whether the process runs", _json("It does", _object(live=_BOOLEAN)), open_to_all=True
+)
 
 READY = _route(
     "Whether every model is warm",
     _json("They are", _object(ready=_BOOLEAN)),
-    {503: _json("Not yet, or no longer", _object(ready=_BOOLEAN))},
+    others={503: _json("Not yet, or no longer", _object(ready=_BOOLEAN))},
+    open_to_all=True,
 )
 
-MODEL = _route(
-    "What a model takes and gives",
-    _json(
-        "The model",
-        _object(
-            name=_STRING,
-            versions=_list(_STRING),
-            platform=_STRING,
-            inputs=_TENSORS,
-            outputs=_TENSORS,
-        ),
+_TENSORS = _list(_object(name=_STRING, datatype=_STRING, shape=_list(_INTEGER)))
+_METADATA = _json(
+    "The model",
+    _object(
+        {"parameters": _object({"notice": _NOTICE})},
+        name=_STRING,
+        versions=_list(_STRING),
+        platform=_STRING,
+        inputs=_TENSORS,
+        outputs=_TENSORS,
     ),
-    _errors(http_404="No such model", http_503="The model is loading"),
-    parameters=[_MODEL_PARAMETER],
 )
+_MODEL_READY = _object(name=_STRING, ready=_BOOLEAN)
+_NOT_YET = _json("Not yet, or no longer", {"anyOf": [_MODEL_READY, _object(error=_STRING)]})
 
-MODEL_READY = _route(
-    "Whether a model is warm",
-    _json("It is", _object(name=_STRING, ready=_BOOLEAN)),
-    _errors(http_404="No such model")
-    | {503: _json("Not yet, or no longer", _object(name=_STRING, ready=_BOOLEAN))},
-    parameters=[_MODEL_PARAMETER],
+
+def _model(*parameters: Schema) -> dict[str, Any]:
+    return _route("What a model takes and gives", _METADATA, _NO_MODEL, parameters=parameters)
+
+
+def _model_ready(*parameters: Schema) -> dict[str, Any]:
+    return _route(
+        "Whether a model is warm",
+        _json("It is", _MODEL_READY),
+        {404: "No such model"},
+        {503: _NOT_YET},
+        parameters=parameters,
+    )
+
+
+MODEL, MODEL_VERSION = _model(_MODEL), _model(_MODEL, _VERSION)
+MODEL_READY, MODEL_VERSION_READY = _model_ready(_MODEL), _model_ready(_MODEL, _VERSION)
+
+_SHAPE = _list(_INTEGER | {"minimum": 1})
+_DATA: Schema = {"type": "array", "description": "Elements, flat in row-major order or nested"}
+_INFER_REQUEST = _object(
+    {
+        "id": _maybe(_STRING),
+        "parameters": _maybe(_object({"binary_data_output": _maybe(_BOOLEAN)})),
+        "outputs": _maybe(
+            _list(
+                _object(
+                    {"parameters": _maybe(_object({"binary_data": _maybe(_BOOLEAN)}))},
+                    name=_STRING,
+                )
+            )
+        ),
+    },
+    inputs=_list(
+        _object(
+            {
+                "data": _DATA,
+                "parameters": _maybe(_object({"binary_data_size": _maybe(_INTEGER)})),
+            },
+            name=_STRING,
+            shape=_SHAPE,
+            datatype=_STRING,
+        ),
+        minItems=1,
+    ),
 )
+_INFERRED = _object(
+    {"id": _STRING, "parameters": _object({"notice": _NOTICE})},
+    model_name=_STRING,
+    model_version=_STRING,
+    outputs=_list(
+        _object(
+            {
+                "data": _list({"type": ["number", "boolean", "string", "null"]}),
+                "parameters": _object(binary_data_size=_INTEGER),
+            },
+            name=_STRING,
+            datatype=_STRING,
+            shape=_list(_INTEGER),
+        )
+    ),
+)
+_BINARY: Schema = {
+    "schema": _BYTES
+    | {"description": "The JSON, then the bytes of the binary tensors, in its order"}
+}
+
+
+def _infer(*parameters: Schema) -> dict[str, Any]:
+    answer = _json("The outputs; a number that JSON cannot say is null", _INFERRED) | _TIMED
+    answer["content"]["application/octet-stream"] = _BINARY
+    length = {"description": "Length of the JSON before binary tensors", "schema": _INTEGER}
+    answer["headers"] = answer["headers"] | {"Inference-Header-Content-Length": length}
+    return _route(
+        "An inference on tensors, by the Open Inference Protocol v2",
+        answer,
+        _COMPUTED
+        | {
+            400: "No inference request, or not for the tensors of this model",
+            413: "Too many bytes",
+            415: "The body is compressed",
+        },
+        parameters=[
+            *parameters,
+            {
+                "name": "Inference-Header-Content-Length",
+                "in": "header",
+                "schema": _INTEGER | {"minimum": 0},
+                "description": "Length of the JSON, if binary tensors follow; 0 if the body is the "
+                "bytes of the only input",
+            },
+            _DEADLINE,
+        ],
+        requestBody={
+            "required": True,
+            "content": {
+                "application/json": {"schema": _INFER_REQUEST},
+                "application/octet-stream": _BINARY,
+            },
+        },
+    )
+
+
+INFER, INFER_VERSION = _infer(_MODEL), _infer(_MODEL, _VERSION)

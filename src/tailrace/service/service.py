@@ -1,56 +1,68 @@
-"""One process's service: its models, its pool, and whether it is ready."""
+"""One process's service: its models, its queue, and whether it is ready."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from tailrace.datasets import coco
+from tailrace.datasets.files import image_files
 from tailrace.models import model as models
 from tailrace.models.model import Model
+from tailrace.service.batcher import Batcher
 from tailrace.service.config import ServiceConfig
 from tailrace.service.errors import NoPicturesError, NotReadyError, UnknownModelError
+from tailrace.service.meter import Meter
 from tailrace.service.pictures import DrawnPictures, FolderPictures, Pictures
-from tailrace.service.pool import Pool
+from tailrace.service.predict import PictureWork
+from tailrace.service.stages import StageClock
 
 
 class Service:
-    """What the routes work on. `load` may run on any thread, the rest on the event loop."""
+    """What the routes work on. `load` and `warm_up` may run on any thread, the rest on the loop."""
 
-    def __init__(self, config: ServiceConfig, stopping: Callable[[], bool]) -> None:
-        """Loads nothing yet. `stopping` tells whether the process is about to end."""
+    def __init__(self, config: ServiceConfig, meter: Meter) -> None:
+        """Loads nothing yet. What happens is noted in `meter`."""
         self.config = config
-        self.pool = Pool(config.threads, config.queue)
-        self._stopping = stopping
+        self.meter = meter
+        self.batcher = Batcher(
+            config.threads,
+            config.queue,
+            config.max_batch,
+            int(config.batch_window_s * 1e9),
+            meter.observe_batch,
+            meter.set_levels,
+        )
         self._models: dict[str, Model] = {}
         self._pictures: Pictures | None = None
         self._drawn = DrawnPictures()
-        self._warm = False
 
     @property
     def ready(self) -> bool:
-        """Whether every model is warm and the service is not stopping."""
-        return self._warm and not self._stopping()
+        """Whether every process of the service is warm, and none is stopping."""
+        return self.meter.sheet.all_ready
 
     def load(self) -> None:
         """Loads the models and looks the pictures up.
 
         Raises:
-            UsageError: a file is not the model it should be, or the data set cannot be used.
+            UsageError: a file is not the model it should be, or takes no batches though they were
+                asked for, or the data set cannot be used.
         """
         if self.config.dataset is not None:
-            self._pictures = FolderPictures(coco.image_files(self.config.dataset))
+            self._pictures = FolderPictures(image_files(self.config.dataset))
         for spec, file in self.config.files():
-            self._models[spec.name] = models.load(spec, file, self.config.intra_op_threads)
+            twin = self.config.is_twin(spec)
+            self._models[spec.name] = models.load(spec, file, self.config.options, twin)
+        self.config.check_batch(self._models.values())
 
     def warm_up(self) -> None:
-        """Runs each loaded model once; the service is ready from then on.
+        """Sends a picture through each loaded model, and a batch of each size; then it is ready.
 
         Raises:
             RuntimeFailedError: a model does not compute.
         """
         for model in self._models.values():
-            model.warm_up()
-        self._warm = True
+            work = PictureWork(model, lambda: self._drawn.draw().data, 0.0, StageClock())
+            work.finish(model.runtime.run(work.prepare(), work.outputs))
+            for batch in range(1, min(self.config.max_batch, model.max_batch or 2**31) + 1):
+                model.warm_up(batch)
 
     def model(self, name: str) -> Model:
         """The model of this name.
@@ -76,7 +88,7 @@ class Service:
         """
         if self._pictures is not None:
             return self._pictures
-        if model.spec.embedded is not None:
+        if not model.spec.needs_file or model.twin:
             return self._drawn
         raise NoPicturesError(
             f"there are no pictures for {model.spec.name}: start the service with --dataset DIR"

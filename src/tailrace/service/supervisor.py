@@ -1,4 +1,4 @@
-"""The parent of several worker processes: starts them, replaces those that die, stops them."""
+"""The parent of the worker processes: starts them, replaces those that die, stops them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from typing import Any
 from tailrace.errors import TailraceError, UsageError
 from tailrace.service.config import ServiceConfig
 from tailrace.service.dealer import Dealer
-from tailrace.service.messages import Failed, Loaded, Ready, decode_report, encode
+from tailrace.service.messages import Failed, Listening, Loaded, Ready, decode_report, encode
+from tailrace.service.meter import new_sheet
+from tailrace.service.sheet import PID
 
 _SETTLED_S = 5.0
 _FIRST_DELAY_S = 0.5
 _LONGEST_DELAY_S = 30.0
-# After its grace a worker still ends its running inferences.
-_KILL_AFTER_S = 5.0
+# What a worker needs to end once its grace is over.
+_KILL_AFTER_S = 1.0
 
 
 def supervise(
@@ -34,7 +36,7 @@ def supervise(
     Calls `announce` when the models have first been loaded.
 
     Raises:
-        TailraceError: the models cannot be loaded.
+        TailraceError: the models cannot be loaded, or a worker died before all were ready.
     """
     asyncio.run(_Supervisor(config, listener, announce, say).run())
 
@@ -52,6 +54,7 @@ class _Supervisor:
         self._dealer = Dealer(listener)
         self._announce = announce
         self._say = say
+        self._sheet = new_sheet(config.workers, config.models)
         self._announced = False
         self._ready: set[int] = set()
         self._all_ready = False
@@ -73,6 +76,7 @@ class _Supervisor:
                 task.result()
         finally:
             self._stopping.set()
+            self._sheet.stop()
             dealing.cancel()
             await asyncio.wait({dealing})
             self._listener.close()
@@ -97,6 +101,8 @@ class _Supervisor:
             how = await self._run_one(index)
             if self._stopping.is_set():
                 return
+            if not self._all_ready:
+                raise TailraceError(f"worker {index + 1} {how} before the service was ready")
             lived_s = time.monotonic() - began_s
             delay_s = (
                 0.0
@@ -112,20 +118,26 @@ class _Supervisor:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "tailrace.service.process", str(theirs.fileno())),
+                *(sys.executable, "-P", "-m", "tailrace.service.process"),
+                *(str(index), str(theirs.fileno()), str(self._sheet.file)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), self._sheet.file),
                 # Ctrl-C in a terminal is for the parent, which stops its workers in turn.
                 start_new_session=True,
             )
             theirs.close()
             self._running[index] = process
+            self._sheet.head(index)[PID] = process.pid
+            if self._stopping.is_set():
+                # It was not there yet when the others were told.
+                process.terminate()
             try:
                 return f"(pid {process.pid}) {await self._attend(index, process, ours)}"
             finally:
                 self._dealer.remove(ours)
                 self._ready.discard(index)
+                self._sheet.note_death(index)
                 del self._running[index]
 
     async def _attend(
@@ -146,8 +158,10 @@ class _Supervisor:
             elif isinstance(report, Loaded) and not self._announced:
                 self._announced = True
                 self._announce()
+            elif isinstance(report, Listening):
+                self._dealer.add(pipe, ready=False)
             elif isinstance(report, Ready):
-                self._dealer.add(pipe)
+                self._dealer.add(pipe, ready=True)
                 self._note_ready(index, process.pid)
         code = await process.wait()
         return f"could not start ({reason})" if reason else _ending(code)

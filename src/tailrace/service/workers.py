@@ -9,7 +9,7 @@ import sys
 
 from tailrace.errors import TailraceError
 from tailrace.service.config import BACKLOG, ServiceConfig, cores, resolve
-from tailrace.service.messages import Loaded, Ready, Report
+from tailrace.service.supervisor import supervise
 
 
 def serve(config: ServiceConfig) -> None:
@@ -19,14 +19,9 @@ def serve(config: ServiceConfig) -> None:
         UsageError: something asked for cannot be.
         TailraceError: the address is taken, or a model cannot be loaded.
     """
-    config.check()
+    config.check(say)
     with bind(config.host, config.port) as listener:
-        if config.workers == 1:
-            _serve_here(config, listener)
-        else:
-            from tailrace.service.supervisor import supervise
-
-            supervise(config, listener, lambda: announce(config, listener), say)
+        supervise(config, listener, lambda: announce(config, listener), say)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -71,16 +66,5 @@ def announce(config: ServiceConfig, listener: socket.socket) -> None:
         f"(workers x concurrency x intra-op) on {cores()} cores; "
         f"queue of {config.queue} a worker"
     )
-
-
-def _serve_here(config: ServiceConfig, listener: socket.socket) -> None:
-    # Loads FastAPI and ONNX Runtime, which a supervisor needs not.
-    from tailrace.service import process
-
-    def report(message: Report) -> None:
-        if isinstance(message, Loaded):
-            announce(config, listener)
-        elif isinstance(message, Ready):
-            say("ready")
-
-    process.run(config, listener, report)
+    if notice := config.notice:
+        say(notice)

@@ -1,0 +1,86 @@
+"""A request to a hot route, and its answer: with as little between them and the wire as it takes.
+
+Starlette's Request and Response parse and check more than these routes need; beside a light model
+that is a good part of the time a request takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+from urllib.parse import parse_qs
+
+from starlette.types import Message, Receive, Scope, Send
+
+from tailrace.service.stages import StageClock
+
+ON_GONE = "tailrace.on_gone"
+"""Key of the scope, for a function that takes what to call when the client leaves, or None."""
+
+JSON = b"application/json"
+_OK = 200
+
+
+class Call:
+    """One request, timed from now on. What there is to know of it is looked up when asked for."""
+
+    __slots__ = ("_receive", "_scope", "clock", "on_gone", "path")
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        """Starts the clock."""
+        self.clock = StageClock()
+        self.path: str = scope["path"]
+        self.on_gone: Callable[[Callable[[], None] | None], None] = scope.get(ON_GONE, _ignore)
+        """Takes what to call if the client leaves from now on; None takes it back."""
+        self._scope = scope
+        self._receive = receive
+
+    @property
+    def port(self) -> int:
+        """The port that it came to."""
+        port: int = self._scope["server"][1]
+        return port
+
+    def header(self, name: bytes) -> str | None:
+        """The first header of this name, in lower case; None if there is none."""
+        for each, value in self._scope["headers"]:
+            if each == name:
+                text: str = value.decode("latin-1")
+                return text
+        return None
+
+    def query(self, name: str) -> str | None:
+        """The last value of a name in the query string; None if it is not there."""
+        if not self._scope["query_string"]:
+            return None
+        text = self._scope["query_string"].decode("latin-1")
+        values = parse_qs(text, keep_blank_values=True).get(name)
+        return values[-1] if values else None
+
+    async def receive(self) -> Message:
+        """The next part of the body; see ASGI."""
+        return await self._receive()
+
+
+class Answer(NamedTuple):
+    """A 200 with its body."""
+
+    body: bytes
+    media_type: bytes = JSON
+    headers: Sequence[tuple[bytes, bytes]] = ()
+
+    async def send(self, send: Send, *more: tuple[bytes, bytes]) -> None:
+        """Sends it, with `more` headers; ASGI."""
+        headers = [
+            (b"content-type", self.media_type),
+            (b"content-length", b"%d" % len(self.body)),
+            *self.headers,
+            *more,
+        ]
+        await send({"type": "http.response.start", "status": _OK, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+def _ignore(_: Callable[[], None] | None) -> None:
+    # A server that does not tell.
+    pass

@@ -1,0 +1,40 @@
+"""Utilisation and memory of the machine's NVIDIA GPUs, where there are any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pynvml
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+
+def metrics() -> Iterator[Metric]:
+    """A gauge each for utilisation, memory used and memory in all; nothing without a GPU."""
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return
+    try:
+        yield from _read()
+    except pynvml.NVMLError:
+        # A card that was lost meanwhile is no reason to hide the other figures.
+        return
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _read() -> list[Metric]:
+    labels = ("gpu", "name")
+    busy = GaugeMetricFamily(
+        "tailrace_gpu_utilization_ratio", "Share of time a kernel ran, 0..1", labels=labels
+    )
+    used = GaugeMetricFamily("tailrace_gpu_memory_used_bytes", "Memory in use", labels=labels)
+    total = GaugeMetricFamily("tailrace_gpu_memory_total_bytes", "Memory in all", labels=labels)
+    for index in range(pynvml.nvmlDeviceGetCount()):
+        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+        name = (str(index), str(pynvml.nvmlDeviceGetName(handle)))
+        memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+        busy.add_metric(name, pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100)
+        used.add_metric(name, memory.used)
+        total.add_metric(name, memory.total)
+    return [busy, used, total]

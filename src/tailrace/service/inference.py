@@ -1,0 +1,82 @@
+"""Computing a batch of requests, on an inference thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tailrace.models.model import Model
+from tailrace.models.runtimes import RuntimeFailedError
+from tailrace.service.stages import BATCH_WAIT, INFER, POSTPROCESS
+from tailrace.service.work import Tensors, Ticket
+
+Observe = Callable[[Model, int], None]
+"""Is told the model and the rows of each inference, before it begins."""
+
+_Ready = Sequence[tuple[Ticket[Any], Tensors]]
+
+
+def compute(batch: Sequence[Ticket[Any]], observe: Observe) -> None:
+    """Answers each of `batch`, tickets of one key, in one inference.
+
+    What is wrong with one of them is the answer to that one alone.
+    """
+    ready: list[tuple[Ticket[Any], Tensors]] = []
+    for ticket in batch:
+        if len(batch) > 1:
+            ticket.work.clock.end(BATCH_WAIT)
+        try:
+            ready.append((ticket, ticket.work.prepare()))
+        except Exception as error:  # noqa: BLE001 - it is the request's error, not the thread's
+            ticket.fail(error)
+    if ready:
+        _infer(ready, observe)
+
+
+def _infer(ready: _Ready, observe: Observe) -> None:
+    several = len(ready) > 1
+    if several:
+        for ticket, _ in ready:
+            ticket.work.clock.end(BATCH_WAIT)
+    try:
+        outputs = _run(ready, observe)
+    except Exception as error:  # noqa: BLE001 - as above
+        if not several:
+            ready[0][0].fail(error)
+            return
+        # One of them is to blame; the others need not fail with it.
+        for alone in ready:
+            _infer([alone], observe)
+        return
+    for ticket, _ in ready:
+        ticket.work.clock.end(INFER)
+    for (ticket, _), tensors in zip(ready, outputs, strict=True):
+        if several:
+            ticket.work.clock.end(BATCH_WAIT)
+        try:
+            answer = ticket.work.finish(tensors)
+        except Exception as error:  # noqa: BLE001 - as above
+            ticket.fail(error)
+        else:
+            ticket.work.clock.end(POSTPROCESS)
+            ticket.give(answer)
+
+
+def _run(ready: _Ready, observe: Observe) -> list[list[NDArray[Any]]]:
+    # The outputs of each.
+    work = ready[0][0].work
+    run = work.model.runtime.run
+    ends = list(accumulate(ticket.work.rows for ticket, _ in ready))
+    observe(work.model, ends[-1])
+    if len(ready) == 1:
+        # Its outputs need have no dimension of the batch.
+        return [run(ready[0][1], work.outputs)]
+    joined = {name: np.concatenate([tensors[name] for _, tensors in ready]) for name in ready[0][1]}
+    outputs = run(joined, work.outputs)
+    if any(tensor.shape[:1] != (ends[-1],) for tensor in outputs):
+        raise RuntimeFailedError("the outputs of a batch cannot be told apart")
+    return [[tensor[begin:end] for tensor in outputs] for begin, end in pairwise((0, *ends))]

@@ -1,0 +1,137 @@
+"""What a worker counts and times, in its row of the shared sheet."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tailrace.models.model import Model
+from tailrace.service.sheet import READY, RUNNING, WAITING, Sheet
+from tailrace.service.stages import STAGES, StageClock
+
+DURATION_BOUNDS_S = (
+    *(0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025),
+    *(0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
+)
+"""Upper bounds of the buckets of a duration; one more bucket is above them all."""
+BATCH_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128)
+OUTCOMES = (
+    "ok",
+    "bad_request",
+    "queue_full",
+    "deadline",
+    "client_gone",
+    "not_ready",
+    "failed",
+)
+"""How a request can end."""
+
+_BOUNDS_NS = tuple(int(bound * 1e9) for bound in DURATION_BOUNDS_S)
+_TIMED = (*STAGES, "total")
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts by bucket, not cumulated, and the sum of what was observed."""
+
+    counts: Sequence[int]
+    sum: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What was counted of one model, over all workers."""
+
+    outcomes: dict[str, int]
+    """Requests by outcome."""
+    batches: Histogram
+    """Rows of each inference, by BATCH_BOUNDS."""
+    stages: dict[str, Histogram]
+    """Answered requests: ns in each stage, by DURATION_BOUNDS_S."""
+    total: Histogram
+    """Answered requests: ns in all."""
+
+
+class _Layout:
+    # Where in a model's counters each thing is: outcomes, batches, then the durations.
+    batches = len(OUTCOMES)
+    batch_width = len(BATCH_BOUNDS) + 2
+    durations = batches + batch_width
+    duration_width = len(DURATION_BOUNDS_S) + 2
+    width = durations + duration_width * len(_TIMED)
+
+
+class Meter:
+    """The counters of one worker. `observe_batch` and `set_levels` come from inference threads,
+    one at a time; the rest from the event loop."""
+
+    def __init__(self, sheet: Sheet, worker: int, models: Sequence[str]) -> None:
+        """Counts in the row of `worker`; see `new_sheet`."""
+        self.sheet = sheet
+        self._models = models
+        self._head = sheet.head(worker)
+        self._cells = sheet.counters(worker)
+        self._begins = {name: i * _Layout.width for i, name in enumerate(models)}
+
+    def observe(self, model: str, clock: StageClock) -> None:
+        """Counts an answered request, with all its stages."""
+        cells = self._cells
+        begin = self._begins[model]
+        cells[begin] += 1
+        at = begin + _Layout.durations
+        for span_ns in (*clock.spans_ns, clock.total_ns):
+            cells[at + bisect_left(_BOUNDS_NS, span_ns)] += 1
+            cells[at + _Layout.duration_width - 1] += span_ns
+            at += _Layout.duration_width
+
+    def count(self, model: str, outcome: str) -> None:
+        """Counts a request that ended in another way than being answered."""
+        if (begin := self._begins.get(model)) is not None:
+            self._cells[begin + OUTCOMES.index(outcome)] += 1
+
+    def observe_batch(self, model: Model, rows: int) -> None:
+        """Counts an inference of `rows`."""
+        begin = self._begins[model.spec.name] + _Layout.batches
+        self._cells[begin + bisect_left(BATCH_BOUNDS, rows)] += 1
+        self._cells[begin + _Layout.batch_width - 1] += rows
+
+    def set_levels(self, waiting: int, running: int) -> None:
+        """Notes how many requests wait and how many are worked on."""
+        self._head[WAITING], self._head[RUNNING] = waiting, running
+
+    def set_ready(self, ready: bool) -> None:
+        """Notes whether this worker is warm."""
+        self._head[READY] = int(ready)
+
+    def answered(self, worker: int) -> int:
+        """Requests answered in a row of the sheet, of all models."""
+        cells = self.sheet.counters(worker)
+        return sum(cells[begin] for begin in self._begins.values())
+
+    def totals(self) -> dict[str, Counts]:
+        """By model, what all workers have counted since the service began."""
+        cells = self.sheet.totals()
+        return {name: _counts(cells[begin:]) for name, begin in self._begins.items()}
+
+
+def new_sheet(workers: int, models: Sequence[str], file: int | None = None) -> Sheet:
+    """A sheet that a `Meter` of these models fits on; `file` is that of a parent's."""
+    return Sheet(workers, len(models) * _Layout.width, file)
+
+
+def _counts(cells: Sequence[int]) -> Counts:
+    def histogram(begin: int, width: int) -> Histogram:
+        return Histogram(cells[begin : begin + width - 1], cells[begin + width - 1])
+
+    timed = {
+        name: histogram(_Layout.durations + i * _Layout.duration_width, _Layout.duration_width)
+        for i, name in enumerate(_TIMED)
+    }
+    total = timed.pop("total")
+    return Counts(
+        dict(zip(OUTCOMES, cells, strict=False)),
+        histogram(_Layout.batches, _Layout.batch_width),
+        timed,
+        total,
+    )
