@@ -1,7 +1,9 @@
 """What the benchmarks share: nginx as the server that costs least, and tables of medians."""
 
 import contextlib
+import json
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -90,3 +92,47 @@ def spread(values: Sequence[float], form: str = ",.0f") -> str:
     """`median (min-max)` of some rounds."""
     low, high = min(values), max(values)
     return f"{statistics.median(values):{form}} ({low:{form}}-{high:{form}})"
+
+
+def saturated_per_s(
+    url: str, offered_per_s: float, connections: int, seconds: int, *arguments: str
+) -> float:
+    """What is completed a second while `tailrace load`, on the client core, offers more.
+
+    All its connections are busy all the time. Counted over `seconds` intervals of 1 s, after the
+    first. Exits with a clear line if requests fail or less is offered than could be completed.
+    """
+    with tempfile.TemporaryDirectory(prefix="tailrace-bench-") as directory:
+        load = subprocess.Popen(
+            [
+                *("taskset", "-c", CLIENT_CORE, sys.executable, "-m", "tailrace", "load", url),
+                *("--rate", str(offered_per_s), "--connections", str(connections)),
+                *("--arrivals", "constant", "--for", "10m", "--timeout", "1h"),
+                *("--out", directory + "/run", *arguments),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert load.stderr is not None
+        try:
+            intervals = 0
+            for line in load.stderr:
+                intervals += "RPS" in line
+                if intervals > seconds:
+                    break
+            # Twice: what waits behind the full connections is not waited for.
+            load.send_signal(signal.SIGINT)
+            load.stderr.readline()
+            load.send_signal(signal.SIGINT)
+            load.communicate(timeout=60)
+        finally:
+            load.kill()
+            load.wait()
+        timeline = (Path(directory) / "run" / "timeline.jsonl").read_text().splitlines()
+    points = [json.loads(line) for line in timeline][1 : seconds + 1]
+    if failed := [point["failed"] for point in points if point["failed"]]:
+        sys.exit(f"{url}: requests failed at saturation: {failed}")
+    if not points[-1]["backlog"]:
+        sys.exit(f"{url}: {offered_per_s:,.0f} requests a second did not saturate it")
+    return float(sum(p["completed"] for p in points) / sum(p["interval_s"] for p in points))
