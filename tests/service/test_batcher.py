@@ -578,32 +578,31 @@ def test_every_answer_is_its_own_requests(
 
 
 async def test_answers_over_http_are_their_own_pictures(
-    launch: Callable[..., Any], draw: Callable[..., bytes]
+    launch: Callable[..., Any], shapes_server: Any, draw: Callable[..., bytes]
 ) -> None:
     pictures = [draw(1_000_100 + i) for i in range(16)]
-    arguments = ("--concurrency", "2", "--max-batch", "4", "--batch-window", "2ms")
+    arguments = ("--concurrency", "2", "--max-batch", "4", "--batch-window", "200ms")
     server = launch("shapes", "--port", "0", *arguments).start()
-    url = f"{server.url}/predict/shapes?threshold=0.2"
     limits = httpx.Limits(max_connections=16)
     async with httpx.AsyncClient(limits=limits, timeout=TIMEOUT_S) as client:
 
-        async def found(picture: bytes) -> list[tuple[int, NDArray[np.float64]]]:
-            answer = await client.post(url, content=picture)
+        async def found(url: str, picture: bytes) -> list[tuple[int, NDArray[np.float64]]]:
+            answer = await client.post(f"{url}/predict/shapes?threshold=0.2", content=picture)
             rows = answer.json()["detections"]
             return [(row["class_id"], np.array([*row["box"], 300 * row["score"]])) for row in rows]
 
-        alone = [await found(picture) for picture in pictures]
+        alone = [await found(shapes_server.url, picture) for picture in pictures]
         order = random.Random(3)
         asked = [order.randrange(len(pictures)) for _ in range(400)]
-        answers = await asyncio.gather(*(found(pictures[number]) for number in asked))
+        answers = await asyncio.gather(*(found(server.url, pictures[number]) for number in asked))
     same = [[_alike(a, b) for b in alone] for a in alone]
     assert same == np.eye(len(pictures)).astype(bool).tolist(), "the pictures differ"
     for number, answer in zip(asked, answers, strict=True):
         assert _alike(answer, alone[number])
-    scrape = server.scrape_until(lambda scrape: scrape.outcomes("shapes") == {"ok": 416})
-    assert scrape("tailrace_batch_size_sum", model="shapes") == 416
+    scrape = server.scrape_until(lambda scrape: scrape.outcomes("shapes") == {"ok": 400})
+    assert scrape("tailrace_batch_size_sum", model="shapes") == 400
     # The most of them went in batches, none of more than four.
-    assert scrape("tailrace_batch_size_count", model="shapes") < 300
+    assert scrape("tailrace_batch_size_count", model="shapes") < 200
     assert scrape("tailrace_batch_size_bucket", model="shapes", le="4.0") == scrape(
         "tailrace_batch_size_count", model="shapes"
     )

@@ -37,8 +37,9 @@ class Worker:
 
     def die(self) -> None:
         """Closes its end, unread connections and all."""
-        self._loop.remove_reader(self._theirs)
-        self._theirs.close()
+        if self._theirs.fileno() >= 0:
+            self._loop.remove_reader(self._theirs)
+            self._theirs.close()
 
     def __enter__(self) -> Self:
         return self

@@ -235,12 +235,14 @@ def durations_ms(answer: httpx.Response) -> dict[str, float]:
 
 
 async def test_stages_add_up_to_what_the_client_waits(serve: Serve) -> None:
-    gaps = []
+    shares = [0.0]
     async with serve() as served:
         await served.client.post("/predict/null")
-        for _ in range(5):
+        # What is missing is the client's own time and the kernel's; that may be long now and then.
+        while shares[-1] < 0.99:
+            assert len(shares) <= 10, shares
             held = served.hold()
-            threading.Timer(0.2, held.gate.set).start()
+            threading.Timer(0.5, held.gate.set).start()
             began_s = time.perf_counter()
             answer = await served.client.post("/predict/null", content=bytes(100_000))
             took_ms = (time.perf_counter() - began_s) * 1e3
@@ -248,12 +250,10 @@ async def test_stages_add_up_to_what_the_client_waits(serve: Serve) -> None:
             assert list(stages) == list(STAGES)
             assert sum(stages.values()) <= took_ms
             assert stages["queue"] == max(stages.values())
-            gaps.append(1 - sum(stages.values()) / took_ms)
+            shares.append(sum(stages.values()) / took_ms)
         counts = served.counts()
         assert sum(stage.sum for stage in counts.stages.values()) == counts.total.sum
-        assert sum(counts.total.counts) == 6
-    # What is left is the client's own time and the kernel's.
-    assert min(gaps) < 0.01
+        assert sum(counts.total.counts) == len(shares)
 
 
 async def test_waiting_for_a_batch_is_its_own_stage(serve: Serve) -> None:

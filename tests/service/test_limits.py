@@ -1,13 +1,19 @@
-"""More requests at once than may wait."""
+"""More requests at once than may wait, more connections than are of use."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import resource
+import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
+import pytest
+
+from tailrace.service import usage
 
 
 async def test_flood_gets_answers_or_503_and_nothing_else(
@@ -26,3 +32,50 @@ async def test_flood_gets_answers_or_503_and_nothing_else(
                 assert answer.headers["Retry-After"] == "1"
         again = await client.post(f"{url}/predict/shapes", content=big)
         assert again.status_code == 200
+
+
+@pytest.fixture
+def files() -> Iterator[int]:
+    """How many files this process may open, as many as it can get."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield hard
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"",
+        b"GET /gpu HTTP/1.1\r\nHost: x\r\n",
+        b"GET /gpu HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 10_000,
+        b"POST /predict/shapes HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n\xff\xd8",
+    ],
+    ids=["silent", "head", "long head", "body"],
+)
+def test_thousands_of_half_requests_starve_no_one(
+    launch: Callable[..., Any], jpeg: bytes, files: int, begun: bytes
+) -> None:
+    server = launch("shapes", "--port", "0").start()
+    [worker] = server.workers()
+    count = min(2000, files - 200)
+    with contextlib.ExitStack() as stack, httpx.Client(base_url=server.url, timeout=60) as client:
+        assert client.post("/predict/shapes", content=jpeg).status_code == 200
+        before_bytes = _resident_bytes(worker)
+        for _ in range(count):
+            half = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 60))
+            half.sendall(begun)
+        for _ in range(20):
+            assert client.get("/helloworld").status_code == 200
+            assert client.post("/predict/shapes", content=jpeg).status_code == 200
+        with httpx.Client(base_url=server.url, timeout=60) as newcomer:
+            assert newcomer.get("/gpu").status_code == 200
+        grown_bytes = _resident_bytes(worker) - before_bytes
+        assert grown_bytes < count * (20 * 2**10 + len(begun)) + 20 * 2**20
+    assert server.workers() == [worker]
+
+
+def _resident_bytes(pid: int) -> int:
+    used = usage.read(pid)
+    assert used is not None
+    return used.resident_bytes

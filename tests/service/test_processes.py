@@ -278,10 +278,11 @@ def test_twin_says_so_wherever_results_are_shown(
         assert client.get("/gpu").text == "ok"
 
 
-def test_no_worker_outlives_its_parent(launch: Launch) -> None:
-    server = launch("shapes", "--port", "0", "--workers", "2").start()
+@pytest.mark.parametrize("count", [1, 2])
+def test_no_worker_outlives_its_parent(launch: Launch, count: int) -> None:
+    server = launch("shapes", "--port", "0", "--workers", str(count)).start()
     workers = server.workers()
-    assert len(workers) == 2
+    assert len(workers) == count
     server.process.kill()
     assert all(_ended(pid) for pid in workers)
     with pytest.raises(ConnectionError):

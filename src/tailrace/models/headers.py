@@ -14,7 +14,6 @@ from typing import Literal
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_FIRST = b"\0\0\0\rIHDR"
 _ANIMATION = frozenset({b"acTL", b"fcTL"})
-_TEXTS = frozenset({b"zTXt", b"iTXt"})
 _JPEG_SIGNATURE = b"\xff\xd8\xff"
 _END, _START_OF_SCAN = 0xD9, 0xDA
 # Of a JPEG and of a PNG; more of them than this are an attack on whoever walks them.
@@ -41,8 +40,8 @@ class Header:
     """Times that a JPEG's decoder goes over the whole picture, in however few bytes."""
     data_bytes: int = 0
     """Compressed pixels of a PNG, which its decoder inflates to their end, needed or not."""
-    texts: int = 0
-    """Compressed texts in a PNG, inflated as well, to megabytes each."""
+    extras: int = 0
+    """Chunks of a PNG besides its pixels: texts that are inflated to megabytes each, and such."""
     animated: bool = False
     """Whether a PNG has more than one picture, or says so."""
 
@@ -69,7 +68,7 @@ def _png(data: bytes) -> Header | None:
     if len(data) < 33 or data[8:16] != _PNG_FIRST:
         return None
     width, height = struct.unpack_from(">II", data, 16)
-    offset, data_bytes, texts, animated, complete = 33, 0, 0, False, False
+    offset, data_bytes, extras, animated, complete = 33, 0, 0, False, False
     for _ in range(_MAX_CHUNKS):
         if offset + 12 > len(data):
             break
@@ -80,9 +79,10 @@ def _png(data: bytes) -> Header | None:
             break
         if kind == b"IDAT":
             data_bytes += length
-        texts += kind in _TEXTS
+        else:
+            extras += 1
         animated |= kind in _ANIMATION
-    return Header("PNG", width, height, complete, 1, data_bytes, texts, animated)
+    return Header("PNG", width, height, complete, 1, data_bytes, extras, animated)
 
 
 def _jpeg(data: bytes) -> Header | None:

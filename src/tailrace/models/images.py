@@ -16,8 +16,8 @@ from tailrace.models.headers import looks_like_image, read_header
 
 MAX_PIXELS = 25_000_000
 """Largest picture decoded. Resizing in float32, as MLPerf does, takes 12 bytes a pixel."""
-MAX_SCANS = 100
-"""Most scans of a JPEG, and compressed texts of a PNG, decoded. Progressive JPEGs have some ten."""
+MAX_EXTRAS = 100
+"""Most scans of a JPEG, of which some ten are usual, and chunks of a PNG besides its pixels."""
 
 # Of a pixel, with 16 bits for each of four channels; and what rows and compression may add.
 _MOST_BYTES = 8
@@ -63,14 +63,14 @@ def decode(data: bytes) -> NDArray[np.uint8]:
             f"the image has {header.width_px} x {header.height_px} pixels: "
             f"the limit is {MAX_PIXELS:,} in all"
         )
-    if max(header.scans, header.texts) > MAX_SCANS:
-        what = "scans" if header.format == "JPEG" else "compressed texts"
-        raise ImageError(f"the {header.format} has more than {MAX_SCANS} {what}")
-    if header.data_bytes > header.width_px * header.height_px * _MOST_BYTES + _SLACK_BYTES:
-        raise ImageError("the PNG has more data than pixels")
     if header.animated:
         # A broken one makes OpenCV's decoder reach out of its memory.
         raise ImageError("the PNG is animated: send a still picture")
+    if max(header.scans, header.extras) > MAX_EXTRAS:
+        what = "scans" if header.format == "JPEG" else "chunks besides its pixels"
+        raise ImageError(f"the {header.format} has more than {MAX_EXTRAS} {what}")
+    if header.data_bytes > header.width_px * header.height_px * _MOST_BYTES + _SLACK_BYTES:
+        raise ImageError("the PNG has more data than pixels")
     if not header.complete:
         raise ImageError(f"the {header.format} is truncated: its end is missing")
     try:

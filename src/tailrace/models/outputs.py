@@ -75,7 +75,8 @@ def tensorflow_detections(
     n = int(count[0])
     scale = np.array([width_px, height_px, width_px, height_px], np.float32)
     return Detections(
-        boxes=boxes[0, :n][:, [1, 0, 3, 2]] * scale,
+        # y before x, twice.
+        boxes=boxes[0, :n].reshape(n, 2, 2)[:, :, ::-1].reshape(n, 4) * scale,
         scores=scores[0, :n],
         class_ids=classes[0, :n].astype(np.int64),
     )

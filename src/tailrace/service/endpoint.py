@@ -80,7 +80,13 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See Front; ASGI."""
-        app = self._routes.get((scope.get("method", ""), scope.get("path", "")), self._behind)
+        method = scope.get("method", "")
+        app = self._routes.get((method, scope.get("path", "")))
+        if app is None:
+            app = self._behind
+            if method == "HEAD":
+                # What has a GET has this, as it must (RFC 9110, 9.1); the server sends no body.
+                scope = {**scope, "method": "GET"}
         await app(scope, receive, send)
 
 

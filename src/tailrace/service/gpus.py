@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import pynvml
@@ -16,9 +17,6 @@ def metrics() -> Iterator[Metric]:
         return
     try:
         yield from _read()
-    except pynvml.NVMLError:
-        # A card that was lost meanwhile is no reason to hide the other figures.
-        return
     finally:
         pynvml.nvmlShutdown()
 
@@ -31,10 +29,12 @@ def _read() -> list[Metric]:
     used = GaugeMetricFamily("tailrace_gpu_memory_used_bytes", "Memory in use", labels=labels)
     total = GaugeMetricFamily("tailrace_gpu_memory_total_bytes", "Memory in all", labels=labels)
     for index in range(pynvml.nvmlDeviceGetCount()):
-        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        name = (str(index), str(pynvml.nvmlDeviceGetName(handle)))
-        memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-        busy.add_metric(name, pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100)
-        used.add_metric(name, memory.used)
-        total.add_metric(name, memory.total)
+        # What a card does not tell, as its utilisation when it is partitioned, is left out.
+        with contextlib.suppress(pynvml.NVMLError):
+            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+            name = (str(index), str(pynvml.nvmlDeviceGetName(handle)))
+            memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+            used.add_metric(name, memory.used)
+            total.add_metric(name, memory.total)
+            busy.add_metric(name, pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100)
     return [busy, used, total]

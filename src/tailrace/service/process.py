@@ -89,7 +89,13 @@ class Worker:
             connection.setblocking(False)
             task = loop.create_task(loop.connect_accepted_socket(guard.connect, connection))
             connecting.add(task)
-            task.add_done_callback(connecting.discard)
+            task.add_done_callback(taken)
+
+        def taken(task: asyncio.Task[Any]) -> None:
+            connecting.discard(task)
+            if self._server.should_exit and not task.cancelled() and task.exception() is None:
+                # It may have come too late to be told with the others.
+                task.result()[1].shutdown()
 
         def read() -> None:
             if not dealer.receive(parent, take):

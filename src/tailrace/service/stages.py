@@ -19,6 +19,8 @@ waits for the others: for the window to end, and for their decoding, preprocessi
 
 RECEIVE, QUEUE, BATCH_WAIT, DECODE, PREPROCESS, INFER, POSTPROCESS, SEND = range(len(STAGES))
 
+_HEADER = ", ".join(f"{stage};dur=%.4f" for stage in STAGES)
+
 
 class StageClock:
     """Stamps the ends of one request's stages; each begins where the one before it ended.
@@ -58,5 +60,4 @@ class StageClock:
 
     def header(self) -> str:
         """The stages as Server-Timing (W3C): `receive;dur=0.1204, queue;dur=0.0310, …`, in ms."""
-        spans = zip(STAGES, self.spans_ns, strict=True)
-        return ", ".join([f"{stage};dur={span_ns / 1e6:.4f}" for stage, span_ns in spans])
+        return _HEADER % tuple([span_ns / 1e6 for span_ns in self.spans_ns])
