@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import socket
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx
 import msgspec
@@ -327,3 +330,39 @@ def test_broken_http_is_a_4xx(wire: Wire, request_bytes: bytes) -> None:
     assert (headers["content-type"], headers["connection"]) == ("application/json", "close")
     assert msgspec.json.decode(body)["error"]
     assert wire.socket.recv(1) == b""
+
+
+def test_noise_between_requests_leaves_no_trace(launch: Callable[..., Any], jpeg: bytes) -> None:
+    server = launch("shapes", "--port", "0").start()
+    before = server.workers()
+    noise = random.Random(1)
+    pieces = [
+        *(GET, GET * 200, b"\r\n", bytes(50), b"A: b\r\n", b"A: " + bytes(70_000), b"0123456789"),
+        *(request(PREDICT, body=jpeg), request(PREDICT, body=jpeg) * 20, request(b"GET /gpu") * 20),
+        *(request(PREDICT, CHUNKED), chunks(jpeg, 5000), b"5\r\nhello\r\n", b"0\r\n\r\n"),
+        *(request(b"HEAD /v2"), request(b"GET /gpu", b"Connection: close"), b"GET / HTTP/1.0\r\n"),
+        request(b"POST /predict/no", body=bytes(70_000)),
+        request(PREDICT, b"Connection: Upgrade", b"Upgrade: h2c", body=b"hello"),
+        request(PREDICT, b"Expect: 100-continue", b"Content-Length: 10"),
+    ]
+    for _ in range(200):
+        data = bytearray(b"".join(noise.choices(pieces, k=noise.randint(1, 12))))
+        for _ in range(noise.choice((0, 0, 1, 3))):
+            data[noise.randrange(len(data))] = noise.randrange(256)
+        address = ("127.0.0.1", server.port)
+        with (
+            socket.create_connection(address, timeout=60) as connection,
+            contextlib.suppress(ConnectionError),
+        ):
+            connection.sendall(data[: noise.choice((100, 5000, MIB))])
+            if noise.random() < 0.5:
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(MIB):
+                    pass
+    assert httpx.get(f"{server.url}/helloworld", timeout=60).status_code == 200
+    assert server.workers() == before
+    assert server.stop() == 0
+    server.close()
+    said = [server.lines.get() for _ in range(server.lines.qsize())]
+    # Decoders have their say on broken JPEGs.
+    assert [line for line in said if line and not line.startswith("Corrupt JPEG")] == []

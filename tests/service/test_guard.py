@@ -365,6 +365,21 @@ async def test_pipelined_requests_are_parsed_a_few_at_a_time_and_answered_in_ord
 
 
 @on_uvloop
+async def test_client_that_leaves_is_not_written_to(caplog: pytest.LogCaptureFixture) -> None:
+    async with served() as service:
+        for sent in (b"GET /held HTTP/1.1\r\n\r\n", b"GET /held HTTP/1.1\r\n\r\n" + GET * 3):
+            service.gate.clear()
+            client = await service.connect()
+            client.send(sent)
+            await service.until(lambda: len(service.state.tasks) == 1)
+            client.writer.transport.abort()
+            await service.until(lambda: not service.connections)
+            service.gate.set()
+            await service.until(lambda: not service.state.tasks)
+    assert not caplog.records
+
+
+@on_uvloop
 async def test_request_before_a_broken_one_is_answered() -> None:
     async with served(QUICK) as service:
         client = await service.connect()

@@ -1,5 +1,5 @@
-"""Bounds on what a client can take of a process: the head and the pace of its requests, how many of
-them are parsed ahead, how many connections are open.
+"""Bounds on what clients can take of a process: the length and pace of requests, how many are
+parsed ahead, the memory of their bodies, the connections that are open.
 
 uvicorn takes heads of any length from clients of any slowness, and parses pipelined requests as
 fast as they come. This is its protocol with an end to each of these. No request is timed: every two
@@ -19,7 +19,11 @@ from typing import Any
 
 import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import ServerState
 
 from tailrace.service.calls import ON_GONE
@@ -47,8 +51,8 @@ class Limits:
     """What is granted to clients."""
 
     head_bytes: int = 64 * 2**10
-    """Of request line and headers, or of anything that is not body between two bytes of a body,
-    as chunk extensions are. Longer ones may pass if they come in one go, up to 16 KiB more."""
+    """Of request line and headers, or of what comes between two bytes of a body, such as chunk
+    extensions. Counting is by slices, so up to 16 KiB more may pass."""
     headers: int = 1000
     head_s: float = 10.0
     """From connecting, or the first byte of a later request, to the end of the head."""
@@ -58,7 +62,7 @@ class Limits:
     close_s: float = 10.0
     """After an answer that came before the end of its request, for the client to see it."""
     bodies_bytes: int = 2**30
-    """Of all requests that are not answered yet, in a process; more are refused."""
+    """Of all requests in a process that are not answered yet; who sends more is refused."""
     connections: int = 8192
     """Open at once in a process. Further ones close those that have long waited for a request."""
     look_s: float = 2.0
@@ -132,6 +136,7 @@ class Connection(HttpToolsProtocol):
         self._body_bytes = 0
         self._taken_bytes = 0
         self._held = b""
+        self._answered: RequestResponseCycle | None = None
         self._when_gone: Callable[[], None] | None = None
         self._awaited: tuple[int, object, int] = (_NOTHING, None, 0)
         self.looks = 0
@@ -183,12 +188,18 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         # Trailers would be appended to the headers, without an end.
         self.headers = _NOWHERE
+        if not self.pipeline:
+            self._answered = self.cycle
         if not self.cycle.keep_alive:
             self.cycle.transport = _Farewell(self)  # type: ignore[assignment]
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
         super().connection_lost(exc)
+        if self._answered is not None:
+            # uvicorn tells this to the request that came last alone.
+            self._answered.disconnected = True
+            self._answered.message_event.set()
         self._give_back()
         if self._when_gone is not None:
             self._when_gone()
@@ -213,7 +224,8 @@ class Connection(HttpToolsProtocol):
             return
         self.flow.resume_reading()
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+            self._answered, app = self.pipeline.pop()
+            self._start_asgi_task(self._answered, app)
             if self._held and not self.pipeline:
                 self._release()
 
