@@ -91,7 +91,9 @@ class PictureWork:
 
     def finish(self, tensors: Sequence[NDArray[Any]]) -> bytes:
         """The prediction, as JSON."""
-        found = self.model.postprocess(tensors, *self._size_px).above(self._threshold)
+        found = self.model.postprocess(tensors, *self._size_px)
+        if self._threshold > 0:
+            found = found.above(self._threshold)
         return msgspec.json.encode(prediction(self.model, found))
 
 

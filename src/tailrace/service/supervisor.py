@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tailrace.errors import TailraceError, UsageError
+from tailrace.models.images import MAX_PIXELS
 from tailrace.service.config import ServiceConfig
 from tailrace.service.dealer import Dealer
 from tailrace.service.messages import Failed, Listening, Loaded, Ready, decode_report, encode
@@ -123,6 +125,8 @@ class _Supervisor:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 pass_fds=(theirs.fileno(), self._sheet.file),
+                # Should a picture's header ever be read otherwise here than there.
+                env=os.environ | {"OPENCV_IO_MAX_IMAGE_PIXELS": str(MAX_PIXELS)},
                 # Ctrl-C in a terminal is for the parent, which stops its workers in turn.
                 start_new_session=True,
             )
