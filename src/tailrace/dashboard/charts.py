@@ -12,7 +12,16 @@ Row = list[float | None]
 Option = dict[str, Any]
 
 FAILURES = ("connect", "timeout", "reset", "protocol", "http_4xx", "http_5xx", "other")
-STAGES = ("receive", "queue", "decode", "preprocess", "infer", "postprocess", "send")
+STAGES = (
+    "receive",
+    "queue",
+    "batch-wait",
+    "decode",
+    "preprocess",
+    "infer",
+    "postprocess",
+    "send",
+)
 
 
 @dataclass(frozen=True, slots=True)
