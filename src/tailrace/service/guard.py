@@ -1,9 +1,8 @@
-"""Bounds on what clients can take of a process: the length and pace of requests, how many are
-parsed ahead, the memory of their bodies, the connections that are open.
+"""Bounds on what clients can take of a process: the length and pace of requests, the memory of
+their bodies, the connections that are open.
 
-uvicorn takes heads of any length from clients of any slowness, and parses pipelined requests as
-fast as they come. This is its protocol with an end to each of these. No request is timed: every two
-seconds each connection is asked what it waits for, and one that has waited too long is closed.
+No request is timed: every two seconds each connection is asked what it waits for, and one that has
+waited too long is closed. `tailrace.service.connection` is one of them.
 """
 
 from __future__ import annotations
@@ -12,38 +11,19 @@ import asyncio
 import heapq
 import math
 import resource
-from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
 from uvicorn.server import ServerState
 
-from tailrace.service.calls import ON_GONE
-from tailrace.service.errors import refuse
+from tailrace.service.connection import Connection
 
-# Data is parsed in slices, so that no read holds thousands of requests.
-_SLICE_BYTES = 16 * 2**10
 # Files that a process has open besides its connections.
 _OTHER_FILES = 256
 _EVICTED_SHARE = 1 / 16
 # Connections that are looked at in one go, so that no request waits for thousands of looks.
 _BATCH = 16
-_BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
-
-_BUSY = 503
-_NOWHERE: Any = deque(maxlen=0)
-
-# What a connection can wait for: the end of a request's head, more of its body, the client to take
-# the answer, the client to close, a next request; or for nothing of the client's.
-_HEAD, _BODY, _TAKING, _CLOSING, _NEXT, _NOTHING = range(6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +67,7 @@ class Guard:
         self._connections: set[Any] = state.connections
         self._room = _room(self.limits.connections)
         self._timer: asyncio.TimerHandle | None = None
-        self._round: list[Any] = []
+        self._round: list[Connection] = []
         self._between_s = 0.0
 
     def connect(self) -> asyncio.Protocol:
@@ -121,238 +101,6 @@ class Guard:
         self._timer = None
         if self._connections:
             self._look_later(self._between_s)
-
-
-class Connection(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 within limits. What breaks these, or HTTP, is refused as JSON."""
-
-    def __init__(self, guard: Guard, config: uvicorn.Config, state: ServerState) -> None:
-        """See Guard.connect."""
-        super().__init__(config, state, app_state={})
-        self._guard = guard
-        self._limits = guard.limits
-        self._deaf = False
-        self._without_body_bytes = 0
-        self._body_bytes = 0
-        self._taken_bytes = 0
-        self._held = b""
-        self._answered: RequestResponseCycle | None = None
-        self._when_gone: Callable[[], None] | None = None
-        self._awaited: tuple[int, object, int] = (_NOTHING, None, 0)
-        self.looks = 0
-        """At how many looks in a row it has waited for the same."""
-
-    @property
-    def is_spare(self) -> bool:
-        """Whether no request is at hand that deserves an answer."""
-        return self._awaits()[0] in (_HEAD, _CLOSING, _NEXT)
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """See asyncio.Protocol."""
-        admitted = self._guard.admit()
-        super().connection_made(transport)
-        if not admitted:
-            self._refuse(
-                _ClientError(_BUSY, "too many connections are open: try again in a second")
-            )
-
-    def data_received(self, data: bytes) -> None:
-        """See asyncio.Protocol."""
-        if self._deaf:
-            return
-        if self.pipeline:
-            self._hold(data)
-            return
-        if len(data) > _SLICE_BYTES:
-            for begin in range(0, len(data), _SLICE_BYTES):
-                self.data_received(data[begin : begin + _SLICE_BYTES])
-            return
-        self._without_body_bytes += len(data)
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError as error:
-            cause = error.__context__
-            self._refuse(cause if isinstance(cause, _ClientError) else _malformed(error))
-        else:
-            if self._without_body_bytes > self._limits.head_bytes:
-                self._refuse(self._too_long())
-
-    def on_headers_complete(self) -> None:
-        """See httptools."""
-        self._without_body_bytes = 0
-        if len(self.headers) > self._limits.headers:
-            raise self._too_long()
-        self.scope[ON_GONE] = self._call_when_gone  # type: ignore[literal-required]
-        super().on_headers_complete()
-        # Trailers would be appended to the headers, without an end.
-        self.headers = _NOWHERE
-        if not self.pipeline:
-            self._answered = self.cycle
-        if not self.cycle.keep_alive:
-            self.cycle.transport = _Farewell(self)  # type: ignore[assignment]
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """See asyncio.Protocol."""
-        super().connection_lost(exc)
-        if self._answered is not None:
-            # uvicorn tells this to the request that came last alone.
-            self._answered.disconnected = True
-            self._answered.message_event.set()
-        self._give_back()
-        if self._when_gone is not None:
-            self._when_gone()
-
-    def on_body(self, body: bytes) -> None:
-        """See httptools."""
-        self._without_body_bytes = 0
-        self._body_bytes += len(body)
-        if not self.cycle.response_complete:
-            self._taken_bytes += len(body)
-            self._guard.bodies_bytes += len(body)
-            if self._guard.bodies_bytes > self._limits.bodies_bytes:
-                raise _ClientError(_BUSY, "too many bodies are at hand: try again in a second")
-        super().on_body(body)
-
-    def on_response_complete(self) -> None:
-        """See HttpToolsProtocol, which would start a timer here to stop it at the next request."""
-        self.server_state.total_requests += 1
-        if self._taken_bytes:
-            self._give_back()
-        if self.transport.is_closing():
-            return
-        self.flow.resume_reading()
-        if self.pipeline:
-            self._answered, app = self.pipeline.pop()
-            self._start_asgi_task(self._answered, app)
-            if self._held and not self.pipeline:
-                self._release()
-
-    def _call_when_gone(self, what: Callable[[], None] | None) -> None:
-        self._when_gone = what
-
-    def _give_back(self) -> None:
-        self._guard.bodies_bytes -= self._taken_bytes
-        self._taken_bytes = 0
-
-    def _upgrade(self, rest: bytes) -> None:
-        # A server may ignore it (RFC 9110, 7.8); what follows is HTTP as before. But the parser
-        # takes no body for one.
-        if any(name in _BODY_HEADERS for name, _ in self.cycle.scope["headers"]):
-            self.cycle.more_body = True
-            self._refuse(_ClientError(400, "Upgrade is not for a request with a body"))
-        self.data_received(rest)
-
-    def _hold(self, data: bytes) -> None:
-        # While a request waits for the answer to the one before it, those after it stay unparsed
-        # and no more is read. uvicorn would read on after the next answer, if it knew.
-        self.flow.read_paused = False
-        self.transport.pause_reading()
-        self._held += data
-
-    def _release(self) -> None:
-        held, self._held = self._held, b""
-        self.transport.resume_reading()
-        self.data_received(held)
-
-    def look(self) -> None:
-        """Closes the connection if its client has taken too long. To be called at intervals."""
-        awaited = self._awaits()
-        if awaited != self._awaited:
-            self._awaited, self.looks = awaited, 0
-            return
-        self.looks += 1
-        passed_s = self.looks * self._limits.look_s
-        what = awaited[0]
-        if what == _HEAD and passed_s >= self._limits.head_s:
-            self._refuse(_ClientError(408, "the request's head did not come in time"))
-        elif what == _BODY and passed_s >= self._limits.pace_s:
-            self._refuse(_ClientError(408, "the request's body came too slowly"))
-        elif what == _NEXT and passed_s >= self.timeout_keep_alive:
-            self.transport.close()
-        elif (what == _TAKING and passed_s >= self._limits.pace_s) or (
-            what == _CLOSING and passed_s >= self._limits.close_s
-        ):
-            self.transport.abort()
-
-    def _awaits(self) -> tuple[int, object, int]:
-        # What it waits for, of which request, and how far that is.
-        cycle = self.cycle
-        pace_bytes = self._limits.pace_bytes
-        if unsent_bytes := self.transport.get_write_buffer_size():
-            return _TAKING, cycle, math.ceil(unsent_bytes / pace_bytes)
-        if cycle is None or cycle.response_complete:
-            if self._deaf:
-                return _CLOSING, cycle, 0
-            return _NEXT if self.headers is _NOWHERE else _HEAD, cycle, 0
-        asked = not (cycle.waiting_for_100_continue or self.flow.read_paused or self.pipeline)
-        if cycle.more_body and asked:
-            return _BODY, cycle, self._body_bytes // pace_bytes
-        return _NOTHING, cycle, 0
-
-    def _too_long(self) -> _ClientError:
-        limits = self._limits
-        return _ClientError(
-            431,
-            f"the head is too long: the limits are {limits.head_bytes:,} bytes "
-            f"and {limits.headers:,} headers",
-        )
-
-    def _refuse(self, error: _ClientError) -> None:
-        # Answers in place of the application, and takes no more.
-        self._deaf = True
-        cycle = self.cycle
-        retry = {"Retry-After": "1"} if error.status == _BUSY else {}
-        answer = refuse(error.status, str(error), {"Connection": "close", **retry})
-        if self.pipeline and cycle.more_body:
-            # In its turn.
-            self.pipeline[0] = cycle, answer  # type: ignore[assignment]
-        elif cycle is None or cycle.response_complete or cycle.more_body:
-            if cycle is not None and not cycle.response_complete:
-                cycle.disconnected = True
-                cycle.message_event.set()
-                self._give_back()
-            self.cycle = None  # type: ignore[assignment]
-            head = (*self.server_state.default_headers, *answer.raw_headers)
-            lines = (b"%b: %b\r\n" % header for header in head)
-            self.transport.write(
-                b"".join((STATUS_LINE[answer.status_code], *lines, b"\r\n", answer.body))
-            )
-            self.hang_up()
-        else:
-            # The error lies in what came after this request, which has an answer to come.
-            cycle.keep_alive = False
-
-    def hang_up(self) -> None:
-        """Ends the connection, once its client has seen the answer if its request is not over:
-        closed with data on its way, it would be reset, and the answer lost with it."""
-        if self.cycle is not None and not self.cycle.more_body:
-            self.transport.close()
-            return
-        self._deaf = True
-        self.flow.resume_reading()
-        self.transport.write_eof()
-
-
-class _Farewell:
-    # The transport of an answer that is the last one.
-    def __init__(self, connection: Connection) -> None:
-        self.write = connection.transport.write
-        self.is_closing = connection.transport.is_closing
-        self.close = connection.hang_up
-
-
-class _ClientError(Exception):
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-def _malformed(error: httptools.HttpParserError) -> _ClientError:
-    if isinstance(error, httptools.HttpParserCallbackError):
-        return _ClientError(400, "the request's target is no path")
-    return _ClientError(400, f"this is not HTTP/1.1: {error}")
 
 
 def _room(connections: int) -> int:
