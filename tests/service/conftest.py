@@ -182,6 +182,15 @@ def jpeg() -> bytes:
     return scene_bytes(1_000_001)
 
 
+@pytest.fixture
+def survives(shapes_server: ServerProcess, client: httpx.Client, jpeg: bytes) -> Iterator[None]:
+    """After the test, the same process serves."""
+    before = shapes_server.workers()
+    yield
+    assert client.post("/predict/shapes", content=jpeg).status_code == 200
+    assert shapes_server.workers() == before
+
+
 @pytest.fixture(scope="session")
 def png() -> bytes:
     return scene_bytes(1_000_001, ".png")

@@ -6,7 +6,7 @@ import io
 import random
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -19,13 +19,7 @@ MIB = 2**20
 Make = Callable[[bytes, bytes], bytes]
 
 
-@pytest.fixture(autouse=True)
-def survives(shapes_server: Any, client: httpx.Client, jpeg: bytes) -> Iterator[None]:
-    """After each of these, the same process serves."""
-    before = shapes_server.workers()
-    yield
-    assert client.post("/predict/shapes", content=jpeg).status_code == 200
-    assert shapes_server.workers() == before
+pytestmark = pytest.mark.usefixtures("survives")
 
 
 def picture(png: bytes) -> Image.Image:

@@ -7,21 +7,12 @@ from typing import Any
 
 from tailrace.dashboard.theme import DIM, FONT, LINE, RAISED, TEXT, colour
 from tailrace.load.point import Point
+from tailrace.service.stages import STAGES
 
 Row = list[float | None]
 Option = dict[str, Any]
 
 FAILURES = ("connect", "timeout", "reset", "protocol", "http_4xx", "http_5xx", "other")
-STAGES = (
-    "receive",
-    "queue",
-    "batch-wait",
-    "decode",
-    "preprocess",
-    "infer",
-    "postprocess",
-    "send",
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,9 @@ _ORIGIN = re.compile(r"/\S+\.(?:cc|h):\d+ [^()]*(?:\([^()]*\))+ ")
 
 
 class OnnxRuntime:
-    """One ONNX Runtime session; all threads of a process share it."""
+    """One ONNX Runtime session; all threads of a process share it. See Runtime."""
+
+    platform = "onnx_onnxv1"
 
     def __init__(
         self, file: Path, threads: int, *, device: str = "cpu", spin: bool = False
@@ -79,52 +81,33 @@ class OnnxRuntime:
             UsageError: the file is not an ONNX model that this ONNX Runtime can load, or the device
                 is unknown, not in this ONNX Runtime, or does not start.
         """
-        self._device = parse_device(device, ("cpu", "cuda", "tensorrt"), "ONNX Runtime")
-        _prepare(self._device)
+        wanted = parse_device(device, ("cpu", "cuda", "tensorrt"), "ONNX Runtime")
+        _prepare(wanted)
         try:
             self._session = onnxruntime.InferenceSession(
                 str(file),
                 session_options(threads, spin),
-                providers=providers(self._device),
+                providers=providers(wanted),
                 # It would go on on the CPU, even in the middle of a measurement.
                 enable_fallback=0,
             )
         except _ERRORS as error:
             fault = "is not a usable ONNX model"
-            if self._device.kind != "cpu":
-                fault = f"does not load on {self._device}"
+            if wanted.kind != "cpu":
+                fault = f"does not load on {wanted}"
             raise UsageError(f"{file} {fault}: {_reason(error)}") from error
-        if _PROVIDERS[self._device.kind] not in self._session.get_providers():
+        if _PROVIDERS[wanted.kind] not in self._session.get_providers():
             raise UsageError(
-                f"ONNX Runtime could not start {self._device} (it logs why). It needs "
-                f"{_NEEDS[self._device.kind]}"
+                f"ONNX Runtime could not start {wanted} (it logs why). It needs "
+                f"{_NEEDS[wanted.kind]}"
             )
-        self._inputs = tuple(_describe(node) for node in self._session.get_inputs())
-        self._outputs = tuple(_describe(node) for node in self._session.get_outputs())
-
-    @property
-    def platform(self) -> str:
-        """See Runtime."""
-        return "onnx_onnxv1"
-
-    @property
-    def device(self) -> str:
-        """See Runtime."""
-        return str(self._device)
-
-    @property
-    def inputs(self) -> tuple[TensorInfo, ...]:
-        """See Runtime."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[TensorInfo, ...]:
-        """See Runtime."""
-        return self._outputs
+        self.device = str(wanted)
+        self.inputs = tuple(_describe(node) for node in self._session.get_inputs())
+        self.outputs = tuple(_describe(node) for node in self._session.get_outputs())
 
     def run(self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> list[NDArray[Any]]:
         """See Runtime."""
-        check_inputs(inputs, self._inputs)
+        check_inputs(inputs, self.inputs)
         try:
             results: list[NDArray[Any]] = self._session.run(list(outputs), dict(inputs))
         except _ERRORS as error:

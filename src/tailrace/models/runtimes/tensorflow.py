@@ -35,8 +35,11 @@ class TensorflowRuntime:
     """One TensorFlow session; all threads of a process share it.
 
     Each call is computed on the thread that makes it, with the help of TensorFlow's intra-op pool.
-    TensorFlow has one such pool a process, as large as the first session there asked for.
+    TensorFlow has one such pool a process, as large as the first session there asked for. An output
+    of which it knows no rank has the shape (-1,). See Runtime.
     """
+
+    platform = "tensorflow_graphdef"
 
     def __init__(
         self,
@@ -56,9 +59,9 @@ class TensorflowRuntime:
             UsageError: TensorFlow is not installed, the file is not a frozen graph that it can
                 load, lacks one of the tensors, or the device is unknown or not there.
         """
-        self._device = parse_device(device, ("cpu", "cuda"), "TensorFlow")
+        wanted = parse_device(device, ("cpu", "cuda"), "TensorFlow")
         tf = _tensorflow()
-        config = _config(tf, self._device, threads)
+        config = _config(tf, wanted, threads)
         graph = _load(tf, file)
         tensors = {
             tensor.name: tensor for node in graph.get_operations() for tensor in node.outputs
@@ -66,38 +69,19 @@ class TensorflowRuntime:
         taken = [_find(tensors, name, file) for name in inputs]
         if unranked := [tensor.name for tensor in taken if tensor.shape.rank is None]:
             raise UsageError(f"{file} leaves open how many dimensions {', '.join(unranked)} has")
-        self._inputs = tuple(_describe(tensor) for tensor in taken)
-        self._outputs = tuple(_describe(_find(tensors, name, file)) for name in outputs)
+        self.device = str(wanted)
+        self.inputs = tuple(_describe(tensor) for tensor in taken)
+        self.outputs = tuple(_describe(_find(tensors, name, file)) for name in outputs)
         self._failures = (tf.errors.OpError, TypeError, ValueError)
         try:
             self._session = tf.compat.v1.Session(graph=graph, config=config)
         except self._failures as error:
             raise UsageError(f"TensorFlow could not start {device}: {_reason(error)}") from error
 
-    @property
-    def platform(self) -> str:
-        """See Runtime."""
-        return "tensorflow_graphdef"
-
-    @property
-    def device(self) -> str:
-        """See Runtime."""
-        return str(self._device)
-
-    @property
-    def inputs(self) -> tuple[TensorInfo, ...]:
-        """See Runtime."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[TensorInfo, ...]:
-        """See Runtime; an output of which TensorFlow knows no rank has the shape (-1,)."""
-        return self._outputs
-
     def run(self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> list[NDArray[Any]]:
         """See Runtime."""
-        check_inputs(inputs, self._inputs)
-        if unknown := set(outputs).difference(tensor.name for tensor in self._outputs):
+        check_inputs(inputs, self.inputs)
+        if unknown := set(outputs).difference(tensor.name for tensor in self.outputs):
             raise RuntimeFailedError(f"the model does not give {', '.join(sorted(unknown))}")
         try:
             results: list[NDArray[Any]] = self._session.run(list(outputs), dict(inputs))
