@@ -1,7 +1,8 @@
 """LoadControl: what a person or a program can ask of the control room.
 
-The controller implements it in this process; REST, gRPC and the page translate to it and add
-nothing of their own. All methods are coroutines, to be called on the controller's event loop.
+The controller implements it in this process; REST, gRPC, the original's URLs and the page translate
+to it and add nothing of their own, and `tailrace.connect` gives a remote object with the very same
+methods. All of them are coroutines, but for `watch`, which gives an asynchronous iterator.
 """
 
 from collections.abc import AsyncIterator
@@ -9,23 +10,30 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from tailrace.control.config import ServiceConfig
 from tailrace.control.window import Window
 from tailrace.errors import TailraceError
 from tailrace.load.point import Point
 from tailrace.load.verdict import Verdict
+from tailrace.runs.record import RunInfo, RunRecord, UnknownRunError
 
 __all__ = [
     "LoadControl",
+    "NotAllowedError",
     "Point",
+    "RunInfo",
+    "RunRecord",
+    "ServiceConfig",
     "ServiceInfo",
     "State",
     "StateError",
+    "UnknownRunError",
     "UnknownServiceError",
     "Update",
     "Window",
 ]
 
-State = Literal["idle", "starting", "running", "stopping"]
+State = Literal["idle", "starting", "running", "stopping", "removed"]
 
 
 class UnknownServiceError(TailraceError):
@@ -34,6 +42,10 @@ class UnknownServiceError(TailraceError):
 
 class StateError(TailraceError):
     """The service is not in a state in which this can be done."""
+
+
+class NotAllowedError(TailraceError):
+    """The control room's configuration forbids it: a target, a rate, a file."""
 
 
 class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,16 +57,19 @@ class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     arrivals: str
     profile: str
+    """The profile that the run, or while idle the next one, was given last; a rate is one too."""
     state: State
     rate_per_s: float
-    """The rate asked for now; while idle, the rate the next start will use."""
+    """The rate asked for now; while idle, the rate at which the next start begins."""
     slo: tuple[str, ...]
     run: str | None
     """Directory of the run in progress, or of the last one."""
     problems: tuple[str, ...] = ()
     """What went wrong with that run so far: a worker that died, a disk that is full."""
     verdict: Verdict | None = None
-    """On that run, so far: VALID, or what is missing."""
+    """On that run, as of its last interval: VALID, or why not."""
+    missing: tuple[str, ...] = ()
+    """What each percentile SLO lacks so far to be proven."""
 
 
 class Update(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,12 +91,41 @@ class LoadControl(Protocol):
     async def get(self, service_id: str) -> ServiceInfo:
         """One service."""
 
+    async def config(self, service_id: str) -> ServiceConfig:
+        """How one service was configured; a rate or profile set later is in its `profile`."""
+
+    async def add(self, config: ServiceConfig) -> ServiceInfo:
+        """Add a service; it is idle until it is started.
+
+        Raises:
+            StateError: the id is taken.
+            UsageError: the configuration cannot be used; the message names the setting.
+            NotAllowedError: the target, the rate or the body's file is not allowed here.
+        """
+
+    async def change(self, config: ServiceConfig) -> ServiceInfo:
+        """Give the service of that id another configuration. What was measured stays.
+
+        Raises:
+            StateError: it is not idle.
+            UsageError, NotAllowedError: as `add`.
+        """
+
+    async def remove(self, service_id: str) -> None:
+        """Take a service off the list; its runs' directories stay.
+
+        Raises:
+            StateError: it is not idle.
+        """
+
     async def start(self, service_id: str, rate_per_s: float | None = None) -> ServiceInfo:
         """Start a run, at `rate_per_s` if given, else at the service's own profile.
 
         Raises:
             StateError: it is running, or its last run has not ended yet.
             UsageError: the rate is negative or not finite.
+            NotAllowedError: the rate is above the control room's cap, or the target's address is
+                not allowed any more.
         """
 
     async def stop(self, service_id: str) -> ServiceInfo:
@@ -94,6 +138,15 @@ class LoadControl(Protocol):
 
         Raises:
             UsageError: the rate is negative or not finite.
+            NotAllowedError: it is above the control room's cap.
+        """
+
+    async def set_profile(self, service_id: str, profile: str) -> ServiceInfo:
+        """Change the profile, which begins now for a run, or with the next start while idle.
+
+        Raises:
+            UsageError: the expression cannot be read; the message says which part and where.
+            NotAllowedError: it goes above the control room's cap, or reads a file not allowed.
         """
 
     async def latest(self, service_id: str) -> Point | None:
@@ -102,5 +155,20 @@ class LoadControl(Protocol):
     async def window(self, service_id: str) -> Window:
         """The last `window` intervals taken together."""
 
-    def watch(self, service_id: str) -> AsyncIterator[Update]:
-        """One Update at once, then one each interval and each change of state, until closed."""
+    def watch(self, service_id: str | None = None) -> AsyncIterator[Update]:
+        """One Update of the service at once, then one each interval and each change, until closed;
+        None watches all services, those added later included.
+
+        A watcher that does not keep up loses its own oldest updates, and holds up nobody. One of a
+        single service ends with the update whose state is "removed".
+        """
+
+    async def runs(self) -> tuple[RunInfo, ...]:
+        """The runs in the control room's directory of runs, newest first."""
+
+    async def run(self, name: str) -> RunRecord:
+        """One of them, with every interval that it finished.
+
+        Raises:
+            UnknownRunError: there is none of that name.
+        """

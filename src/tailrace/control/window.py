@@ -1,6 +1,7 @@
 """The window: a service's last intervals taken together."""
 
 from collections.abc import Collection
+from statistics import fmean
 
 import msgspec
 
@@ -21,6 +22,11 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     avg_qps: float
     sr_percent: float | None
     """Service rate: average QPS over average RPS, in percent; None before anything was sent."""
+    avg_99th_ms: float | None = None
+    """The mean of the intervals' own p99, unweighted: the original system's Avg99th. It is no
+    percentile of anything; that of the window is `latency_ms.p99`."""
+    cpu_percent: float = 0.0
+    """Of one core, the load workers' together."""
     completed: int
     failed: dict[str, int]
     points: tuple[Point, ...]
@@ -33,6 +39,7 @@ def summarize(history: Collection[Interval]) -> Window:
     for interval in history:
         for snapshot in interval.snapshots:
             tally.add(snapshot)
+    p99s = [p99 for i in history if (p99 := i.point.latency_ms.p99) is not None]
     seconds = sum(interval.point.interval_s for interval in history)
     per_s = 1 / seconds if seconds else 0.0
     return Window(
@@ -45,6 +52,8 @@ def summarize(history: Collection[Interval]) -> Window:
         avg_rps=round(tally.sent * per_s, 3),
         avg_qps=round(tally.completed * per_s, 3),
         sr_percent=round(100 * tally.completed / tally.sent, 2) if tally.sent else None,
+        avg_99th_ms=round(fmean(p99s), 4) if p99s else None,
+        cpu_percent=round(tally.cpu_ns * per_s / 1e7, 2),
         completed=tally.completed,
         failed=tally.failed,
         points=tuple(interval.point for interval in history),

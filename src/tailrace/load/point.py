@@ -1,6 +1,13 @@
 """What one interval of a run amounted to: the unit of every timeline, stream and page."""
 
+from typing import Literal
+
 import msgspec
+
+EventKind = Literal["rate", "profile", "stop", "worker"]
+"""A change of the rate or of the profile, the end of the offering, a load worker that died."""
+BINS_PER_DECADE = 20
+"""Of `Point.latency_bins`: each bin is 12 % wide."""
 
 
 class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -13,6 +20,32 @@ class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
     p99: float | None = None
     p99_9: float | None = msgspec.field(default=None, name="p99.9")
     max: float | None = None
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that was done to a run, or befell it, at one instant."""
+
+    t_s: float
+    """When it took effect, seconds since the run's start."""
+    wall_time: float
+    """The same instant as Unix time, seconds."""
+    kind: EventKind
+    text: str
+    """For a person: `200/s`, `100..1000/60s`, `load worker 1 died`."""
+    rate_per_s: float
+    """The rate asked for from that instant on."""
+
+
+class SlowRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the slowest requests of an interval that were answered."""
+
+    t_s: float
+    """Its intended time, seconds since the run's start."""
+    latency_ms: float
+    service_ms: float
+    send_lag_ms: float
+    stages_ms: dict[str, float] = {}
+    """What the service said of it in Server-Timing."""
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,3 +84,13 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     stages_ms: dict[str, Percentiles]
     cpu_percent: float
     """Of one core, the load workers' together."""
+    events: tuple[Event, ...] = ()
+    """What happened within the interval, in order."""
+    latency_bins: dict[int, int] = {}
+    """How many completed requests fell into each bin of latency: number b holds those from
+    10^(b/BINS_PER_DECADE) µs up to the next one's start; what took less than 1 µs is in 0."""
+    slowest: tuple[SlowRequest, ...] = ()
+    """The slowest answered requests, slowest first."""
+    server: dict[str, float] = {}
+    """What the service's own /metrics tell of the interval: `cpu_percent` of one core, and
+    `gpu_percent`; empty where they tell nothing."""

@@ -1,0 +1,42 @@
+"""What a person or a program says of a service that is to be put under load."""
+
+from pathlib import Path
+
+import msgspec
+
+from tailrace.load.verdict import MIN_DURATION_S
+
+
+class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One service that can be put under load, and how. Durations are seconds."""
+
+    id: str
+    """Letters, digits, `.`, `_`, `-`: it stands in addresses and names of run directories."""
+    url: str
+    name: str | None = None
+    """What the page calls it; the id if None."""
+    method: str | None = None
+    """None is POST with a body, else GET."""
+    headers: dict[str, str] = {}
+    body: Path | None = None
+    """A file, or a directory of files to send in turn, on the control room's machine."""
+    text: str | None = None
+    """The body itself, instead of a file."""
+    arrivals: str = "poisson"
+    profile: str = "50"
+    """A rate a second, or an expression of `tailrace load --profile`."""
+    duration_s: float | None = None
+    """None is a run that goes on until it is stopped."""
+    slo: tuple[str, ...] = ()
+    seed: int = 1
+    workers: int = 1
+    connections: int = 1024
+    timeout_s: float = 10.0
+    min_duration_s: float = MIN_DURATION_S
+    """A shorter run is INVALID."""
+    verify: bool = True
+    """Whether an https:// server's certificate must be good."""
+    ca_file: Path | None = None
+    metrics_url: str | None = None
+    """Where the service tells of its CPU and GPU, in Prometheus' text format; None tries /metrics
+    at the URL's own host and port, "" does not ask."""

@@ -1,0 +1,50 @@
+"""A run read back from its directory."""
+
+from typing import Literal
+
+import msgspec
+
+from tailrace.errors import TailraceError
+from tailrace.load.point import Point
+from tailrace.load.result import Result
+from tailrace.load.verdict import Verdict
+
+RunState = Literal["running", "finished", "interrupted"]
+
+
+class UnknownRunError(TailraceError):
+    """There is no run of this name."""
+
+
+class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A run at a glance."""
+
+    name: str
+    """Of its directory."""
+    target: str
+    arrivals: str
+    profile: str
+    started: str
+    """ISO 8601, UTC."""
+    state: RunState
+    """`interrupted`: whoever made it is gone and left no result; the finished intervals are kept.
+    """
+    duration_s: float
+    """How long it offered load; of a run without a result, up to its last finished interval."""
+    intervals: int
+    completed: int
+    failed: int
+    p99_ms: float | None
+    """Of all completed requests, from merged histograms."""
+    verdict: Verdict | None = None
+    """None while there is no result."""
+    slo: dict[str, bool] = {}
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A run whole."""
+
+    info: RunInfo
+    points: tuple[Point, ...]
+    """Every finished interval, oldest first."""
+    result: Result | None
