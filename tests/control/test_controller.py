@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tailrace.control.controller import Controller, ServiceConfig
+from tailrace.control.config import ServiceConfig
+from tailrace.control.controller import Controller
 from tailrace.control.interface import StateError, UnknownServiceError, Update
 from tailrace.errors import UsageError
 

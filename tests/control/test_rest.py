@@ -11,7 +11,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from tailrace.control.controller import Controller, ServiceConfig
+from tailrace.control.config import ServiceConfig
+from tailrace.control.controller import Controller
 from tailrace.control.rest import router
 from tailrace.dashboard.server import serving
 

@@ -15,7 +15,8 @@ from typing import cast
 
 import uvloop
 
-from tailrace.control.controller import Controller, ServiceConfig
+from tailrace.control.config import ServiceConfig
+from tailrace.control.controller import Controller
 from tailrace.dashboard.app import create_app
 from tailrace.dashboard.server import serving
 

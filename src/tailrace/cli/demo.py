@@ -88,7 +88,8 @@ async def _demo(
     page: socket.socket, service_port: int, rate: str, slo: str, duration_s: float | None
 ) -> None:
     from tailrace.cli.output import LiveLine, interruptible, print_summary
-    from tailrace.control.controller import Controller, ServiceConfig
+    from tailrace.control.config import ServiceConfig
+    from tailrace.control.controller import Controller
     from tailrace.dashboard.app import create_app
     from tailrace.dashboard.server import serving
 

@@ -24,3 +24,7 @@ class Limits:
 
     def check_file(self, path: Path) -> None:
         """Raises NotAllowedError."""
+
+    def check_text(self, text: str) -> None:
+        """A profile or arrivals given at run time: one that reads a file (a trace) is allowed only
+        where `bodies` is None. Raises NotAllowedError."""

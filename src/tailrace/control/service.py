@@ -1,0 +1,272 @@
+"""One service in the control room: how it is configured, its run, and its last intervals."""
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from tailrace.control.config import ServiceConfig
+from tailrace.control.interface import ServiceInfo, State, StateError, Update
+from tailrace.control.limits import Limits
+from tailrace.errors import UsageError
+from tailrace.load.arrivals import parse_arrivals
+from tailrace.load.plan import Plan
+from tailrace.load.point import Point
+from tailrace.load.profile import Profile, constant, parse_profile
+from tailrace.load.request import Body, read_bodies
+from tailrace.load.result import Result
+from tailrace.load.slo import Slo, parse_slo
+from tailrace.load.tally import Interval
+from tailrace.load.traffic import Tls, Traffic, plan_traffic
+from tailrace.load.verdict import Verdict
+from tailrace.runs.directory import RUNS_DIR, RunDirectory
+from tailrace.runs.run import Run
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MAX_WORKERS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What all services of a control room share."""
+
+    window: int = 60
+    """Intervals that are taken together."""
+    interval_s: float = 1.0
+    runs_dir: Path = RUNS_DIR
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A configuration that has been read and found usable."""
+
+    config: ServiceConfig
+    method: str
+    traffic: Traffic
+    slos: tuple[Slo, ...]
+    profile: Profile
+
+
+def prepare(config: ServiceConfig) -> Prepared:
+    """Read what `config` names: body, profile, arrivals, SLOs.
+
+    Raises:
+        UsageError: a setting cannot be used; the message names it.
+    """
+    _check(config)
+    if config.text is not None:
+        bodies = [Body(config.text.encode(), "text/plain; charset=utf-8")]
+    else:
+        bodies = read_bodies(config.body) if config.body is not None else []
+    method = (config.method or ("POST" if bodies else "GET")).upper()
+    parse_arrivals(config.arrivals)
+    return Prepared(
+        config=config,
+        method=method,
+        traffic=plan_traffic(
+            [config.url],
+            method=method,
+            headers=config.headers,
+            bodies=bodies,
+            seed=config.seed,
+            tls=Tls(config.verify, config.ca_file),
+        ),
+        slos=tuple(parse_slo(text) for text in config.slo),
+        profile=parse_profile(config.profile),
+    )
+
+
+def _check(config: ServiceConfig) -> None:
+    if not _ID.fullmatch(config.id):
+        raise UsageError(
+            f"{config.id!r} cannot be an id: up to 64 letters, digits, '.', '_' or '-', "
+            "beginning with a letter or digit"
+        )
+    if config.body is not None and config.text is not None:
+        raise UsageError("body and text both say what to send: give one of them")
+    if not 1 <= config.workers <= _MAX_WORKERS:
+        raise UsageError(f"workers must be 1 to {_MAX_WORKERS}, not {config.workers}")
+    if not config.workers <= config.connections <= 1_000_000:
+        raise UsageError(
+            f"connections must be at least one a worker and at most 1,000,000, "
+            f"not {config.connections}"
+        )
+    if config.seed < 0:
+        raise UsageError(f"seed must not be negative, as {config.seed} is")
+    times = {"timeout_s": config.timeout_s, "duration_s": config.duration_s}
+    for name, value in times.items():
+        if value is not None and not 0 < value < float("inf"):
+            raise UsageError(f"{name} must be a number of seconds above 0, not {value:g}")
+    if not 0 <= config.min_duration_s < float("inf"):
+        raise UsageError(f"min_duration_s must not be negative, as {config.min_duration_s:g} is")
+
+
+class Service:
+    """One service; every method belongs to the controller's event loop."""
+
+    def __init__(
+        self, prepared: Prepared, settings: Settings, publish: Callable[[Update], None]
+    ) -> None:
+        self.window: deque[Interval] = deque(maxlen=settings.window)
+        self.result: Result | None = None
+        self._settings = settings
+        self._publish_update = publish
+        self._state: State = "idle"
+        self._run: Run | None = None
+        self._follower: asyncio.Task[None] | None = None
+        self._take(prepared)
+
+    @property
+    def config(self) -> ServiceConfig:
+        """Its configuration; the profile is the one given last."""
+        return msgspec.structs.replace(self._prepared.config, profile=self._profile_text)
+
+    @property
+    def info(self) -> ServiceInfo:
+        """What every face lists."""
+        config, run = self._prepared.config, self._run
+        return ServiceInfo(
+            id=config.id,
+            name=config.name or config.id,
+            url=config.url,
+            method=self._prepared.method,
+            arrivals=config.arrivals,
+            profile=self._profile_text,
+            state=self._state,
+            rate_per_s=(
+                run.session.rate_per_s
+                if run is not None and self._state in ("running", "stopping")
+                else self._profile.rate(0)
+            ),
+            slo=config.slo,
+            run=str(run.directory.path) if run is not None else None,
+            problems=tuple(run.problems) if run is not None else (),
+            verdict=self._verdict,
+            missing=self._missing,
+        )
+
+    @property
+    def idle(self) -> bool:
+        """Whether no run is in progress, nor beginning."""
+        return self._state == "idle"
+
+    def require_idle(self, what: str) -> None:
+        """Raise StateError, which says that it cannot be `what`, unless it is idle."""
+        if self._state != "idle":
+            raise StateError(
+                f"service {self._prepared.config.id!r} is {self._state}: stop it before it is "
+                f"{what}"
+            )
+
+    def change(self, prepared: Prepared) -> None:
+        """Take another configuration, for the next start."""
+        self._take(prepared)
+        self._publish(None)
+
+    def remove(self) -> None:
+        """Tell the watchers that it is gone."""
+        self._enter("removed")
+
+    async def start(self, rate_per_s: float | None) -> None:
+        """See LoadControl."""
+        if self._state != "idle":
+            raise StateError(f"service {self._prepared.config.id!r} is {self._state} already")
+        if rate_per_s is not None:
+            self._accept(constant(rate_per_s), f"{rate_per_s:g}")
+        self._enter("starting")
+        try:
+            run = await self._begin()
+        except BaseException:
+            # Cancelled as well: whoever asked has gone away.
+            self._enter("idle")
+            raise
+        self.window.clear()
+        self._run = run
+        self._judge(run)
+        self._follower = asyncio.create_task(self._follow(run))
+        self._enter("running")
+
+    async def stop(self) -> None:
+        """See LoadControl."""
+        if self._run is not None and self._state == "running":
+            self._run.session.stop()
+            self._enter("stopping")
+        await self.finished()
+
+    async def finished(self) -> None:
+        """Return once no run is in progress."""
+        if self._follower is not None:
+            await asyncio.shield(self._follower)
+
+    def abandon(self) -> None:
+        """End the run at once, with what was measured so far."""
+        if self._run is not None and self._state in ("running", "stopping"):
+            self._run.session.abandon()
+
+    def set_profile(self, profile: Profile, text: str) -> None:
+        """Follow `profile` from now on, which `text` says."""
+        self._accept(profile, text)
+        if self._run is not None and self._state == "running":
+            self._run.session.set_rate(profile.rate(0))
+        self._publish(None)
+
+    def _take(self, prepared: Prepared) -> None:
+        self._prepared = prepared
+        self._verdict: Verdict | None = None
+        self._missing: tuple[str, ...] = ()
+        self._accept(prepared.profile, prepared.config.profile)
+
+    def _accept(self, profile: Profile, text: str) -> None:
+        self._settings.limits.check_profile(profile)
+        self._profile, self._profile_text = profile, text
+
+    async def _begin(self) -> Run:
+        prepared, settings = self._prepared, self._settings
+        config, profile = prepared.config, self._profile
+        await settings.limits.check_target(config.url)
+        plan = Plan(
+            url=config.url,
+            traffic=prepared.traffic,
+            arrivals=config.arrivals,
+            profile=profile,
+            duration_s=config.duration_s,
+            seed=config.seed,
+            workers=config.workers,
+            connections=config.connections,
+            timeout_s=config.timeout_s,
+            interval_s=settings.interval_s,
+            slos=prepared.slos,
+            min_duration_s=config.min_duration_s,
+        )
+        directory = RunDirectory.create(settings.runs_dir, config.id, plan)
+        run = Run(plan, directory)
+        await run.start()
+        # Given while the workers started.
+        if self._profile is not profile:
+            run.session.set_rate(self._profile.rate(0))
+        return run
+
+    async def _follow(self, run: Run) -> None:
+        try:
+            async for interval in run.intervals():
+                self.window.append(interval)
+                self._judge(run)
+                self._publish(interval.point)
+            self.result = run.result
+        finally:
+            self._enter("idle")
+
+    def _judge(self, run: Run) -> None:
+        self._verdict, self._missing = run.session.verdict, tuple(run.session.missing)
+
+    def _enter(self, state: State) -> None:
+        self._state = state
+        self._publish(None)
+
+    def _publish(self, point: Point | None) -> None:
+        self._publish_update(Update(service=self.info, point=point))
