@@ -5,11 +5,19 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tailrace.control.config import ServiceConfig
 from tailrace.control.controller import Controller
-from tailrace.control.interface import StateError, UnknownServiceError, Update
+from tailrace.control.interface import (
+    NotAllowedError,
+    StateError,
+    UnknownRunError,
+    UnknownServiceError,
+    Update,
+)
+from tailrace.control.limits import LOOPBACK, Limits
 from tailrace.errors import UsageError
 
 
@@ -162,6 +170,148 @@ async def test_unknown_services(controller: Controller) -> None:
 def test_unusable_configurations(config: ServiceConfig) -> None:
     with pytest.raises(UsageError):
         Controller([config])
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"id": "two words"}, "cannot be an id"),
+        ({"id": "../up"}, "cannot be an id"),
+        ({"workers": 0}, "workers"),
+        ({"workers": 8, "connections": 4}, "connections"),
+        ({"timeout_s": 0.0}, "timeout_s"),
+        ({"timeout_s": float("nan")}, "timeout_s"),
+        ({"duration_s": -1.0}, "duration_s"),
+        ({"min_duration_s": float("inf")}, "min_duration_s"),
+        ({"seed": -1}, "seed"),
+        ({"body": Path("x"), "text": "x"}, "one of them"),
+        ({"method": "GET IT"}, "method"),
+        ({"headers": {"X": "a\r\nY: b"}}, "header"),
+    ],
+)
+async def test_a_service_that_cannot_be_is_refused(
+    controller: Controller, setting: dict[str, Any], message: str
+) -> None:
+    config = msgspec.structs.replace(ServiceConfig(id="x", url="http://127.0.0.1/"), **setting)
+    with pytest.raises(UsageError, match=message):
+        await controller.add(config)
+    assert len(await controller.list()) == 2
+
+
+async def test_services_come_change_and_go(controller: Controller, serve: Any) -> None:
+    seen: list[tuple[str, str, float]] = []
+
+    async def watch() -> None:
+        async for update in controller.watch():
+            if update.point is None:
+                service = update.service
+                seen.append((service.id, service.state, service.rate_per_s))
+                if service.state == "removed":
+                    return
+
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(0)
+    server = serve()
+    config = ServiceConfig(id="c", url=server.url, profile="30", text="picture {{counter}}")
+    added = await controller.add(config)
+    assert (added.method, added.state, added.rate_per_s) == ("POST", "idle", 30)
+    assert [service.id for service in await controller.list()] == ["a", "b", "c"]
+    assert await controller.config("c") == config
+    with pytest.raises(StateError, match="already"):
+        await controller.add(config)
+
+    changed = await controller.change(msgspec.structs.replace(config, profile="60", name="C"))
+    assert (changed.name, changed.rate_per_s) == ("C", 60)
+    await controller.start("c")
+    for act in (controller.change(config), controller.remove("c")):
+        with pytest.raises(StateError, match="running: stop it"):
+            await act
+    await points(controller, "c", 2)
+    await controller.stop("c")
+    assert server.bodies[0] == b"picture 0"
+
+    await controller.remove("c")
+    with pytest.raises(UnknownServiceError):
+        await controller.get("c")
+    with pytest.raises(UnknownServiceError):
+        await controller.change(config)
+    async with asyncio.timeout(5):
+        await watching
+    assert next(entry for entry in seen if entry[0] == "c") == ("c", "idle", 30)
+    assert seen[-1][:2] == ("c", "removed")
+
+
+async def test_a_profile_set_while_it_runs_begins_at_once(controller: Controller) -> None:
+    await controller.start("a", 10)
+    await points(controller, "a", 1)
+    changed = await controller.set_profile("a", "400@30s,10")
+    assert (changed.profile, changed.rate_per_s) == ("400@30s,10", 400)
+    async with asyncio.timeout(20):
+        async for update in controller.watch("a"):
+            if update.point is not None and update.point.rps > 300:
+                break
+    assert (await controller.config("a")).profile == "400@30s,10"
+    await controller.stop("a")
+    record = await controller.run(Path((await controller.get("a")).run or "").name)
+    events = [event for point in record.points for event in point.events]
+    assert [(event.kind, event.text) for event in events][:2] == [
+        ("profile", "400@30s,10"),
+        ("stop", "stop"),
+    ]
+
+
+async def test_a_profile_that_cannot_be_read_changes_nothing(controller: Controller) -> None:
+    with pytest.raises(UsageError):
+        await controller.set_profile("a", "100..")
+    assert (await controller.get("a")).profile == "100"
+
+
+async def test_the_cap_and_the_list_of_targets_hold_for_everything(
+    serve: Any, tmp_path: Path
+) -> None:
+    limits = Limits(allow=LOOPBACK, max_rate_per_s=500, bodies=tmp_path)
+    config = ServiceConfig(id="a", url=serve().url, profile="100")
+    controller = Controller([config], interval_s=0.25, runs_dir=tmp_path, limits=limits)
+    replace = msgspec.structs.replace
+    for config_ in (
+        replace(config, id="b", url="http://192.0.2.1/"),
+        replace(config, id="b", metrics_url="http://192.0.2.1/metrics"),
+        replace(config, id="b", profile="100..501/60s"),
+        replace(config, id="b", body=Path("/etc/passwd")),
+        replace(config, id="b", profile="trace(/etc/passwd)"),
+        replace(config, id="b", arrivals="trace:/etc/passwd"),
+    ):
+        with pytest.raises(NotAllowedError):
+            await controller.add(config_)
+    with pytest.raises(NotAllowedError, match="501"):
+        await controller.set_rate("a", 501)
+    with pytest.raises(NotAllowedError):
+        await controller.set_profile("a", "sine(mean=400,amp=200,period=2m)")
+    with pytest.raises(NotAllowedError):
+        await controller.start("a", 1000)
+    assert (await controller.get("a")).state == "idle"
+    assert (await controller.start("a", 500)).rate_per_s == 500
+    with pytest.raises(NotAllowedError):
+        await controller.set_rate("a", 600)
+    assert (await controller.get("a")).rate_per_s == 500
+    await controller.close()
+
+
+async def test_runs_are_listed(controller: Controller) -> None:
+    assert await controller.runs() == ()
+    await controller.start("a")
+    await points(controller, "a", 1)
+    (running,) = await controller.runs()
+    assert running.state == "running"
+    await controller.stop("a")
+    (finished,) = await controller.runs()
+    assert (finished.state, finished.name) == ("finished", running.name)
+    record = await controller.run(finished.name)
+    assert record.result is not None
+    assert record.info == finished
+    assert sum(point.completed for point in record.points) == record.result.completed
+    with pytest.raises(UnknownRunError):
+        await controller.run("../" + finished.name)
 
 
 def test_ids_must_differ() -> None:

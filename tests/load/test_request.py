@@ -45,10 +45,18 @@ def test_own_headers_replace_the_defaults() -> None:
     assert b"Host: h" not in request.head
 
 
-@pytest.mark.parametrize("text", ["novalue", ": x", "a: b\r\nc: d"])
+@pytest.mark.parametrize("text", ["novalue", ": x"])
 def test_not_a_header(text: str) -> None:
     with pytest.raises(UsageError):
         parse_header(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("a", "b\r\nc: d"), ("a", "b\nc"), ("a\r\nb", "c"), ("a b", "c"), ("", "x")]
+)
+def test_no_header_ends_early(name: str, value: str) -> None:
+    with pytest.raises(UsageError, match="not a header"):
+        encode_requests(parse_target("http://h/"), "GET", {name: value}, [])
 
 
 def test_bodies_of_a_directory_come_in_order(tmp_path: Path) -> None:

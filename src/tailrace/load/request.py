@@ -1,5 +1,6 @@
 """What is sent: requests encoded once before a run, and the order in which they take turns."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ Order = Literal["sequential", "random"]
 
 COUNTER = b"{{counter}}"
 """In a body: replaced by the request's number in the run, from 0."""
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TURN = 8192
 """Places in a random turn; it starts over after them."""
 _CONTENT_TYPES = {
@@ -83,10 +85,10 @@ def parse_header(text: str) -> tuple[str, str]:
     """(name, value) of `Name: value`.
 
     Raises:
-        UsageError: it has no colon, or what no header may contain.
+        UsageError: it has no colon.
     """
     name, colon, value = text.partition(":")
-    if not colon or not name.strip() or any(char in text for char in "\r\n\0"):
+    if not colon or not name.strip():
         raise UsageError(f"{text!r} is not a header: write 'Name: value'")
     return name.strip(), value.strip()
 
@@ -119,6 +121,10 @@ def _encode(
     }
     if body is not None:
         fields["content-type"] = ("Content-Type", body.content_type)
+    for name, value in headers.items():
+        # RFC 9110, 5.1 and 5.5; anything else would end the header early.
+        if not _TOKEN.fullmatch(name) or any(char in value for char in "\r\n\0"):
+            raise UsageError(f"{name!r}: {value!r} is not a header")
     fields |= {name.lower(): (name, value) for name, value in headers.items()}
     # Ours: a wrong one would shift every request behind it.
     fields.pop("content-length", None)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from google.protobuf.message import DecodeError 
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from tailrace.errors import UsageError
