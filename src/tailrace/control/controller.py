@@ -22,6 +22,7 @@ from tailrace.load.point import Point
 from tailrace.load.profile import constant, parse_profile
 from tailrace.load.result import Result
 from tailrace.runs.directory import RUNS_DIR
+from tailrace.runs.listing import list_runs, read_run
 
 
 class Controller:
@@ -138,14 +139,10 @@ class Controller:
 
     async def runs(self) -> tuple[RunInfo, ...]:
         """See LoadControl."""
-        from tailrace.runs.listing import list_runs
-
         return await asyncio.to_thread(list_runs, self._settings.runs_dir)
 
     async def run(self, name: str) -> RunRecord:
         """See LoadControl."""
-        from tailrace.runs.listing import read_run
-
         return await asyncio.to_thread(read_run, self._settings.runs_dir, name)
 
     def result(self, service_id: str) -> Result | None:

@@ -24,6 +24,7 @@ from tailrace.load.tally import Interval
 from tailrace.load.traffic import Tls, Traffic, plan_traffic
 from tailrace.load.verdict import Verdict
 from tailrace.runs.directory import RUNS_DIR, RunDirectory
+from tailrace.runs.probe import Probe, metrics_url_of
 from tailrace.runs.run import Run
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -118,6 +119,8 @@ class Service:
         self._publish_update = publish
         self._state: State = "idle"
         self._run: Run | None = None
+        self._probe: Probe | None = None
+        self._beginning: asyncio.Task[Run] | None = None
         self._follower: asyncio.Task[None] | None = None
         self._take(prepared)
 
@@ -178,11 +181,19 @@ class Service:
             raise StateError(f"service {self._prepared.config.id!r} is {self._state} already")
         if rate_per_s is not None:
             self._accept(constant(rate_per_s), f"{rate_per_s:g}")
+        self._beginning = asyncio.create_task(self._begin())
         self._enter("starting")
         try:
-            run = await self._begin()
-        except BaseException:
-            # Cancelled as well: whoever asked has gone away.
+            run = await self._beginning
+        except asyncio.CancelledError:
+            self._enter("idle")
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise StateError(
+                f"service {self._prepared.config.id!r} was stopped before it began"
+            ) from None
+        except Exception:
             self._enter("idle")
             raise
         self.window.clear()
@@ -196,6 +207,9 @@ class Service:
         if self._run is not None and self._state == "running":
             self._run.session.stop()
             self._enter("stopping")
+        elif self._beginning is not None and self._state == "starting":
+            self._beginning.cancel()
+            await asyncio.wait({self._beginning})
         await self.finished()
 
     async def finished(self) -> None:
@@ -207,12 +221,14 @@ class Service:
         """End the run at once, with what was measured so far."""
         if self._run is not None and self._state in ("running", "stopping"):
             self._run.session.abandon()
+        elif self._beginning is not None and self._state == "starting":
+            self._beginning.cancel()
 
     def set_profile(self, profile: Profile, text: str) -> None:
         """Follow `profile` from now on, which `text` says."""
         self._accept(profile, text)
         if self._run is not None and self._state == "running":
-            self._run.session.set_rate(profile.rate(0))
+            self._run.session.set_profile(profile)
         self._publish(None)
 
     def _take(self, prepared: Prepared) -> None:
@@ -243,13 +259,23 @@ class Service:
             slos=prepared.slos,
             min_duration_s=config.min_duration_s,
         )
+        probe = self._make_probe()
         directory = RunDirectory.create(settings.runs_dir, config.id, plan)
-        run = Run(plan, directory)
+        run = Run(plan, directory, probe.latest if probe is not None else None)
         await run.start()
         # Given while the workers started.
         if self._profile is not profile:
-            run.session.set_rate(self._profile.rate(0))
+            run.session.set_profile(self._profile)
+        if probe is not None:
+            await probe.start()
+        self._probe = probe
         return run
+
+    def _make_probe(self) -> Probe | None:
+        config, url = self._prepared.config, self._prepared.config.metrics_url
+        url = metrics_url_of(config.url) if url is None else url
+        tls = Tls(config.verify, config.ca_file)
+        return Probe(url, self._settings.interval_s, tls=tls) if url else None
 
     async def _follow(self, run: Run) -> None:
         try:
@@ -259,6 +285,8 @@ class Service:
                 self._publish(interval.point)
             self.result = run.result
         finally:
+            if self._probe is not None:
+                await self._probe.close()
             self._enter("idle")
 
     def _judge(self, run: Run) -> None:
