@@ -29,6 +29,27 @@ def test_mean_and_max_are_exact(values: list[int]) -> None:
     assert percentiles.mean == pytest.approx(sum(values) / len(values) / 1e6, abs=1e-4)
 
 
+@given(times_ns, st.integers(1, 50))
+def test_bins_count_everything_once(values: list[int], per_decade: int) -> None:
+    histogram = recorded(values)
+    found = histogram.bins(per_decade)
+    assert sum(found.values()) == len(values)
+    expected: dict[int, int] = {}
+    for bucket in np.flatnonzero(histogram.counts):
+        middle_us = float(LOWEST_US[bucket] + (WIDTH_US[bucket] - 1) / 2)
+        b = 0
+        while 10 ** ((b + 1) / per_decade) <= middle_us:
+            b += 1
+        expected[b] = expected.get(b, 0) + int(histogram.counts[bucket])
+    assert found == expected
+
+
+def test_bins_begin_at_whole_decades() -> None:
+    histogram = recorded([0, 400, 1000, 9_000, 10_000, 1_000_000, 10**9, 10**12])
+    assert histogram.bins(20) == {0: 3, 19: 1, 20: 1, 60: 1, 120: 1, 180: 1}
+    assert Histogram().bins(20) == {}
+
+
 @given(times_ns, times_ns)
 def test_packed_histograms_merge_by_addition(a: list[int], b: list[int]) -> None:
     merged = Histogram()

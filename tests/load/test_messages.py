@@ -15,7 +15,7 @@ SENT: list[Message] = [
         arrivals="poisson",
         seed=1,
         profile="100",
-        changes=[(1.5, 200.0)],
+        changes=[(1.5, "200")],
         duration_s=None,
         connections=10,
         timeout_s=1.0,
@@ -24,7 +24,7 @@ SENT: list[Message] = [
         interval_s=1.0,
         spin=False,
     ),
-    Change(1.5, 200.0),
+    Change(1.5, "100..200/60s,trace(a.csv)"),
 ]
 
 

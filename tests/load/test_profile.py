@@ -159,14 +159,16 @@ def test_an_arrival_does_not_depend_on_its_company(
 
 
 @settings(deadline=None)
-@given(sequences(), st.floats(0, 3000), rates_or_0, st.floats(0.1, 100))
-def test_a_live_change(profile: Profile, at_s: float, rate: float, later_s: float) -> None:
-    changed = profile.changed(at_s, rate)
-    expected = profile.integral(at_s) + rate * later_s
+@given(sequences(), st.floats(0, 3000), sequences(), st.floats(0.1, 100))
+def test_a_live_change(profile: Profile, at_s: float, given: Profile, later_s: float) -> None:
+    changed = profile.changed(at_s, given)
+    # The time since the change as doubles carry it.
+    since_s = (at_s + later_s) - at_s
+    expected = profile.integral(at_s) + given.integral(since_s)
     # What 1 ns is worth, and the last bits of a long sine's swing.
-    slack = 1e-6 + 1e-9 * profile.rate(at_s)
+    slack = 1e-6 + 1e-9 * (profile.rate(at_s) + given.peak_per_s)
     assert changed.integral(at_s + later_s) == pytest.approx(expected, rel=1e-9, abs=slack)
-    assert changed.rate(at_s) == rate
+    assert changed.rate(at_s) == given.rate(0)
     if at_s > 0:
         assert changed.rate(at_s / 2) == profile.rate(at_s / 2)
     near = profile.integral(at_s) + np.arange(-50, 50) * math.ulp(profile.integral(at_s))
@@ -180,11 +182,11 @@ def test_a_live_change(profile: Profile, at_s: float, rate: float, later_s: floa
 
 
 @settings(max_examples=50, deadline=None)
-@given(sequences(), st.lists(st.tuples(st.floats(0, 100), rates_or_0), max_size=6), st.booleans())
+@given(sequences(), st.lists(st.tuples(st.floats(0, 100), sequences()), max_size=6), st.booleans())
 def test_expression_and_changes_give_the_profile_back(
-    profile: Profile, changes: list[tuple[float, float]], in_order: bool
+    profile: Profile, changes: list[tuple[float, Profile]], in_order: bool
 ) -> None:
-    for change in sorted(changes) if in_order else changes:
+    for change in sorted(changes, key=lambda change: change[0]) if in_order else changes:
         profile = profile.changed(*change)
     again = restore_profile(profile.expression, profile.changes)
     u = np.random.default_rng(0).uniform(0, profile.integral(4000) + 10, 500)
@@ -192,6 +194,66 @@ def test_expression_and_changes_give_the_profile_back(
     for t_s in (0.0, 0.5, 17.3, 1234.5):
         assert again.rate(t_s) == profile.rate(t_s)
         assert again.integral(t_s) == profile.integral(t_s)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    sequences(),
+    st.lists(st.tuples(st.floats(0, 20), sequences(), st.floats(0, 1)), min_size=1, max_size=8),
+)
+def test_forgetting_the_past_moves_nothing(
+    profile: Profile, changes: list[tuple[float, Profile, float]]
+) -> None:
+    """With some part of what is due before each change not sent yet, as in a worker."""
+    whole = pruned = profile
+    reached = 0.0
+    for t_s, other, sent in sorted(changes, key=lambda change: change[0]):
+        whole = whole.changed(t_s, other)
+        reached = max(reached, sent * whole.integral(t_s))
+        pruned = pruned.changed(t_s, other).without_past(t_s, reached)
+        u = reached + np.random.default_rng(0).uniform(0, other.integral(30) + 10, 300)
+        assert np.array_equal(whole.inverse(u), pruned.inverse(u))
+        for later_s in (t_s, t_s + 0.1, t_s + 100):
+            assert pruned.rate(later_s) == whole.rate(later_s)
+            assert pruned.integral(later_s) == whole.integral(later_s)
+
+
+def test_a_profile_changed_for_ever_does_not_grow() -> None:
+    profile = constant(100)
+    for number in range(500):
+        t_s = number / 100
+        profile = profile.changed(t_s, constant(number)).without_past(t_s - 0.05)
+        assert len(profile.segments) <= 7
+        assert len(profile.changes) <= 7
+    assert profile.rate(4.95) == 495
+
+
+@settings(deadline=None)
+@given(sequences(), st.floats(0, 50), sequences(), st.lists(st.floats(0, 1e4), max_size=20))
+def test_no_rate_is_above_the_peak(
+    profile: Profile, at_s: float, given: Profile, times: list[float]
+) -> None:
+    changed = profile.changed(at_s, given)
+    assert changed.peak_per_s <= max(profile.peak_per_s, given.peak_per_s)
+    for t_s in times:
+        assert profile.rate(t_s) <= profile.peak_per_s * (1 + 1e-12)
+        assert changed.rate(t_s) <= changed.peak_per_s * (1 + 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "peak"),
+    [
+        ("200", 200),
+        ("100@30s,500@1s,20", 500),
+        ("100..1000/60s", 1000),
+        ("1000..10/60s,11", 1000),
+        ("sine(mean=300,amp=200,period=120s)", 500),
+        ("burst(base=100,peak=900,every=30s,for=2s)", 900),
+        ("0", 0),
+    ],
+)
+def test_peaks(text: str, peak: float) -> None:
+    assert parse_profile(text).peak_per_s == peak
 
 
 @settings(deadline=None)
@@ -206,9 +268,8 @@ def test_any_starts_can_be_said_as_lengths(starts: list[float]) -> None:
 
 @pytest.mark.parametrize("rate", [-1.0, float("inf"), float("nan"), 1e13, 1e-13])
 def test_unusable_rates(rate: float) -> None:
-    for use in (constant, lambda rate: constant(1).changed(3, rate)):
-        with pytest.raises(UsageError, match="finite number"):
-            use(rate)
+    with pytest.raises(UsageError, match="finite number"):
+        constant(rate)
 
 
 def test_steps_must_be_in_order() -> None:
@@ -217,7 +278,11 @@ def test_steps_must_be_in_order() -> None:
     with pytest.raises(UsageError, match="segment at 0 s"):
         Profile([1], [1])
     with pytest.raises(UsageError, match="finite instant"):
-        constant(1).changed(math.inf, 2)
+        constant(1).changed(math.inf, constant(2))
+    changed = constant(1).changed(3, constant(2))
+    for unusable in (changed, changed.without_past(4)):
+        with pytest.raises(UsageError, match="changed live"):
+            constant(1).changed(5, unusable)
 
 
 @pytest.mark.parametrize(
@@ -260,6 +325,11 @@ def test_a_recorded_rate(tmp_path: Path) -> None:
     assert profile.inverse(np.array([0.0, 499.0, 500.0, 700.0])).tolist() == [0, 9.98, 30, 31]
     faster = parse_profile(f"trace({file},scale=2,speed=10)")
     assert [faster.rate(t) for t in (0, 1, 3)] == [1000, 0, 4000]
+    assert (profile.peak_per_s, faster.peak_per_s) == (200, 4000)
+    live = constant(5).changed(1.5, faster)
+    assert [live.rate(t) for t in (1, 1.5, 2.5, 4.5)] == [5, 1000, 0, 4000]
+    restored = restore_profile(live.expression, live.changes)
+    assert np.array_equal(restored.inverse(np.arange(5000.0)), live.inverse(np.arange(5000.0)))
     again = parse_profile(faster.expression)
     assert np.array_equal(again.inverse(np.arange(5000.0)), faster.inverse(np.arange(5000.0)))
 
@@ -277,15 +347,15 @@ def test_recorded_counts_as_a_rate_end_with_the_file(tmp_path: Path) -> None:
 def test_a_change_leaves_the_past_bit_for_bit() -> None:
     profile = parse_profile("137@2s,911")
     u = np.sort(np.random.default_rng(0).uniform(0, 137 * 2 + 911 * 3, 5000))
-    before, after = profile.inverse(u), profile.changed(4.0, 33).inverse(u)
+    before, after = profile.inverse(u), profile.changed(4.0, constant(33)).inverse(u)
     assert np.array_equal(before[before < 4], after[before < 4])
     assert (after[before >= 4] >= 4).all()
 
 
 def test_a_change_replaces_later_steps() -> None:
-    assert parse_profile("1@10s,2@10s,3").changed(5, 9).steps == [(0, 1), (5, 9)]
-    assert constant(5).changed(0, 7).steps == [(0, 7)]
-    ramp = parse_profile("0..100/10s,100").changed(5, 9)
+    assert parse_profile("1@10s,2@10s,3").changed(5, constant(9)).steps == [(0, 1), (5, 9)]
+    assert constant(5).changed(0, constant(7)).steps == [(0, 7)]
+    ramp = parse_profile("0..100/10s,100").changed(5, constant(9))
     assert (ramp.rate(4), ramp.rate(5), ramp.rate(100)) == (40, 9, 9)
     with pytest.raises(UsageError, match="constant rates"):
         _ = ramp.steps

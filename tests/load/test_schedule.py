@@ -1,10 +1,12 @@
+from itertools import islice
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
 from tailrace.load.arrivals import Arrivals, Poisson, parse_arrivals
-from tailrace.load.profile import Profile
+from tailrace.load.profile import Profile, constant, parse_profile
 from tailrace.load.schedule import NEVER_NS, Schedule
 
 
@@ -26,7 +28,7 @@ def run(
         while position == len(due):
             due, position = schedule.next_chunk().tolist(), 0
         if change is not None and due[position] >= change[0] * 1e9:
-            due, position = schedule.change(*change, position).tolist(), 0
+            due, position = schedule.change(change[0], constant(change[1]), position).tolist(), 0
             change = None
             continue
         if due[position] >= until_s * 1e9:
@@ -79,6 +81,52 @@ def test_a_live_change_is_the_same_for_every_number_of_workers(workers: int) -> 
 def test_a_pause_and_its_end() -> None:
     schedule = Schedule(Poisson(), Profile([0], [0]), 1)
     assert (schedule.next_chunk() == NEVER_NS).all()
-    resumed = schedule.change(7.0, 100.0, 0)
+    resumed = schedule.change(7.0, constant(100), 0)
     assert resumed[0] >= 7e9
     assert np.diff(resumed).mean() == pytest.approx(1e7, rel=0.1)
+
+
+GIVEN = [
+    "0",
+    "30",
+    "4000",
+    "100..900/50ms,30",
+    "sine(mean=300,amp=300,period=40ms,phase=0.3)",
+    "burst(base=0,peak=900,every=8ms,for=2ms)",
+    "200@4ms,0@3ms,700",
+]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_thousands_of_changes_move_no_arrival_and_leave_nothing_behind(workers: int) -> None:
+    """A change each 10 ms for half a minute, known 10 ms ahead, on a clock that only this test
+    moves: the times are those of the profile that remembers every change, bit for bit.
+    """
+    draw = np.random.default_rng(4)
+    changes = [
+        (number * 0.01 + 0.007 * draw.random(), parse_profile(GIVEN[draw.integers(len(GIVEN))]))
+        for number in range(1, 3000)
+    ]
+    whole = constant(500)
+    for change in changes:
+        whole = whole.changed(*change)
+    for worker in range(workers):
+        schedule = Schedule(Poisson(), constant(500), 2, worker, workers)
+        taken: list[int] = []
+        due, position = schedule.next_chunk().tolist(), 0
+        for t_s, given in [*changes, (60.0, constant(0))]:
+            now_ns = (t_s - 0.01) * 1e9
+            while True:
+                if position == len(due):
+                    due, position = schedule.next_chunk().tolist(), 0
+                if due[position] > now_ns:
+                    break
+                taken.append(due[position])
+                position += 1
+            due, position = schedule.change(t_s, given, position).tolist(), 0
+            assert len(schedule.profile.segments) <= 12
+            assert len(schedule.profile.changes) <= 4
+        units = np.concatenate(list(islice(Poisson().chunks(2), 10)))[worker::workers]
+        expected = np.rint(whole.inverse(units) * 1e9)
+        assert len(taken) > 3000
+        assert np.array_equal(taken, expected[expected <= (60.0 - 0.01) * 1e9])

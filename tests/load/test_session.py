@@ -6,6 +6,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from scipy import stats
 
 from tailrace.load.arrivals import Poisson
 from tailrace.load.link import GeneratorError
-from tailrace.load.profile import Profile
+from tailrace.load.point import Point
+from tailrace.load.profile import Profile, constant, parse_profile
 from tailrace.load.request import Body
 from tailrace.load.schedule import Schedule
 from tailrace.load.session import Session
@@ -108,6 +110,153 @@ async def test_a_live_change_of_poisson_load_has_no_burst_in_the_schedule(
     assert session.total.offered == len(intended)
     counts, _ = np.histogram(intended, bins=np.arange(change_s, 2.0, 0.010))
     assert counts.max() <= stats.poisson.isf(1e-6, 10)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_live_profile_is_offered_as_it_says(serve: Any, plan: Any, workers: int) -> None:
+    session = Session(plan(serve().url, profile="100", duration_s=2.0, workers=workers))
+    await session.start()
+    points = []
+    async for interval in session.intervals():
+        points.append(interval.point)
+        if len(points) == 1:
+            change_s = session.set_profile(parse_profile("100..900/1s,0"))
+            # The ramp begins at its foot, and rises while one looks.
+            assert 100 <= session.rate_per_s < 300
+    changed = constant(100).changed(change_s, parse_profile("100..900/1s,0"))
+    intended = changed.inverse(next(Poisson().chunks(1)))
+    # A worker that learns of it late has sent a few at the old rate.
+    assert session.total.offered == pytest.approx((intended < 2.0).sum(), abs=5)
+    for point in points[1:]:
+        if point.t_s <= 2.0:
+            assert point.target_per_s == pytest.approx(changed.rate(point.t_s), rel=1e-4)
+
+
+async def test_a_profile_set_while_the_run_starts_holds_from_its_start(
+    serve: Any, plan: Any
+) -> None:
+    session = Session(plan(serve().url, profile="100", duration_s=1.0, workers=2))
+    starting = asyncio.create_task(session.start())
+    await asyncio.sleep(0)
+    assert session.set_rate(50) == 0
+    assert session.set_rate(400) == 0
+    await starting
+    points = [interval.point async for interval in session.intervals()]
+    assert session.total.offered == len(scheduled(400, 1.0))
+    assert [(event.text, event.t_s) for event in points[0].events] == [("50/s", 0), ("400/s", 0)]
+
+
+async def test_hundreds_of_changes_leave_a_session_as_small_as_it_was(
+    serve: Any, plan: Any
+) -> None:
+    session = Session(plan(serve().url, profile="100", duration_s=3.0, interval_s=0.1))
+    await session.start()
+    made: list[float] = []
+    points: list[Point] = []
+    async for interval in session.intervals():
+        points.append(interval.point)
+        if interval.point.t_s < 2.5:
+            made += [session.set_rate(100 + number) for number in range(40)]
+            # What is still to be told, and what went on as the last interval ended.
+            told_s = points[-1].t_s
+            recent = sum(t_s >= told_s for t_s in made)
+            assert len(session.profile.segments) <= recent + 1
+            assert len(session.profile.changes) <= recent + 1
+    events = [event for point in points for event in point.events]
+    assert [event.t_s for event in events] == pytest.approx(made, abs=1e-6)
+    assert [event.text for event in events[:40]] == [f"{100 + number}/s" for number in range(40)]
+
+
+async def test_what_is_done_to_a_run_is_told_in_the_interval_it_falls_into(
+    serve: Any, plan: Any
+) -> None:
+    session = Session(plan(serve().url, profile="100", duration_s=None, interval_s=0.25))
+    await session.start()
+    points: list[Point] = []
+    done: list[tuple[float, str, str, float]] = []
+    async for interval in session.intervals():
+        points.append(interval.point)
+        if len(points) == 2:
+            done.append((session.set_rate(200.5), "rate", "200.5/s", 200.5))
+            done.append((session.set_rate(1000), "rate", "1000/s", 1000))
+        if len(points) == 4:
+            text = "300..100/1s,100"
+            done.append((session.set_profile(parse_profile(text)), "profile", text, 300))
+        if len(points) == 6:
+            session.stop()
+            session.stop()
+            session.abandon()
+    events = [event for point in points for event in point.events]
+    assert [(e.kind, e.text, e.rate_per_s) for e in events] == [
+        *(known[1:] for known in done),
+        ("stop", "stop", 0),
+    ]
+    assert [e.t_s for e in events[:-1]] == pytest.approx([known[0] for known in done], abs=1e-6)
+    assert events[-1].t_s == pytest.approx(session.duration_s, abs=1e-6)
+    for point in points:
+        for event in point.events:
+            assert point.t_s - point.interval_s - 0.002 <= event.t_s <= point.t_s
+            assert event.wall_time - event.t_s == pytest.approx(session.start_wall_time, abs=1e-5)
+
+
+async def test_what_takes_effect_after_the_end_is_told_in_the_last_interval(
+    serve: Any, plan: Any
+) -> None:
+    session = Session(plan(serve().url, profile="100", duration_s=None, interval_s=0.25))
+    await session.start()
+    points: list[Point] = []
+    async for interval in session.intervals():
+        points.append(interval.point)
+        if len(points) == 2:
+            change_s = session.set_rate(200)
+            session.stop()
+    assert change_s > session.duration_s
+    assert [event.text for event in points[-1].events] == ["stop", "200/s"]
+
+
+async def test_the_slowest_requests_bring_their_stages(serve: Any, offer: Any) -> None:
+    """Requests 20, 40, … are slow, the later the slower, and say themselves how slow."""
+
+    async def answer(_: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        number = int(body)
+        slow_s = 0 if number % 20 else number / 400
+        await asyncio.sleep(slow_s)
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+            b"Server-Timing: queue;dur=%.1f, infer;dur=1.5\r\n\r\nok" % (slow_s * 1000)
+        )
+
+    session, intervals = await offer(
+        serve(answer).url,
+        profile="200",
+        arrivals="constant",
+        duration_s=1.0,
+        workers=2,
+        bodies=[Body(b"{{counter}}", "text/plain")],
+    )
+    assert session.total.completed == 200
+    points = [interval.point for interval in intervals]
+    for point in points:
+        latencies = [request.latency_ms for request in point.slowest]
+        assert len(latencies) == min(5, point.completed)
+        assert latencies == sorted(latencies, reverse=True)
+        assert latencies[0] == point.latency_ms.max
+        assert sum(point.latency_bins.values()) == point.completed
+    found = {
+        request.stages_ms["queue"]: request
+        for point in points
+        for request in point.slowest
+        if request.stages_ms["queue"] > 0
+    }
+    # The slowest of all: requests 160 and 180; number n is due at n / 200 s.
+    for slow_ms in (400.0, 450.0):
+        request = found[slow_ms]
+        assert request.stages_ms == {"queue": slow_ms, "infer": 1.5}
+        assert request.t_s == slow_ms / 1000 * 400 / 200
+        assert request.service_ms >= slow_ms
+        assert request.latency_ms == pytest.approx(
+            request.service_ms + request.send_lag_ms, abs=1e-3
+        )
 
 
 async def test_a_stall_shows_in_every_request_it_held_up(serve: Any, offer: Any) -> None:
@@ -212,6 +361,9 @@ async def test_a_killed_worker_is_reported_and_the_rest_goes_on(serve: Any, plan
     full = len(scheduled(200, 2.0))
     assert 0.4 * full < session.total.completed < 0.9 * full
     assert points[-1].t_s >= 2.0
+    (event,) = [event for point in points for event in point.events]
+    assert (event.kind, event.text, event.rate_per_s) == ("worker", "load worker 0 died", 200)
+    assert 0.7 <= event.t_s < 1.7
 
 
 async def test_all_workers_killed_ends_the_run(serve: Any, plan: Any) -> None:
@@ -222,11 +374,39 @@ async def test_all_workers_killed_ends_the_run(serve: Any, plan: Any) -> None:
     await asyncio.sleep(0.8)
     os.kill(victim.pid, signal.SIGKILL)
     began = time.monotonic()
-    async for _ in session.intervals():
-        pass
+    points = [interval.point async for interval in session.intervals()]
     assert time.monotonic() - began < 1.5
     assert session.problems
     assert session.total.completed > 0
+    # Nobody reported the interval in which it died; what befell the run is told all the same.
+    assert [event.kind for event in points[-1].events] == ["worker"]
+    assert points[-1].completed == 0
+    assert points[-1].t_s == pytest.approx(points[-1].events[0].t_s, abs=0.1)
+
+
+async def test_a_recorded_rate_that_is_gone_when_the_workers_read_it(
+    serve: Any, plan: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "rates.csv"
+    file.write_text("t_s,rate\n0,50\n10,500\n")
+    session = Session(plan(serve().url, duration_s=60.0))
+    await session.start()
+    profile = parse_profile(f"trace({file})")
+    session.set_profile(profile)
+    await anext(session.intervals())
+    assert session.problems == []
+    assert session.rate_per_s == 50
+    file.unlink()
+    session.set_profile(profile)
+    async with asyncio.timeout(10):
+        points = [interval.point async for interval in session.intervals()]
+    assert "load worker 0 gave up" in session.problems[0]
+    assert str(file) in session.problems[0]
+    events = [event for point in points for event in point.events]
+    # Which comes first depends on whether the worker gave up within the change's 10 ms of notice.
+    assert {event.kind for event in events[-2:]} == {"worker", "profile"}
+    # What it had counted stays.
+    assert session.total.offered == session.total.completed + session.total.failures > 20
 
 
 async def test_a_worker_ends_when_its_session_is_gone(serve: Any, plan: Any) -> None:

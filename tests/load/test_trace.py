@@ -167,7 +167,7 @@ def test_after_the_last_arrival_none_follow(tmp_path: Path) -> None:
     assert due[0] == 500_000_000
     assert (due[1:] == NEVER_NS).all()
     assert (schedule.next_chunk() == NEVER_NS).all()
-    assert (schedule.change(0.1, 5, 0) == NEVER_NS).all()
+    assert (schedule.change(0.1, constant(5), 0) == NEVER_NS).all()
 
 
 @pytest.mark.parametrize("size", [4095, 4096, 4097, 8192])

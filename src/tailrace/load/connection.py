@@ -6,7 +6,7 @@ from typing import Protocol, cast
 
 import httptools
 
-from tailrace.load.recorder import ROWS, Recorder
+from tailrace.load.recorder import ROWS, Recorder, read_stages
 
 _LAST_ROW = ROWS - 1
 _MAX_STAGES_HEADER = 4096
@@ -178,12 +178,14 @@ class Connection(asyncio.Protocol):
         self.intended = 0
         if status < 300:
             row = recorder.row
-            recorder.latencies[row] = now - intended
-            recorder.services[row] = now - self.sent_ns
+            recorder.intended[row] = intended
+            recorder.sent[row] = self.sent_ns
+            recorder.done[row] = now
             recorder.row = row + 1
             self._owner.completed += 1
             if self._stages is not None:
-                recorder.record_stages(self._stages)
+                recorder.timings[row] = self._stages
+                read_stages(self._stages, recorder.stages)
                 self._stages = None
             if row == _LAST_ROW:
                 recorder.fold()

@@ -75,8 +75,11 @@ class WorkerLink(asyncio.Protocol):
         match message:
             case Ready():
                 self.ready.set_result(None)
-            case Broken(reason):
+            case Broken(reason) if not self.ready.done():
                 self.ready.set_exception(GeneratorError(reason))
+            case Broken(reason):
+                # Its last snapshot is still to come.
+                self._on_lost(self, f"gave up ({reason})")
             case Snapshot(index=index, last=last):
                 self.reported = index + 1
                 self.over = last

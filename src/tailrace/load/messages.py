@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from tailrace.load.point import SlowRequest
 from tailrace.load.request import Request
 from tailrace.load.target import Endpoint
 
@@ -25,7 +26,7 @@ class Setup(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     arrivals: str
     seed: int
     profile: str
-    changes: list[tuple[float, float]]
+    changes: list[tuple[float, str]]
     duration_s: float | None
     connections: int
     timeout_s: float
@@ -46,10 +47,10 @@ class Start(msgspec.Struct, tag=True, frozen=True):
 
 
 class Change(msgspec.Struct, tag=True, frozen=True):
-    """Session → worker: another rate from `t_s` on, seconds since the start."""
+    """Session → worker: another profile, an expression, from `t_s` on, seconds since the start."""
 
     t_s: float
-    rate_per_s: float
+    profile: str
 
 
 class Stop(msgspec.Struct, tag=True, frozen=True):
@@ -84,10 +85,11 @@ class Snapshot(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     service: bytes
     send_lag: bytes
     stages: dict[str, bytes]
+    slowest: list[SlowRequest] = []
 
 
 class Broken(msgspec.Struct, tag=True, frozen=True):
-    """Worker → session: it cannot work, and why."""
+    """Worker → session: it cannot work, or go on, and why."""
 
     reason: str
 

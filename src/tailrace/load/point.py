@@ -9,6 +9,9 @@ EventKind = Literal["rate", "profile", "stop", "worker"]
 BINS_PER_DECADE = 20
 """Of `Point.latency_bins`: each bin is 12 % wide."""
 
+SLOWEST = 5
+"""How many requests `Point.slowest` names, at most."""
+
 
 class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
     """Of one histogram, in milliseconds; every field is None where nothing was recorded."""

@@ -83,8 +83,13 @@ class _Session(asyncio.Protocol):
                 gc.freeze()
                 self._run = asyncio.get_running_loop().create_task(worker.run(start_ns))
                 self._run.add_done_callback(lambda _: self._transport.close())
-            case Change(t_s, rate_per_s), Worker() as worker:
-                worker.change(t_s, rate_per_s)
+            case Change(t_s, profile), Worker() as worker:
+                try:
+                    worker.change(t_s, profile)
+                except TailraceError as error:
+                    # Offering anything else than the others would be worse than nothing.
+                    self._transport.write(frame(Broken(str(error))))
+                    worker.abandon()
             case Stop(t_s), Worker() as worker:
                 worker.stop(t_s)
             case Abandon(), Worker() as worker:

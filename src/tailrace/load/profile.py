@@ -3,7 +3,7 @@
     λ │        ┌─────            Λ(t) = ∫₀ᵗ λ
       │   ╱────┘                 arrivals at operational time u leave at Λ⁻¹(u)
       │──╱
-      └──────────── t            a live change is one more segment
+      └──────────── t            a live change is another profile's segments from there on
 
 Time-changing a unit-rate process by Λ⁻¹ gives a process of intensity λ(t): exactly so for Poisson
 arrivals (Çınlar, Introduction to Stochastic Processes, 1975, §4.7), and with the same spacing in
@@ -64,7 +64,10 @@ class Profile:
             areas.append(areas[-1] + float(shape.integral(np.asarray(length))))
         spans = zip(starts.tolist(), starts.tolist()[1:], strict=False)
         parts = [Part(s, _length(*span)) for s, span in zip(shapes, spans, strict=False)]
-        self._set(starts, shapes, np.array(areas), join_parts([*parts, Part(shapes[-1], None)]), ())
+        levels = [s.rate_per_s if isinstance(s, Constant) else np.nan for s in shapes]
+        self._expression = join_parts([*parts, Part(shapes[-1], None)])
+        self._changes: tuple[tuple[float, str], ...] = ()
+        self._set(shapes, starts, np.array(areas), np.array(levels))
 
     @classmethod
     def of_parts(cls, parts: Sequence[Part]) -> "Profile":
@@ -82,23 +85,29 @@ class Profile:
         return profile
 
     def _set(
-        self,
-        starts: Floats,
-        segments: tuple[Segment, ...],
-        areas: Floats,
-        expression: str,
-        changes: tuple[tuple[float, float], ...],
+        self, segments: tuple[Segment, ...], starts: Floats, areas: Floats, levels: Floats
     ) -> None:
+        self._segments = segments
         self._starts = starts
         self._ends = np.append(starts[1:], np.inf)
-        self._segments = segments
         self._areas = areas
-        self._expression = expression
-        self._changes = changes
-        self._levels = np.array(
-            [s.rate_per_s if isinstance(s, Constant) else np.nan for s in segments]
-        )
-        self._curved = np.flatnonzero(np.isnan(self._levels))
+        # The rate of each segment; nan where it is not constant.
+        self._levels = levels
+        self._curved = np.flatnonzero(np.isnan(levels))
+
+    def _like(
+        self,
+        segments: tuple[Segment, ...],
+        starts: Floats,
+        areas: Floats,
+        levels: Floats,
+        changes: tuple[tuple[float, str], ...],
+    ) -> "Profile":
+        profile = Profile.__new__(Profile)
+        profile._expression = self._expression
+        profile._changes = changes
+        profile._set(segments, starts, areas, levels)
+        return profile
 
     @property
     def expression(self) -> str:
@@ -110,13 +119,20 @@ class Profile:
         return self._expression
 
     @property
-    def changes(self) -> list[tuple[float, float]]:
-        """(from t in s, rate a second) of each live change, in the order they were made."""
+    def changes(self) -> list[tuple[float, str]]:
+        """(from t in s, expression of what began there) of each live change, in the order made."""
         return list(self._changes)
 
     @property
+    def peak_per_s(self) -> float:
+        """No rate is above it at any time: the highest of the segments, each taken whole, even one
+        that another cuts short before its peak.
+        """
+        return max(segment.peak_per_s for segment in self._segments)
+
+    @property
     def segments(self) -> tuple[Segment, ...]:
-        """The segments in order, one for each live change included."""
+        """The segments in order, those of live changes included."""
         return self._segments
 
     @property
@@ -162,49 +178,76 @@ class Profile:
                 t[here] = np.minimum(self._starts[curved] + x, self._ends[curved])
         return t
 
-    def changed(self, t_s: float, rate_per_s: float) -> "Profile":
-        """This profile up to `t_s`, and `rate_per_s` from then on: a live change.
+    def changed(self, t_s: float, profile: "Profile") -> "Profile":
+        """This profile up to `t_s`, and from then on `profile`, begun there: a live change.
 
         What `inverse` puts before `t_s` stays there, bit for bit.
 
         Raises:
-            UsageError: the rate is negative or not finite, or the instant is not.
+            UsageError: the instant is not finite, or `profile` was itself changed live: only what
+                an expression says can be given.
         """
         if not math.isfinite(t_s):
-            raise UsageError(f"a change of rate needs a finite instant, not {t_s} s")
-        change = (Constant(check_rate(rate_per_s)),)
+            raise UsageError(f"a change of profile needs a finite instant, not {t_s} s")
+        if profile._changes or profile._starts[0] != 0:
+            raise UsageError("a profile that was changed live cannot be what another changes to")
         kept = int(np.searchsorted(self._starts, t_s, side="left"))
-        cut = self._first_arrival_from(t_s) if kept else 0.0
-        profile = Profile.__new__(Profile)
-        profile._set(
-            np.append(self._starts[:kept], t_s if kept else 0.0),
-            self._segments[:kept] + change,
-            np.append(self._areas[:kept], cut),
-            self._expression,
-            (*self._changes, (t_s, rate_per_s)),
+        begin_s, area = float(self._starts[0]), float(self._areas[0])
+        if kept:
+            begin_s, area = t_s, self._first_arrival_from(t_s, kept - 1)
+        return self._like(
+            self._segments[:kept] + profile._segments,
+            np.append(self._starts[:kept], begin_s + profile._starts),
+            np.append(self._areas[:kept], area + profile._areas),
+            np.append(self._levels[:kept], profile._levels),
+            (*self._changes, (t_s, profile._expression)),
         )
-        return profile
+
+    def without_past(self, t_s: float, u: float = math.inf) -> "Profile":
+        """This profile without the segments that end before `t_s` and before operational time `u`.
+
+        At or after both it answers, and can be changed, as before, bit for bit; of what lies
+        earlier, its changes and its `expression` included, it knows nothing more. So a profile that
+        is changed all the time does not grow.
+        """
+        first = int(np.searchsorted(self._areas, u, side="right")) - 1
+        first = max(min(first, self._at(t_s)), 0)
+        if not first:
+            return self
+        begin_s = float(self._starts[first])
+        return self._like(
+            self._segments[first:],
+            self._starts[first:],
+            self._areas[first:],
+            self._levels[first:],
+            tuple(change for change in self._changes if change[0] >= begin_s),
+        )
 
     def _at(self, t_s: float) -> int:
         return max(int(np.searchsorted(self._starts, t_s, side="right")) - 1, 0)
 
-    def _first_arrival_from(self, t_s: float) -> float:
-        """The least u that `inverse` puts at `t_s` or later: Λ(t) but for its last bits.
+    def _first_arrival_from(self, t_s: float, number: int) -> float:
+        """The least u that `inverse` puts at `t_s`, within segment `number`, or later: Λ(t) but for
+        its last bits.
 
         With Λ(t) itself, an arrival a rounding error beyond it would move to the change's side
-        though its time lies before the change.
+        though its time lies before the change. Looks at nothing before the segment, so that one
+        who has forgotten that finds the same.
         """
+        segment, start = self._segments[number], float(self._starts[number])
+        least = float(self._areas[number])
+        next_area = float(self._areas[number + 1]) if number + 1 < len(self._areas) else math.inf
 
         def is_late(u: float) -> bool:
-            return bool(self.inverse(np.array([u]))[0] >= t_s)
+            return u >= next_area or bool(start + segment.inverse(np.array([u - least]))[0] >= t_s)
 
-        if is_late(0.0):
-            return 0.0
+        if is_late(least):
+            return least
         middle = self.integral(t_s)
         reach = math.ulp(middle)
         early, late = middle, middle
         while is_late(early):
-            early, reach = max(early - reach, 0.0), 2 * reach
+            early, reach = max(early - reach, least), 2 * reach
         while not is_late(late):
             late, reach = late + reach, 2 * reach
         while early < (middle := early + (late - early) / 2) < late:
@@ -232,15 +275,15 @@ def parse_profile(text: str) -> Profile:
     return Profile.of_parts(parse_parts(text))
 
 
-def restore_profile(expression: str, changes: Sequence[tuple[float, float]]) -> Profile:
+def restore_profile(expression: str, changes: Sequence[tuple[float, str]]) -> Profile:
     """The profile whose `expression` and `changes` these are, bit for bit.
 
     Raises:
-        UsageError: the expression cannot be read or a rate is unusable.
+        UsageError: an expression cannot be read.
     """
     profile = parse_profile(expression)
-    for t_s, rate_per_s in changes:
-        profile = profile.changed(t_s, rate_per_s)
+    for t_s, given in changes:
+        profile = profile.changed(t_s, parse_profile(given))
     return profile
 
 

@@ -69,6 +69,11 @@ class RateTrace:
         speed = f",speed={format_number(self.speed)}" if self.speed != 1 else ""
         return f"trace({name}{scale}{speed})"
 
+    @property
+    def peak_per_s(self) -> float:
+        """See Segment."""
+        return float(self.rates_per_s.max())
+
     def rate(self, x_s: Floats) -> Floats:
         """See Segment."""
         rate: Floats = self.rates_per_s[self._at(x_s)]

@@ -25,19 +25,23 @@ class Schedule:
         self.profile = profile
         self._chunks: Iterator[NDArray[np.float64]] = share(arrivals.chunks(seed), worker, workers)
         self._current: NDArray[np.float64] = np.empty(0)
+        self._reached = 0.0
 
     def next_chunk(self) -> NDArray[np.int64]:
         """Intended times of the next arrivals, int64 [n], ns since the run's start, rising."""
         self._current = next(self._chunks)
         return self._times(self._current)
 
-    def change(self, t_s: float, rate_per_s: float, taken: int) -> NDArray[np.int64]:
-        """Bend the profile from `t_s` on; the chunk's times from its `taken`-th arrival on, anew.
+    def change(self, t_s: float, profile: Profile, taken: int) -> NDArray[np.int64]:
+        """Follow `profile` from `t_s` on; the chunk's times from its `taken`-th arrival on, anew.
 
-        Arrivals before `t_s` keep their intended times, bit for bit.
+        Arrivals before `t_s` keep their intended times, bit for bit. Changes are to be made in the
+        order of their times: what no arrival still to come can fall into is forgotten.
         """
-        self.profile = self.profile.changed(t_s, rate_per_s)
         self._current = self._current[taken:]
+        if len(self._current):
+            self._reached = float(self._current[0])
+        self.profile = self.profile.changed(t_s, profile).without_past(t_s, self._reached)
         return self._times(self._current)
 
     def _times(self, operational: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -62,6 +62,10 @@ class Segment(Protocol):
     def expression(self) -> str:
         """The segment in the language of profile_text.py; reading it gives the same bits."""
 
+    @property
+    def peak_per_s(self) -> float:
+        """The highest rate, or a bound above it."""
+
     def rate(self, x_s: Floats) -> Floats:
         """λ(x), arrivals a second, of the shape of `x_s`."""
 
@@ -88,6 +92,11 @@ class Constant:
     def expression(self) -> str:
         """`200`."""
         return format_number(self.rate_per_s)
+
+    @property
+    def peak_per_s(self) -> float:
+        """See Segment."""
+        return self.rate_per_s
 
     def rate(self, x_s: Floats) -> Floats:
         """See Segment."""
@@ -137,6 +146,11 @@ class Ramp:
         """`100..1000/60s`."""
         start, end = format_number(self.from_per_s), format_number(self.to_per_s)
         return f"{start}..{end}/{format_number(self.over_s)}s"
+
+    @property
+    def peak_per_s(self) -> float:
+        """See Segment."""
+        return max(self.from_per_s, self.to_per_s)
 
     def rate(self, x_s: Floats) -> Floats:
         """See Segment."""

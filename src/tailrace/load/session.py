@@ -4,12 +4,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 
+from tailrace.load.event_log import EventLog
 from tailrace.load.link import GeneratorError, WorkerLink
 from tailrace.load.messages import Abandon, Change, Setup, Snapshot, Start, Stop
 from tailrace.load.plan import Plan
-from tailrace.load.point import Point
-from tailrace.load.profile import check_rate
-from tailrace.load.tally import Interval, Tally
+from tailrace.load.point import Event, EventKind
+from tailrace.load.profile import Profile, constant
+from tailrace.load.segments import Constant, format_number
+from tailrace.load.tally import Interval, Tally, make_point
 from tailrace.load.verdict import Verdict, judge, missing_for
 
 _LEAD_NS = 100_000_000
@@ -42,9 +44,11 @@ class Session:
         self._snapshots: dict[int, list[Snapshot]] = {}
         self._queue: asyncio.Queue[Interval | None] = asyncio.Queue()
         self._next_index = 0
+        self._merged_s = 0.0
+        self._events = EventLog()
         self._watchdog: asyncio.TimerHandle | None = None
         self._clock_offset_ns = 0
-        self._when_started: list[Callable[[], None]] = []
+        self._when_started: list[Callable[[], object]] = []
 
     async def start(self) -> None:
         """Start the workers and, once all are ready, the run; returns as it begins.
@@ -65,8 +69,8 @@ class Session:
                     turn=plan.traffic.turn,
                     arrivals=plan.arrivals,
                     seed=plan.seed,
-                    profile=self.profile.expression,
-                    changes=list(self.profile.changes),
+                    profile=plan.profile.expression,
+                    changes=plan.profile.changes,
                     duration_s=plan.duration_s,
                     connections=-(-plan.connections // plan.workers),
                     timeout_s=plan.timeout_s,
@@ -117,7 +121,8 @@ class Session:
     @property
     def elapsed_s(self) -> float:
         """Seconds since the run's start; negative before it."""
-        return (time.monotonic_ns() - self._start_ns) / 1e9
+        now_ns = time.monotonic_ns()
+        return (now_ns - (self._start_ns or now_ns + _LEAD_NS)) / 1e9
 
     @property
     def rate_per_s(self) -> float:
@@ -130,10 +135,28 @@ class Session:
         Raises:
             UsageError: the rate is negative or not finite.
         """
+        return self.set_profile(constant(rate_per_s))
+
+    def set_profile(self, profile: Profile) -> float:
+        """Follow another profile; returns when it begins, seconds since the start.
+
+        Raises:
+            UsageError: `profile` was itself changed live.
+        """
         t_s = max(self.elapsed_s + _CHANGE_LEAD_NS / 1e9, 0.0)
-        self.profile = self.profile.changed(t_s, check_rate(rate_per_s))
+        changed = self.profile.changed(t_s, profile)
+        if not self._start_ns:
+            self._when_started.append(lambda: self.set_profile(profile))
+            return t_s
+        # The target of an interval not merged yet is still to be told.
+        self.profile = changed.without_past(self._merged_s)
         for worker in self._workers:
-            worker.tell(Change(t_s, rate_per_s))
+            worker.tell(Change(t_s, profile.expression))
+        match profile.segments:
+            case (Constant(rate_per_s),):
+                self._note(t_s, "rate", f"{format_number(rate_per_s)}/s", rate_per_s)
+            case _:
+                self._note(t_s, "profile", profile.expression, profile.rate(0))
         return t_s
 
     def stop(self) -> None:
@@ -142,7 +165,9 @@ class Session:
             self._when_started.append(self.stop)
             return
         now_s = max(self.elapsed_s, 0.0)
-        self._end_s = now_s if self._end_s is None else min(self._end_s, now_s)
+        if self._end_s is None or now_s < self._end_s:
+            self._end_s = now_s
+            self._note(now_s, "stop", "stop", 0.0)
         for worker in self._workers:
             worker.tell(Stop(self._end_s))
         self._watch_end()
@@ -168,11 +193,27 @@ class Session:
         self._merge()
 
     def _lost(self, worker: WorkerLink, reason: str) -> None:
+        if not self._start_ns:
+            self._when_started.append(lambda: self._lost(worker, reason))
+            return
+        now_s = max(self.elapsed_s, 0.0)
+        what = f"load worker {worker.number} {reason}"
         self.problems.append(
-            f"load worker {worker.number} {reason} {max(self.elapsed_s, 0):.1f} s into the run: "
-            "what it had left to send was not offered"
+            f"{what} {now_s:.1f} s into the run: what it had left to send was not offered"
         )
+        self._note(now_s, "worker", what, self._target_per_s(now_s))
         self._merge()
+
+    def _note(self, t_s: float, kind: EventKind, text: str, rate_per_s: float) -> None:
+        wall_time = round(self.start_wall_time + t_s, 6)
+        t_s = round(t_s, 6)
+        self._events.note(
+            Event(t_s=t_s, wall_time=wall_time, kind=kind, text=text, rate_per_s=rate_per_s)
+        )
+
+    def _target_per_s(self, t_s: float) -> float:
+        ended = self._end_s is not None and t_s >= self._end_s
+        return 0.0 if ended else self.profile.rate(t_s)
 
     def _merge(self) -> None:
         """Hand on every interval that no worker can add to any more."""
@@ -181,9 +222,12 @@ class Session:
         while self._next_index in self._snapshots and (
             complete is None or self._next_index < complete
         ):
-            self._next_index += 1
-            self._emit(self._snapshots.pop(self._next_index - 1))
+            snapshots = self._snapshots.pop(self._next_index)
+            self._emit(snapshots, last=complete is None and not self._snapshots)
         if complete is None and not self._snapshots:
+            if self._events:
+                # Nobody was left to report the interval in which they happened.
+                self._emit([], last=True)
             if self._watchdog is not None:
                 self._watchdog.cancel()
             self.duration_s = min(
@@ -191,41 +235,30 @@ class Session:
             )
             self._queue.put_nowait(None)
 
-    def _emit(self, snapshots: list[Snapshot]) -> None:
+    def _emit(self, snapshots: list[Snapshot], last: bool) -> None:
         self._watch_clock()
         tally = Tally()
         for snapshot in snapshots:
             tally.add(snapshot)
             self.total.add(snapshot)
-        t_s = max(snapshot.end_ns for snapshot in snapshots) / 1e9
-        length_s = max(snapshot.length_ns for snapshot in snapshots) / 1e9
+        t_s = max((snapshot.end_ns / 1e9 for snapshot in snapshots), default=self.elapsed_s)
+        length_s = max(
+            (snapshot.length_ns / 1e9 for snapshot in snapshots), default=t_s - self._merged_s
+        )
         end_s = self._end_s if self._end_s is not None else float("inf")
         ended = t_s - length_s >= end_s
-        point = Point(
-            index=snapshots[0].index,
-            t_s=round(t_s, 6),
-            wall_time=round(self.start_wall_time + t_s, 6),
-            interval_s=round(length_s, 6),
+        point = make_point(
+            tally,
+            snapshots,
+            index=self._next_index,
+            t_s=t_s,
+            wall_time=self.start_wall_time + t_s,
+            length_s=length_s,
             target_per_s=0.0 if ended else self.profile.rate(min(t_s, end_s)),
-            offered=tally.offered,
-            sent=tally.sent,
-            completed=tally.completed,
-            failed=tally.failed,
-            rps=round(tally.sent / length_s, 3),
-            qps=round(tally.completed / length_s, 3),
-            in_flight=sum(snapshot.in_flight for snapshot in snapshots),
-            backlog=sum(snapshot.backlog for snapshot in snapshots),
-            connections=sum(snapshot.connections for snapshot in snapshots),
-            cap_waits=tally.cap_waits,
-            tick_lag_ms=round(tally.tick_lag_ns / 1e6, 3),
-            latency_ms=tally.latency.percentiles(1000),
-            service_ms=tally.service.percentiles(1000),
-            send_lag_us=tally.send_lag.percentiles(1),
-            stages_ms={name: h.percentiles(1000) for name, h in tally.stages.items()},
-            cpu_percent=round(
-                100 * sum(snapshot.cpu_ns for snapshot in snapshots) / (length_s * 1e9), 2
-            ),
+            events=self._events.take(float("inf") if last else t_s),
         )
+        self._next_index += 1
+        self._merged_s = t_s
         self._queue.put_nowait(Interval(point, tuple(snapshots)))
 
     def _watch_clock(self) -> None:

@@ -61,6 +61,11 @@ class Sine:
             f"period={format_number(self.period_s)}s{phase})"
         )
 
+    @property
+    def peak_per_s(self) -> float:
+        """See Segment."""
+        return self.mean_per_s + self.amplitude_per_s
+
     def rate(self, x_s: Floats) -> Floats:
         """See Segment."""
         # Rounding must not turn a trough at 0 into a rate below it.

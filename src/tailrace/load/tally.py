@@ -1,10 +1,12 @@
 """Counts and histograms over a stretch of a run, merged from the workers' snapshots."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from heapq import nlargest
 
 from tailrace.load.histogram import Histogram
 from tailrace.load.messages import Snapshot
-from tailrace.load.point import Point
+from tailrace.load.point import BINS_PER_DECADE, SLOWEST, Event, Point
 
 
 @dataclass(slots=True)
@@ -58,3 +60,46 @@ class Interval:
 
     point: Point
     snapshots: tuple[Snapshot, ...]
+
+
+def make_point(
+    tally: Tally,
+    snapshots: Sequence[Snapshot],
+    *,
+    index: int,
+    t_s: float,
+    wall_time: float,
+    length_s: float,
+    target_per_s: float,
+    events: tuple[Event, ...],
+) -> Point:
+    """The figures of one interval, `length_s` long and ended at `t_s`; `tally` is of its
+    `snapshots`, one a worker.
+    """
+    slow = [request for snapshot in snapshots for request in snapshot.slowest]
+    return Point(
+        index=index,
+        t_s=round(t_s, 6),
+        wall_time=round(wall_time, 6),
+        interval_s=round(length_s, 6),
+        target_per_s=target_per_s,
+        offered=tally.offered,
+        sent=tally.sent,
+        completed=tally.completed,
+        failed=tally.failed,
+        rps=round(tally.sent / length_s, 3),
+        qps=round(tally.completed / length_s, 3),
+        in_flight=sum(snapshot.in_flight for snapshot in snapshots),
+        backlog=sum(snapshot.backlog for snapshot in snapshots),
+        connections=sum(snapshot.connections for snapshot in snapshots),
+        cap_waits=tally.cap_waits,
+        tick_lag_ms=round(tally.tick_lag_ns / 1e6, 3),
+        latency_ms=tally.latency.percentiles(1000),
+        service_ms=tally.service.percentiles(1000),
+        send_lag_us=tally.send_lag.percentiles(1),
+        stages_ms={name: h.percentiles(1000) for name, h in tally.stages.items()},
+        cpu_percent=round(100 * tally.cpu_ns / (length_s * 1e9), 2),
+        events=events,
+        latency_bins=tally.latency.bins(BINS_PER_DECADE),
+        slowest=tuple(nlargest(SLOWEST, slow, key=lambda request: request.latency_ms)),
+    )

@@ -5,6 +5,9 @@ import time
 from collections.abc import Callable
 from time import monotonic_ns
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tailrace.load.arrivals import parse_arrivals
 from tailrace.load.dialer import Dialer
 from tailrace.load.messages import (
@@ -14,7 +17,7 @@ from tailrace.load.messages import (
 )
 from tailrace.load.pacer import TimerFd
 from tailrace.load.pool import Limits, Pool
-from tailrace.load.profile import restore_profile
+from tailrace.load.profile import parse_profile, restore_profile
 from tailrace.load.recorder import Recorder
 from tailrace.load.request import Request
 from tailrace.load.schedule import NEVER_NS, Schedule
@@ -72,7 +75,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         self._start_ns = self._since_ns = start_ns
         self._stop_at(self._end_s)
-        self._load(self._schedule.next_chunk().tolist())
+        self._load(self._schedule.next_chunk())
         self._cpu_ns = time.process_time_ns()
         if self._setup.spin:
             loop.call_soon(self._spin)
@@ -88,18 +91,27 @@ class Worker:
             self._timer.close()
             for pool in self._pools:
                 pool.close()
-            self._snapshot(last=True)
+            if not self._report.is_closing():
+                self._snapshot(last=True)
 
-    def change(self, t_s: float, rate_per_s: float) -> None:
-        """Bend the schedule from `t_s` on."""
-        times = self._schedule.change(t_s, rate_per_s, self._position)
-        self._load(times.tolist())
-        self._arm()
+    def change(self, t_s: float, profile: str) -> None:
+        """Follow another profile, an expression, from `t_s` on.
+
+        Raises:
+            UsageError: the expression names a file that cannot be read any more.
+        """
+        if self._finished.done():
+            return
+        times = self._schedule.change(t_s, parse_profile(profile), self._position)
+        if self._start_ns:
+            self._load(times)
+            self._arm()
 
     def stop(self, t_s: float) -> None:
         """Offer nothing from `t_s` on; finish when all is answered."""
         self._stop_at(min(t_s, self._end_s))
-        self._arm()
+        if self._start_ns:
+            self._arm()
 
     def abandon(self) -> None:
         """Finish now."""
@@ -110,9 +122,8 @@ class Worker:
         self._end_s = t_s
         self._end_ns = self._start_ns + round(min(t_s * 1e9, NEVER_NS - self._start_ns))
 
-    def _load(self, times_ns: list[int]) -> None:
-        start = self._start_ns
-        self._due = [start + t for t in times_ns]
+    def _load(self, times_ns: NDArray[np.int64]) -> None:
+        self._due = (times_ns + self._start_ns).tolist()
         self._position = 0
 
     def _lay_out_turn(self) -> list[_Place]:
@@ -171,7 +182,7 @@ class Worker:
     def _refill(self) -> None:
         while self._position == len(self._due):
             # With many workers a chunk may hold nothing for this one.
-            self._load(self._schedule.next_chunk().tolist())
+            self._load(self._schedule.next_chunk())
 
     def _arm(self) -> None:
         self._refill()
@@ -226,23 +237,24 @@ class Worker:
         now = monotonic_ns()
         cpu = time.process_time_ns()
         totals = self._totals()
-        failed, latency, service, send_lag, stages = self._recorder.take()
+        recorded = self._recorder.take(self._start_ns)
         snapshot = Snapshot(
             index=self._index,
             last=last,
             end_ns=now - self._start_ns,
             length_ns=now - self._since_ns,
             **{name: totals[name] - self._reported[name] for name in totals},
-            failed=failed,
+            failed=recorded.failed,
             in_flight=sum(pool.in_flight for pool in self._pools),
             backlog=sum(len(pool.waiting) for pool in self._pools),
             connections=sum(len(pool.open) for pool in self._pools),
             cpu_ns=cpu - self._cpu_ns,
             tick_lag_ns=self._tick_lag_ns,
-            latency=latency,
-            service=service,
-            send_lag=send_lag,
-            stages=stages,
+            latency=recorded.latency,
+            service=recorded.service,
+            send_lag=recorded.send_lag,
+            stages=recorded.stages,
+            slowest=recorded.slowest,
         )
         self._report.write(frame(snapshot))
         self._reported = totals
