@@ -3,6 +3,8 @@
 `result.json` at its end. A run that is killed keeps every interval it had finished.
 """
 
+import contextlib
+import fcntl
 import json
 import os
 from datetime import UTC, datetime
@@ -48,13 +50,19 @@ class RunDirectory:
             path.mkdir(parents=True, exist_ok=True)
             if any(path.iterdir()):
                 raise RunDirectoryError(f"{path} is not empty: a run needs a directory of its own")
-            _write_atomically(path / "run.json", _describe(plan))
-            self._timeline: TextIO = (path / "timeline.jsonl").open("w", encoding="utf-8")
-            self._log_file: TextIO = (path / "latency.hlog").open("w", encoding="utf-8")
-            self._log = HistogramLogWriter(self._log_file)
-            self._log.output_comment("latency from the intended time, microseconds")
-            self._log.output_log_format_version()
-            self._log.output_legend()
+            with contextlib.ExitStack() as opened:
+                self._timeline: TextIO = opened.enter_context(_open(path / "timeline.jsonl"))
+                # Held while the run goes on: it tells readers that nobody has killed it. Before
+                # run.json, which makes it a run to them, so that none has the lock meanwhile.
+                with contextlib.suppress(OSError):
+                    fcntl.flock(self._timeline, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _write_atomically(path / "run.json", _describe(plan))
+                self._log_file: TextIO = opened.enter_context(_open(path / "latency.hlog"))
+                self._log = HistogramLogWriter(self._log_file)
+                self._log.output_comment("latency from the intended time, microseconds")
+                self._log.output_log_format_version()
+                self._log.output_legend()
+                opened.pop_all()
         except OSError as error:
             raise RunDirectoryError(f"cannot write {path}: {error.strerror}") from None
 
@@ -91,18 +99,31 @@ class RunDirectory:
             )
             self._log_file.flush()
         except OSError as error:
-            self.broken = f"cannot write the run directory {self.path}: {error.strerror}"
+            self._break(error)
 
     def finish(self, result: Result) -> None:
         """Write the result and close the files; a failure to do so shows in `broken`."""
         try:
             _write_atomically(self.path / "result.json", _pretty(result))
-            self._timeline.close()
-            self._log_file.close()
         except OSError as error:
-            self.broken = (
-                self.broken or f"cannot write the run directory {self.path}: {error.strerror}"
-            )
+            self._break(error)
+        self.close()
+
+    def close(self) -> None:
+        """Close the files: from now on a run without a result shows as interrupted."""
+        for file in (self._log_file, self._timeline):
+            try:
+                file.close()
+            except OSError as error:
+                self._break(error)
+
+    def _break(self, error: OSError) -> None:
+        if self.broken is None:
+            self.broken = f"cannot write the run directory {self.path}: {error.strerror}"
+
+
+def _open(path: Path) -> TextIO:
+    return path.open("w", encoding="utf-8")
 
 
 def _pretty(document: Any) -> bytes:
@@ -124,9 +145,16 @@ def _describe(plan: Plan) -> bytes:
             "timeout_s": plan.timeout_s,
             "interval_s": plan.interval_s,
             "requests": len(plan.traffic.requests),
+            "method": _method(plan),
+            "slos": [slo.expression for slo in plan.slos],
+            "min_duration_s": plan.min_duration_s,
         },
         indent=2,
     ).encode()
+
+
+def _method(plan: Plan) -> str:
+    return plan.traffic.requests[0].head.split(b" ", 1)[0].decode("latin-1")
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

@@ -1,6 +1,10 @@
 """A run from start to end: a load session whose results are written down as they come."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
+from dataclasses import replace
+
+import msgspec
 
 from tailrace.load.plan import Plan
 from tailrace.load.result import Result, build_result
@@ -13,11 +17,18 @@ class Run:
     """One load execution and its directory of results.
 
     Start it, read `intervals` to their end, then `result` is there and the directory complete.
+    `probe` is asked at the end of each interval for what goes into its `Point.server`.
     """
 
-    def __init__(self, plan: Plan, directory: RunDirectory) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        directory: RunDirectory,
+        probe: Callable[[], dict[str, float]] | None = None,
+    ) -> None:
         self.session = Session(plan)
         self.directory = directory
+        self._probe = probe
         self._result: Result | None = None
 
     async def start(self) -> None:
@@ -26,15 +37,29 @@ class Run:
         Raises:
             GeneratorError: the load workers cannot be started.
         """
-        await self.session.start()
+        with ExitStack() as unless_started:
+            unless_started.callback(self.directory.close)
+            await self.session.start()
+            unless_started.pop_all()
 
     async def intervals(self) -> AsyncIterator[Interval]:
         """Each interval as it ends, already written down, until the run is over."""
-        async for interval in self.session.intervals():
-            self.directory.append(interval)
-            yield interval
-        self._result = build_result(self.session, str(self.directory.path))
-        self.directory.finish(self._result)
+        try:
+            async for interval in self.session.intervals():
+                told = self._told(interval)
+                self.directory.append(told)
+                yield told
+            self._result = build_result(self.session, str(self.directory.path))
+            self.directory.finish(self._result)
+        finally:
+            self.directory.close()
+
+    def _told(self, interval: Interval) -> Interval:
+        if self._probe is None:
+            return interval
+        return replace(
+            interval, point=msgspec.structs.replace(interval.point, server=self._probe())
+        )
 
     @property
     def problems(self) -> list[str]:

@@ -1,0 +1,184 @@
+"""What a service says of itself while it is under load: the CPU and GPU in its /metrics."""
+
+import asyncio
+import math
+import re
+import ssl
+import time
+from collections.abc import Iterable
+from statistics import fmean
+from urllib.parse import urlsplit
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from tailrace.errors import UsageError
+from tailrace.load.traffic import Tls
+
+CPU_SECONDS = "process_cpu_seconds_total"
+GPU_PERCENT = {
+    "tailrace_gpu_utilization_ratio": 100.0,
+    "nv_gpu_utilization": 100.0,
+    "DCGM_FI_DEV_GPU_UTIL": 1.0,
+}
+"""Gauges of a GPU's utilization (our own service's, Triton's, DCGM's), and what makes each percent;
+the first that is there counts."""
+MAX_BYTES = 4 << 20
+FAILURES = 3
+"""After so many in a row, the service is asked only now and then."""
+
+_LINES = re.compile(rf"^(?:{'|'.join((CPU_SECONDS, *GPU_PERCENT))})[ \t{{].*$", re.MULTILINE)
+_HEADERS = {
+    "Accept": "text/plain; version=0.0.4",
+    # What is not compressed cannot unfold to more than was sent.
+    "Accept-Encoding": "identity",
+}
+
+Labels = frozenset[tuple[str, str]]
+Samples = dict[str, dict[Labels, float]]
+
+
+def metrics_url_of(url: str) -> str:
+    """Where a service at `url` would have its metrics: /metrics at the same host and port."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/metrics"
+
+
+class Probe:
+    """Reads a service's metrics once an interval, from `start` to `close`.
+
+    A service that does not answer, or answers something else, is no error: it tells nothing, and
+    after three failures in a row is asked only every `retry_s`.
+
+    Args:
+        url: of text in Prometheus' format, http or https; redirects are not followed.
+        interval_s: between two readings; one takes at most 80 % of it.
+        tls: how an https server's certificate is checked.
+
+    Raises:
+        UsageError: the URL or the file of trusted authorities cannot be used.
+    """
+
+    def __init__(
+        self, url: str, interval_s: float, *, tls: Tls | None = None, retry_s: float = 30.0
+    ) -> None:
+        self._url = _check(url)
+        self._tls = tls or Tls()
+        self._interval_s = interval_s
+        self._retry_s = max(retry_s, interval_s)
+        self._task: asyncio.Task[None] | None = None
+        self._cpu: tuple[float, dict[Labels, float]] | None = None
+        self._latest: dict[str, float] = {}
+        self._context = _context(self._tls) if self._url.scheme == "https" else False
+
+    async def start(self) -> None:
+        """Begin to read, in the background."""
+        self._task = asyncio.create_task(self._follow())
+
+    async def close(self) -> None:
+        """Stop reading."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    def latest(self) -> dict[str, float]:
+        """Of the last reading, if it succeeded: `cpu_percent` of one core since the reading before,
+        all processes summed, and `gpu_percent`, the mean over GPUs; each if it is told.
+        """
+        return self._latest
+
+    async def _follow(self) -> None:
+        failures = 0
+        # Without the environment's proxies: the load goes without them too.
+        async with httpx.AsyncClient(
+            verify=self._context, trust_env=False, headers=_HEADERS
+        ) as client:
+            while True:
+                began = time.monotonic()
+                try:
+                    async with asyncio.timeout(0.8 * self._interval_s):
+                        text = await _fetch(client, self._url)
+                    self._latest = self._understand(read_samples(text), time.monotonic())
+                    failures = 0
+                except (httpx.HTTPError, OSError, ValueError):
+                    self._latest, self._cpu = {}, None
+                    failures += 1
+                pause = self._interval_s if failures < FAILURES else self._retry_s
+                await asyncio.sleep(began + pause - time.monotonic())
+
+    def _understand(self, samples: Samples, now_s: float) -> dict[str, float]:
+        told = {}
+        cpu = samples.get(CPU_SECONDS)
+        if cpu and self._cpu is not None:
+            before_s, before = self._cpu
+            told["cpu_percent"] = 100 * _grown(before, cpu) / (now_s - before_s)
+        self._cpu = (now_s, cpu) if cpu else None
+        for name, factor in GPU_PERCENT.items():
+            if gauges := samples.get(name):
+                told["gpu_percent"] = factor * fmean(gauges.values())
+                break
+        return {name: round(value, 2) for name, value in told.items() if math.isfinite(value)}
+
+
+def read_samples(text: str) -> Samples:
+    """The samples of CPU and GPU in `text`, Prometheus' text format: name → labels → value.
+
+    Raises:
+        ValueError: a line of theirs is broken.
+    """
+    # Only these lines: a service may have ten thousand others.
+    lines = "\n".join(_LINES.findall(text)) + "\n"
+    samples: Samples = {}
+    try:
+        for family in text_string_to_metric_families(lines):
+            for sample in family.samples:
+                if math.isfinite(sample.value):
+                    own = samples.setdefault(sample.name, {})
+                    own[frozenset(sample.labels.items())] = float(sample.value)
+    except (IndexError, OverflowError) as error:
+        # What the parser makes of some broken lines, and of integers beyond any float.
+        raise ValueError("broken metrics") from error
+    return samples
+
+
+def _grown(before: dict[Labels, float], now: dict[Labels, float]) -> float:
+    """By how much counters grew together. One that fell began anew from 0; one that is new has no
+    past to be measured from.
+    """
+    pairs: Iterable[tuple[float, float]] = (
+        (before[labels], value) for labels, value in now.items() if labels in before
+    )
+    return sum(value - old if value >= old else value for old, value in pairs)
+
+
+async def _fetch(client: httpx.AsyncClient, url: httpx.URL) -> str:
+    async with client.stream("GET", url) as response:
+        if response.status_code != httpx.codes.OK:
+            raise ValueError(f"{response.status_code}")
+        text = bytearray()
+        async for part in response.aiter_raw():
+            text += part
+            if len(text) > MAX_BYTES:
+                raise ValueError("too long")
+    return text.decode()
+
+
+def _check(url: str) -> httpx.URL:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise UsageError(f"{url!r} is not a URL for metrics: {error}") from None
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise UsageError(f"{url!r} is not a URL for metrics: write http://host:port/metrics")
+    return parsed
+
+
+def _context(tls: Tls) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=tls.ca_file)
+    except OSError as error:
+        raise UsageError(f"cannot use the CA file {tls.ca_file}: {error}") from None
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

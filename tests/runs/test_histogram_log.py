@@ -1,0 +1,95 @@
+"""The log as hdrhistogram writes it is read to the last count."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogWriter
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tailrace.load.histogram import HIGHEST_US, SIZE, Histogram, bucket_of
+from tailrace.runs.histogram_log import merge_log
+
+Intervals = list[dict[int, int]]
+"""Of each interval: time in µs → how often."""
+
+intervals = st.lists(
+    st.dictionaries(
+        st.integers(0, HIGHEST_US) | st.integers(0, 5000) | st.sampled_from([0, 1, HIGHEST_US]),
+        st.integers(1, 300) | st.integers(1, 1 << 45),
+        max_size=12,
+    ),
+    max_size=6,
+)
+
+
+def write(recorded: Intervals) -> bytes:
+    file = io.StringIO()
+    log = HistogramLogWriter(file)
+    log.output_comment("a comment")
+    log.output_log_format_version()
+    log.output_legend()
+    for second, times in enumerate(recorded):
+        histogram = HdrHistogram(1, HIGHEST_US, 3)
+        for time_us, count in times.items():
+            histogram.record_value(time_us, count)
+        log.output_interval_histogram(histogram, 1e9 + second, 1e9 + second + 1)
+    return file.getvalue().encode()
+
+
+def counts_of(recorded: Intervals) -> Any:
+    counts = np.zeros(SIZE, dtype=np.int64)
+    for times in recorded:
+        for time_us, count in times.items():
+            counts[bucket_of(np.array([time_us]))] += count
+    return counts
+
+
+@given(intervals)
+@settings(max_examples=150, deadline=None)
+def test_every_count_comes_back_in_its_bucket(recorded: Intervals) -> None:
+    merged = merge_log(write(recorded))
+    assert np.array_equal(merged.counts, counts_of(recorded))
+    assert merged.total == sum(sum(times.values()) for times in recorded)
+
+
+def test_percentiles_and_mean_are_those_of_the_times() -> None:
+    times_us = np.random.default_rng(3).lognormal(9, 0.7, 5000).astype(np.int64)
+    direct = Histogram()
+    direct.record(times_us * 1000)
+    parts = np.array_split(times_us, 7)
+    recorded = [
+        dict(zip(*(a.tolist() for a in np.unique(p, return_counts=True)), strict=True))
+        for p in parts
+    ]
+    merged, expected = merge_log(write(recorded)).percentiles(1000), direct.percentiles(1000)
+    for name in ("p50", "p90", "p95", "p99", "p99_9"):
+        assert getattr(merged, name) == getattr(expected, name)
+    assert merged.mean == pytest.approx(expected.mean, rel=5e-4)
+    assert merged.max == pytest.approx(expected.max, rel=1e-3)
+
+
+def test_an_empty_log_has_no_percentiles() -> None:
+    assert merge_log(b"").percentiles(1000).p99 is None
+    assert merge_log(write([{}, {}])).percentiles(1000).p99 is None
+
+
+def test_a_line_cut_short_anywhere_is_passed_over() -> None:
+    recorded: Intervals = [{5: 2, 900: 3}, {70_000: 1, 80_000: 4}]
+    whole = write(recorded)
+    first = write(recorded[:1])
+    for end in range(len(first), len(whole) - 1):
+        assert np.array_equal(merge_log(whole[:end]).counts, counts_of(recorded[:1]))
+    assert np.array_equal(merge_log(whole).counts, counts_of(recorded))
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_no_damage_raises(data: st.DataObject) -> None:
+    log = bytearray(write([{5: 2, 900: 3}, {70_000: 1 << 40, 80_000: 4}]))
+    for _ in range(data.draw(st.integers(1, 4))):
+        log[data.draw(st.integers(0, len(log) - 1))] = data.draw(st.integers(0, 255))
+    merge_log(bytes(log)).percentiles(1000)

@@ -1,0 +1,264 @@
+"""A service's own figures, from whatever it answers at /metrics."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trustme
+
+from tailrace.errors import UsageError
+from tailrace.load.plan import Plan
+from tailrace.load.profile import parse_profile
+from tailrace.load.traffic import Tls, plan_traffic
+from tailrace.runs.directory import RunDirectory
+from tailrace.runs.listing import read_run
+from tailrace.runs.probe import FAILURES, MAX_BYTES, Probe, metrics_url_of, read_samples
+from tailrace.runs.run import Run
+
+INTERVAL_S = 0.1
+
+
+def http(body: bytes, status: str = "200 OK", headers: bytes = b"") -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n".encode()
+    return head + headers + b"\r\n" + body
+
+
+@contextlib.asynccontextmanager
+async def probing(url: str, retry_s: float = 30.0, tls: Tls | None = None) -> AsyncIterator[Probe]:
+    probe = Probe(url, INTERVAL_S, tls=tls, retry_s=retry_s)
+    await probe.start()
+    try:
+        yield probe
+    finally:
+        await probe.close()
+
+
+async def until(probe: Probe, **expected: Any) -> None:
+    """Wait until that, and nothing else, is told."""
+    async with asyncio.timeout(10):
+        while probe.latest() != expected:
+            await asyncio.sleep(0.005)
+
+
+async def fetched(server: Any, count: int) -> None:
+    """Wait until the server was asked `count` times."""
+    async with asyncio.timeout(10):
+        while len(server.arrived_ns) < count:
+            await asyncio.sleep(0.005)
+
+
+async def test_cpu_is_the_growth_of_all_processes_together(serve: Any) -> None:
+    async def answer(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        now_s = time.monotonic()
+        text = (
+            "# TYPE process_cpu_seconds_total counter\n"
+            f'process_cpu_seconds_total{{worker="1"}} {0.5 * now_s}\n'
+            f'process_cpu_seconds_total{{worker="2"}} {1.5 * now_s}\n'
+            "process_cpu_seconds_total_of_another 5\n"
+            f'no_cpu_at_all{{worker="1"}} {now_s}\n'
+        )
+        writer.write(http(text.encode()))
+
+    server = serve(answer)
+    async with probing(server.url + "metrics") as probe:
+        assert probe.latest() == {}
+        async with asyncio.timeout(10):
+            while not probe.latest():
+                await asyncio.sleep(0.005)
+        # Both ends of a reading are uncertain by the time it takes.
+        assert probe.latest() == {"cpu_percent": pytest.approx(200, rel=0.5)}
+
+
+async def test_a_process_that_began_anew_counts_from_zero(serve: Any) -> None:
+    counts = {0: (1e6, 3), 1: (0, 3)}
+
+    async def answer(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        old, other = counts.get(number, (0, 3))
+        lines = [f'process_cpu_seconds_total{{pid="{p}"}} {v}' for p, v in ((1, old), (2, other))]
+        if number:
+            lines.append('process_cpu_seconds_total{pid="3"} 1e9')
+        writer.write(http("\n".join(lines).encode()))
+
+    async with probing(serve(answer).url) as probe:
+        await until(probe, cpu_percent=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "percent"),
+    [
+        ('nv_gpu_utilization{gpu_uuid="a"} 0.5\nnv_gpu_utilization{gpu_uuid="b"} 0.25\n', 37.5),
+        ('DCGM_FI_DEV_GPU_UTIL{gpu="0"} 80\nDCGM_FI_DEV_GPU_UTIL{gpu="1"} NaN\n', 80),
+        ('tailrace_gpu_utilization_ratio{gpu="0"} 0.125\nnv_gpu_utilization{gpu="0"} 1\n', 12.5),
+        ('DCGM_FI_DEV_GPU_UTIL{gpu="0"} 0 1700000000000\n', 0),
+    ],
+)
+async def test_gpu_is_the_mean_over_gpus_in_percent(serve: Any, text: str, percent: float) -> None:
+    async def answer(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(http(text.encode()))
+
+    async with probing(serve(answer).url) as probe:
+        await until(probe, gpu_percent=percent)
+
+
+GPU = b"nv_gpu_utilization 0.5\n"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param(http(b"no", "404 Not Found"), id="404"),
+        pytest.param(http(b"", "302 Found", b"Location: /\r\n"), id="redirect"),
+        pytest.param(b"\x16\x03\x01 I am no HTTP\r\n\r\n", id="no-http"),
+        pytest.param(http(b"nv_gpu_utilization x\n"), id="broken-line"),
+        pytest.param(http(b"nv_gpu_utilization " + b"9" * 400 + b"\n"), id="beyond-any-float"),
+        pytest.param(http(b"nv_gpu_utilization{= 5\n"), id="broken-labels"),
+        pytest.param(http(GPU + b"\xff\xfe"), id="no-text"),
+        pytest.param(http(GPU + b"x" * MAX_BYTES), id="too-long"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n" + GPU, id="never-complete"),
+        pytest.param(b"", id="no-answer"),
+        pytest.param(http(b"other 5\n"), id="nothing-of-use"),
+        pytest.param(http(b""), id="empty"),
+    ],
+)
+async def test_what_cannot_be_read_tells_nothing_and_is_tried_again(serve: Any, bad: bytes) -> None:
+    """Good, then bad twice, then good again."""
+
+    async def answer(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        broken = number in (2, 3)
+        writer.write(bad if broken else http(GPU))
+        if broken and bad.startswith(b"\x16"):
+            writer.close()
+
+    async with probing(serve(answer).url) as probe:
+        await until(probe, gpu_percent=50)
+        await until(probe)
+        await until(probe, gpu_percent=50)
+
+
+async def test_after_three_failures_it_is_asked_only_now_and_then(serve: Any) -> None:
+    async def answer(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(http(b"no", "404 Not Found") if number < FAILURES else http(GPU))
+
+    server = serve(answer)
+    async with probing(server.url, retry_s=1.0) as probe:
+        await until(probe, gpu_percent=50)
+        await fetched(server, FAILURES + 2)
+    gaps_s = [(b - a) / 1e9 for a, b in zip(server.arrived_ns, server.arrived_ns[1:], strict=False)]
+    assert max(gaps_s) == gaps_s[FAILURES - 1] > 0.9
+
+
+async def test_nobody_there_is_no_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    async with probing(f"http://127.0.0.1:{port}/metrics", retry_s=INTERVAL_S) as probe:
+        assert probe.latest() == {}
+        server = await asyncio.start_server(_tell_gpu, "127.0.0.1", port)
+        async with server:
+            await until(probe, gpu_percent=50)
+        assert not server.is_serving()
+
+
+async def _tell_gpu(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(http(GPU, headers=b"Connection: close\r\n"))
+    writer.close()
+
+
+async def test_https_as_the_service_is_told_to_be_checked(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    server = await asyncio.start_server(_tell_gpu, "127.0.0.1", 0, ssl=context)
+    async with server:
+        url = f"https://localhost:{server.sockets[0].getsockname()[1]}/metrics"
+        async with probing(url, tls=Tls(ca_file=tmp_path / "ca.pem")) as trusting:
+            await until(trusting, gpu_percent=50)
+        async with probing(url, tls=Tls(verify=False)) as trusting:
+            await until(trusting, gpu_percent=50)
+
+
+@pytest.mark.parametrize("url", ["ftp://h/metrics", "file:///etc/passwd", "h:80", "", "http://"])
+def test_only_http(url: str) -> None:
+    with pytest.raises(UsageError, match="not a URL for metrics"):
+        Probe(url, 1.0)
+
+
+def test_a_missing_ca_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"absent\.pem"):
+        Probe("https://h/metrics", 1.0, tls=Tls(ca_file=tmp_path / "absent.pem"))
+
+
+@pytest.mark.parametrize(
+    ("url", "metrics"),
+    [
+        ("http://h:8000/v2/models/x/infer?a=b#c", "http://h:8000/metrics"),
+        ("https://user:pass@h/x", "https://h/metrics"),
+        ("http://[::1]:5000", "http://[::1]:5000/metrics"),
+    ],
+)
+def test_metrics_are_looked_for_at_the_same_host_and_port(url: str, metrics: str) -> None:
+    assert metrics_url_of(url) == metrics
+
+
+def test_the_lines_of_others_are_not_even_read() -> None:
+    text = 'a_bucket{le="broken\n' * 50_000 + "nv_gpu_utilization 0.5\n"
+    assert read_samples(text) == {"nv_gpu_utilization": {frozenset(): 0.5}}
+
+
+async def test_a_run_notes_what_the_service_tells(serve: Any, tmp_path: Path) -> None:
+    async def answer(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(http(GPU))
+
+    server = serve(answer)
+    plan = Plan(
+        url=server.url,
+        traffic=plan_traffic([server.url]),
+        arrivals="constant",
+        profile=parse_profile("100"),
+        duration_s=0.6,
+        interval_s=0.2,
+    )
+    async with probing(server.url) as probe:
+        await until(probe, gpu_percent=50)
+        run = Run(plan, RunDirectory(tmp_path / "a", plan), probe.latest)
+        await run.start()
+        handed_on = [interval.point.server async for interval in run.intervals()]
+    assert handed_on == [{"gpu_percent": 50}] * 3
+    assert [point.server for point in read_run(tmp_path, "a").points] == handed_on
+
+
+async def test_our_own_service_tells_its_cpu() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    service = subprocess.Popen(
+        [sys.executable, "-m", "tailrace", "serve", "null", "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}/v2/health/ready"
+    try:
+        async with asyncio.timeout(60), httpx.AsyncClient(trust_env=False) as client:
+            while True:
+                try:
+                    (await client.get(url)).raise_for_status()
+                    break
+                except httpx.HTTPError:
+                    assert service.poll() is None
+                    await asyncio.sleep(0.05)
+            async with probing(metrics_url_of(url)) as probe:
+                while "cpu_percent" not in probe.latest():
+                    await asyncio.sleep(0.01)
+                assert probe.latest()["cpu_percent"] >= 0
+    finally:
+        service.terminate()
+        service.wait(20)
