@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
 from tailrace.load.histogram import HIGHEST_US
+from tailrace.load.link import GeneratorError
 from tailrace.load.plan import Plan
 from tailrace.load.point import Point
 from tailrace.load.profile import parse_profile
 from tailrace.load.slo import parse_slo
-from tailrace.load.traffic import plan_traffic
+from tailrace.load.traffic import Tls, plan_traffic
 from tailrace.runs.directory import RunDirectory, RunDirectoryError
 from tailrace.runs.run import Run
 
@@ -176,6 +178,15 @@ def test_runs_of_the_same_second_have_directories_of_their_own(tmp_path: Path) -
     plan = make_plan("http://h/")
     made = {RunDirectory.create(tmp_path, "x", plan).path for _ in range(3)}
     assert len(made) == 3
+
+
+async def test_a_run_that_cannot_start_leaves_nothing(tmp_path: Path) -> None:
+    url = "https://127.0.0.1:1/"
+    traffic = plan_traffic([url], tls=Tls(ca_file=tmp_path / "absent.pem"))
+    plan = replace(make_plan(url), traffic=traffic)
+    with pytest.raises(GeneratorError, match="cannot start"):
+        await Run(plan, RunDirectory(tmp_path / "run", plan)).start()
+    assert not (tmp_path / "run").exists()
 
 
 async def test_a_full_disk_ends_the_writing_not_the_run(serve: Any, tmp_path: Path) -> None:

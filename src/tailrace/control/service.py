@@ -29,6 +29,8 @@ from tailrace.runs.run import Run
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_WORKERS = 256
+_PROBE_S = 1.0
+"""A service is asked for its metrics no more often than this, however short the intervals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +277,8 @@ class Service:
         config, url = self._prepared.config, self._prepared.config.metrics_url
         url = metrics_url_of(config.url) if url is None else url
         tls = Tls(config.verify, config.ca_file)
-        return Probe(url, self._settings.interval_s, tls=tls) if url else None
+        interval_s = max(self._settings.interval_s, _PROBE_S)
+        return Probe(url, interval_s, tls=tls) if url else None
 
     async def _follow(self, run: Run) -> None:
         try:

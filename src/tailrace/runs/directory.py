@@ -109,6 +109,14 @@ class RunDirectory:
             self._break(error)
         self.close()
 
+    def discard(self) -> None:
+        """Take the directory back: no run came of it."""
+        self.close()
+        with contextlib.suppress(OSError):
+            for file in self.path.iterdir():
+                file.unlink()
+            self.path.rmdir()
+
     def close(self) -> None:
         """Close the files: from now on a run without a result shows as interrupted."""
         for file in (self._log_file, self._timeline):

@@ -32,13 +32,13 @@ class Run:
         self._result: Result | None = None
 
     async def start(self) -> None:
-        """Start the load.
+        """Start the load; where that fails the directory is taken back.
 
         Raises:
             GeneratorError: the load workers cannot be started.
         """
         with ExitStack() as unless_started:
-            unless_started.callback(self.directory.close)
+            unless_started.callback(self.directory.discard)
             await self.session.start()
             unless_started.pop_all()
 
