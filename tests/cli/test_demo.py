@@ -3,7 +3,6 @@
 import json
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,8 +12,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tailrace.cli.demo import bind
-from tailrace.errors import UsageError
+import tailrace
 
 
 @pytest.fixture
@@ -33,7 +31,8 @@ def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 def start(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [
-            *(sys.executable, "-m", "tailrace", "demo", "--port", "0", "--service-port", "0"),
+            *(sys.executable, "-m", "tailrace", "demo"),
+            *("--port", "0", "--service-port", "0", "--rpc-port", "0"),
             *arguments,
         ],
         cwd=cwd,
@@ -46,10 +45,10 @@ def start(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
 def read_addresses(process: subprocess.Popen[str]) -> dict[str, str]:
     assert process.stderr is not None
     addresses: dict[str, str] = {}
-    while len(addresses) < 3:
+    while len(addresses) < 4:
         line = process.stderr.readline()
         assert line, "the demo ended before it printed its addresses"
-        if match := re.match(r"\s*(service|dashboard|REST)\s+(http\S+)", line):
+        if match := re.match(r"\s*(service|dashboard|REST|gRPC)\s+(\S+:\S+)$", line):
             addresses[match[1]] = match[2]
     return addresses
 
@@ -88,10 +87,15 @@ def test_a_demo_of_given_length_ends_by_itself(tmp_path: Path) -> None:
     assert set(result["stages_ms"]) >= {"queue", "decode", "preprocess", "infer", "postprocess"}
 
 
-def test_ctrl_c_ends_a_demo_with_its_summary(demo: subprocess.Popen[str], tmp_path: Path) -> None:
+async def test_ctrl_c_ends_a_demo_with_its_summary(
+    demo: subprocess.Popen[str], tmp_path: Path
+) -> None:
     addresses = read_addresses(demo)
+    assert addresses["dashboard"].endswith("/services/demo")
     assert "Tailrace" in get(addresses["dashboard"])
-    assert "/api/services" in get(addresses["dashboard"] + "/openapi.json")
+    assert "/api/services" in get(addresses["REST"].removesuffix("/docs") + "/openapi.json")
+    async with tailrace.connect(addresses["gRPC"]) as room:
+        assert [service.id for service in await room.list()] == ["demo"]
     assert get(addresses["service"].removesuffix("/docs") + "/gpu") == "ok"
     assert demo.stderr is not None
     while "RPS" not in (line := demo.stderr.readline()):
@@ -116,14 +120,3 @@ def test_a_demo_killed_outright_leaves_no_service(
     deadline = time.monotonic() + 20
     while answers(service):
         assert time.monotonic() < deadline, "the service outlived the demo"
-
-
-def test_a_port_that_was_asked_for_must_be_free() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(UsageError, match=f"port {port} of 127.0.0.1 is in use"):
-            bind(port, 8080)
-        with bind(None, port) as other:
-            assert port < other.getsockname()[1] < port + 20

@@ -10,13 +10,14 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tailrace.errors import TailraceError, UsageError
+from tailrace.cli.listening import listen
+from tailrace.errors import TailraceError
 
 if TYPE_CHECKING:
     from tailrace.cli.output import LiveLine
@@ -42,6 +43,9 @@ def demo(
     service_port: Annotated[
         int | None, typer.Option(help="Port of the service; 5000, or the next free one.")
     ] = None,
+    rpc_port: Annotated[
+        int | None, typer.Option(help="Port of gRPC; 2222, or the next free one.")
+    ] = None,
     slo: Annotated[str, typer.Option(help="The bound to hold the service to.")] = "p99<100ms",
 ) -> None:
     """Serve the embedded detector, put Poisson load on it, and show its p99 live in a browser."""
@@ -54,42 +58,35 @@ def demo(
     duration_s = positive_duration_s("--for", duration) if duration is not None else None
     parse_profile(rate)
     parse_slo(slo)
-    with bind(port, 8080) as page, bind(service_port, 5000) as held:
-        # The service binds its port itself; what holds it until then only reserves the number.
-        number = held.getsockname()[1]
+    with (
+        listen(HOST, _ports(port, 8080)) as page,
+        listen(HOST, _ports(service_port, 5000)) as held,
+        listen(HOST, _ports(rpc_port, 2222)) as held_rpc,
+    ):
+        # Service and gRPC bind their ports themselves; what holds them until then only reserves
+        # the numbers.
+        numbers = held.getsockname()[1], held_rpc.getsockname()[1]
         held.close()
-        uvloop.run(_demo(page, number, rate, slo, duration_s))
+        held_rpc.close()
+        uvloop.run(_demo(page, *numbers, rate, slo, duration_s))
 
 
-def bind(port: int | None, preferred: int) -> socket.socket:
-    """A loopback socket bound to `port`, or, if that is None, to the first free port of the twenty
-    from `preferred` on.
-
-    Raises:
-        UsageError: none of them is free.
-    """
-    for candidate in [port] if port is not None else range(preferred, preferred + 20):
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((HOST, candidate))
-            # Binding alone may succeed beside another socket that has not begun to listen.
-            listener.listen(1024)
-        except OSError:
-            listener.close()
-        else:
-            return listener
-    if port is not None:
-        raise UsageError(f"port {port} of {HOST} is in use: choose another one")
-    raise UsageError(f"ports {preferred} to {preferred + 19} of {HOST} are all in use")
+def _ports(port: int | None, preferred: int) -> Sequence[int]:
+    return [port] if port is not None else range(preferred, preferred + 20)
 
 
 async def _demo(
-    page: socket.socket, service_port: int, rate: str, slo: str, duration_s: float | None
+    page: socket.socket,
+    service_port: int,
+    rpc_port: int,
+    rate: str,
+    slo: str,
+    duration_s: float | None,
 ) -> None:
     from tailrace.cli.output import LiveLine, interruptible, print_summary
     from tailrace.control.config import ServiceConfig
     from tailrace.control.controller import Controller
+    from tailrace.control.rpc.server import serving_rpc
     from tailrace.dashboard.app import create_app
     from tailrace.dashboard.server import serving
 
@@ -115,10 +112,12 @@ async def _demo(
         line.note("starting the service ...")
         await stack.enter_async_context(service(service_port, ended))
         await stack.enter_async_context(serving(create_app(controller), page))
+        await stack.enter_async_context(serving_rpc(controller, HOST, rpc_port))
         page_url = f"http://{HOST}:{page.getsockname()[1]}"
         line.note(f"  service    {service_url}/docs")
-        line.note(f"  dashboard  {page_url}")
+        line.note(f"  dashboard  {page_url}/services/demo")
         line.note(f"  REST       {page_url}/docs")
+        line.note(f"  gRPC       {HOST}:{rpc_port}")
         if not ended.is_set():
             await controller.start("demo")
             shower = asyncio.create_task(_show(controller, line))

@@ -7,6 +7,7 @@ from pathlib import Path
 from tailrace.control.broadcast import Broadcast
 from tailrace.control.config import ServiceConfig
 from tailrace.control.interface import (
+    NotAllowedError,
     RunInfo,
     RunRecord,
     ServiceInfo,
@@ -53,10 +54,16 @@ class Controller:
         self._settings = Settings(window, interval_s, runs_dir, limits or Limits())
         self._broadcast = Broadcast()
         self._services: dict[str, Service] = {}
+        self._closed = False
         for config in services:
             if config.id in self._services:
                 raise UsageError(f"two services have the id {config.id!r}")
-            self._put(prepare(config))
+            try:
+                self._put(prepare(config))
+            except UsageError as error:
+                raise UsageError(f"service {config.id!r}: {error}") from None
+            except NotAllowedError as error:
+                raise NotAllowedError(f"service {config.id!r}: {error}") from None
 
     async def list(self) -> list[ServiceInfo]:
         """See LoadControl."""
@@ -96,6 +103,8 @@ class Controller:
     async def start(self, service_id: str, rate_per_s: float | None = None) -> ServiceInfo:
         """See LoadControl."""
         service = self._find(service_id)
+        if self._closed:
+            raise StateError("this control room is closing: no run begins any more")
         await service.start(rate_per_s)
         return service.info
 
@@ -159,7 +168,8 @@ class Controller:
             service.abandon()
 
     async def close(self) -> None:
-        """Stop every run and wait for its results."""
+        """Stop every run and wait for its results; none begins from now on."""
+        self._closed = True
         await asyncio.gather(*(service.stop() for service in self._services.values()))
 
     async def _admit(self, config: ServiceConfig) -> Prepared:

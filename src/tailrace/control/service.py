@@ -206,12 +206,14 @@ class Service:
 
     async def stop(self) -> None:
         """See LoadControl."""
+        if self._beginning is not None and self._state == "starting":
+            self._beginning.cancel()
+            # It may be done already, and its start about to say so.
+            await asyncio.wait({self._beginning})
+            await asyncio.sleep(0)
         if self._run is not None and self._state == "running":
             self._run.session.stop()
             self._enter("stopping")
-        elif self._beginning is not None and self._state == "starting":
-            self._beginning.cancel()
-            await asyncio.wait({self._beginning})
         await self.finished()
 
     async def finished(self) -> None:

@@ -56,32 +56,18 @@ class Session:
         Raises:
             GeneratorError: a worker does not come up.
         """
-        plan = self.plan
         try:
-            for number in range(plan.workers):
-                worker = WorkerLink(number, self._received, self._lost)
-                self._workers.append(worker)
-                setup = Setup(
-                    worker=number,
-                    workers=plan.workers,
-                    endpoints=plan.traffic.endpoints,
-                    requests=plan.traffic.requests,
-                    turn=plan.traffic.turn,
-                    arrivals=plan.arrivals,
-                    seed=plan.seed,
-                    profile=plan.profile.expression,
-                    changes=plan.profile.changes,
-                    duration_s=plan.duration_s,
-                    connections=-(-plan.connections // plan.workers),
-                    timeout_s=plan.timeout_s,
-                    connect_timeout_s=min(plan.connect_timeout_s, plan.timeout_s),
-                    first_byte_timeout_s=min(plan.first_byte_timeout_s, plan.timeout_s),
-                    interval_s=plan.interval_s,
-                    spin=plan.spin,
-                )
-                await worker.spawn(setup)
-            async with asyncio.timeout(_READY_TIMEOUT_S):
-                await asyncio.gather(*(worker.ready for worker in self._workers))
+            await self._prepare_workers()
+            self._start_ns = time.monotonic_ns() + _LEAD_NS
+            self._clock_offset_ns = _clock_offset_ns()
+            self.start_wall_time = (self._start_ns + self._clock_offset_ns) / 1e9
+            for worker in self._workers:
+                worker.tell(Start(self._start_ns))
+            if self._end_s is not None:
+                self._watch_end()
+            for act in self._when_started:
+                act()
+            await asyncio.sleep(max(-self.elapsed_s, 0))
         except (OSError, TimeoutError, GeneratorError) as error:
             self._kill()
             reason = str(error) or f"not ready after {_READY_TIMEOUT_S:.0f} s"
@@ -89,16 +75,6 @@ class Session:
         except asyncio.CancelledError:
             self._kill()
             raise
-        self._start_ns = time.monotonic_ns() + _LEAD_NS
-        self._clock_offset_ns = _clock_offset_ns()
-        self.start_wall_time = (self._start_ns + self._clock_offset_ns) / 1e9
-        for worker in self._workers:
-            worker.tell(Start(self._start_ns))
-        if self._end_s is not None:
-            self._watch_end()
-        for act in self._when_started:
-            act()
-        await asyncio.sleep(max(-self.elapsed_s, 0))
 
     @property
     def verdict(self) -> Verdict:
@@ -187,6 +163,33 @@ class Session:
             yield interval
         for worker in self._workers:
             await worker.reap()
+
+    async def _prepare_workers(self) -> None:
+        plan = self.plan
+        for number in range(plan.workers):
+            worker = WorkerLink(number, self._received, self._lost)
+            self._workers.append(worker)
+            setup = Setup(
+                worker=number,
+                workers=plan.workers,
+                endpoints=plan.traffic.endpoints,
+                requests=plan.traffic.requests,
+                turn=plan.traffic.turn,
+                arrivals=plan.arrivals,
+                seed=plan.seed,
+                profile=plan.profile.expression,
+                changes=plan.profile.changes,
+                duration_s=plan.duration_s,
+                connections=-(-plan.connections // plan.workers),
+                timeout_s=plan.timeout_s,
+                connect_timeout_s=min(plan.connect_timeout_s, plan.timeout_s),
+                first_byte_timeout_s=min(plan.first_byte_timeout_s, plan.timeout_s),
+                interval_s=plan.interval_s,
+                spin=plan.spin,
+            )
+            await worker.spawn(setup)
+        async with asyncio.timeout(_READY_TIMEOUT_S):
+            await asyncio.gather(*(worker.ready for worker in self._workers))
 
     def _received(self, snapshot: Snapshot) -> None:
         self._snapshots.setdefault(snapshot.index, []).append(snapshot)

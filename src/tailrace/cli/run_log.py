@@ -1,0 +1,59 @@
+"""What a control room says of its runs to the terminal it was started in."""
+
+from collections.abc import Callable
+
+import typer
+
+from tailrace.control.interface import ServiceInfo
+from tailrace.load.result import Result
+from tailrace.units import format_duration
+
+
+class RunLog:
+    """One line as a run begins, one for each thing that goes wrong with it, and one as it ends.
+
+    Args:
+        note: prints a line for a person.
+        result: the result document of a service's last run that is over.
+    """
+
+    def __init__(self, note: Callable[[str], None], result: Callable[[str], Result | None]) -> None:
+        self._note = note
+        self._result = result
+        self._runs: dict[str, str] = {}
+        self._problems: dict[str, int] = {}
+        self._going: set[str] = set()
+
+    def see(self, service: ServiceInfo) -> None:
+        """Say what is new of `service`; what was said already is not said again."""
+        # While a run starts, everything else is still the last one's.
+        if service.run is None or service.state == "starting":
+            return
+        if self._runs.get(service.id) != service.run:
+            self._runs[service.id] = service.run
+            self._problems[service.id] = 0
+            self._going.add(service.id)
+            self._note(f"{service.id}: load on {service.url}, {service.profile}; {service.run}")
+        for problem in service.problems[self._problems[service.id] :]:
+            self._note(f"tailrace: error: {service.id}: {problem}")
+        self._problems[service.id] = len(service.problems)
+        if service.state in ("idle", "removed") and service.id in self._going:
+            self._going.discard(service.id)
+            result = self._result(service.id)
+            if result is not None and result.run == service.run:
+                typer.echo(f"{service.id}: {summary(result)}")
+
+
+def summary(result: Result) -> str:
+    """A run in one line: counts, p99, SLOs, verdict with its reasons, and where its files are."""
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in result.failed.items())
+    p99 = result.latency_ms.p99
+    figures = [
+        f"{result.completed:,} answered in {format_duration(result.duration_s)}",
+        f"failed: {kinds}" if kinds else "none failed",
+        f"p99 {format_duration(p99 / 1000)}" if p99 is not None else "no latency",
+        *(f"{slo} {'kept' if kept else 'broken'}" for slo, kept in result.slo.items()),
+    ]
+    reasons = "; ".join(result.verdict.reasons)
+    verdict = "VALID" if result.verdict.valid else f"INVALID ({reasons})"
+    return f"{', '.join(figures)}; {verdict}; {result.run}"
