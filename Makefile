@@ -1,6 +1,7 @@
 # make demo [FOR=20s] [RATE=50]   a served model, load on it and the page, in one command
 # make test                       installs what the tests need and runs them
 # make check                      lint, types and the direction of imports
+# make proto                      generates the messages of the gRPC interface from its .proto
 # make lock                       pins the newest versions pyproject.toml allows
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ FOR    ?=
 RATE   ?=
 ARGS   ?=
 
-.PHONY: demo test check lock clean
+.PHONY: demo test check proto lock clean
 
 demo: $(VENV)/.installed
 	@exec $(BIN)/tailrace demo $(if $(FOR),--for $(FOR)) $(if $(RATE),--rate $(RATE)) $(ARGS)
@@ -37,6 +38,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
 	@touch $@
+
+proto: $(VENV)/.installed-dev
+	$(BIN)/python tools/compile_proto.py
 
 lock: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet uv

@@ -8,29 +8,40 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from fastapi import FastAPI
 
-from tailrace.control.config import ServiceConfig
 from tailrace.control.controller import Controller
+from tailrace.control.interface import RunInfo, RunRecord, ServiceConfig
+from tailrace.control.json_codec import convert
+from tailrace.control.limits import LOOPBACK, Limits
 from tailrace.control.rest import router
 from tailrace.dashboard.server import serving
 
 
 @pytest.fixture
-async def client(serve: Any, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def controller(serve: Any, tmp_path: Path) -> AsyncIterator[Controller]:
     services = [
         ServiceConfig(id="a", url=serve().url, profile="100"),
         ServiceConfig(id="b", url=serve().url, name="Second", slo=("p99<10s",)),
     ]
-    controller = Controller(services, window=4, interval_s=0.25, runs_dir=tmp_path)
+    limits = Limits(allow=LOOPBACK, max_rate_per_s=500)
+    controller = Controller(
+        services, window=4, interval_s=0.25, runs_dir=tmp_path / "runs", limits=limits
+    )
+    yield controller
+    await controller.close()
+
+
+@pytest.fixture
+async def client(controller: Controller) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     app.include_router(router(controller, heartbeat_s=0.05))
     listener = socket.create_server(("127.0.0.1", 0))
     base = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
     async with serving(app, listener), httpx.AsyncClient(base_url=base, timeout=30) as client:
         yield client
-    await controller.close()
 
 
 async def wait_for(client: httpx.AsyncClient, path: str, reached: Any) -> Any:
@@ -111,17 +122,28 @@ async def test_the_stream_tells_states_and_intervals(client: httpx.AsyncClient) 
     ("method", "path"),
     [
         ("GET", "/services/x"),
+        ("PUT", "/services/x"),
+        ("DELETE", "/services/x"),
+        ("GET", "/services/x/config"),
         ("POST", "/services/x/start"),
         ("POST", "/services/x/stop"),
+        ("PUT", "/services/x/rate"),
+        ("PUT", "/services/x/profile"),
         ("GET", "/services/x/latest"),
         ("GET", "/services/x/window"),
         ("GET", "/services/x/stream"),
     ],
 )
 async def test_an_unknown_service_is_404(client: httpx.AsyncClient, method: str, path: str) -> None:
-    answer = await client.request(method, path)
+    body = {
+        "/services/x": {"url": "http://127.0.0.1/"},
+        "/services/x/rate": 20,
+        "/services/x/profile": "20",
+    }.get(path)
+    answer = await client.request(method, path, json=body)
     assert answer.status_code == 404
     assert "'x'" in answer.json()["error"]
+    assert answer.json()["type"] == "UnknownServiceError"
 
 
 async def test_a_second_start_is_409(client: httpx.AsyncClient) -> None:
@@ -146,6 +168,8 @@ async def test_a_rate_that_cannot_be_is_400(client: httpx.AsyncClient, body: byt
     [
         {"Origin": "https://example.org"},
         {"Origin": "null"},
+        {"Origin": "http://[", "Referer": "http://["},
+        {"Referer": "http://127.0.0.1:1/page"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
     ],
@@ -154,13 +178,17 @@ async def test_another_sites_page_may_change_nothing(
     client: httpx.AsyncClient, headers: dict[str, str]
 ) -> None:
     for method, path in (
+        ("POST", "/services"),
+        ("PUT", "/services/a"),
+        ("DELETE", "/services/a"),
         ("POST", "/services/a/start"),
         ("POST", "/services/a/stop"),
         ("PUT", "/services/a/rate"),
+        ("PUT", "/services/a/profile"),
     ):
         answer = await client.request(method, path, headers=headers, content=b"20")
         assert answer.status_code == 403
-        assert answer.json()["error"]
+        assert answer.json()["type"] == "CrossSiteError"
     assert (await client.get("/services/a")).json()["state"] == "idle"
     assert (await client.get("/services/a")).json()["rate_per_s"] == 100
 
@@ -172,9 +200,305 @@ async def test_the_pages_own_origin_may(client: httpx.AsyncClient) -> None:
     assert answer.status_code == 200
 
 
-async def test_openapi_describes_the_answers(client: httpx.AsyncClient) -> None:
+async def test_services_are_added_changed_and_removed(
+    client: httpx.AsyncClient, serve: Any
+) -> None:
+    config = {"id": "c", "url": serve().url, "profile": "50..100/60s", "slo": ["p99<1s"]}
+    added = await client.post("/services", json=config)
+    assert added.status_code == 201
+    assert added.headers["location"] == "/api/services/c"
+    assert added.json() == (await client.get("/services/c")).json()
+    assert [service["id"] for service in (await client.get("/services")).json()] == ["a", "b", "c"]
+    kept = (await client.get("/services/c/config")).json()
+    assert kept["profile"] == "50..100/60s"
+    assert kept["timeout_s"] == 10
+
+    changed = await client.put("/services/c", json={**kept, "name": "Third"})
+    assert changed.status_code == 200
+    assert changed.json()["name"] == "Third"
+    without_id = {"url": config["url"], "profile": "70"}
+    assert (await client.put("/services/c", json=without_id)).json()["rate_per_s"] == 70
+    assert (await client.get("/services/c")).json()["name"] == "c"
+
+    removed = await client.delete("/services/c")
+    assert (removed.status_code, removed.content) == (204, b"")
+    assert (await client.get("/services/c")).status_code == 404
+
+
+async def test_a_body_of_files_goes_round(client: httpx.AsyncClient, tmp_path: Path) -> None:
+    (tmp_path / "body.json").write_text("{}")
+    config = {"id": "c", "url": "http://127.0.0.1:9/", "body": str(tmp_path / "body.json")}
+    assert (await client.post("/services", json=config)).json()["method"] == "POST"
+    kept = (await client.get("/services/c/config")).json()
+    assert kept["body"] == config["body"]
+    assert convert(kept, ServiceConfig).body == tmp_path / "body.json"
+    assert (await client.put("/services/c", json=kept)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "kind", "told"),
+    [
+        ("POST", "/services", {"id": "a", "url": "http://127.0.0.1/"}, 409, "StateError", "'a'"),
+        ("POST", "/services", {"id": "c"}, 400, "UsageError", "url"),
+        ("POST", "/services", {"id": "c", "url": 5}, 400, "UsageError", "url"),
+        ("POST", "/services", {"id": "c", "url": "ftp://h"}, 400, "UsageError", "ftp"),
+        ("POST", "/services", {"id": "/", "url": "http://127.0.0.1"}, 400, "UsageError", "id"),
+        ("POST", "/services", [], 400, "UsageError", "object"),
+        ("POST", "/services", {"id": "c", "url": "http://127.0.0.1", "x": 1}, 400, None, "`x`"),
+        (
+            "POST",
+            "/services",
+            {"id": "c", "url": "http://h", "body": ""},
+            400,
+            None,
+            "path",
+        ),
+        ("POST", "/services", {"id": "c", "url": "http://h", "body": 7}, 400, None, "path"),
+        (
+            "POST",
+            "/services",
+            {"id": "c", "url": "http://127.0.0.1", "profile": "1.."},
+            400,
+            "UsageError",
+            "ramp",
+        ),
+        (
+            "POST",
+            "/services",
+            {"id": "c", "url": "http://192.0.2.1/"},
+            403,
+            "NotAllowedError",
+            "192.0.2.1",
+        ),
+        (
+            "POST",
+            "/services",
+            {"id": "c", "url": "http://127.0.0.1/", "profile": "501"},
+            403,
+            "NotAllowedError",
+            "500",
+        ),
+        ("PUT", "/services/a", {"id": "b", "url": "http://127.0.0.1"}, 400, "UsageError", "'b'"),
+        ("PUT", "/services/a", {"id": 3, "url": "http://127.0.0.1"}, 400, "UsageError", "3"),
+        ("PUT", "/services/a", {}, 400, "UsageError", "url"),
+        ("PUT", "/services/a", {"url": "http://192.0.2.1"}, 403, "NotAllowedError", "192.0.2.1"),
+        ("PUT", "/services/a/rate", 501, 403, "NotAllowedError", "501"),
+        ("PUT", "/services/a/rate", {"rat": 5}, 400, "UsageError", "rat"),
+        ("PUT", "/services/a/profile", "100..900/1m", 403, "NotAllowedError", "900"),
+        ("PUT", "/services/a/profile", "100..", 400, "UsageError", "ramp"),
+        ("PUT", "/services/a/profile", 5, 400, "UsageError", "int"),
+        ("PUT", "/services/a/profile", {"profile": 5}, 400, "UsageError", "profile"),
+        ("POST", "/services/a/start", {"rate": 501}, 403, "NotAllowedError", "501"),
+        ("POST", "/services/a/start", {"rate": "x"}, 400, "UsageError", "rate"),
+        ("GET", "/runs/nope", None, 404, "UnknownRunError", "nope"),
+        ("GET", "/runs/%2e%2e", None, 404, "UnknownRunError", None),
+        ("GET", "/runs/%2e%2e%2f", None, 404, None, None),
+        ("GET", "/nothing", None, 404, "UnknownRouteError", "/api/nothing"),
+        ("POST", "/nothing", None, 404, "UnknownRouteError", "/api/nothing"),
+    ],
+)
+async def test_every_error_is_one_line_and_a_class(
+    client: httpx.AsyncClient,
+    method: str,
+    path: str,
+    body: Any,
+    status: int,
+    kind: str | None,
+    told: str | None,
+) -> None:
+    before = (await client.get("/services")).json()
+    answer = await client.request(method, path, json=body)
+    assert answer.status_code == status
+    error = answer.json()
+    assert set(error) == {"error", "type"}
+    assert "\n" not in error["error"]
+    assert kind is None or error["type"] == kind
+    assert told is None or told in error["error"]
+    assert (await client.get("/services")).json() == before
+
+
+async def test_a_running_service_is_neither_changed_nor_removed(client: httpx.AsyncClient) -> None:
+    assert (await client.post("/services/a/start")).status_code == 200
+    config = (await client.get("/services/a/config")).json()
+    for answer in (
+        await client.put("/services/a", json=config),
+        await client.delete("/services/a"),
+    ):
+        assert answer.status_code == 409
+        assert answer.json()["type"] == "StateError"
+
+
+@pytest.mark.parametrize("body", ["60..120/60s", {"profile": "60..120/60s"}])
+async def test_a_profile_is_set(client: httpx.AsyncClient, body: Any) -> None:
+    answer = await client.put("/services/a/profile", json=body)
+    assert answer.status_code == 200
+    assert answer.json()["profile"] == "60..120/60s"
+    assert answer.json()["rate_per_s"] == 60
+    assert (await client.get("/services/a/config")).json()["profile"] == "60..120/60s"
+
+
+async def test_another_method_is_405_and_told_the_right_ones(client: httpx.AsyncClient) -> None:
+    for method, path, allowed in (
+        ("POST", "/services/a", "DELETE, GET, PUT"),
+        ("GET", "/services/a/rate", "PUT"),
+        ("PATCH", "/services", "GET, POST"),
+    ):
+        answer = await client.request(method, path)
+        assert answer.status_code == 405
+        assert answer.headers["allow"] == allowed
+        assert allowed in answer.json()["error"]
+
+
+async def test_runs_are_listed_and_read_back(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/runs")).json() == []
+    await client.post("/services/a/start", json={"rate": 400})
+    await wait_for(client, "/services/a/latest", lambda point: point and point["index"] >= 1)
+    await client.post("/services/a/stop")
+    (listed,) = (await client.get("/runs")).json()
+    assert convert(listed, RunInfo).state == "finished"
+    answer = await client.get(f"/runs/{listed['name']}")
+    assert answer.headers["content-type"] == "application/json"
+    record = convert(answer.json(), RunRecord)
+    assert msgspec.to_builtins(record.info) == listed
+    assert record.result is not None
+    assert sum(point.completed for point in record.points) == listed["completed"] > 0
+
+
+async def test_a_run_of_thousands_of_intervals_comes_whole(
+    client: httpx.AsyncClient, controller: Controller, tmp_path: Path
+) -> None:
+    await client.post("/services/a/start")
+    await wait_for(client, "/services/a/latest", bool)
+    await client.post("/services/a/stop")
+    (listed,) = (await client.get("/runs")).json()
+    timeline = tmp_path / "runs" / listed["name"] / "timeline.jsonl"
+    line = json.loads(timeline.read_text().splitlines()[0])
+    timeline.write_text("".join(json.dumps({**line, "index": n}) + "\n" for n in range(3000)))
+    points = (await client.get(f"/runs/{listed['name']}")).json()["points"]
+    assert [point["index"] for point in points] == list(range(3000))
+
+
+async def test_the_stream_of_all_tells_of_services_that_come_and_go(
+    client: httpx.AsyncClient,
+) -> None:
+    seen = []
+    async with asyncio.timeout(30), client.stream("GET", "/stream") as stream:
+        async for line in stream.aiter_lines():
+            if not line.startswith("data: "):
+                continue
+            service = json.loads(line.removeprefix("data: "))["service"]
+            seen.append((service["id"], service["state"]))
+            if seen == [("a", "idle"), ("b", "idle")]:
+                await client.post("/services", json={"id": "c", "url": "http://127.0.0.1:9/"})
+            if seen[-1] == ("c", "idle"):
+                await client.delete("/services/c")
+            if seen[-1] == ("c", "removed"):
+                break
+    assert len(seen) == 4
+
+
+async def test_the_stream_of_a_service_ends_with_its_removal(client: httpx.AsyncClient) -> None:
+    states = []
+    async with asyncio.timeout(30), client.stream("GET", "/services/b/stream") as stream:
+        async for line in stream.aiter_lines():
+            if line.startswith("data: "):
+                states.append(json.loads(line.removeprefix("data: "))["service"]["state"])
+                if len(states) == 1:
+                    await client.delete("/services/b")
+    assert states == ["idle", "removed"]
+
+
+async def test_a_stream_that_nobody_reads_is_not_kept_in_memory(
+    client: httpx.AsyncClient, controller: Controller
+) -> None:
+    """It loses the oldest updates, and what it gets in the end is the newest."""
+    port = client.base_url.port
+    assert port is not None
+    reader = socket.socket()
+    reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    reader.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(reader, ("127.0.0.1", port))
+    await loop.sock_sendall(reader, b"GET /api/services/a/stream HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await loop.sock_recv(reader, 12)).endswith(b"200")
+    published, size = 30_000, len((await client.get("/services/a")).content)
+    for number in range(published):
+        await controller.set_rate("a", 1 + number % 400)
+        # Lets the stream send what it can.
+        await asyncio.sleep(0)
+    await controller.set_rate("a", 499)
+    received = b""
+    async with asyncio.timeout(30):
+        while b'"rate_per_s":499' not in received:
+            received += await loop.sock_recv(reader, 2**20)
+    reader.close()
+    assert len(received) < published * size / 2
+
+
+async def test_streams_end_with_the_server(controller: Controller) -> None:
+    app = FastAPI()
+    app.include_router(router(controller))
+    listener = socket.create_server(("127.0.0.1", 0))
+    base = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
+    async with asyncio.timeout(30), httpx.AsyncClient(base_url=base) as client:
+        server = serving(app, listener)
+        await server.__aenter__()
+        async with client.stream("GET", "/stream") as stream:
+            lines = stream.aiter_lines()
+            assert (await anext(lines)).startswith("data: ")
+            await server.__aexit__(None, None, None)
+            assert [line async for line in lines if line.startswith("data: ")][1:] == []
+
+
+async def test_openapi_describes_every_route(client: httpx.AsyncClient) -> None:
     document = (await client.get(str(client.base_url.copy_with(path="/openapi.json")))).json()
+    described = {
+        f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item
+    }
+    assert described == {
+        "GET /api/services",
+        "POST /api/services",
+        "GET /api/services/{id}",
+        "PUT /api/services/{id}",
+        "DELETE /api/services/{id}",
+        "GET /api/services/{id}/config",
+        "POST /api/services/{id}/start",
+        "POST /api/services/{id}/stop",
+        "PUT /api/services/{id}/rate",
+        "PUT /api/services/{id}/profile",
+        "GET /api/services/{id}/latest",
+        "GET /api/services/{id}/window",
+        "GET /api/services/{id}/stream",
+        "GET /api/stream",
+        "GET /api/runs",
+        "GET /api/runs/{name}",
+    }
     answers = document["paths"]["/api/services/{id}/window"]["get"]["responses"]
     window = answers["200"]["content"]["application/json"]["schema"]["properties"]
     assert "p99.9" in window["latency_ms"]["properties"]
-    assert set(answers) >= {"200", "404"}
+    for item in document["paths"].values():
+        for operation in item.values():
+            assert operation["summary"]
+            assert "422" not in operation["responses"]
+            for status, answer in operation["responses"].items():
+                assert status == "204" or answer["content"]
+
+
+async def test_the_examples_of_openapi_are_taken(client: httpx.AsyncClient) -> None:
+    document = (await client.get(str(client.base_url.copy_with(path="/openapi.json")))).json()
+
+    def example(path: str, method: str) -> Any:
+        body = document["paths"][path][method]["requestBody"]["content"]["application/json"]
+        return body["example"]
+
+    # More than this room's cap, so the cap's own answer shows that it was read.
+    for path, method, status in (
+        ("/services", "post", 403),
+        ("/services/{id}", "put", 403),
+        ("/services/{id}/rate", "put", 200),
+        ("/services/{id}/profile", "put", 403),
+        ("/services/{id}/start", "post", 200),
+    ):
+        asked = example(f"/api{path}", method)
+        answer = await client.request(method, path.replace("{id}", "b"), json=asked)
+        assert answer.status_code == status, answer.json()

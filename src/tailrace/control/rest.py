@@ -1,226 +1,243 @@
 """REST: LoadControl over HTTP. JSON as msgspec writes the interface's own structs."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Annotated, Any
-from urllib.parse import urlsplit
+from typing import Annotated, Any, TypeVar
 
 import msgspec
-from fastapi import APIRouter, Depends, Path, Request, Response
-from fastapi.responses import StreamingResponse
-from fastapi.routing import APIRoute
-from starlette.datastructures import Headers
+from fastapi import APIRouter, Path, Request, Response
 
+from tailrace.control.answers import Route, answer_json, refuse_others
 from tailrace.control.interface import (
     LoadControl,
+    Point,
+    RunInfo,
+    RunRecord,
+    ServiceConfig,
     ServiceInfo,
-    StateError,
-    UnknownServiceError,
     Update,
     Window,
 )
-from tailrace.errors import TailraceError, UsageError
-from tailrace.load.point import Point
+from tailrace.control.json_codec import convert, decode
+from tailrace.control.rest_schema import (
+    CONFIG_EXAMPLE,
+    GivenProfile,
+    Rate,
+    StartRate,
+    answers,
+    body,
+    change_body,
+)
+from tailrace.control.streams import stream_events, stream_run
+from tailrace.errors import UsageError
 
-
-class CrossSiteError(TailraceError):
-    """Another site's page asked this control room to change something."""
-
-
-_STATUS: dict[type[TailraceError], int] = {
-    UnknownServiceError: 404,
-    StateError: 409,
-    UsageError: 400,
-    CrossSiteError: 403,
-}
-
-
-class _Rate(msgspec.Struct):
-    rate: float
-
-
-class _Start(msgspec.Struct):
-    rate: float | None = None
-
-
-class _Error(msgspec.Struct):
-    error: str
-
-
-def is_cross_site(headers: Headers) -> bool:
-    """Whether a browser sent this on behalf of a page of another origin.
-
-    A load generator that any web page may start is a weapon. Programs send neither header;
-    browsers send at least one of them with whatever could change something.
-    """
-    origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
-        return True
-    return headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
+T = TypeVar("T")
+ServiceId = Annotated[str, Path(description="As `GET /api/services` lists it")]
+RunName = Annotated[str, Path(description="As `GET /api/runs` lists it")]
 
 
 def router(control: LoadControl, *, heartbeat_s: float = 10.0) -> APIRouter:
-    """The routes under `/api/services`; errors are answered as `{"error": "…"}`.
+    """The routes below `/api`; errors are answered as `{"error": "…", "type": "…"}`.
 
     A stream gets a comment after `heartbeat_s` of silence, so that proxies keep it open.
     """
-    routes = APIRouter(prefix="/api/services", route_class=_Route, tags=["services"])
-    service_id = Annotated[str, Path(description="as `GET /api/services` lists it")]
-    changes: dict[str, Any] = {"dependencies": [Depends(_refuse_cross_site)]}
+    routes = APIRouter(prefix="/api", route_class=Route)
+    _add_services(routes, control)
+    _add_load(routes, control)
+    _add_figures(routes, control, heartbeat_s)
+    _add_runs(routes, control)
 
-    @routes.get("", summary="All services", responses=_answers(list[ServiceInfo]))
-    async def list_services() -> Response:
-        return _json(await control.list())
-
-    @routes.get("/{id}", summary="One service", responses=_answers(ServiceInfo, 404))
-    async def get_service(id: service_id) -> Response:  # noqa: A002
-        return _json(await control.get(id))
-
-    @routes.post(
-        "/{id}/start",
-        summary="Start a run, at a rate or at the service's own profile",
-        responses=_answers(ServiceInfo, 400, 403, 404, 409),
-        openapi_extra=_body(_Start, required=False),
-        **changes,
-    )
-    async def start(id: service_id, request: Request) -> Response:  # noqa: A002
-        body = await request.body()
-        rate = _decode(body, _Start).rate if body.strip() else None
-        return _json(await control.start(id, rate))
-
-    @routes.post(
-        "/{id}/stop",
-        summary="Stop offering; answers once nothing is in flight any more",
-        responses=_answers(ServiceInfo, 403, 404),
-        **changes,
-    )
-    async def stop(id: service_id) -> Response:  # noqa: A002
-        return _json(await control.stop(id))
-
-    @routes.put(
-        "/{id}/rate",
-        summary="Change the rate, of the run at once or of the next start",
-        responses=_answers(ServiceInfo, 400, 403, 404),
-        openapi_extra=_body(_Rate | float),
-        **changes,
-    )
-    async def set_rate(id: service_id, request: Request) -> Response:  # noqa: A002
-        body = _decode(await request.body(), _Rate | float)
-        rate = body.rate if isinstance(body, _Rate) else body
-        return _json(await control.set_rate(id, rate))
-
-    @routes.get(
-        "/{id}/latest",
-        summary="The last complete interval; null before the first",
-        responses=_answers(Point | None, 404),
-    )
-    async def latest(id: service_id) -> Response:  # noqa: A002
-        return _json(await control.latest(id))
-
-    @routes.get(
-        "/{id}/window",
-        summary="The last intervals taken together, and the intervals themselves",
-        responses=_answers(Window, 404),
-    )
-    async def window(id: service_id) -> Response:  # noqa: A002
-        return _json(await control.window(id))
-
-    @routes.get(
-        "/{id}/stream",
-        summary="Server-sent events: one Update at once, then one each interval or change",
-        responses=_answers(Update, 404, media_type="text/event-stream"),
-    )
-    async def stream(id: service_id) -> Response:  # noqa: A002
-        await control.get(id)
-        return StreamingResponse(
-            _events(control.watch(id), heartbeat_s),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        )
-
+    refuse_others(routes, "/{path:path}")
     return routes
 
 
-class _Route(APIRoute):
-    """Answers the family of TailraceError with a status and one line."""
+def _add_services(routes: APIRouter, control: LoadControl) -> None:
+    tags: list[Any] = ["services"]
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handler = super().get_route_handler()
+    @routes.get(
+        "/services",
+        tags=tags,
+        summary="All services",
+        responses=answers(list[ServiceInfo]),
+    )
+    async def list_services() -> Response:
+        return answer_json(await control.list())
 
-        async def answer(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except TailraceError as error:
-                return _json(_Error(str(error)), _STATUS.get(type(error), 500))
-
+    @routes.post(
+        "/services",
+        tags=tags,
+        summary="Add a service, which is idle until it is started",
+        status_code=201,
+        responses=answers(ServiceInfo, 400, 403, 409, status=201),
+        openapi_extra=body(ServiceConfig, CONFIG_EXAMPLE),
+    )
+    async def add(request: Request) -> Response:
+        service = await control.add(_read(await request.body(), ServiceConfig))
+        answer = answer_json(service, 201)
+        answer.headers["Location"] = f"/api/services/{service.id}"
         return answer
 
-
-def _refuse_cross_site(request: Request) -> None:
-    if is_cross_site(request.headers):
-        raise CrossSiteError("Refused: only this control room's own page may do this in a browser")
-
-
-def _json(value: object, status: int = 200) -> Response:
-    return Response(
-        msgspec.json.encode(value),
-        status,
-        media_type="application/json",
-        headers={"Cache-Control": "no-store"},
+    @routes.get(
+        "/services/{id}",
+        tags=tags,
+        summary="One service",
+        responses=answers(ServiceInfo, 404),
     )
+    async def get_service(id: ServiceId) -> Response:  # noqa: A002
+        return answer_json(await control.get(id))
+
+    @routes.put(
+        "/services/{id}",
+        tags=tags,
+        summary="Give an idle service another configuration; its id may be left out",
+        responses=answers(ServiceInfo, 400, 403, 404, 409),
+        openapi_extra=change_body(),
+    )
+    async def change(id: ServiceId, request: Request) -> Response:  # noqa: A002
+        fields = _read(await request.body(), dict[str, Any])
+        if fields.setdefault("id", id) != id:
+            raise UsageError(f"the address says service {id!r}, the body {fields['id']!r}")
+        try:
+            config = convert(fields, ServiceConfig)
+        except msgspec.ValidationError as error:
+            raise _unreadable(error) from error
+        return answer_json(await control.change(config))
+
+    @routes.delete(
+        "/services/{id}",
+        tags=tags,
+        summary="Take an idle service off the list; its runs are kept",
+        status_code=204,
+        responses=answers(None, 403, 404, 409, status=204),
+    )
+    async def remove(id: ServiceId) -> Response:  # noqa: A002
+        await control.remove(id)
+        return Response(status_code=204)
+
+    @routes.get(
+        "/services/{id}/config",
+        tags=tags,
+        summary="How it was configured; a rate or profile set later is in its profile",
+        responses=answers(ServiceConfig, 404),
+    )
+    async def config(id: ServiceId) -> Response:  # noqa: A002
+        return answer_json(await control.config(id))
 
 
-def _decode(body: bytes, kind: Any) -> Any:
+def _add_load(routes: APIRouter, control: LoadControl) -> None:
+    tags: list[Any] = ["load"]
+
+    @routes.post(
+        "/services/{id}/start",
+        tags=tags,
+        summary="Start a run, at a rate or at the service's own profile",
+        responses=answers(ServiceInfo, 400, 403, 404, 409),
+        openapi_extra=body(StartRate, {"rate": 200}, required=False),
+    )
+    async def start(id: ServiceId, request: Request) -> Response:  # noqa: A002
+        given = await request.body()
+        rate = _read(given, StartRate).rate if given.strip() else None
+        return answer_json(await control.start(id, rate))
+
+    @routes.post(
+        "/services/{id}/stop",
+        tags=tags,
+        summary="Stop offering; answers once nothing is in flight any more",
+        responses=answers(ServiceInfo, 403, 404),
+    )
+    async def stop(id: ServiceId) -> Response:  # noqa: A002
+        return answer_json(await control.stop(id))
+
+    @routes.put(
+        "/services/{id}/rate",
+        tags=tags,
+        summary="Change the rate, of the run at once or of the next start",
+        responses=answers(ServiceInfo, 400, 403, 404),
+        openapi_extra=body(Rate | float, {"rate": 200}),
+    )
+    async def set_rate(id: ServiceId, request: Request) -> Response:  # noqa: A002
+        given: Rate | float = _read(await request.body(), Rate | float)
+        rate = given.rate if isinstance(given, Rate) else given
+        return answer_json(await control.set_rate(id, rate))
+
+    @routes.put(
+        "/services/{id}/profile",
+        tags=tags,
+        summary="Change the profile, which begins now for a run, or with the next start",
+        responses=answers(ServiceInfo, 400, 403, 404),
+        openapi_extra=body(GivenProfile | str, {"profile": "100..1000/60s"}),
+    )
+    async def set_profile(id: ServiceId, request: Request) -> Response:  # noqa: A002
+        given: GivenProfile | str = _read(await request.body(), GivenProfile | str)
+        profile = given.profile if isinstance(given, GivenProfile) else given
+        return answer_json(await control.set_profile(id, profile))
+
+
+def _add_figures(routes: APIRouter, control: LoadControl, heartbeat_s: float) -> None:
+    tags: list[Any] = ["figures"]
+    events = "text/event-stream"
+
+    @routes.get(
+        "/services/{id}/latest",
+        tags=tags,
+        summary="The last complete interval; null before the first",
+        responses=answers(Point | None, 404),
+    )
+    async def latest(id: ServiceId) -> Response:  # noqa: A002
+        return answer_json(await control.latest(id))
+
+    @routes.get(
+        "/services/{id}/window",
+        tags=tags,
+        summary="The last intervals taken together, and the intervals themselves",
+        responses=answers(Window, 404),
+    )
+    async def window(id: ServiceId) -> Response:  # noqa: A002
+        return answer_json(await control.window(id))
+
+    @routes.get(
+        "/services/{id}/stream",
+        tags=tags,
+        summary="Server-sent events: one Update at once, then one each interval or change",
+        responses=answers(Update, 404, media_type=events),
+    )
+    async def stream(id: ServiceId, request: Request) -> Response:  # noqa: A002
+        await control.get(id)
+        return stream_events(request, control.watch(id), heartbeat_s)
+
+    @routes.get(
+        "/stream",
+        tags=tags,
+        summary="The same of all services, those added later included",
+        responses=answers(Update, media_type=events),
+    )
+    async def stream_all(request: Request) -> Response:
+        return stream_events(request, control.watch(), heartbeat_s)
+
+
+def _add_runs(routes: APIRouter, control: LoadControl) -> None:
+    tags: list[Any] = ["runs"]
+
+    @routes.get(
+        "/runs", tags=tags, summary="All runs, newest first", responses=answers(list[RunInfo])
+    )
+    async def runs() -> Response:
+        return answer_json(await control.runs())
+
+    @routes.get(
+        "/runs/{name}",
+        tags=tags,
+        summary="One run, with every interval that it finished",
+        responses=answers(RunRecord, 404),
+    )
+    async def run(name: RunName) -> Response:
+        return stream_run(await control.run(name))
+
+
+def _read(data: bytes, kind: Any) -> Any:
     try:
-        return msgspec.json.decode(body, type=kind)
+        return decode(data, kind)
     except msgspec.DecodeError as error:
-        raise UsageError(f'The body must be JSON such as {{"rate": 200}}: {error}') from error
+        raise _unreadable(error) from error
 
 
-async def _events(updates: AsyncIterator[Update], heartbeat_s: float) -> AsyncIterator[bytes]:
-    ahead = asyncio.ensure_future(anext(updates, None))
-    try:
-        while True:
-            # Waiting on a kept future, since a timeout on anext itself would cancel the iterator.
-            done, _ = await asyncio.wait({ahead}, timeout=heartbeat_s)
-            if not done:
-                yield b": still here\n\n"
-                continue
-            update = ahead.result()
-            if update is None:
-                return
-            yield b"data: " + msgspec.json.encode(update) + b"\n\n"
-            ahead = asyncio.ensure_future(anext(updates, None))
-    finally:
-        ahead.cancel()
-
-
-def _answers(
-    kind: Any, *errors: int, media_type: str = "application/json"
-) -> dict[int | str, dict[str, Any]]:
-    told = {400: "Bad request", 403: "Cross-site request", 404: "Unknown service", 409: "State"}
-    answers: dict[int | str, dict[str, Any]] = {
-        200: {"description": "OK", "content": {media_type: {"schema": _schema(kind)}}}
-    }
-    for status in errors:
-        content = {"application/json": {"schema": _schema(_Error)}}
-        answers[status] = {"description": told[status], "content": content}
-    return answers
-
-
-def _body(kind: Any, *, required: bool = True) -> dict[str, Any]:
-    content = {"application/json": {"schema": _schema(kind)}}
-    return {"requestBody": {"required": required, "content": content}}
-
-
-def _schema(kind: Any) -> Any:
-    (schema,), components = msgspec.json.schema_components([kind], ref_template="{name}")
-
-    def inline(node: Any) -> Any:
-        if isinstance(node, dict):
-            if "$ref" in node:
-                return inline(components[node["$ref"]])
-            return {key: inline(value) for key, value in node.items()}
-        return [inline(value) for value in node] if isinstance(node, list) else node
-
-    return inline(schema)
+def _unreadable(error: msgspec.DecodeError) -> UsageError:
+    return UsageError(f"the body cannot be read as what /docs says belongs here: {error}")

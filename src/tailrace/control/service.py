@@ -29,6 +29,7 @@ from tailrace.runs.run import Run
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_WORKERS = 256
+_YEAR_S = 366 * 86400.0
 _PROBE_S = 1.0
 """A service is asked for its metrics no more often than this, however short the intervals."""
 
@@ -99,14 +100,20 @@ def _check(config: ServiceConfig) -> None:
             f"connections must be at least one a worker and at most 1,000,000, "
             f"not {config.connections}"
         )
-    if config.seed < 0:
-        raise UsageError(f"seed must not be negative, as {config.seed} is")
+    if not 0 <= config.seed < 2**63:
+        raise UsageError(f"seed must be 0 to 2^63 - 1, not {config.seed}")
+    if config.method is not None and not config.method.isalpha():
+        raise UsageError(f"method {config.method!r} is not an HTTP method")
     times = {"timeout_s": config.timeout_s, "duration_s": config.duration_s}
     for name, value in times.items():
-        if value is not None and not 0 < value < float("inf"):
-            raise UsageError(f"{name} must be a number of seconds above 0, not {value:g}")
-    if not 0 <= config.min_duration_s < float("inf"):
-        raise UsageError(f"min_duration_s must not be negative, as {config.min_duration_s:g} is")
+        if value is not None and not 0 < value <= _YEAR_S:
+            raise UsageError(
+                f"{name} must be more than 0 and at most a year, {_YEAR_S:.0f} s, not {value:g}"
+            )
+    if not 0 <= config.min_duration_s <= _YEAR_S:
+        raise UsageError(
+            f"min_duration_s must be 0 to a year, {_YEAR_S:.0f} s, not {config.min_duration_s:g}"
+        )
 
 
 class Service:
@@ -248,7 +255,8 @@ class Service:
     async def _begin(self) -> Run:
         prepared, settings = self._prepared, self._settings
         config, profile = prepared.config, self._profile
-        await settings.limits.check_target(config.url)
+        for url in filter(None, (config.url, config.metrics_url)):
+            await settings.limits.check_target(url)
         plan = Plan(
             url=config.url,
             traffic=prepared.traffic,

@@ -150,7 +150,7 @@ class Pool:
         try:
             async with asyncio.timeout(self._limits.connect_timeout_s):
                 await self._dialer.dial(lambda: Connection(self))
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, UnicodeError) as error:
             if isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL:
                 self.port_exhausted += 1
             if self.waiting:

@@ -61,15 +61,15 @@ def read_bodies(path: Path) -> list[Body]:
     Raises:
         UsageError: there is nothing to read at `path`.
     """
-    if path.is_dir():
-        files = sorted(
-            file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")
-        )
-        if not files:
-            raise UsageError(f"no files to send in the directory {path}")
-    else:
-        files = [path]
     try:
+        if path.is_dir():
+            files = sorted(
+                file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")
+            )
+            if not files:
+                raise UsageError(f"no files to send in the directory {path}")
+        else:
+            files = [path]
         return [
             Body(
                 file.read_bytes(),
@@ -77,8 +77,11 @@ def read_bodies(path: Path) -> list[Body]:
             )
             for file in files
         ]
-    except OSError as error:
-        raise UsageError(f"cannot read the body {error.filename}: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        # ValueError: a null byte in the name.
+        where = getattr(error, "filename", None) or path
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot read the body {where}: {reason}") from None
 
 
 def parse_header(text: str) -> tuple[str, str]:

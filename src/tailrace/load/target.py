@@ -45,6 +45,12 @@ def parse_target(url: str) -> Target:
         raise UsageError(f"{url!r} is not a URL: {error}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(f"{url!r} is not a URL to load: write http://HOST[:PORT]/PATH")
+    labels = parts.hostname.removesuffix(".").split(".")
+    # RFC 1035, 2.3.4: what is longer cannot be looked up.
+    if len(parts.hostname) > 253 or not all(0 < len(label) < 64 for label in labels):
+        raise UsageError(f"{parts.hostname!r} cannot be the name of a host")
+    if port == 0:
+        raise UsageError(f"{url!r} names port 0, where nothing can listen")
     if not url.isascii() or any(char.isspace() for char in url):
         raise UsageError(f"{url!r} has spaces or letters beyond ASCII: percent-encode them")
     tls = parts.scheme == "https"

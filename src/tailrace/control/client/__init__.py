@@ -1,0 +1,74 @@
+"""A control room elsewhere, steered as if it were here: over gRPC or REST, awaited or not.
+
+Nothing here decides anything: each method is one call, and each refusal comes back as the very
+exception that the controller raised.
+"""
+
+import os
+import re
+import ssl
+from pathlib import Path
+
+from tailrace.control.client.errors import TokenError, UnreachableError
+from tailrace.control.client.remote import RemoteControl
+from tailrace.control.client.sync import SyncControl
+from tailrace.errors import UsageError
+
+__all__ = [
+    "RemoteControl",
+    "SyncControl",
+    "TokenError",
+    "UnreachableError",
+    "connect",
+    "connect_sync",
+]
+
+_ADDRESS = re.compile(r"(?:(grpcs?|https?)://)?(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+)(?::(\d{1,5}))?/?")
+_RPC_PORT = 2222
+
+
+def connect(
+    address: str, *, token: str | None = None, ca_file: str | Path | None = None
+) -> RemoteControl:
+    """The control room at `address`; nothing is sent before the first method is called.
+
+    `host:2222` or `grpc://host:2222` speak gRPC, `http://host:8080` REST; `grpcs://` and `https://`
+    do so over TLS, as `host:2222` does with a `ca_file`: certificates to trust (PEM) instead of the
+    usual ones. Without a `token` it is $TAILRACE_TOKEN, if that is set.
+
+    Raises:
+        UsageError: the address, the token or the file cannot be used.
+    """
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
+        raise UsageError(f"{address!r} is no address: give host:2222 or http://host:8080")
+    scheme, host, port = match.groups()
+    token = token or os.environ.get("TAILRACE_TOKEN") or None
+    if token is not None and not (token.isascii() and token.isprintable()):
+        raise UsageError("the token must be printable ASCII, as it travels in a header")
+    secure = scheme in ("https", "grpcs") or (scheme is None and ca_file is not None)
+    if ca_file is not None and not secure:
+        raise UsageError(f"{address} is not encrypted, so a ca_file is of no use to it")
+    tls = _trusting(ca_file) if secure else None
+    if scheme in ("http", "https"):
+        from tailrace.control.client.rest import RestControl
+
+        return RestControl(address.rstrip("/"), token, tls)
+    from tailrace.control.rpc.client import RpcControl
+
+    roots = Path(ca_file).read_bytes() if ca_file is not None else None
+    return RpcControl(f"{host}:{port or _RPC_PORT}", token, tls=secure, roots=roots)
+
+
+def connect_sync(
+    address: str, *, token: str | None = None, ca_file: str | Path | None = None
+) -> SyncControl:
+    """As `connect`, for plain scripts: no method is awaited, and `watch` is a plain iterator."""
+    return SyncControl(connect(address, token=token, ca_file=ca_file))
+
+
+def _trusting(ca_file: str | Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"cannot trust the certificates of {ca_file}: {error}") from None

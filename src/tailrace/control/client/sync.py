@@ -1,0 +1,156 @@
+"""A remote control room for plain scripts: the same methods, without await."""
+
+import asyncio
+import atexit
+import threading
+from collections.abc import AsyncGenerator, Coroutine, Iterator
+from typing import Any, Self, TypeVar
+
+from tailrace.control.client.remote import RemoteControl
+from tailrace.control.config import ServiceConfig
+from tailrace.control.interface import RunInfo, RunRecord, ServiceInfo, Update, Window
+from tailrace.load.point import Point
+
+_NESTED = 16
+
+T = TypeVar("T")
+
+
+class SyncControl:
+    """Each method waits for what LoadControl's answers; `watch` is a plain iterator.
+
+    It talks in a thread of its own, which ends with `close`.
+    """
+
+    def __init__(self, remote: RemoteControl) -> None:
+        self._remote = remote
+        self._streams: set[_Stream] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        # Not later: a script that ends with a stream open would wait for a thread that is gone.
+        atexit.register(self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up; streams end."""
+        if not self._loop.is_closed():
+            atexit.unregister(self.close)
+            self._wait(self._hang_up())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+    def list(self) -> list[ServiceInfo]:
+        """See LoadControl."""
+        return self._wait(self._remote.list())
+
+    def get(self, service_id: str) -> ServiceInfo:
+        """See LoadControl."""
+        return self._wait(self._remote.get(service_id))
+
+    def config(self, service_id: str) -> ServiceConfig:
+        """See LoadControl."""
+        return self._wait(self._remote.config(service_id))
+
+    def add(self, config: ServiceConfig) -> ServiceInfo:
+        """See LoadControl."""
+        return self._wait(self._remote.add(config))
+
+    def change(self, config: ServiceConfig) -> ServiceInfo:
+        """See LoadControl."""
+        return self._wait(self._remote.change(config))
+
+    def remove(self, service_id: str) -> None:
+        """See LoadControl."""
+        self._wait(self._remote.remove(service_id))
+
+    def start(self, service_id: str, rate_per_s: float | None = None) -> ServiceInfo:
+        """See LoadControl."""
+        return self._wait(self._remote.start(service_id, rate_per_s))
+
+    def stop(self, service_id: str) -> ServiceInfo:
+        """See LoadControl."""
+        return self._wait(self._remote.stop(service_id))
+
+    def set_rate(self, service_id: str, rate_per_s: float) -> ServiceInfo:
+        """See LoadControl."""
+        return self._wait(self._remote.set_rate(service_id, rate_per_s))
+
+    def set_profile(self, service_id: str, profile: str) -> ServiceInfo:
+        """See LoadControl."""
+        return self._wait(self._remote.set_profile(service_id, profile))
+
+    def latest(self, service_id: str) -> Point | None:
+        """See LoadControl."""
+        return self._wait(self._remote.latest(service_id))
+
+    def window(self, service_id: str) -> Window:
+        """See LoadControl."""
+        return self._wait(self._remote.window(service_id))
+
+    def watch(self, service_id: str | None = None) -> Iterator[Update]:
+        """See LoadControl."""
+        stream = _Stream(self._remote.watch(service_id))
+        self._streams.add(stream)
+        try:
+            while (update := self._wait(stream.next())) is not None:
+                yield update
+        finally:
+            self._streams.discard(stream)
+            if not self._loop.is_closed():
+                self._wait(stream.close())
+
+    def runs(self) -> tuple[RunInfo, ...]:
+        """See LoadControl."""
+        return self._wait(self._remote.runs())
+
+    def run(self, name: str) -> RunRecord:
+        """See LoadControl."""
+        return self._wait(self._remote.run(name))
+
+    def _wait(self, answer: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(answer, self._loop)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.cancel()
+            raise
+
+    async def _hang_up(self) -> None:
+        for stream in list(self._streams):
+            await stream.close()
+        await self._remote.close()
+        # Generators within a stream end one after another, each in a task of its own.
+        for _ in range(_NESTED):
+            await asyncio.sleep(0)
+            if left := asyncio.all_tasks() - {asyncio.current_task()}:
+                await asyncio.wait(left, timeout=1)
+
+
+class _Stream:
+    """Updates that one thread reads and any thread may end."""
+
+    def __init__(self, updates: AsyncGenerator[Update, None]) -> None:
+        self._updates = updates
+        self._reading: asyncio.Future[Update | None] | None = None
+
+    async def next(self) -> Update | None:
+        """The next update; None at the end."""
+        self._reading = asyncio.ensure_future(anext(self._updates, None))
+        try:
+            return await self._reading
+        except asyncio.CancelledError:
+            return None
+
+    async def close(self) -> None:
+        """End it, and whoever reads it."""
+        if self._reading is not None and not self._reading.done():
+            self._reading.cancel()
+            await asyncio.wait((self._reading,))
+        await self._updates.aclose()

@@ -1,0 +1,477 @@
+"""gRPC: the generated code, the translation both ways, and the server against hostile clients."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import grpc.aio
+import msgspec
+import pytest
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import tailrace
+from tailrace.control.config import ServiceConfig
+from tailrace.control.controller import Controller
+from tailrace.control.interface import LoadControl, ServiceInfo, Update
+from tailrace.control.rpc import tailrace_pb2 as pb
+from tailrace.control.rpc.codec import Codec
+from tailrace.control.rpc.packed import PackedUpdates
+from tailrace.control.rpc.server import serving_rpc
+from tailrace.control.rpc.wire import (
+    CONFIG,
+    INFO,
+    POINT,
+    RECORD,
+    RUN_INFO,
+    SERVICE,
+    UPDATE,
+    WINDOW,
+)
+from tailrace.errors import TailraceError, UsageError
+
+if TYPE_CHECKING:
+    from tests.control.conftest import Room
+
+ROOT = Path(__file__).parents[2]
+TYPES = {
+    codec.struct.__name__: codec
+    for codec in (CONFIG, INFO, POINT, WINDOW, UPDATE, RUN_INFO, RECORD)
+}
+
+# The generated code
+
+
+def test_the_generated_code_is_that_of_the_proto(tmp_path: Path) -> None:
+    tool = [sys.executable, str(ROOT / "tools/compile_proto.py"), "--out", str(tmp_path)]
+    subprocess.run(tool, check=True, timeout=60)
+    made = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {path.name for path in made} == {"tailrace_pb2.py", "tailrace_pb2.pyi"}
+    for path in made:
+        kept = ROOT / "src" / path.relative_to(tmp_path)
+        assert path.read_text() == kept.read_text(), "run make proto"
+
+
+def test_the_proto_has_a_call_for_each_method() -> None:
+    methods = {name for name in vars(LoadControl) if not name.startswith("_")}
+    calls = {method.name for method in SERVICE.methods}
+    assert len(calls) == len(methods)
+    assert {"List", "Add", "Start", "SetRate", "Watch", "GetRun"} <= calls
+
+
+def test_messages_have_the_structs_fields_and_no_others() -> None:
+    checked: set[str] = set()
+
+    def check(struct: type[msgspec.Struct], message: Any) -> None:
+        checked.add(message.name)
+        kind = msgspec.inspect.type_info(struct)
+        assert isinstance(kind, msgspec.inspect.StructType)
+        assert {field.name for field in kind.fields} == set(message.fields_by_name)
+        for field in kind.fields:
+            for inner in _structs(field.type):
+                nested = message.fields_by_name[field.name].message_type
+                if nested.GetOptions().map_entry:
+                    nested = nested.fields_by_name["value"].message_type
+                check(inner, nested)
+
+    for codec in TYPES.values():
+        check(codec.struct, codec.message.DESCRIPTOR)
+    assert {"Percentiles", "Event", "SlowRequest", "Result", "Rates", "Verdict"} <= checked
+
+
+def _structs(kind: msgspec.inspect.Type) -> Iterable[type[msgspec.Struct]]:
+    """The structs that stand in `kind`, not those within them."""
+    match kind:
+        case msgspec.inspect.StructType():
+            yield kind.cls
+        case msgspec.inspect.UnionType():
+            for option in kind.types:
+                yield from _structs(option)
+        case msgspec.inspect.VarTupleType() | msgspec.inspect.ListType():
+            yield from _structs(kind.item_type)
+        case msgspec.inspect.DictType():
+            yield from _structs(kind.value_type)
+
+
+# The translation
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+def values(kind: msgspec.inspect.Type, field: str) -> st.SearchStrategy[Any]:
+    """Any value that a field of an interface's struct may have."""
+    match kind:
+        case msgspec.inspect.StructType():
+            return structs(kind.cls)
+        case msgspec.inspect.UnionType():
+            return st.one_of(*(values(option, field) for option in kind.types))
+        case msgspec.inspect.VarTupleType():
+            return st.lists(values(kind.item_type, field), max_size=2).map(tuple)
+        case msgspec.inspect.TupleType():
+            return st.tuples(*(values(item, field) for item in kind.item_types))
+        case msgspec.inspect.ListType():
+            return st.lists(values(kind.item_type, field), max_size=2)
+        case msgspec.inspect.DictType():
+            keys = TEXT if field != "latency_bins" else st.integers(0, 1000)
+            return st.dictionaries(keys, values(kind.value_type, field), max_size=2)
+        case msgspec.inspect.LiteralType():
+            return st.sampled_from(kind.values)
+        case msgspec.inspect.CustomType():
+            return TEXT.filter(lambda text: text and "\0" not in text).map(Path)
+        case msgspec.inspect.IntType():
+            return st.integers(0, 2**64 - 1 if field == "seed" else 2**63 - 1)
+        case msgspec.inspect.FloatType():
+            return st.floats(allow_nan=False)
+        case msgspec.inspect.BoolType():
+            return st.booleans()
+        case msgspec.inspect.NoneType():
+            return st.none()
+        case msgspec.inspect.StrType():
+            return TEXT
+    raise AssertionError(kind)
+
+
+def structs(struct: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
+    kind = msgspec.inspect.type_info(struct)
+    assert isinstance(kind, msgspec.inspect.StructType)
+    return st.builds(
+        struct, **{field.name: values(field.type, field.name) for field in kind.fields}
+    )
+
+
+@pytest.mark.parametrize("name", TYPES)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_what_is_sent_is_what_arrives(name: str, data: st.DataObject) -> None:
+    codec: Codec[Any, Any] = TYPES[name]
+    struct = data.draw(structs(codec.struct))
+    sent = codec.pack(struct).SerializeToString()
+    assert codec.unpack(codec.message.FromString(sent)) == struct
+
+
+def test_what_a_message_leaves_out_has_its_default() -> None:
+    config = CONFIG.unpack(pb.ServiceConfig(id="a", url="http://h/"))
+    assert config == ServiceConfig(id="a", url="http://h/")
+    assert UPDATE.unpack(pb.Update(service=pb.ServiceInfo(state=pb.STATE_IDLE))).point is None
+
+
+def test_a_state_that_this_version_does_not_know() -> None:
+    newer = pb.ServiceInfo.FromString(b"\x38\x63")
+    with pytest.raises(TailraceError, match="does not know: 99"):
+        INFO.unpack(newer)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"seed": 2**64}, {"seed": -1}, {"workers": "two"}, {"headers": {"A": 1}}]
+)
+def test_what_no_message_can_hold_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="ServiceConfig cannot be sent"):
+        CONFIG.pack(ServiceConfig(id="a", url="http://h/", **changes))
+
+
+@pytest.mark.parametrize("path", ["", "a\0b"])
+def test_a_path_that_is_none(path: str) -> None:
+    with pytest.raises(UsageError, match="path"):
+        CONFIG.unpack(pb.ServiceConfig(id="a", url="http://h/", body=path))
+
+
+def test_an_update_is_translated_once_for_all() -> None:
+    packed = PackedUpdates()
+    info = ServiceInfo(
+        id="a",
+        name="a",
+        url="http://h/",
+        method="GET",
+        arrivals="poisson",
+        profile="1",
+        state="idle",
+        rate_per_s=1,
+        slo=(),
+        run=None,
+    )
+    updates = [Update(service=info, point=None) for _ in range(1000)]
+    first = packed.bytes_of(updates[0])
+    assert packed.bytes_of(updates[0]) is first
+    assert UPDATE.unpack(pb.Update.FromString(first)) == updates[0]
+    others = {id(packed.bytes_of(update)) for update in updates[-200:]}
+    assert len(others) == 200
+    for update in updates:
+        packed.bytes_of(update)
+    assert packed.bytes_of(updates[0]) is not first
+
+
+# The server
+
+
+def call(channel: grpc.aio.Channel, path: str) -> Any:
+    """An rpc of bytes for bytes."""
+    return channel.unary_unary(path, lambda data: data, lambda data: data)
+
+
+def open_stream(channel: Any, path: str, to: Any, of: Any, metadata: Any = ()) -> Any:
+    """An rpc of any messages for any messages; nothing is sent yet."""
+    return channel.stream_stream(path, to, of)(metadata=metadata)
+
+
+ERRORS = {
+    "no message": ("Get", b"\xff\xff", "INVALID_ARGUMENT"),
+    "a rate left out": ("SetRate", b"\x0a\x01a", "INVALID_ARGUMENT"),
+    "no such service": ("Get", b"\x0a\x01x", "NOT_FOUND"),
+    "too long": ("Get", b"\x0a\x80\x80\x80\x01" + bytes(1 << 21), "RESOURCE_EXHAUSTED"),
+    "no such call": ("Explode", b"", "UNIMPLEMENTED"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+async def test_what_cannot_be_answered_has_its_status(room: "Room", name: str) -> None:
+    method, data, status = ERRORS[name]
+    async with grpc.aio.insecure_channel(room.rpc) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(channel, f"/tailrace.v1.LoadControl/{method}")(data)
+        assert caught.value.code().name == status
+        listed = await call(channel, "/tailrace.v1.LoadControl/List")(b"")
+    assert [service.id for service in pb.ListResponse.FromString(listed).services] == ["a", "b"]
+
+
+async def test_an_error_of_a_megabyte_is_cut(room: "Room") -> None:
+    async with tailrace.connect(room.rpc) as control:
+        with pytest.raises(UsageError) as caught:
+            await control.set_profile("a", "☃" * 200_000)
+    assert len(str(caught.value)) < 500
+    assert "not a rate" in str(caught.value)
+
+
+ALL_CALLS = (
+    *(f"/{SERVICE.full_name}/{method.name}" for method in SERVICE.methods),
+    *(
+        f"/{service.full_name}/{method.name}"
+        for file in (health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR)
+        for service in file.services_by_name.values()
+        for method in service.methods
+    ),
+    "/tailrace.v1.LoadControl/Nothing",
+    "/nothing",
+)
+AUTHORIZATIONS = (
+    (),
+    ("Bearer wrong",),
+    ("Bearer ",),
+    ("Bearer secret ",),
+    ("bearer secret",),
+    ("secret",),
+    ("Bearer wrong", "Bearer secret"),
+)
+
+
+async def test_nothing_is_answered_without_the_token(room: "Room") -> None:
+    async with (
+        serving_rpc(room.controller, port=0, token="secret") as port,
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+        asyncio.timeout(60),
+    ):
+        for path in ALL_CALLS:
+            for given in AUTHORIZATIONS:
+                metadata = tuple(("authorization", value) for value in given)
+                stream = open_stream(channel, path, bytes, bytes, metadata)
+                # Refused without having sent anything.
+                assert await stream.code() == grpc.StatusCode.UNAUTHENTICATED, (path, given)
+        with_token = (("authorization", "Bearer secret"),)
+        for path in ("/tailrace.v1.LoadControl/List", "/grpc.health.v1.Health/Check"):
+            await call(channel, path)(b"", metadata=with_token)
+
+
+async def test_health(room: "Room") -> None:
+    check = "/grpc.health.v1.Health/Check"
+    async with AsyncExitStack() as stack:
+        port = await stack.enter_async_context(serving_rpc(room.controller, port=0))
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            for name in ("", "tailrace.v1.LoadControl"):
+                request = health_pb2.HealthCheckRequest(service=name).SerializeToString()
+                answer = health_pb2.HealthCheckResponse.FromString(
+                    await call(channel, check)(request)
+                )
+                assert answer.status == health_pb2.HealthCheckResponse.SERVING
+            watch: Any = channel.unary_stream(
+                "/grpc.health.v1.Health/Watch",
+                lambda data: data,
+                health_pb2.HealthCheckResponse.FromString,
+            )(request)
+            assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+            await stack.aclose()
+            assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+async def test_reflection_tells_of_every_call(room: "Room") -> None:
+    async with grpc.aio.insecure_channel(room.rpc) as channel:
+        stream = open_stream(
+            channel,
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+            reflection_pb2.ServerReflectionRequest.SerializeToString,
+            reflection_pb2.ServerReflectionResponse.FromString,
+        )
+        await stream.write(reflection_pb2.ServerReflectionRequest(list_services=""))
+        listed = {one.name for one in (await stream.read()).list_services_response.service}
+        assert listed >= {"tailrace.v1.LoadControl", "grpc.health.v1.Health"}
+        symbol = reflection_pb2.ServerReflectionRequest(
+            file_containing_symbol="tailrace.v1.LoadControl"
+        )
+        await stream.write(symbol)
+        files = (await stream.read()).file_descriptor_response.file_descriptor_proto
+        assert pb.DESCRIPTOR.serialized_pb in files
+        await stream.done_writing()
+
+
+async def test_a_port_that_is_taken_is_named(room: "Room") -> None:
+    port = int(room.rpc.rpartition(":")[2])
+    with pytest.raises(UsageError, match=rf"port {port}.*Address already in use"):
+        async with serving_rpc(room.controller, port=port):
+            pass
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org"])
+async def test_no_other_machine_is_served_without_a_token(room: "Room", host: str) -> None:
+    with pytest.raises(UsageError, match="TAILRACE_TOKEN"):
+        async with serving_rpc(room.controller, host, 0):
+            pass
+
+
+async def test_an_hour_of_intervals_comes_whole(room: "Room", tmp_path: Path) -> None:
+    await room.controller.start("a", 50)
+    async with aclosing(room.controller.watch("a")) as updates:  # type: ignore[type-var]
+        async for update in updates:
+            if update.point is not None:
+                break
+    run = (await room.controller.stop("a")).run
+    assert run is not None
+    timeline = Path(run) / "timeline.jsonl"
+    line = timeline.read_bytes().splitlines(keepends=True)[0]
+    timeline.write_bytes(line * 3600)
+    async with tailrace.connect(room.rpc) as control:
+        record = await control.run(Path(run).name)
+    assert len(record.points) == 3600
+    assert record == await room.controller.run(Path(run).name)
+
+
+# Watching
+
+
+class Counted:
+    """A LoadControl that counts its open watches, and what each of them has taken."""
+
+    def __init__(self, control: LoadControl) -> None:
+        self._control = control
+        self.taken: dict[int, int] = {}
+        self.open = 0
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        method: Callable[..., Awaitable[Any]] = getattr(self._control, name)
+        return method
+
+    async def watch(self, service_id: str | None = None) -> AsyncIterator[Update]:
+        number = len(self.taken)
+        self.taken[number] = 0
+        self.open += 1
+        try:
+            async for update in self._control.watch(service_id):
+                self.taken[number] += 1
+                yield update
+        finally:
+            self.open -= 1
+
+
+async def until(reached: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not reached():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_closed_watch_leaves_nothing_behind(room: "Room") -> None:
+    counted: Any = Counted(room.controller)
+    async with (
+        serving_rpc(counted, port=0) as port,
+        tailrace.connect(f"127.0.0.1:{port}") as control,
+    ):
+        for _ in range(3):
+            async with aclosing(control.watch("a")) as updates:
+                await anext(updates)
+                assert counted.open == 1
+            await until(lambda: counted.open == 0)
+
+        async def watch() -> None:
+            async for _ in control.watch():
+                pass
+
+        watching = asyncio.create_task(watch())
+        await until(lambda: counted.open == 1)
+        watching.cancel()
+        await until(lambda: counted.open == 0)
+    # Those still open end with the server.
+    async with AsyncExitStack() as stack:
+        port = await stack.enter_async_context(serving_rpc(counted, port=0))
+        control = await stack.enter_async_context(tailrace.connect(f"127.0.0.1:{port}"))
+        kept = control.watch()
+        await anext(kept)
+        assert counted.open == 1
+    assert counted.open == 0
+
+
+STINGY = (
+    # Hardly a byte is taken that nobody asked for, and each has a connection of its own.
+    ("grpc.http2.lookahead_bytes", 1024),
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+WATCHERS = 200
+
+
+async def test_watchers_that_never_read_hold_up_nobody(
+    serve: Callable[..., Any], tmp_path: Path
+) -> None:
+    services = [ServiceConfig(id="a", url=serve().url, profile="500")]
+    controller = Controller(services, interval_s=0.1, runs_dir=tmp_path)
+    counted: Any = Counted(controller)
+    async with AsyncExitStack() as stack:
+        port = await stack.enter_async_context(serving_rpc(counted, port=0))
+        address = f"127.0.0.1:{port}"
+
+        async def watch(read: bool) -> Any:
+            channel = await stack.enter_async_context(grpc.aio.insecure_channel(address, STINGY))
+            stream = channel.unary_stream(
+                "/tailrace.v1.LoadControl/Watch",
+                pb.WatchRequest.SerializeToString,
+                pb.Update.FromString,
+            )(pb.WatchRequest())
+            # The first: so it is watching.
+            await stream.read()
+            return stream
+
+        streams = [await watch(number % 2 == 0) for number in range(WATCHERS)]
+        await until(lambda: counted.open == WATCHERS)
+        await controller.start("a")
+
+        async def follow(stream: Any) -> list[int]:
+            indexes: list[int] = []
+            while len(indexes) <= 40:
+                update = await stream.read()
+                if update.HasField("point"):
+                    indexes.append(update.point.index)
+            return indexes
+
+        readers = [follow(stream) for stream in streams[::2]]
+        async with asyncio.timeout(120):
+            for indexes in await asyncio.gather(*readers):
+                assert indexes == list(range(41))
+        taken = list(counted.taken.values())
+        assert min(taken[::2]) > 40
+        # What goes out to those who do not read stopped when their windows were full.
+        assert max(taken[1::2]) < 20
+        assert (await controller.stop("a")).problems == ()
+    assert counted.open == 0
+    await controller.close()
