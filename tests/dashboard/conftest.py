@@ -1,4 +1,4 @@
-"""A real Chromium, and control rooms in processes of their own."""
+"""A real Chromium, control rooms in processes of their own, and intervals to show."""
 
 import asyncio
 import shutil
@@ -8,9 +8,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
+
+from tailrace.control.interface import ServiceInfo
+from tailrace.load.point import Percentiles, Point
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 Room = Callable[..., AbstractAsyncContextManager[str]]
@@ -63,6 +67,12 @@ def room() -> Room:
     return _room
 
 
+@pytest.fixture(scope="module")
+def room_for_module() -> Room:
+    """The same for a fixture that a module shares."""
+    return _room
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def url() -> AsyncIterator[str]:
     """A control room with one service, shared by a module's tests."""
@@ -100,11 +110,12 @@ def open_page(browser: Browser) -> Open:
             ),
         )
         page.on("pageerror", lambda error: complaints.append(str(error)))
+        origin = "/".join(address.split("/")[:3])
         page.on(
             "request",
             lambda request: (
                 None
-                if request.url.startswith((address.split("?")[0], "data:"))
+                if request.url.startswith((origin, "data:", f"blob:{origin}"))
                 else complaints.append(f"fetched {request.url}")
             ),
         )
@@ -115,3 +126,63 @@ def open_page(browser: Browser) -> Open:
         assert complaints == []
 
     return opened
+
+
+_POINT = Point(
+    index=0,
+    t_s=1.0,
+    wall_time=1000.0,
+    interval_s=1.0,
+    target_per_s=50.0,
+    offered=50,
+    sent=50,
+    completed=50,
+    failed={},
+    rps=50.0,
+    qps=50.0,
+    in_flight=0,
+    backlog=0,
+    connections=1,
+    cap_waits=0,
+    tick_lag_ms=0.0,
+    latency_ms=Percentiles(p50=4.0, p99=9.0, p99_9=12.0),
+    service_ms=Percentiles(),
+    send_lag_us=Percentiles(p99=80.0),
+    stages_ms={},
+    cpu_percent=3.0,
+)
+_SERVICE = ServiceInfo(
+    id="s1",
+    name="Service 1",
+    url="http://127.0.0.1:5000/gpu",
+    method="GET",
+    arrivals="poisson",
+    profile="50",
+    state="running",
+    rate_per_s=50.0,
+    slo=(),
+    run=None,
+)
+
+
+@pytest.fixture
+def point() -> Callable[..., Point]:
+    """Makes an interval that ended so many seconds after a run's first one; keyword arguments are
+    fields of it.
+    """
+
+    def made(at_s: float = 0.0, **fields: Any) -> Point:
+        when = {"index": int(at_s), "t_s": 1 + at_s, "wall_time": 1000 + at_s}
+        return msgspec.structs.replace(_POINT, **when | fields)
+
+    return made
+
+
+@pytest.fixture
+def service() -> Callable[..., ServiceInfo]:
+    """Makes a running service; keyword arguments are fields of it."""
+
+    def made(**fields: Any) -> ServiceInfo:
+        return msgspec.structs.replace(_SERVICE, **fields)
+
+    return made

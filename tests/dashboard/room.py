@@ -38,7 +38,7 @@ class Service(asyncio.Protocol):
         self.transport.write(ANSWER * len(requests))
 
 
-async def main(port: int, services: int, token: str | None, runs_dir: Path) -> None:
+async def main(arguments: argparse.Namespace, runs_dir: Path) -> None:
     """Serve until SIGTERM."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
@@ -50,14 +50,15 @@ async def main(port: int, services: int, token: str | None, runs_dir: Path) -> N
     controller = Controller(
         [
             ServiceConfig(id=f"s{number}", name=f"Service {number}", url=url, slo=("p99<100ms",))
-            for number in range(1, services + 1)
+            for number in range(1, arguments.services + 1)
         ],
         window=40,
-        interval_s=0.25,
+        interval_s=arguments.interval,
         runs_dir=runs_dir,
     )
-    listener = socket.create_server(("127.0.0.1", port))
-    async with serving(create_app(controller, token=token), listener):
+    listener = socket.create_server(("127.0.0.1", arguments.port))
+    app = create_app(controller, token=arguments.token, runs_dir=runs_dir)
+    async with serving(app, listener):
         sys.stdout.write(f"http://127.0.0.1:{listener.getsockname()[1]}\n")
         sys.stdout.flush()
         await ended.wait()
@@ -68,7 +69,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--services", type=int, default=1)
+    parser.add_argument("--interval", type=float, default=0.25, help="seconds")
     parser.add_argument("--token")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as runs:
-        uvloop.run(main(arguments.port, arguments.services, arguments.token, Path(runs)))
+    parser.add_argument("--runs", type=Path, help="directory; without it, one that is removed")
+    parsed = parser.parse_args()
+    with tempfile.TemporaryDirectory() as own:
+        uvloop.run(main(parsed, parsed.runs or Path(own)))

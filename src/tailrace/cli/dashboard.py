@@ -133,7 +133,8 @@ def services_of(urls: Sequence[str], listed: Sequence["ServiceConfig"]) -> "list
 
 def guarded(room: "RoomConfig") -> "tuple[RoomConfig, str | None]":
     """The configuration, and the token to demand. Where other machines can reach the control
-    room, load goes to this one alone unless `allow` says more.
+    room, load goes to this one alone unless `allow` says more, and services added at run time send
+    files of the current directory alone unless `bodies` says otherwise.
 
     Raises:
         UsageError: other machines can reach it, and there is no token.
@@ -149,9 +150,12 @@ def guarded(room: "RoomConfig") -> "tuple[RoomConfig, str | None]":
             f"host {room.host} can be reached from other machines, and whoever reaches this can "
             f"put load on others: set a token in {TOKEN_VARIABLE}, or use 127.0.0.1"
         )
-    if room.limits.allow is None:
-        room = replace(room, limits=replace(room.limits, allow=LOOPBACK))
-    return room, token
+    limits = replace(
+        room.limits,
+        allow=LOOPBACK if room.limits.allow is None else room.limits.allow,
+        bodies=Path.cwd() if room.limits.bodies is None else room.limits.bodies,
+    )
+    return replace(room, limits=limits), token
 
 
 async def _dashboard(room: "RoomConfig", page: socket.socket, token: str | None) -> None:
@@ -178,7 +182,7 @@ async def _dashboard(room: "RoomConfig", page: socket.socket, token: str | None)
         if room.rpc_port is not None:
             rpc = serving_rpc(controller, room.host, room.rpc_port, token, room.tls)
             rpc_port = await stack.enter_async_context(rpc)
-        app = create_app(controller, token=token)
+        app = create_app(controller, token=token, runs_dir=room.runs)
         await stack.enter_async_context(serving(app, page, room.tls))
         await _introduce(controller, room, page.getsockname()[1], rpc_port, line)
         follower = asyncio.create_task(_follow(controller, log))

@@ -1,71 +1,84 @@
 """Who may reach the control room: a load generator that anyone may start is a weapon."""
 
-import hmac
-from hashlib import sha256
 from ipaddress import ip_address
-from urllib.parse import parse_qs
 
-import msgspec
-from starlette.datastructures import Headers
-from starlette.requests import HTTPConnection
-from starlette.responses import RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tailrace.control.rest import is_cross_site
+from tailrace.control.answers import answer_error
+from tailrace.control.cross_site import CrossSiteError, is_cross_site, may_change
+from tailrace.control.interface import NotAllowedError
+from tailrace.dashboard.body_limit import BodyLimit
+from tailrace.dashboard.login import Login
 
-COOKIE = "tailrace"
+# NiceGUI's page has scripts within it, and Vue compiles templates in the browser; what the policy
+# adds is that nothing is fetched from, or sent to, another host.
+_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": _POLICY,
+}
 
 
 class Access:
-    """ASGI middleware around page, its socket and REST.
+    """ASGI middleware around pages, their socket, REST and the original's URLs.
 
     Without a token the server is meant for this machine alone: only loopback names are answered,
     so that no web page reaches it under a name of its own (DNS rebinding). With a token, programs
-    send it as a bearer token (RFC 6750), and a browser opens `/?token=…` once and keeps a cookie.
-    No other site's page may open the socket or send anything in either case.
+    send it as a bearer token (RFC 6750), and a browser is asked for it once, on a login page.
+    No other site's page may open the socket or change anything in either case; request bodies are
+    bounded, and browsers are told not to show the pages within others.
     """
 
     def __init__(self, app: ASGIApp, token: str | None = None) -> None:
-        self._app = app
-        self._token = token
-        self._cookie = sha256(token.encode()).hexdigest() if token is not None else ""
+        self._app = BodyLimit(app)
+        self._login = Login(token) if token is not None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(scope)
-        await (refusal or self._app)(scope, receive, send)
+        refusal = await self._refusal(scope, receive)
+        if refusal is not None and scope["type"] == "websocket":
+            # Before it was accepted: the server answers 403.
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        await (refusal or self._app)(scope, receive, _with_headers(send))
 
-    def _refusal(self, scope: Scope) -> Response | None:
+    async def _refusal(self, scope: Scope, receive: Receive) -> Response | None:
         headers = Headers(scope=scope)
-        if scope.get("method") not in ("GET", "HEAD") and is_cross_site(headers):
-            return _error(403, "Refused: only this control room's own page may do this")
-        if self._token is None:
-            if _is_loopback(headers.get("host", "")):
-                return None
-            return _error(403, "Without TAILRACE_TOKEN only 127.0.0.1 and localhost are answered")
-        return None if self._knows(scope, headers) else self._welcome(scope)
-
-    def _knows(self, scope: Scope, headers: Headers) -> bool:
-        bearer = headers.get("authorization", "")
-        cookie = HTTPConnection(scope).cookies.get(COOKIE, "")
-        return _same(bearer, f"Bearer {self._token}") or _same(cookie, self._cookie)
-
-    def _welcome(self, scope: Scope) -> Response:
-        given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-        if scope["type"] == "http" and _same(given, self._token or ""):
-            # Without the token in the address, which histories and logs keep.
-            welcome = RedirectResponse("/", 303)
-            welcome.set_cookie(COOKIE, self._cookie, httponly=True, samesite="strict")
-            return welcome
-        refusal = _error(401, "Send the token: Authorization: Bearer TOKEN, or open /?token=TOKEN")
-        refusal.headers["WWW-Authenticate"] = "Bearer"
-        return refusal
+        if may_change(scope) and is_cross_site(headers):
+            return answer_error(
+                CrossSiteError("Refused: only this control room's own pages may do this")
+            )
+        if self._login is not None:
+            return await self._login.answer(scope, receive)
+        if is_loopback(headers.get("host", "")):
+            return None
+        return answer_error(
+            NotAllowedError("Without TAILRACE_TOKEN only 127.0.0.1 and localhost are answered")
+        )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a Host header, with or without a port, names this machine and nothing else."""
     name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
     name = name.strip("[]").lower()
     try:
@@ -74,10 +87,12 @@ def _is_loopback(host: str) -> bool:
         return name == "localhost" or name.endswith(".localhost")
 
 
-def _same(given: str, expected: str) -> bool:
-    return hmac.compare_digest(given.encode(), expected.encode())
+def _with_headers(send: Send) -> Send:
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
 
-
-def _error(status: int, message: str) -> Response:
-    body = msgspec.json.encode({"error": message})
-    return Response(body, status, media_type="application/json")
+    return sent

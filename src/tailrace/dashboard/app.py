@@ -1,38 +1,49 @@
-"""The control room as one ASGI application: page, REST, and the documentation of both."""
+"""The control room as one ASGI application: pages, REST, and the documentation of both."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated
 
-from fastapi import FastAPI
-from fastapi.responses import HTMLResponse
+from fastapi import FastAPI, Query
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from nicegui import Client, ui
 
 import tailrace
-from tailrace.control import rest
-from tailrace.control.interface import LoadControl
+from tailrace.control import rest, urls
+from tailrace.control.interface import LoadControl, UnknownServiceError
+from tailrace.dashboard import assets
 from tailrace.dashboard.access import Access
-from tailrace.dashboard.feed import Feeds
-from tailrace.dashboard.page import View
+from tailrace.dashboard.board import Board
+from tailrace.dashboard.feed import Feeds, points_router
+from tailrace.dashboard.frame import TITLE, frame, missing
+from tailrace.dashboard.overview import Overview
+from tailrace.dashboard.runs_page import files_router, run_page, runs_page
+from tailrace.dashboard.service_page import service_page
 from tailrace.dashboard.theme import FAVICON
 from tailrace.openapi_page import page as openapi_page
+from tailrace.runs.directory import RUNS_DIR
 
-TITLE = "Tailrace control room"
 
-
-def create_app(control: LoadControl, *, token: str | None = None) -> FastAPI:
-    """The page at `/`, REST under `/api`, its documentation at `/docs`.
+def create_app(
+    control: LoadControl, *, token: str | None = None, runs_dir: Path = RUNS_DIR
+) -> FastAPI:
+    """The pages `/services` and `/runs`, REST under `/api`, its documentation at `/docs`.
 
     Without a `token`, only requests to a loopback name are answered; with one, those that know it.
+    `runs_dir` is where `control` keeps its runs: their files can be saved from the page.
 
-    Serve it on the event loop that runs `control`. NiceGUI keeps its page in the process, so
+    Serve it on the event loop that runs `control`. NiceGUI keeps its pages in the process, so
     one application a process.
     """
-    feeds = Feeds(control)
+    feeds, board = Feeds(control), Board(control)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await feeds.all()
+        await feeds.start()
+        await board.start()
         yield
+        await board.close()
         await feeds.close()
 
     app = FastAPI(
@@ -44,20 +55,45 @@ def create_app(control: LoadControl, *, token: str | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.include_router(rest.router(control))
+    app.include_router(urls.router(control))
+    app.include_router(points_router(feeds))
+    app.include_router(files_router(runs_dir))
+    app.get("/static/{path:path}", include_in_schema=False)(assets.serve)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
         return HTMLResponse(openapi_page(f"{TITLE}: REST interface"))
 
-    @ui.page("/")
-    async def index(client: Client, service: str | None = None) -> None:
-        known = await feeds.all()
-        if not known:
-            ui.label("No service is configured.")
+    @app.get("/", include_in_schema=False)
+    async def index() -> Response:
+        services = await control.list()
+        only = f"/{services[0].id}" if len(services) == 1 else ""
+        return RedirectResponse(f"/services{only}", 307)
+
+    @ui.page("/services")
+    async def services_page(client: Client) -> None:
+        with frame(client, "Services", active="services"):
+            Overview(control, board, client)
+
+    @ui.page("/services/{id}")
+    async def one_service_page(id: str, client: Client) -> None:  # noqa: A002
+        try:
+            feed = feeds.find(id)
+        except UnknownServiceError:
+            missing(client, "service", id, "services")
             return
-        shown = next((feed for feed in known if feed.service.id == service), known[0])
-        await shown.refresh()
-        View(control, known, shown, client)
+        with frame(client, feed.service.name, active="services"):
+            service_page(control, feeds, feed, client)
+
+    @ui.page("/runs")
+    async def all_runs_page(client: Client) -> None:
+        await runs_page(control, client)
+
+    @ui.page("/runs/{name}")
+    async def one_run_page(
+        client: Client, name: str, other: Annotated[str | None, Query(alias="with")] = None
+    ) -> None:
+        await run_page(control, client, name, other)
 
     ui.run_with(
         app,

@@ -1,16 +1,15 @@
-"""Start, Stop and the rate: a slider of sensible steps, and a field for any other number."""
+"""Start, Stop, the rate (a slider of sensible steps, a field for any other number), the profile."""
 
 import time
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable
-from functools import partial
 
 from nicegui import Client, events, ui
 
-from tailrace.control.interface import LoadControl, ServiceInfo
+from tailrace.control.interface import LoadControl
 from tailrace.dashboard.feed import Feed
 from tailrace.dashboard.figures import NONE, number
-from tailrace.errors import TailraceError
+from tailrace.dashboard.frame import attempt
+from tailrace.dashboard.profile_row import ProfileRow
 
 RATES: tuple[float, ...] = (
     *(0, 1, 2, 3, 4, 5, 6, 8),
@@ -38,14 +37,16 @@ class Controls:
         self._control = control
         self._feed = feed
         self._client = client
-        self._wanted: tuple[str, float] | None = None
+        self._wanted: float | None = None
         self._applying = False
         self._touched_s = 0.0
         self._typing = False
         with ui.element("section").classes("card controls").props('aria-label="Controls"'):
-            self._buttons()
-            self._rate()
-            self._reached()
+            with ui.element("div").classes("controls-row"):
+                self._buttons()
+                self._rate()
+                self._reached()
+            self._profile = ProfileRow(control, client, feed.service)
 
     def _buttons(self) -> None:
         with ui.element("div").classes("buttons"):
@@ -92,32 +93,31 @@ class Controls:
             self._asked = _pair("asked", "asked")
             self._sent = _pair("reached", "reached-rps")
 
-    def show(self, feed: Feed | None = None) -> None:
-        """Bring the row up to the state of `feed` (the one shown so far, if none is given)."""
-        if feed is not None and feed is not self._feed:
-            self._feed, self._touched_s, self._typing = feed, 0.0, False
+    def show(self) -> None:
+        """Bring the row up to the feed's state."""
         service, last = self._feed.service, self._feed.latest
         self._start.set_enabled(service.state == "idle")
         self._stop.set_enabled(service.state in ("starting", "running"))
         self._stop.set_text("Stopping…" if service.state == "stopping" else "Stop")
-        self._asked.set_text(f"{service.rate_per_s:,.6g}/s")
+        self._asked.set_text(f"{_tidy(service.rate_per_s):,.10g}/s")
         live = service.state != "idle" and last is not None
         self._sent.set_text(f"{number(last.rps)}/s" if live and last else NONE)
         if not self._typing and time.monotonic() > self._touched_s + _HANDS_OFF_S:
             self._set_inputs(service.rate_per_s)
+        self._profile.show(service)
 
     def _set_inputs(self, rate_per_s: float) -> None:
         position = slider_position(rate_per_s)
         self._slider.props["value"] = position
         self._slider.style(f"--fill: {position / (len(RATES) - 1):.4f}")
-        self._slider.props["aria-valuetext"] = f"{rate_per_s:g} requests per second"
-        self._field.set_value(rate_per_s)
+        self._slider.props["aria-valuetext"] = f"{_tidy(rate_per_s):g} requests per second"
+        self._field.set_value(_tidy(rate_per_s))
 
     async def _on_start(self) -> None:
-        await self._ask(lambda: self._control.start(self._feed.service.id))
+        await attempt(self._client, self._control.start(self._feed.service.id))
 
     async def _on_stop(self) -> None:
-        await self._ask(lambda: self._control.stop(self._feed.service.id))
+        await attempt(self._client, self._control.stop(self._feed.service.id))
 
     async def _on_slide(self, event: events.GenericEventArguments) -> None:
         await self._want(RATES[int(event.args)])
@@ -133,38 +133,25 @@ class Controls:
         value = self._field.value
         if value is None:
             self._set_inputs(self._feed.service.rate_per_s)
-        elif value != self._feed.service.rate_per_s:
+        elif value != _tidy(self._feed.service.rate_per_s):
             await self._want(float(value))
 
     async def _want(self, rate_per_s: float) -> None:
         """Apply the newest wish; those that came while one was being applied are skipped."""
         self._touched_s = time.monotonic()
         self._set_inputs(rate_per_s)
-        self._wanted = (self._feed.service.id, rate_per_s)
+        self._wanted = rate_per_s
         if self._applying:
             return
         self._applying = True
         try:
             while self._wanted is not None:
-                set_rate = partial(self._control.set_rate, *self._wanted)
+                request = self._control.set_rate(self._feed.service.id, self._wanted)
                 self._wanted = None
-                await self._ask(set_rate)
+                if not await attempt(self._client, request):
+                    self._set_inputs(self._feed.service.rate_per_s)
         finally:
             self._applying = False
-
-    async def _ask(self, request: Callable[[], Awaitable[ServiceInfo]]) -> None:
-        feed = self._feed
-        try:
-            await request()
-            await feed.refresh()
-        except TailraceError as error:
-            self._notify(str(error))
-            self._set_inputs(feed.service.rate_per_s)
-
-    def _notify(self, message: str) -> None:
-        if not self._client.is_deleted:
-            with self._client:
-                ui.notify(message, icon="warning", position="bottom", close_button="Dismiss")
 
 
 def _pair(label: str, name: str) -> ui.label:
@@ -177,3 +164,8 @@ def _pair(label: str, name: str) -> ui.label:
 
 def _short(rate: float) -> str:
     return f"{rate / 1000:g}k" if rate >= 1000 else f"{rate:g}"
+
+
+def _tidy(rate: float) -> float:
+    """As many digits as a person reads; a profile passes through all of them."""
+    return round(rate, 2) or rate

@@ -1,105 +1,241 @@
-"""One feed a service: its history and its frames, made once for all browsers that look at it."""
+"""One feed a service: its state, window and history, kept once for all browsers that look at it."""
 
 import asyncio
-import json
+import gzip
 from collections import deque
 from collections.abc import Callable
 
-from tailrace.control.interface import LoadControl, ServiceInfo, Window
-from tailrace.dashboard.frames import frame
+import msgspec
+from fastapi import APIRouter, Request, Response
+
+from tailrace.control.interface import (
+    LoadControl,
+    ServiceInfo,
+    UnknownServiceError,
+    Update,
+    Window,
+)
 from tailrace.load.point import Point
-from tailrace.load.slo import parse_slo
+from tailrace.load.slo import Slo, parse_slo
 
 KEPT_INTERVALS = 3600
 
+View = Callable[[], None]
+
+_STATE_DELAY_S = 0.05
+"""How long a change of state may wait for others: a program may set the rate 100 times a second."""
+
 
 class Feed:
-    """What the browsers see of one service; every view is called after each update."""
+    """What the browsers see of one service; its views are called after each change."""
 
     def __init__(self, control: LoadControl, service: ServiceInfo) -> None:
         self.service = service
-        self.slos = [parse_slo(text) for text in service.slo]
+        self.slos: list[Slo] = []
         self.window: Window | None = None
-        self.points: deque[Point] = deque(maxlen=KEPT_INTERVALS)
+        """As of the last interval, while there are views; None before the first."""
+        self.latest: Point | None = None
+        """The run's last interval; None before its first."""
+        self.latest_json = ""
+        """The same as JSON, encoded once for all browsers."""
         self._control = control
-        self._views: set[Callable[[], None]] = set()
-        self._frames: dict[int, str] = {}
+        self._points: deque[tuple[float, bytes]] = deque(maxlen=KEPT_INTERVALS)
+        self._views: set[View] = set()
+        self._telling: asyncio.TimerHandle | None = None
+        self._set_service(service)
 
-    @property
-    def latest(self) -> Point | None:
-        """The last interval of the window; None before the first of a run."""
-        return self.window.points[-1] if self.window and self.window.points else None
+    def points_json(self, since: float = 0.0) -> bytes:
+        """The kept points that ended after `since`, Unix time in seconds, as a JSON array."""
+        return b"[" + b",".join(json for at, json in self._points if at > since) + b"]"
 
-    def frame(self, span_s: int) -> str:
-        """The charts' data of the last `span_s` seconds as JSON, made once an interval."""
-        if span_s not in self._frames:
-            self._frames[span_s] = json.dumps(
-                frame(self.points, span_s, self.slos), separators=(",", ":")
-            )
-        return self._frames[span_s]
-
-    def show(self, view: Callable[[], None]) -> None:
-        """Call `view` after each update from now on."""
+    def show(self, view: View) -> None:
+        """Call `view` after each change from now on."""
         self._views.add(view)
 
-    def hide(self, view: Callable[[], None]) -> None:
+    def hide(self, view: View) -> None:
         """Call `view` no more."""
         self._views.discard(view)
 
     async def refresh(self) -> None:
-        """Read the service's state and window anew, and tell the views."""
-        self.service = await self._control.get(self.service.id)
-        self.window = await self._control.window(self.service.id)
-        for view in tuple(self._views):
-            view()
+        """Read state and window anew, and tell the views."""
+        self._set_service(await self._control.get(self.service.id))
+        await self._read_window()
+        self._tell()
 
-    async def follow(self) -> None:
-        """Keep up with the service until cancelled."""
-        await self.refresh()
-        for point in self.window.points if self.window else ():
+    async def take(self, update: Update) -> None:
+        """Keep what `update` says, and tell the views."""
+        self._set_service(update.service)
+        point = update.point
+        if point is not None and self._is_new(point):
+            lost = point.index > (self.latest.index + 1 if self.latest is not None else 0)
+            if self._views or lost:
+                await self._read_window()
+            if lost and self.window is not None:
+                self._keep_all(self.window)
             self._keep(point)
-        async for update in self._control.watch(self.service.id):
-            self.service = update.service
-            if update.point is not None:
-                self._keep(update.point)
-            if self._views:
-                # Not from the update: what a view has just asked for may be newer than it.
-                await self.refresh()
+            self._tell()
+        elif self._views and self._telling is None:
+            loop = asyncio.get_running_loop()
+            self._telling = loop.call_later(_STATE_DELAY_S, self._tell)
+
+    async def catch_up(self) -> None:
+        """Keep the intervals that the window holds."""
+        await self._read_window()
+        if self.window is not None:
+            self._keep_all(self.window)
+
+    def close(self) -> None:
+        """Call no view any more."""
+        self._views.clear()
+        if self._telling is not None:
+            self._telling.cancel()
+
+    def _set_service(self, service: ServiceInfo) -> None:
+        if not self.slos or service.slo != self.service.slo:
+            self.slos = [parse_slo(text) for text in service.slo]
+        if service.state == "starting":
+            self.latest, self.window = None, None
+        self.service = service
+
+    async def _read_window(self) -> None:
+        window = await self._control.window(self.service.id)
+        self.window = window if window.points else None
+
+    def _keep_all(self, window: Window) -> None:
+        for point in window.points:
+            if self._is_new(point):
+                self._keep(point)
+
+    def _is_new(self, point: Point) -> bool:
+        # A new watcher is told the last interval at once, which the window had already.
+        return not self._points or point.wall_time > self._points[-1][0]
 
     def _keep(self, point: Point) -> None:
-        # A new watcher is told the last interval at once, which the window had already.
-        if not self.points or point.wall_time > self.points[-1].wall_time:
-            self.points.append(point)
-            self._frames.clear()
+        encoded = msgspec.json.encode(point)
+        self._points.append((point.wall_time, encoded))
+        self.latest, self.latest_json = point, encoded.decode()
+
+    def _tell(self) -> None:
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+        _call(self._views)
 
 
 class Feeds:
-    """The feeds of all services, in the order of LoadControl.list."""
+    """The feeds of all services, in the order of LoadControl.list, kept up by one task."""
 
     def __init__(self, control: LoadControl) -> None:
         self._control = control
         self._feeds: dict[str, Feed] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._views: set[View] = set()
+        self._task: asyncio.Task[None] | None = None
 
-    async def all(self) -> list[Feed]:
-        """A feed for each service that is listed now; follows those that are new."""
-        services = await self._control.list()
-        for service in services:
-            if service.id not in self._feeds:
-                feed = self._feeds[service.id] = Feed(self._control, service)
-                task = asyncio.create_task(feed.follow())
-                task.add_done_callback(_report)
-                self._tasks.append(task)
-        return [self._feeds[service.id] for service in services]
+    async def start(self) -> None:
+        """Begin to follow all services, those added later included."""
+        for service in await self._control.list():
+            await self._add(service)
+        self._task = asyncio.create_task(self._follow())
+        self._task.add_done_callback(_report)
 
     async def close(self) -> None:
         """Stop following."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for feed in self._feeds.values():
+            feed.close()
+
+    def all(self) -> list[Feed]:
+        """A feed for each service that is listed now."""
+        return list(self._feeds.values())
+
+    def find(self, service_id: str) -> Feed:
+        """One service's feed.
+
+        Raises:
+            UnknownServiceError: there is no such service.
+        """
+        try:
+            return self._feeds[service_id]
+        except KeyError:
+            raise UnknownServiceError(f"no service {service_id!r}") from None
+
+    def show_list(self, view: View) -> None:
+        """Call `view` whenever a service was added or removed."""
+        self._views.add(view)
+
+    def hide_list(self, view: View) -> None:
+        """Call `view` no more."""
+        self._views.discard(view)
+
+    async def _add(self, service: ServiceInfo) -> Feed:
+        feed = self._feeds[service.id] = Feed(self._control, service)
+        await feed.catch_up()
+        return feed
+
+    async def _follow(self) -> None:
+        async for update in self._control.watch(None):
+            try:
+                await self._take(update)
+            except UnknownServiceError:
+                continue  # removed since; the update that says so follows
+
+    async def _take(self, update: Update) -> None:
+        service = update.service
+        feed = self._feeds.get(service.id)
+        if service.state == "removed":
+            if feed is not None:
+                del self._feeds[service.id]
+                await feed.take(update)
+                self._tell()
+        elif feed is not None:
+            await feed.take(update)
+        else:
+            await self._add(service)
+            self._tell()
+
+    def _tell(self) -> None:
+        _call(self._views)
+
+
+def points_router(feeds: Feeds) -> APIRouter:
+    """`GET /services/{id}/points?since=`: a service's kept intervals, as a JSON array."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/services/{id}/points")
+    async def points(request: Request, id: str, since: float = 0.0) -> Response:  # noqa: A002
+        try:
+            body = feeds.find(id).points_json(since)
+        except UnknownServiceError as error:
+            return _json(msgspec.json.encode({"error": str(error)}), 404)
+        if "gzip" not in request.headers.get("accept-encoding", ""):
+            return _json(body)
+        # An hour is 8 MB; the fastest level makes a tenth of it in a few hundredths of a second.
+        packed = await asyncio.to_thread(gzip.compress, body, 1)
+        return _json(packed, headers={"Content-Encoding": "gzip"})
+
+    return routes
+
+
+def _json(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    told = {"Cache-Control": "no-store", "Vary": "Accept-Encoding", **(headers or {})}
+    return Response(body, status, media_type="application/json", headers=told)
+
+
+def _call(views: set[View]) -> None:
+    """Call each of `views` from the event loop, so that one that fails fails alone."""
+    loop = asyncio.get_running_loop()
+    for view in views:
+        loop.call_soon(_call_if_shown, views, view)
+
+
+def _call_if_shown(views: set[View], view: View) -> None:
+    if view in views:
+        view()
 
 
 def _report(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        context = {"message": "A feed of the dashboard ended", "exception": error}
+        context = {"message": "The dashboard's feed ended", "exception": error}
         task.get_loop().call_exception_handler(context)

@@ -111,6 +111,12 @@ def _send_lag(window: Window, _: Point | None) -> Shown:
     return Shown(number(window.send_lag_us.p99), "" if p50 is None else f"p50 {number(p50)}")
 
 
+def _cpu(window: Window, last: Point | None) -> Shown:
+    if last is None:
+        return Shown(NONE)
+    return Shown(number(last.cpu_percent), f"avg {number(window.cpu_percent)}")
+
+
 FIGURES: tuple[Figure, ...] = (
     Figure(
         "p50",
@@ -164,5 +170,12 @@ FIGURES: tuple[Figure, ...] = (
         "µs",
         "The generator's own lateness over the window: sent − intended.",
         _send_lag,
+    ),
+    Figure(
+        "cpu",
+        "Load CPU",
+        "%",
+        "What the load workers took of one core, all together, in the last interval.",
+        _cpu,
     ),
 )

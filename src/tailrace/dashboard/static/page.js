@@ -1,9 +1,7 @@
-// The browser's part of the page: the theme, and data on its way into the charts.
+// What every page does in the browser: the theme, and saying when the server is gone.
 (() => {
   const KEY = "tailrace-theme";
   const system = matchMedia("(prefers-color-scheme: dark)");
-  let pending = null;
-  let linked = false;
 
   const apply = () => {
     const theme = localStorage.getItem(KEY) || (system.matches ? "dark" : "light");
@@ -14,16 +12,24 @@
       ?.setAttribute("aria-label", `Switch to the ${theme === "dark" ? "light" : "dark"} theme`);
   };
 
-  const link = async (charts) => {
-    linked = true;
-    const { echarts } = await import("nicegui-echart");
-    for (const chart of charts) chart.group = "tailrace";
-    echarts.connect("tailrace");
-  };
-
-  const chartOf = (name) => {
-    const element = document.querySelector(`[data-chart="${name}"]`);
-    return element && getElement(Number(element.id.slice(1)))?.chart;
+  // NiceGUI says in an element of its own whether the connection is lost. A modal dialog says it
+  // above other open dialogs too, and lets nothing be pressed that the server would not hear.
+  const watchConnection = () => {
+    const popup = document.getElementById("popup");
+    const notice = document.createElement("dialog");
+    notice.className = "gone";
+    notice.setAttribute("role", "alertdialog");
+    notice.setAttribute("aria-label", "Connection lost");
+    notice.innerHTML = "<b>Connection lost</b><p>The server is gone: reconnecting…</p>";
+    notice.setAttribute("closedby", "none");
+    notice.addEventListener("cancel", (event) => event.preventDefault());
+    popup.replaceChildren();
+    document.body.append(notice);
+    new MutationObserver(() => {
+      const lost = popup.ariaHidden === "false";
+      if (lost && !notice.open) notice.showModal();
+      if (!lost) notice.close();
+    }).observe(popup, { attributeFilter: ["aria-hidden"] });
   };
 
   window.tailrace = {
@@ -39,21 +45,10 @@
       input.style.setProperty("--fill", input.value / input.max);
       return Number(input.value);
     },
-
-    // frame: {chart: option with nothing but data}. Charts mount late; the newest frame waits.
-    draw(frame) {
-      pending = frame;
-      const charts = Object.keys(frame).map(chartOf);
-      if (!charts.every(Boolean)) {
-        setTimeout(() => pending === frame && this.draw(frame), 50);
-        return;
-      }
-      Object.values(frame).forEach((option, at) => charts[at].setOption(option));
-      if (!linked) link(charts);
-    },
   };
 
   apply();
   system.addEventListener("change", apply);
+  addEventListener("DOMContentLoaded", watchConnection);
   addEventListener("load", apply);
 })();

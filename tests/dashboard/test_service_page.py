@@ -1,6 +1,5 @@
-"""The page in a real browser, on a real controller that loads a real service."""
+"""The page of a service in a real browser, on a real controller that loads a real service."""
 
-import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -13,12 +12,8 @@ Room = Callable[..., AbstractAsyncContextManager[str]]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ROWS = """
-() => {
-  const chart = document.querySelector('[data-chart=latency]');
-  const drawn = chart && getElement(Number(chart.id.slice(1)))?.chart;
-  return drawn ? drawn.getOption().dataset[0].source.length : 0;
-}
+COLUMNS = """
+() => Number(document.querySelector("[data-chart=latency]")?.dataset.columns ?? 0)
 """
 FIGURE = """
 name => Number(document.querySelector(`[data-testid="${name}"]`).innerText.replaceAll(",", ""))
@@ -50,11 +45,12 @@ async def stop(page: Page) -> None:
 
 async def test_start_move_the_rate_and_stop(url: str, open_page: Open) -> None:
     async with open_page(url) as page:
-        await expect(page).to_have_title("Tailrace control room")
+        await expect(page).to_have_title("Service 1 · Tailrace control room")
         await expect(page.get_by_test_id("state")).to_have_text("idle")
         await expect(page.get_by_test_id("empty")).to_contain_text(
             "Press Start to offer 50 requests"
         )
+        await expect(page.get_by_test_id("verdict")).to_have_text("No verdict yet")
         await expect(page.get_by_test_id("stop")).to_be_disabled()
 
         await page.get_by_test_id("start").click()
@@ -148,24 +144,80 @@ async def test_browsers_share_one_state(url: str, open_page: Open) -> None:
 async def test_a_reload_shows_the_history(url: str, open_page: Open) -> None:
     async with open_page(url) as page:
         await start(page)
-        await page.wait_for_function(f"({ROWS})() >= 8")
+        await page.wait_for_function(f"({COLUMNS})() >= 8")
         await stop(page)
-        rows, p99 = await page.evaluate(ROWS), await page.get_by_test_id("value-p99").inner_text()
+        columns = await page.evaluate(COLUMNS)
+        p99 = await page.get_by_test_id("value-p99").inner_text()
         await page.reload()
-        await page.wait_for_function(f"({ROWS})() >= {rows}")
+        await page.wait_for_function(f"({COLUMNS})() >= {columns}")
         await expect(page.get_by_test_id("value-p99")).to_have_text(p99)
         await expect(page.get_by_test_id("empty")).to_be_hidden()
         await page.get_by_test_id("span").get_by_text("1 h").click()
-        await expect(page.get_by_text("A point is 80 intervals")).to_be_visible()
+        await expect(page.get_by_text("A point is 48 intervals")).to_be_visible()
 
 
-async def test_stages_and_the_slo_are_drawn(url: str, open_page: Open) -> None:
+async def test_stages_rate_changes_and_the_slo_are_told(url: str, open_page: Open) -> None:
     async with open_page(url) as page:
         await start(page)
         await expect(page.locator("[data-chart=stages]")).to_be_visible()
-        await expect(page.locator("[data-chart=stages] svg")).to_contain_text("infer")
-        await expect(page.locator("[data-chart=latency] svg")).to_contain_text("SLO p99<100ms")
+        legend = page.locator(".panel-stages .legend")
+        await expect(legend).to_contain_text("infer 1.2")
+        head = page.locator(".panel-latency .panel-head")
+        await expect(head).to_contain_text("the SLO in")
+        moment = page.get_by_test_id("moment")
+        await expect(moment).to_contain_text("Slowest requests")
+        await page.get_by_test_id("pause").click()
+        async with httpx.AsyncClient(base_url=f"{url}/api/services/s1") as rest:
+            await rest.put("/rate", json={"rate": 123})
+        await figure_reaches(page, "value-rps", 60)
+        await expect(page.get_by_test_id("timeline-status")).to_contain_text("Paused")
+        await page.get_by_test_id("pause").click()
+        await page.get_by_test_id("charts").focus()
+        await page.keyboard.press("End")
+        for _ in range(40):
+            if "123/s" in await moment.inner_text():
+                break
+            await page.keyboard.press("ArrowLeft")
+        await expect(moment).to_contain_text("123/s")
         await stop(page)
+
+
+async def test_the_verdict_has_every_reason(url: str, open_page: Open) -> None:
+    async with open_page(url) as page:
+        await start(page)
+        await expect(page.get_by_test_id("verdict")).to_have_text("INVALID so far")
+        await expect(page.get_by_test_id("reasons")).to_contain_text("less than the minimum")
+        async with httpx.AsyncClient(base_url=url) as rest:
+            reasons = (await rest.get("/api/services/s1")).json()["verdict"]["reasons"]
+        await expect(page.get_by_test_id("reasons").get_by_role("listitem")).to_have_count(
+            len(reasons)
+        )
+        await stop(page)
+        await expect(page.get_by_test_id("verdict")).to_have_text("INVALID")
+
+
+async def test_the_originals_figures_are_beside_ours(url: str, open_page: Open) -> None:
+    async with open_page(url) as page:
+        await start(page)
+        await figure_reaches(page, "value-qps", 1)
+        await stop(page)
+        await page.get_by_text("The original's figures").click()
+        async with httpx.AsyncClient(base_url=f"{url}/api/services/s1") as rest:
+            window = (await rest.get("/window")).json()
+        last = window["points"][-1]
+        for name, value in [
+            ("realRPS", last["rps"]),
+            ("realQPS", last["qps"]),
+            ("AvgRPS", window["avg_rps"]),
+            ("AvgQPS", window["avg_qps"]),
+            ("SR", window["sr_percent"]),
+            ("queryTime", last["latency_ms"]["p99"]),
+            ("Avg99th", window["avg_99th_ms"]),
+        ]:
+            cell = page.get_by_test_id(f"original-{name}")
+            await expect(cell).to_be_visible()
+            shown = float((await cell.inner_text()).split()[0].replace(",", ""))
+            assert shown == pytest.approx(value, rel=0.01, abs=0.01)
 
 
 async def test_p99_9_waits_for_a_thousand_responses(url: str, open_page: Open) -> None:
@@ -182,23 +234,6 @@ async def test_p99_9_waits_for_a_thousand_responses(url: str, open_page: Open) -
         await stop(page)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_the_theme_follows_the_system_until_it_is_switched(
-    url: str, open_page: Open, scheme: str
-) -> None:
-    other = {"light": "dark", "dark": "light"}[scheme]
-    background = "getComputedStyle(document.body).backgroundColor"
-    async with open_page(url, color_scheme=scheme) as page:
-        theme = page.locator("html")
-        await expect(theme).to_have_attribute("data-theme", scheme)
-        before = await page.evaluate(background)
-        await page.get_by_label(f"Switch to the {other} theme").click()
-        await expect(theme).to_have_attribute("data-theme", other)
-        assert await page.evaluate(background) != before
-        await page.reload()
-        await expect(theme).to_have_attribute("data-theme", other)
-
-
 async def test_a_phone_needs_no_sideways_scrolling(url: str, open_page: Open) -> None:
     async with open_page(url, viewport={"width": 375, "height": 812}) as page:
         await start(page)
@@ -209,17 +244,11 @@ async def test_a_phone_needs_no_sideways_scrolling(url: str, open_page: Open) ->
         await stop(page)
 
 
-async def test_the_documentation_needs_no_internet(url: str, open_page: Open) -> None:
-    async with open_page(url) as page:
-        await page.get_by_text("REST interface").click()
-        await expect(page.get_by_text("/api/services/{id}/rate")).to_be_visible()
-
-
 async def test_one_of_several_services_is_chosen(open_page: Open, room: Room) -> None:
-    async with room("--services", "2") as address, open_page(address) as page:
+    async with room("--services", "2") as address, open_page(f"{address}/services/s1") as page:
         await page.get_by_test_id("service").click()
         await page.get_by_role("option", name="Service 2").click()
-        await expect(page).to_have_url(re.compile(r"service=s2$"))
+        await expect(page).to_have_url(f"{address}/services/s2")
         await start(page)
         await figure_reaches(page, "value-qps", 1)
         await page.reload()
@@ -229,15 +258,25 @@ async def test_one_of_several_services_is_chosen(open_page: Open, room: Room) ->
         assert states == ["idle", "running"]
 
 
+async def test_a_removed_service_is_said_to_be(open_page: Open, room: Room) -> None:
+    async with room("--services", "2") as address, open_page(f"{address}/services/s2") as page:
+        await expect(page.get_by_test_id("service")).to_be_visible()
+        async with httpx.AsyncClient(base_url=address) as rest:
+            assert (await rest.delete("/api/services/s1")).is_success
+            await expect(page.get_by_role("heading", name="Service 2")).to_be_visible()
+            assert (await rest.delete("/api/services/s2")).is_success
+        await expect(page.get_by_text("This service was removed.")).to_be_visible()
+
+
 async def test_the_page_comes_back_with_the_server(browser: Browser, room: Room) -> None:
     context = await browser.new_context()
     page = await context.new_page()
     async with room() as address:
-        await page.goto(address)
-        await expect(page.get_by_test_id("state")).to_have_text("idle")
-    await expect(page.get_by_text("Connection lost")).to_be_visible()
-    async with room("--port", address.rpartition(":")[2]):
-        await expect(page.get_by_text("Connection lost")).to_be_hidden(timeout=20_000)
+        await page.goto(f"{address}/services/s1")
         await start(page)
-        await figure_reaches(page, "value-qps", 1)
+        await page.wait_for_function(f"({COLUMNS})() >= 4")
+    async with room("--port", address.rpartition(":")[2]):
+        await expect(page.get_by_test_id("empty")).to_be_visible(timeout=20_000)
+        await start(page)
+        await page.wait_for_function(f"({COLUMNS})() >= 4")
     await context.close()

@@ -1,0 +1,169 @@
+"""The dialogs of the page: a service's form, and the question before one is removed.
+
+They are the browser's own, which keep the keyboard within and close with Escape. What is typed
+stays in the browser until the controller has taken it.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+from nicegui import Client, events, ui
+
+from tailrace.control.config import ServiceConfig
+from tailrace.control.interface import LoadControl, ServiceInfo
+from tailrace.dashboard.frame import attempt, button
+from tailrace.dashboard.profile_row import Drawing
+from tailrace.dashboard.service_form import (
+    GROUPS,
+    Field,
+    FieldError,
+    Group,
+    read_config,
+    show_config,
+)
+from tailrace.errors import TailraceError, UsageError
+from tailrace.units import parse_duration_s
+
+_NEW = ServiceConfig(id="", url="")
+
+
+class ServiceDialog:
+    """The form in which a service is added or changed."""
+
+    def __init__(self, control: LoadControl, client: Client) -> None:
+        self._control = control
+        self._client = client
+        self._save: Callable[[ServiceConfig], Awaitable[ServiceInfo]] = control.add
+        with _dialog("service-dialog"), ui.element("form").props("novalidate") as form:
+            self._title()
+            for group in GROUPS:
+                self._group(group)
+            with ui.element("div").classes("dialog-buttons"):
+                ui.element("p").classes("form-error").props("role=alert tabindex=-1")
+                button("Cancel").on("click", js_handler=_CLOSE)
+                button("Save", "primary").props("type=submit data-testid=save")
+        form.on(
+            "input",
+            self._on_input,
+            throttle=0.1,
+            js_handler="e => ['profile', 'duration_s'].includes(e.target.name) && "
+            "emit(e.target.form.profile.value, e.target.form.duration_s.value)",
+        )
+        form.on("submit", self._on_submit, js_handler="e => emit(tailrace.dialog.typed(e))")
+
+    def _title(self) -> None:
+        with ui.element("h2"):
+            ui.element("span").props("id=service-dialog-title")
+
+    def _group(self, group: Group) -> None:
+        tag, title = ("details", "summary") if group.folded else ("fieldset", "legend")
+        with ui.element(tag).classes("fields"):
+            with ui.element(title):
+                ui.label(group.title)
+            with ui.element("div").classes("field-grid"):
+                for field in group.fields:
+                    _field(field)
+                    if field.name == "profile":
+                        self._drawing = Drawing()
+
+    def add(self) -> None:
+        """Open it empty, for a service to be added."""
+        self._save = self._control.add
+        self._open("Add a service", _NEW)
+
+    async def change(self, service_id: str) -> None:
+        """Open it with the configuration of a service, to be changed."""
+
+        async def opened() -> None:
+            config = await self._control.config(service_id)
+            self._save = self._control.change
+            self._open(f"Change {config.name or config.id}", config)
+
+        await attempt(self._client, opened())
+
+    def _open(self, title: str, config: ServiceConfig) -> None:
+        values = json.dumps(show_config(config))
+        fixed = json.dumps(["id"] if config.id else [])
+        self._client.run_javascript(
+            f"tailrace.dialog.fill('service-dialog', {json.dumps(title)}, {values}, {fixed})"
+        )
+
+    def _on_input(self, event: events.GenericEventArguments) -> None:
+        profile, duration = event.args
+        try:
+            duration_s = parse_duration_s(duration) if duration.strip() else None
+        except UsageError:
+            duration_s = None  # said when the form is sent
+        self._drawing.draw(profile, duration_s)
+
+    async def _on_submit(self, event: events.GenericEventArguments) -> None:
+        try:
+            await self._save(read_config(event.args))
+        except TailraceError as error:
+            field = error.field if isinstance(error, FieldError) else None
+            answer = f"fail('service-dialog', {json.dumps(str(error))}, {json.dumps(field)})"
+        else:
+            answer = "close('service-dialog')"
+        self._client.run_javascript(f"tailrace.dialog.{answer}")
+
+
+class RemoveDialog:
+    """Asks whether a service is really to be removed."""
+
+    def __init__(self, control: LoadControl, client: Client) -> None:
+        self._control = control
+        self._client = client
+        self._service_id = ""
+        with _dialog("remove-dialog"):
+            with ui.element("h2"):
+                self._question = ui.label().props("id=remove-dialog-title")
+            ui.label("Its runs stay in the directory of runs.").classes("hint")
+            with ui.element("div").classes("dialog-buttons"):
+                button("Keep it").props("autofocus").on("click", js_handler=_CLOSE)
+                button("Remove", "danger").props("data-testid=remove-really").on(
+                    "click", self._on_remove, []
+                )
+
+    def ask(self, service: ServiceInfo) -> None:
+        """Open it for `service`."""
+        self._service_id = service.id
+        self._question.set_text(f"Remove {service.name}?")
+        self._client.run_javascript("tailrace.dialog.open('remove-dialog')")
+
+    async def _on_remove(self) -> None:
+        await attempt(self._client, self._control.remove(self._service_id))
+        self._client.run_javascript("tailrace.dialog.close('remove-dialog')")
+
+
+_CLOSE = "e => e.target.closest('dialog').close()"
+
+
+@contextmanager
+def _dialog(name: str) -> Iterator[None]:
+    with ui.element("dialog").props(f"id={name} aria-labelledby={name}-title data-testid={name}"):
+        yield
+
+
+def _field(field: Field) -> None:
+    name = f"field-{field.name}"
+    with ui.element("div").classes(f"field field-{field.kind} {name}"):
+        with ui.element("label").props(f"for={name}"):
+            ui.label(field.label)
+        tag = "textarea" if field.kind == "lines" else "input"
+        control = ui.element(tag).props(
+            f"id={name} name={field.name} data-testid={name} autocomplete=off spellcheck=false "
+            f'aria-describedby="{name}-hint"'
+        )
+        match field.kind:
+            case "lines":
+                control.props("rows=2")
+            case "number":
+                control.props("type=number min=0 step=1")
+            case "flag":
+                control.props("type=checkbox value=yes")
+            case "line":
+                control.props("type=text maxlength=4000")
+        if field.required:
+            control.props("required aria-required=true")
+        ui.label(field.hint).classes("hint").props(f"id={name}-hint")

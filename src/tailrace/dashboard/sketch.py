@@ -1,0 +1,96 @@
+"""A profile drawn before it runs: λ(t) as an SVG, with what it amounts to."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from tailrace.dashboard.figures import clock, number
+from tailrace.errors import UsageError
+from tailrace.load.profile import Profile
+from tailrace.load.profile_text import Part, parse_parts
+from tailrace.load.segments import Burst, Floats
+from tailrace.load.sine import Sine
+
+MAX_LETTERS = 4000
+WIDTH, HEIGHT = 480, 64
+
+_COLUMNS = 240
+_PERIODS = 3
+"""So many of a sine or a burst that goes on for as long as the run does."""
+_ALONE_S = 60.0
+_TAIL = 0.25
+"""Of what comes before it is drawn of a last part without an end."""
+_READS_A_FILE = re.compile(r"\btrace\s*\(", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """`svg` is HTML; the rest are figures for a person, each with its unit."""
+
+    svg: str
+    peak: str
+    mean: str
+    over: str
+    requests: str
+
+
+def sketch(expression: str, duration_s: float | None = None) -> Sketch:
+    """The profile `expression` over `duration_s`, or where that is None over its own parts.
+
+    Files are left alone: what a person types here is drawn before anyone checked that it may be
+    read.
+
+    Raises:
+        UsageError: the expression cannot be read, is too long, or reads a file.
+    """
+    if len(expression) > MAX_LETTERS:
+        raise UsageError(f"a profile of more than {MAX_LETTERS:,} letters is not drawn")
+    if _READS_A_FILE.search(expression):
+        raise UsageError("A trace's rates are read from its file only when it is used")
+    parts = parse_parts(expression)
+    profile = Profile.of_parts(parts)
+    span_s = duration_s if duration_s is not None else _own_span_s(parts)
+    total = profile.integral(span_s)
+    peak = profile.peak_per_s
+    return Sketch(
+        svg=_svg(_means(profile, span_s), peak, span_s),
+        peak=f"{number(peak)}/s",
+        mean=f"{number(total / span_s)}/s",
+        over=clock(span_s) if duration_s is not None else f"{clock(span_s)}, and on",
+        requests=f"{total:,.0f}",
+    )
+
+
+def _own_span_s(parts: list[Part]) -> float:
+    before_s = sum(part.length_s or 0.0 for part in parts[:-1])
+    last = parts[-1]
+    match last.segment:
+        case Sine(period_s=period_s) | Burst(every_s=period_s):
+            return before_s + (last.length_s or _PERIODS * period_s)
+        case _:
+            return before_s + (last.length_s or (_TAIL * before_s or _ALONE_S))
+
+
+def _means(profile: Profile, span_s: float) -> Floats:
+    # Means of columns, not samples: no burst falls between two, and areas are requests.
+    ends = np.linspace(0, span_s, _COLUMNS + 1).tolist()
+    areas = np.array([profile.integral(t) for t in ends])
+    means: Floats = np.diff(areas) * (_COLUMNS / span_s)
+    return means
+
+
+def _svg(rates: Floats, peak_per_s: float, span_s: float) -> str:
+    heights = (HEIGHT - 2 - rates / (peak_per_s or 1.0) * (HEIGHT - 6)).tolist()
+    middles = ((np.arange(_COLUMNS) + 0.5) * (WIDTH / _COLUMNS)).tolist()
+    corners = "".join(f"L{x:g} {y:.4g}" for x, y in zip(middles, heights, strict=True))
+    line = f"M0 {heights[0]:.4g}{corners}L{WIDTH} {heights[-1]:.4g}"
+    label = (
+        f"Rate over {clock(span_s)}: begins at {number(float(rates[0]))}, "
+        f"ends at {number(float(rates[-1]))}, at most {number(peak_per_s)} requests a second"
+    )
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" '
+        f'aria-label="{label}"><path class="area" d="{line}V{HEIGHT}H0Z"/>'
+        f'<path class="line" d="{line}"/></svg>'
+    )

@@ -1,0 +1,139 @@
+// The list of runs: sorted, filtered, and two of them chosen, all in the browser.
+const COLUMNS = [
+  { key: "started", label: "Started (UTC)" },
+  { key: "target", label: "Target", wide: true },
+  { key: "profile", label: "Profile", wide: true },
+  { key: "state", label: "State", wide: true },
+  { key: "duration_s", label: "Duration", number: true, wide: true },
+  { key: "completed", label: "Completed", number: true, wide: true },
+  { key: "failed", label: "Failed", number: true, wide: true },
+  { key: "p99_ms", label: "p99, ms", number: true },
+  { key: "verdict", label: "Verdict" },
+];
+
+// Made once: toLocaleString would make one for every cell.
+const collator = new Intl.Collator("en", { numeric: true });
+const decimals = [0, 1, 2].map(
+  (digits) =>
+    new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }),
+);
+
+const verdict = (run) => (run.verdict ? (run.verdict.valid ? "VALID" : "INVALID") : "");
+const broken = (run) => Object.keys(run.slo).filter((slo) => !run.slo[slo]);
+const value = (run, key) => (key === "verdict" ? verdict(run) + broken(run).join() : run[key]);
+
+// What is not known comes last, whichever the order.
+const compare = (key, sign) => (a, b) => {
+  const [one, other] = [value(a, key), value(b, key)];
+  if (one == null || other == null) return (one == null) - (other == null);
+  return sign * (typeof one === "number" ? one - other : collator.compare(one, other));
+};
+
+export default {
+  template: `
+    <section class="runs" aria-label="Runs">
+      <div class="page-head">
+        <h1>Runs</h1>
+        <span class="hint" role="status" data-testid="count">{{ count }}</span>
+        <span v-if="rows.length" class="buttons field">
+          <input v-model="filter" type="search" placeholder="Filter" aria-label="Filter runs"
+            data-testid="filter">
+          <button type="button" class="button primary" :disabled="chosen.length !== 2"
+            data-testid="overlay" @click="overlay">Overlay</button>
+        </span>
+      </div>
+      <div v-if="!rows.length" class="card empty-room" data-testid="no-runs">
+        <h2>No run yet</h2>
+        <span>Every run keeps its results in a directory of its own, and is listed here: start one
+          on <a href="/services">Services</a>, or by</span>
+        <pre tabindex="0">tailrace load URL --rate 200 --for 30s</pre>
+      </div>
+      <div v-else class="card scroll" tabindex="0" role="region" aria-label="Table of runs">
+        <table>
+          <thead><tr>
+            <th scope="col"><span class="unseen">Chosen for the overlay</span></th>
+            <th v-for="column in columns" :key="column.key" scope="col"
+                :class="{ number: column.number, wide: column.wide }" :aria-sort="order(column.key)">
+              <button type="button" @click="sort(column)">{{ column.label }}</button>
+            </th>
+          </tr></thead>
+          <tbody>
+            <tr v-for="run in shown" :key="run.name" :data-run="run.name">
+              <td class="choice"><input v-model="chosen" type="checkbox" :value="run.name"
+                :aria-label="'Choose ' + run.name"
+                :disabled="chosen.length > 1 && !chosen.includes(run.name)"></td>
+              <th scope="row"><a :href="address(run.name)">{{ instant(run.started) }}</a>
+                <small>{{ run.name }}</small>
+                <small v-if="run.state !== 'finished'" class="narrow run-state"
+                  :data-state="run.state">{{ run.state }}</small></th>
+              <td class="long wide code" :title="run.target">{{ run.target }}</td>
+              <td class="long wide code" :title="run.profile">{{ run.profile }}</td>
+              <td class="wide"><span class="run-state" :data-state="run.state">{{ run.state }}</span></td>
+              <td class="number wide">{{ clock(run.duration_s) }}</td>
+              <td class="number wide">{{ whole(run.completed) }}</td>
+              <td class="number wide" :class="{ bad: run.failed }">
+                {{ whole(run.failed) }}</td>
+              <td class="number">{{ milliseconds(run.p99_ms) }}</td>
+              <td><span :title="run.verdict?.reasons.join('; ')" :class="verdict(run).toLowerCase()">{{ verdict(run) || "–" }}</span>
+                <small v-for="slo in broken(run)" :key="slo" class="bad">{{ slo }} broken</small></td>
+            </tr>
+          </tbody>
+        </table>
+      </div>
+    </section>`,
+  props: { rows: { type: Array, default: () => [] } },
+  data: () => ({ columns: COLUMNS, filter: "", chosen: [], key: "started", sign: -1 }),
+  computed: {
+    shown() {
+      const words = this.filter.toLowerCase().split(/\s+/).filter(Boolean);
+      const said = (run) =>
+        [run.name, run.target, run.profile, run.arrivals, run.state, verdict(run)]
+          .join(" ")
+          .toLowerCase();
+      return this.rows
+        .filter((run) => words.every((word) => said(run).includes(word)))
+        .sort(compare(this.key, this.sign));
+    },
+    count() {
+      const all = this.rows.length;
+      const some = this.shown.length;
+      if (!all) return "";
+      return some === all ? `${all} in all` : `${some} of ${all}`;
+    },
+  },
+  watch: {
+    rows(rows) {
+      const names = new Set(rows.map((run) => run.name));
+      this.chosen = this.chosen.filter((name) => names.has(name));
+    },
+  },
+  methods: {
+    verdict,
+    broken,
+    address: (name) => `/runs/${encodeURIComponent(name)}`,
+    instant: (text) => (text ? text.slice(0, 19).replace("T", " ") : "?"),
+    whole: (n) => decimals[0].format(n),
+    milliseconds: (ms) =>
+      ms == null ? "–" : decimals[ms < 9.995 ? 2 : ms < 99.95 ? 1 : 0].format(ms),
+    clock(seconds) {
+      const whole = Math.floor(seconds);
+      const two = (n) => String(n).padStart(2, "0");
+      const hours = Math.floor(whole / 3600);
+      const minutes = Math.floor(whole / 60) % 60;
+      const rest = two(whole % 60);
+      return hours ? `${hours}:${two(minutes)}:${rest}` : `${minutes}:${rest}`;
+    },
+    order(key) {
+      if (key !== this.key) return undefined;
+      return this.sign > 0 ? "ascending" : "descending";
+    },
+    sort({ key, number }) {
+      this.sign = key === this.key ? -this.sign : number || key === "started" ? -1 : 1;
+      this.key = key;
+    },
+    overlay() {
+      const [one, other] = this.chosen;
+      location.href = `${this.address(one)}?with=${encodeURIComponent(other)}`;
+    },
+  },
+};

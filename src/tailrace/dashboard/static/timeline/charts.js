@@ -1,0 +1,129 @@
+// What each chart shows: its series, and how a column's values come from its intervals.
+
+const line = (id, label, value, more = {}) => ({ id, label, value, colour: id, kind: "line", ...more });
+const area = { fill: 0.14 };
+
+/** The charts in the order of the page; `stages` and `failures` name the kinds in theirs. */
+export function charts({ stages, failures }) {
+  return [
+    {
+      name: "latency",
+      title: "Latency",
+      unit: "ms",
+      about: "per interval, from the intended time, log scale",
+      log: true,
+      marks: "thin",
+      slo: true,
+      series: [
+        line("p50", "p50", (column) => column.worst((p) => p.latency_ms.p50)),
+        line("p99", "p99", (column) => column.worst((p) => p.latency_ms.p99), { width: 2.4 }),
+        line("p99.9", "p99.9", (column) => column.worst((p) => p.latency_ms["p99.9"]), {
+          width: 1.2,
+          dash: [5, 3],
+        }),
+      ],
+    },
+    {
+      name: "heatmap",
+      title: "Latency heatmap",
+      unit: "ms",
+      about: "requests a second in each 12 % of latency",
+      log: true,
+      slo: true,
+      heat: true,
+      series: [],
+    },
+    {
+      name: "rates",
+      title: "Rate",
+      unit: "req/s",
+      about: "asked for, sent (RPS), completed (QPS)",
+      marks: "named",
+      series: [
+        line("asked", "asked", (column) => column.points.at(-1).target_per_s, {
+          width: 1.2,
+          dash: [4, 3],
+          step: "end",
+        }),
+        line("qps", "QPS", (column) => column.rate((p) => p.completed), area),
+        line("rps", "RPS", (column) => column.rate((p) => p.sent)),
+      ],
+    },
+    {
+      name: "failures",
+      title: "Failures",
+      unit: "/s",
+      about: "by kind",
+      occurring: true,
+      none: "no failures",
+      series: [...failures, "other"].map((kind) => ({
+        id: kind,
+        label: kind,
+        kind: "bar",
+        colour: `fail-${kind}`,
+        value: (column) =>
+          column.rate((p) => (kind === "other" ? others(p.failed, failures) : (p.failed[kind] ?? 0))) ||
+          null,
+      })),
+    },
+    {
+      name: "in-flight",
+      title: "In flight",
+      unit: "requests",
+      about: "at the interval's end",
+      whole: true,
+      series: [
+        line("inflight", "in flight", (column) => column.worst((p) => p.in_flight), area),
+        line("backlog", "backlog", (column) => column.worst((p) => p.backlog)),
+      ],
+    },
+    {
+      name: "send-lag",
+      title: "Send lag",
+      unit: "µs",
+      about: "the generator's own lateness",
+      series: [line("lag", "p99", (column) => column.worst((p) => p.send_lag_us.p99), area)],
+    },
+    {
+      name: "stages",
+      title: "Stages",
+      unit: "ms",
+      about: "means, stacked",
+      occurring: true,
+      optional: true,
+      series: stages.map((stage) =>
+        line(stage, stage, (column) => column.mean((p) => p.stages_ms[stage]?.mean), {
+          colour: `stage-${stage}`,
+          stacked: true,
+          width: 0,
+          fill: 0.85,
+        }),
+      ),
+    },
+    {
+      name: "server",
+      title: "Service's CPU and GPU",
+      unit: "%",
+      about: "by its own /metrics; CPU of one core",
+      occurring: true,
+      optional: true,
+      series: [
+        line("cpu", "CPU", (column) => column.worst((p) => p.server.cpu_percent), area),
+        line("gpu", "GPU", (column) => column.worst((p) => p.server.gpu_percent)),
+      ],
+    },
+  ];
+}
+
+function others(failed, known) {
+  return Object.entries(failed).reduce(
+    (sum, [kind, count]) => sum + (known.includes(kind) ? 0 : count),
+    0,
+  );
+}
+
+/** Whether an interval's own percentile is above the bound of `slo`. */
+export function exceeds(slo, point) {
+  const value = point.latency_ms[slo.statistic] ?? null;
+  return value !== null && value > slo.bound_ms;
+}

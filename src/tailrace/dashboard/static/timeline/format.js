@@ -1,0 +1,38 @@
+// Numbers and times as people read them.
+
+export const NONE = "–";
+
+/** Three figures, but never fewer than all digits before the point. */
+export function number(value) {
+  if (value === null || value === undefined) return NONE;
+  const size = Math.abs(value);
+  const digits = size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2;
+  return value.toLocaleString("en-US", {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
+}
+
+/** A count without places, anything else as `number`. */
+export function amount(value) {
+  return Number.isInteger(value) ? value.toLocaleString("en-US") : number(value);
+}
+
+/** A tick of an axis. */
+export function tick(value) {
+  return value >= 1e4 ? `${value / 1e3}k` : value.toLocaleString("en-US");
+}
+
+/** The time of day of `ms`, Unix time. */
+export function timeOfDay(ms) {
+  return new Date(ms).toTimeString().slice(0, 8);
+}
+
+/** `ms` since a run's start as m:ss or h:mm:ss. */
+export function elapsed(ms) {
+  const seconds = Math.round(ms / 1000);
+  const two = (value) => String(value).padStart(2, "0");
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes}:${two(seconds % 60)}`;
+  return `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(seconds % 60)}`;
+}

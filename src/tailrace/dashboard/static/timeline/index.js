@@ -1,0 +1,355 @@
+// The timeline of one service, or of one or two runs: all charts share its time, view and moment.
+
+import { echarts } from "nicegui-echart";
+import { charts } from "./charts.js";
+import { h, setText } from "./dom.js";
+import { csv, picture, save } from "./export.js";
+import { elapsed, timeOfDay } from "./format.js";
+import { marks } from "./marks.js";
+import { Moment } from "./moment.js";
+import { GRID } from "./options.js";
+import { Plot } from "./plot.js";
+import { listen } from "./pointer.js";
+import { Store } from "./store.js";
+import { Theme } from "./theme.js";
+import { FIRST_SPAN_MS, Toolbar } from "./toolbar.js";
+import { View } from "./view.js";
+
+const RETRY_MS = 2000;
+const PAGE = 10;
+
+export class Timeline {
+  #stores = [];
+  #columns = [];
+  #range = [0, 1];
+  #chosen = null; // {share} below the mouse, {time} held, null: the latest
+  #aloud = false;
+  #fresh = true;
+  #due = false;
+
+  /** `config`: {clock, stages, failures, binsPerDecade, kept}. */
+  constructor(element, config) {
+    this.config = config;
+    this.live = config.clock === "wall";
+    this.timeText = this.live ? timeOfDay : elapsed;
+    this.view = new View(this.live ? FIRST_SPAN_MS : null);
+    this.theme = new Theme(() => {
+      this.#fresh = true;
+      this.#schedule();
+    });
+    this.#build(element);
+    this.#observe();
+  }
+
+  #build(element) {
+    const redraw = () => this.#schedule();
+    const { binsPerDecade, stages } = this.config;
+    this.plots = charts(this.config).map(
+      (chart) =>
+        new Plot(echarts, chart, this.theme, { binsPerDecade, timeText: this.timeText, changed: redraw }),
+    );
+    this.toolbar = new Toolbar(this.live, {
+      look: (span) => this.#change(() => this.view.look(span)),
+      pause: () => this.#change(() => this.#pause()),
+      back: () => this.#change(() => this.view.back()),
+      png: () => this.exportPng(),
+      csv: () => this.exportCsv(),
+    });
+    this.moment = new Moment({
+      stages,
+      timeText: this.timeText,
+      release: () => this.#choose(null),
+    });
+    this.charts = h(
+      "div",
+      {
+        class: "charts",
+        tabindex: 0,
+        role: "group",
+        "aria-label":
+          "Charts. Left and right arrow keys choose a moment, plus and minus zoom, Escape goes back.",
+        "data-testid": "charts",
+      },
+      ...this.plots.map((plot) => plot.element),
+    );
+    this.emptyText = h("div", {});
+    this.empty = h(
+      "div",
+      { class: "empty", "data-testid": "empty", hidden: "" },
+      h(
+        "div",
+        { class: "empty-card" },
+        h("div", { class: "empty-title" }, "Nothing measured yet"),
+        this.emptyText,
+      ),
+    );
+    element.append(
+      this.toolbar.element,
+      h("div", { class: "timeline-body" }, this.charts, this.moment.element, this.empty),
+    );
+    listen(this.charts, {
+      hover: (share) => this.#hover(share),
+      leave: () => this.#hover(null),
+      pin: (share) => this.#pin(this.#timeAt(share)),
+      select: (from, to) => this.#select(from, to),
+      zoom: (from, to) => this.#change(() => this.view.zoom([this.#timeAt(from), this.#timeAt(to)])),
+      key: (key) => this.#key(key),
+    });
+  }
+
+  #observe() {
+    this.resized = new ResizeObserver(() => {
+      for (const plot of this.plots) plot.resize();
+      this.#schedule();
+    });
+    this.resized.observe(this.charts);
+    this.seen = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) {
+        this.plots.find((plot) => plot.element === target).visible = isIntersecting;
+      }
+      this.#schedule();
+    });
+    for (const plot of this.plots) this.seen.observe(plot.element);
+  }
+
+  close() {
+    this.theme.close();
+    this.resized.disconnect();
+    this.seen.disconnect();
+    for (const plot of this.plots) plot.close();
+    this.#stores = [];
+  }
+
+  /** The text of the picture that is empty. */
+  say(text) {
+    setText(this.emptyText, text ?? "");
+  }
+
+  /** Show `sources` ({label, url, slos}), whose history is fetched now. */
+  open(sources) {
+    this.#stores = sources.map((source) => new Store(source, this.live, this.config.kept));
+    this.#chosen = null;
+    this.#fresh = true;
+    this.view.resume();
+    for (const store of this.#stores) this.#load(store);
+    this.#schedule();
+  }
+
+  async #load(store) {
+    try {
+      await store.load();
+    } catch (error) {
+      console.info(error.message);
+      setTimeout(() => this.#stores.includes(store) && this.#load(store), RETRY_MS);
+    }
+    this.#schedule();
+  }
+
+  /** Append an interval to the first source. */
+  add(point) {
+    const [store] = this.#stores;
+    if (store && !store.add(point)) this.#load(store);
+    this.#schedule();
+  }
+
+  #schedule() {
+    if (this.#due) return;
+    this.#due = true;
+    requestAnimationFrame(() => {
+      this.#due = false;
+      this.draw();
+    });
+  }
+
+  get #extent() {
+    const ends = this.#stores.filter((store) => store.last);
+    if (!ends.length) return [Date.now() - 1000, Date.now()];
+    return [
+      Math.min(...ends.map((store) => store.points[0].start)),
+      Math.max(...ends.map((store) => store.last.end)),
+    ];
+  }
+
+  /** Draw everything that is in sight; `all` draws what is out of it as well. */
+  draw(all = false) {
+    if (!this.#stores.length) return;
+    this.#range = this.view.range(this.#extent);
+    this.#columns = this.#stores.map((store) => store.columns(this.#range));
+    const width = this.charts.querySelector(".plot").clientWidth - GRID.left - GRID.right;
+    const [first] = this.#stores;
+    const scene = {
+      range: this.#range,
+      wall: this.live,
+      sources: this.#stores.map((store, at) => ({ source: store.source, columns: this.#columns[at] })),
+      slos: this.#slos(),
+      marks: marks(first.between(this.#range), this.#range, width, (event) =>
+        1000 * (this.live ? event.wall_time : event.t_s),
+      ),
+    };
+    for (const plot of this.plots) {
+      plot.stale ||= this.#fresh;
+      plot.settle(scene);
+      if (!plot.visible && !all) continue;
+      plot.draw({ ...scene, fresh: plot.stale });
+      plot.stale = false;
+    }
+    this.#fresh = false;
+    this.empty.hidden = this.#stores.some((store) => store.last || !store.loaded);
+    this.toolbar.show(this.view, this.#status());
+    this.#read();
+  }
+
+  #slos() {
+    const all = this.#stores.flatMap((store) => store.source.slos);
+    return [...new Map(all.map((slo) => [slo.expression, slo])).values()];
+  }
+
+  #status() {
+    const [store] = this.#stores;
+    if (this.view.paused !== null) {
+      const behind = Math.round((this.#extent[1] - this.view.paused) / 1000);
+      return `Paused, ${behind} s behind`;
+    }
+    if (this.view.zoomed) return this.#range.map(this.timeText).join(" – ");
+    const each = store.grain(this.#range);
+    return each > 1 ? `A point is ${each} intervals: rates are means, latency is the highest` : "";
+  }
+
+  #timeAt(share) {
+    const [from, to] = this.#range;
+    return from + share * (to - from);
+  }
+
+  /** Say the chosen moment's values, or the latest's. */
+  #read() {
+    const [from, to] = this.#range;
+    const time = this.#chosen && (this.#chosen.time ?? this.#timeAt(this.#chosen.share));
+    const inSight = time !== null && time >= from && time <= to;
+    const main = inSight ? nearest(this.#columns[0] ?? [], time) : null;
+    const columns = this.#columns.map((own, at) => {
+      if (!at && main) return main;
+      if (!main) return own.at(-1) ?? null;
+      const other = nearest(own, main.end);
+      return other && Math.abs(other.end - main.end) <= main.seconds * 1000 ? other : null;
+    });
+    this.charts.classList.toggle("has-cross", main !== null);
+    if (main) this.charts.style.setProperty("--cross", Math.min(1, (main.end - from) / (to - from)));
+    const chosen = main ? (this.#chosen.time === undefined ? "hover" : "pinned") : null;
+    const kind = {
+      hover: "",
+      pinned: "held",
+      null: this.view.paused === null && !this.view.zoomed ? "latest" : "last shown",
+    }[chosen];
+    this.moment.show(this.#stores.map((store) => store.source), columns, { chosen, kind, aloud: this.#aloud });
+    this.#aloud = false;
+    const shown = columns.find((column) => column);
+    const when = shown ? this.timeText(shown.end) : "";
+    for (const plot of this.plots) plot.read(columns, when);
+  }
+
+  #hover(share) {
+    if (this.#chosen?.time !== undefined) return;
+    this.#chosen = share === null ? null : { share };
+    this.#read();
+  }
+
+  #choose(chosen) {
+    this.#chosen = chosen;
+    this.#read();
+  }
+
+  /** Hold the moment at `time`, or let go of it if it is the one held. */
+  #pin(time) {
+    const end = nearest(this.#columns[0] ?? [], time)?.end;
+    const held = this.#chosen?.time;
+    if (end !== undefined) this.#choose(held === end ? null : { time: end });
+  }
+
+  #select(from, to) {
+    this.charts.classList.toggle("has-selection", from !== null);
+    if (from === null) return;
+    this.charts.style.setProperty("--from", from);
+    this.charts.style.setProperty("--to", to);
+  }
+
+  #change(act) {
+    act();
+    this.#schedule();
+  }
+
+  #pause() {
+    if (this.view.paused === null) this.view.pause(this.#extent[1]);
+    else this.view.resume();
+  }
+
+  #key(key) {
+    const columns = this.#columns[0] ?? [];
+    const time = this.#chosen && (this.#chosen.time ?? this.#timeAt(this.#chosen.share));
+    const at = columns.indexOf(time === null ? columns.at(-1) : nearest(columns, time));
+    const moves = {
+      ArrowLeft: at - (time === null ? 0 : 1),
+      ArrowRight: at + 1,
+      PageUp: at - PAGE,
+      PageDown: at + PAGE,
+      Home: 0,
+      End: columns.length - 1,
+    };
+    if (key in moves && columns.length) {
+      this.#aloud = true;
+      const to = Math.min(columns.length - 1, Math.max(0, moves[key]));
+      this.#choose({ time: columns[to].end });
+    } else if (key === "+" || key === "=") {
+      const [from, to] = this.#range;
+      const quarter = (to - from) / 4;
+      const middle = Math.min(to - quarter, Math.max(from + quarter, time ?? to));
+      this.#change(() => this.view.zoom([middle - quarter, middle + quarter]));
+    } else if (key === "-") {
+      this.#change(() => this.view.back());
+    } else if (key === "Escape" && this.view.zoomed) {
+      this.#change(() => this.view.back());
+    } else if (key === "Escape" && this.#chosen) {
+      this.#choose(null);
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  get #fileName() {
+    const name = this.#stores.map((store) => store.source.label).join(" and ");
+    const day = new Date(this.live ? this.#range[1] : Date.now());
+    const stamp = day.toISOString().slice(0, 19).replaceAll(":", "");
+    return `${name.replaceAll(/[^\w.-]+/g, "-")}-${stamp}`;
+  }
+
+  /** Save all charts as one picture. */
+  async exportPng() {
+    this.draw(true);
+    const [store] = this.#stores;
+    const title = this.#stores.map(({ source }) => source.label).join("  /  ");
+    const from = this.live ? new Date(this.#range[0]).toLocaleString() : this.timeText(this.#range[0]);
+    const slo = this.#slos().map(({ expression }) => `SLO ${expression}`);
+    const said = [`${from} – ${this.timeText(this.#range[1])}`, ...slo];
+    const each = store.grain(this.#range);
+    if (each > 1) said.push(`a point is ${each} intervals`);
+    save(await picture(this.charts, this.theme, title, said.join(" · ")), `${this.#fileName}.png`);
+  }
+
+  /** Save the intervals shown as a table. */
+  exportCsv() {
+    const sources = this.#stores.map((store) => ({
+      label: store.source.label,
+      points: store.between(this.#range),
+    }));
+    save(new Blob([csv(sources)], { type: "text/csv" }), `${this.#fileName}.csv`);
+  }
+}
+
+/** The column whose end is nearest to `time`; null without any. */
+function nearest(columns, time) {
+  let best = null;
+  for (const column of columns) {
+    if (best === null || Math.abs(column.end - time) < Math.abs(best.end - time)) best = column;
+  }
+  return best;
+}

@@ -1,0 +1,228 @@
+// The panel that explains one moment: percentiles, rates, failures, stages, slowest requests.
+
+import { h, setText } from "./dom.js";
+import { amount, number } from "./format.js";
+
+const STATISTICS = ["p50", "p90", "p95", "p99", "p99.9", "max", "mean"];
+const SLOWEST = 5;
+
+export class Moment {
+  #shown = null;
+
+  /** `stages` in their order; `timeText` says a time; `release` unpins the moment. */
+  constructor({ stages, timeText, release }) {
+    this.stages = stages;
+    this.timeText = timeText;
+    this.title = h("span", { class: "moment-time", "data-testid": "moment-time" });
+    this.kind = h("span", { class: "hint" });
+    this.release = h(
+      "button",
+      { type: "button", class: "tool", "data-testid": "release", onclick: release },
+      "Latest",
+    );
+    this.said = h("p", { class: "unseen", "aria-live": "polite" });
+    this.body = h("div", { class: "moment-body" });
+    this.element = h(
+      "aside",
+      { class: "card moment", "aria-label": "One moment", tabindex: 0, "data-testid": "moment" },
+      h("div", { class: "moment-head" }, this.title, this.kind, this.release),
+      this.said,
+      this.body,
+    );
+  }
+
+  /**
+   * Show `columns`, one or null a source. `chosen` is "hover", "pinned", or null if nobody chose it;
+   * `kind` says so in words, and `aloud` tells a screen reader what is shown.
+   */
+  show(sources, columns, { chosen, kind, aloud }) {
+    this.element.dataset.chosen = chosen ?? "latest";
+    this.release.hidden = chosen !== "pinned";
+    const key = `${columns.map((column) => column && `${column.start}+${column.points.length}`)}`;
+    setText(this.kind, kind);
+    if (key !== this.#shown) {
+      this.#shown = key;
+      setText(this.title, this.#when(columns));
+      this.body.replaceChildren(
+        ...columns.flatMap((column, at) => this.#section(sources[at], column, columns.length > 1)),
+      );
+    }
+    if (aloud) setText(this.said, this.#words(columns));
+  }
+
+  #when(columns) {
+    const column = columns.find((one) => one);
+    if (!column) return "No interval yet";
+    const { points, start, end } = column;
+    if (points.length === 1) return this.timeText(end);
+    return `${this.timeText(start)} – ${this.timeText(end)}`;
+  }
+
+  #words(columns) {
+    const told = columns.map((column) => {
+      if (!column) return "nothing";
+      const at = (name) => number(column.worst((p) => p.latency_ms[name]));
+      const failed = Object.values(failures(column)).reduce((sum, count) => sum + count, 0);
+      return `p50 ${at("p50")}, p99 ${at("p99")} ms, ${amount(failed)} failed`;
+    });
+    return `${this.#when(columns)}: ${told.join("; ")}`;
+  }
+
+  #section(source, column, named) {
+    if (!column) return [];
+    return [
+      named ? h("h3", { class: "moment-source" }, source.label) : null,
+      column.points.length > 1
+        ? h("p", { class: "hint" }, `${column.points.length} intervals: the highest percentiles, mean rates`)
+        : null,
+      percentiles(column),
+      facts(column),
+      ...this.#stages(column),
+      ...this.#slowest(column),
+    ].filter(Boolean);
+  }
+
+  #stages(column) {
+    const known = new Set(column.points.flatMap((point) => Object.keys(point.stages_ms)));
+    const parts = ordered(known, this.stages)
+      .map((stage) => [stage, column.mean((p) => p.stages_ms[stage]?.mean)])
+      .filter(([, mean]) => mean !== null);
+    if (!parts.length) return [];
+    const total = parts.reduce((sum, [, mean]) => sum + mean, 0);
+    return [
+      h("h3", {}, "Stages, mean ms"),
+      bar(parts, total),
+      h(
+        "dl",
+        { class: "parts" },
+        ...parts.map(([stage, mean]) =>
+          h("div", {}, h("dt", {}, swatch(stage), stage), h("dd", {}, number(mean))),
+        ),
+      ),
+    ];
+  }
+
+  #slowest(column) {
+    const slowest = column.points
+      .flatMap((point) => point.slowest)
+      .sort((a, b) => b.latency_ms - a.latency_ms)
+      .slice(0, SLOWEST);
+    if (!slowest.length) return [];
+    return [
+      h("h3", {}, "Slowest requests, ms"),
+      h(
+        "ol",
+        { class: "slowest", "data-testid": "slowest" },
+        ...slowest.map((request) => this.#request(request, slowest[0].latency_ms)),
+      ),
+    ];
+  }
+
+  #request({ latency_ms, service_ms, send_lag_ms, stages_ms }, longest) {
+    const stages = ordered(new Set(Object.keys(stages_ms)), this.stages).map((stage) => [
+      stage,
+      stages_ms[stage],
+    ]);
+    const inside = stages.reduce((sum, [, ms]) => sum + ms, 0);
+    const parts = [
+      ["send lag", send_lag_ms],
+      ...stages,
+      ["elsewhere", Math.max(0, service_ms - inside)],
+    ];
+    const said = parts.map(([name, ms]) => `${name} ${number(ms)}`).join(", ");
+    return h(
+      "li",
+      { title: said },
+      h("span", { class: "slowest-ms" }, number(latency_ms)),
+      bar(parts, longest),
+      h("span", { class: "hint" }, `service ${number(service_ms)} · lag ${number(send_lag_ms)}`),
+      h("span", { class: "unseen" }, said),
+    );
+  }
+}
+
+function percentiles(column) {
+  const cell = (table, name) => number(column.worst((p) => p[table][name]));
+  return h(
+    "table",
+    { class: "percentiles" },
+    h(
+      "thead",
+      {},
+      h("tr", {}, ...["ms", "latency", "service"].map((text) => h("th", { scope: "col" }, text))),
+    ),
+    h(
+      "tbody",
+      {},
+      ...STATISTICS.map((name) =>
+        h(
+          "tr",
+          { class: name === "p99" ? "main" : null },
+          h("th", { scope: "row" }, name),
+          h("td", {}, cell("latency_ms", name)),
+          h("td", {}, cell("service_ms", name)),
+        ),
+      ),
+    ),
+  );
+}
+
+function facts(column) {
+  const failed = Object.entries(failures(column));
+  const events = column.points.flatMap((point) => point.events.map((event) => event.text));
+  const rows = [
+    ["asked", `${number(column.points.at(-1).target_per_s)}/s`],
+    ["RPS", number(column.rate((p) => p.sent))],
+    ["QPS", number(column.rate((p) => p.completed))],
+    ["in flight", amount(column.worst((p) => p.in_flight))],
+    ["backlog", amount(column.worst((p) => p.backlog))],
+    ["send lag p99", `${number(column.worst((p) => p.send_lag_us.p99))} µs`],
+    [
+      "failed",
+      failed.length ? failed.map(([kind, count]) => `${kind} ${amount(count)}`).join(", ") : "none",
+    ],
+    ...(events.length ? [["events", events.slice(-3).join(", ")]] : []),
+  ];
+  return h(
+    "dl",
+    { class: "facts" },
+    ...rows.map(([name, text]) => h("div", {}, h("dt", {}, name), h("dd", {}, text))),
+  );
+}
+
+function failures(column) {
+  const counts = {};
+  for (const { failed } of column.points) {
+    for (const [kind, count] of Object.entries(failed)) counts[kind] = (counts[kind] ?? 0) + count;
+  }
+  return counts;
+}
+
+/** `names`, those of `order` first and in its order. */
+function ordered(names, order) {
+  return [...order.filter((name) => names.has(name)), ...[...names].filter((n) => !order.includes(n))];
+}
+
+/** Parts [name, ms] side by side, `whole` ms being all of the width. */
+function bar(parts, whole) {
+  return h(
+    "div",
+    { class: "bar", "aria-hidden": "true" },
+    ...parts.map(([name, ms]) => {
+      const part = h("span", { class: "part" });
+      part.style.width = `${(100 * ms) / whole}%`;
+      part.style.background = colour(name);
+      return part;
+    }),
+  );
+}
+
+function swatch(name) {
+  const element = h("span", { class: "swatch" });
+  element.style.background = colour(name);
+  return element;
+}
+
+function colour(name) {
+  return `var(--c-stage-${name.replaceAll(" ", "-")}, var(--c-other))`;
+}

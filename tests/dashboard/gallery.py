@@ -1,0 +1,103 @@
+"""Timelines over intervals that a test made up, for tests of what a browser draws.
+
+`gallery.py FOLDER` shows FOLDER/*.json, each an array of Points. It prints its address once it
+answers, and ends on SIGTERM. The timelines are the product's own, and so is the frame around them.
+"""
+
+import argparse
+import asyncio
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import msgspec
+import uvloop
+from fastapi import FastAPI, Request, Response
+from nicegui import Client, ui
+
+from tailrace.dashboard import assets
+from tailrace.dashboard.frame import frame
+from tailrace.dashboard.server import serving
+from tailrace.dashboard.timeline import Source, Timeline
+from tailrace.load.point import Point
+from tailrace.load.slo import parse_slo
+
+SLOS = [parse_slo("p99<100ms")]
+
+
+def create_app(folder: Path) -> FastAPI:
+    """`/live/{name}` is as a service's page has it, `/run` and `/runs` as those of runs.
+
+    An interval that is posted to `/next/{name}` is appended, and the browsers are told of it
+    unless the query says `told=false`. `/data/flaky` fails the first time.
+    """
+    app = FastAPI()
+    points = {
+        path.stem: msgspec.json.decode(path.read_bytes(), type=list[Point])
+        for path in folder.glob("*.json")
+    }
+    shown: dict[str, list[Timeline]] = {name: [] for name in points}
+    refusals = [503]
+    app.get("/static/{path:path}")(assets.serve)
+
+    @app.get("/data/flaky")
+    async def flaky() -> Response:
+        if refusals:
+            return Response("not yet", refusals.pop())
+        return await data("short")
+
+    @app.get("/data/{name}")
+    async def data(name: str, since: float = 0.0) -> Response:
+        body = [point for point in points[name] if point.wall_time > since]
+        record = {"points": body} if name in ("run", "other") else body
+        return Response(msgspec.json.encode(record), media_type="application/json")
+
+    @app.post("/next/{name}")
+    async def following(request: Request, name: str, told: bool = True) -> None:
+        body = await request.body()
+        points[name].append(msgspec.json.decode(body, type=Point))
+        if told:
+            for timeline in shown[name]:
+                timeline.add(body.decode())
+
+    @ui.page("/live/{name}")
+    async def live(client: Client, name: str) -> None:
+        with frame(client, name):
+            timeline = Timeline(client)
+            timeline.say("Press Start.")
+            timeline.open([Source(name, f"/data/{name}", SLOS)])
+        if name in shown:
+            shown[name].append(timeline)
+            client.on_delete(lambda: shown[name].remove(timeline))
+
+    @ui.page("/run")
+    async def one(client: Client) -> None:
+        with frame(client, "run"):
+            Timeline(client, "elapsed").open([Source("a", "/data/run", SLOS)])
+
+    @ui.page("/runs")
+    async def two(client: Client) -> None:
+        with frame(client, "runs"):
+            sources = [Source("a", "/data/run", SLOS), Source("b", "/data/other")]
+            Timeline(client, "elapsed").open(sources)
+
+    ui.run_with(app, tailwind=False, show_welcome_message=False, language="en-US")
+    return app
+
+
+async def main(folder: Path) -> None:
+    """Serve until SIGTERM."""
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    listener = socket.create_server(("127.0.0.1", 0))
+    async with serving(create_app(folder), listener):
+        sys.stdout.write(f"http://127.0.0.1:{listener.getsockname()[1]}\n")
+        sys.stdout.flush()
+        await ended.wait()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    uvloop.run(main(parser.parse_args().folder))

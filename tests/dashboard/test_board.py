@@ -1,0 +1,72 @@
+"""What all browsers are told of the services, from a real controller."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from tailrace.control.config import ServiceConfig
+from tailrace.control.controller import Controller
+from tailrace.dashboard.board import Board
+
+
+class Listener:
+    """A view that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.told: asyncio.Queue[list[dict[str, object]]] = asyncio.Queue()
+
+    def __call__(self, said: str) -> None:
+        self.told.put_nowait(msgspec.json.decode(said))
+
+    async def ids(self) -> list[object]:
+        async with asyncio.timeout(10):
+            return [service["id"] for service in await self.told.get()]
+
+
+@asynccontextmanager
+async def following(tmp_path: Path) -> AsyncIterator[tuple[Controller, Board, Listener]]:
+    """A board of the services a, b and c, and a view that was told of them."""
+    configs = [ServiceConfig(id=id_, url="http://127.0.0.1:9/") for id_ in "abc"]
+    controller = Controller(configs, runs_dir=tmp_path)
+    board, listener = Board(controller), Listener()
+    board.show(listener)
+    await board.start()
+    assert await listener.ids() == ["a", "b", "c"]
+    yield controller, board, listener
+    await board.close()
+    await controller.close()
+
+
+async def test_only_those_that_changed_are_told(tmp_path: Path) -> None:
+    async with following(tmp_path) as (controller, board, listener):
+        await controller.set_rate("b", 70)
+        await controller.set_rate("b", 80)
+        async with asyncio.timeout(10):
+            (said,) = await listener.told.get()
+        assert (said["id"], said["rate"]) == ("b", 80)
+        await controller.set_rate("c", 90)
+        await controller.set_rate("a", 90)
+        assert await listener.ids() == ["a", "c"]
+        assert [row["rate"] for row in msgspec.json.decode(board.all())] == [90, 80, 90]
+
+
+async def test_services_are_listed_as_they_come_and_go(tmp_path: Path) -> None:
+    async with following(tmp_path) as (controller, board, listener):
+        await controller.add(ServiceConfig(id="d", url="http://127.0.0.1:9/"))
+        assert await listener.ids() == ["d"]
+        await controller.remove("b")
+        assert await listener.ids() == []
+        assert [service.id for service in board.services] == ["a", "c", "d"]
+
+
+async def test_a_view_that_was_hidden_is_told_nothing(tmp_path: Path) -> None:
+    async with following(tmp_path) as (controller, board, listener):
+        other = Listener()
+        board.show(other)
+        board.hide(listener)
+        await controller.set_rate("a", 70)
+        assert await other.ids() == ["a"]
+        assert listener.told.empty()

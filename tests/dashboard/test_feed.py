@@ -1,0 +1,181 @@
+"""What browsers are told of services, from a real controller that loads real servers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from fastapi import FastAPI
+
+from tailrace.control.config import ServiceConfig
+from tailrace.control.controller import Controller
+from tailrace.control.interface import UnknownServiceError
+from tailrace.dashboard.feed import Feed, Feeds, points_router
+from tailrace.load.point import Point
+
+TIMEOUT_S = 30
+
+
+@pytest.fixture
+async def controller(serve: Any, tmp_path: Path) -> AsyncIterator[Controller]:
+    services = [
+        ServiceConfig(id=id_, url=serve().url, profile="50", slo=("p99<10s",)) for id_ in "ab"
+    ]
+    controller = Controller(services, window=5, interval_s=0.1, runs_dir=tmp_path)
+    yield controller
+    await controller.close()
+
+
+@pytest.fixture
+async def feeds(controller: Controller) -> AsyncIterator[Feeds]:
+    feeds = Feeds(controller)
+    await feeds.start()
+    yield feeds
+    await feeds.close()
+
+
+async def until(show: Callable[[Callable[[], None]], None], holds: Callable[[], bool]) -> None:
+    """Wait until something holds after a call of the view that is given to `show`."""
+    held = asyncio.Event()
+
+    def view() -> None:
+        if holds():
+            held.set()
+
+    show(view)
+    async with asyncio.timeout(TIMEOUT_S):
+        await held.wait()
+
+
+def kept(feed: Feed, since: float = 0.0) -> list[Point]:
+    """The points as a browser gets them."""
+    return msgspec.json.decode(feed.points_json(since), type=list[Point])
+
+
+async def test_history_grows_and_the_newest_is_encoded_once(
+    controller: Controller, feeds: Feeds
+) -> None:
+    feed = feeds.find("a")
+    assert feed.latest is None
+    assert kept(feed) == []
+    await controller.start("a")
+    await until(feed.show, lambda: len(kept(feed)) >= 8)
+    points = kept(feed)
+    assert [point.index for point in points] == list(range(len(points)))
+    assert feed.latest == points[-1] == msgspec.json.decode(feed.latest_json, type=Point)
+    assert feed.window is not None
+    assert feed.window.points[-1] == feed.latest
+    assert kept(feed, points[5].wall_time) == points[6:]
+    assert feed.service.state == "running"
+    assert kept(feeds.find("b")) == []
+
+
+async def test_the_window_is_not_worked_out_while_nobody_looks(
+    controller: Controller, feeds: Feeds
+) -> None:
+    feed = feeds.find("a")
+    await controller.start("a")
+    async with asyncio.timeout(TIMEOUT_S):
+        async for update in controller.watch("a"):
+            if update.point is not None and update.point.index >= 3:
+                break
+    assert feed.window is None
+    await until(feed.show, lambda: feed.window is not None)
+
+
+async def test_a_new_run_begins_without_a_latest_interval(
+    controller: Controller, feeds: Feeds
+) -> None:
+    feed = feeds.find("a")
+    await controller.start("a")
+    await until(feed.show, lambda: len(kept(feed)) >= 3)
+    await controller.stop("a")
+    states: list[tuple[str, bool]] = []
+    feed.show(lambda: states.append((feed.service.state, feed.latest is None)))
+    await controller.start("a")
+    await until(feed.show, lambda: feed.latest is not None and feed.service.state == "running")
+    assert ("starting", True) in states or ("running", True) in states
+    assert [point.index for point in kept(feed)].count(0) == 2
+
+
+async def test_feeds_begun_later_know_the_window(controller: Controller) -> None:
+    await controller.start("a")
+    async with asyncio.timeout(TIMEOUT_S):
+        async for update in controller.watch("a"):
+            if update.point is not None and update.point.index >= 3:
+                break
+    late = Feeds(controller)
+    await late.start()
+    feed = late.find("a")
+    assert len(kept(feed)) >= 4
+    await until(feed.show, lambda: len(kept(feed)) >= 8)
+    numbers = [point.index for point in kept(feed)]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    await late.close()
+
+
+async def test_services_come_and_go(controller: Controller, feeds: Feeds, serve: Any) -> None:
+    assert [feed.service.id for feed in feeds.all()] == ["a", "b"]
+    gone = feeds.find("a")
+    adding = asyncio.create_task(until(feeds.show_list, lambda: len(feeds.all()) == 3))
+    await asyncio.sleep(0)
+    await controller.add(ServiceConfig(id="c", url=serve().url, slo=("p99<1s",)))
+    await adding
+    assert [slo.expression for slo in feeds.find("c").slos] == ["p99<1s"]
+    removing = asyncio.create_task(until(gone.show, lambda: gone.service.state == "removed"))
+    await asyncio.sleep(0)
+    await controller.remove("a")
+    await removing
+    assert [feed.service.id for feed in feeds.all()] == ["b", "c"]
+    with pytest.raises(UnknownServiceError):
+        feeds.find("a")
+
+
+async def test_many_changes_of_the_rate_are_told_as_few(
+    controller: Controller, feeds: Feeds
+) -> None:
+    feed = feeds.find("a")
+    told: list[float] = []
+    feed.show(lambda: told.append(feed.service.rate_per_s))
+    for rate in range(1, 201):
+        await controller.set_rate("a", rate)
+    await until(feed.show, lambda: feed.service.rate_per_s == 200)
+    assert told[-1] == 200
+    assert len(told) <= 20
+
+
+async def test_a_view_that_fails_fails_alone(controller: Controller, feeds: Feeds) -> None:
+    feed = feeds.find("a")
+    failures: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: failures.append(context["exception"]))
+
+    def broken() -> None:
+        raise RuntimeError("a browser of the worst kind")
+
+    feed.show(broken)
+    await controller.start("a")
+    await until(feed.show, lambda: len(kept(feed)) >= 3)
+    assert any(isinstance(failure, RuntimeError) for failure in failures)
+
+
+async def test_a_browser_fetches_the_points(controller: Controller, feeds: Feeds) -> None:
+    app = FastAPI()
+    app.include_router(points_router(feeds))
+    feed = feeds.find("a")
+    await controller.start("a")
+    await until(feed.show, lambda: len(kept(feed)) >= 3)
+    await controller.stop("a")
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        for encoding in ("gzip", "identity"):
+            answer = await client.get("/services/a/points", headers={"Accept-Encoding": encoding})
+            assert answer.headers.get("content-encoding", "identity") == encoding
+            assert answer.content == feed.points_json()
+        since = kept(feed)[0].wall_time
+        answer = await client.get("/services/a/points", params={"since": since})
+        assert len(answer.json()) == len(kept(feed)) - 1
+        assert (await client.get("/services/x/points")).status_code == 404

@@ -1,0 +1,96 @@
+"""What the overview says of a service, by its last intervals."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tailrace.control.interface import ServiceInfo
+from tailrace.dashboard.glance import Said, glance, is_late
+from tailrace.load.point import Percentiles, Point
+from tailrace.load.slo import parse_slo
+from tailrace.load.verdict import Verdict
+
+Make = Callable[..., Point]
+Serve = Callable[..., ServiceInfo]
+
+
+def tail(p99_ms: float | None, **others: float) -> Percentiles:
+    return Percentiles(p99=p99_ms, **others)
+
+
+def said(info: ServiceInfo, *points: Point) -> Said:
+    return glance(info, [parse_slo(text) for text in info.slo], points)
+
+
+def test_before_a_run_nothing_is_claimed(service: Serve) -> None:
+    shown = said(service(state="idle", slo=("p99<100ms",)))
+    assert shown["flags"] == "idle"
+    assert shown["path"] == ""
+    assert shown["texts"]["slo"] == "SLO p99<100ms"
+    for field in ("reached", "p99", "verdict", "generator", "failures"):
+        assert shown["texts"][field] == "–"
+
+
+def test_what_was_asked_and_what_was_reached(service: Serve, point: Make) -> None:
+    texts = said(service(rate_per_s=1200.0), point(rps=1187.0))["texts"]
+    assert (texts["asked"], texts["reached"]) == ("1,200/s", "1,187/s")
+
+
+def test_an_idle_service_reaches_nothing_but_keeps_its_last_tail(
+    service: Serve, point: Make
+) -> None:
+    texts = said(service(state="idle"), point(latency_ms=tail(12.5)))["texts"]
+    assert (texts["reached"], texts["p99"]) == ("–", "12.5")
+
+
+@pytest.mark.parametrize(
+    ("slo", "latency", "over"),
+    [
+        (("p99<100ms",), tail(99), None),
+        (("p99<100ms",), tail(101), "over p99<100ms"),
+        (("p99<100ms", "mean<5ms"), tail(50, mean=9), "over mean<5ms"),
+        (("p99<1ms", "mean<5ms"), tail(50, mean=9), "over p99<1ms, mean<5ms"),
+        (("p99<100ms",), tail(None), None),
+        ((), tail(9000), None),
+    ],
+)
+def test_a_broken_bound_is_a_word_and_a_flag(
+    service: Serve, point: Make, slo: tuple[str, ...], latency: Percentiles, over: str | None
+) -> None:
+    shown = said(service(slo=slo), point(latency_ms=latency))
+    assert ("over" in shown["flags"].split()) == (over is not None)
+    if over is not None:
+        assert shown["texts"]["slo"] == over
+
+
+def test_failures_are_of_all_the_intervals_and_by_kind(service: Serve, point: Make) -> None:
+    shown = said(
+        service(), point(0, failed={"timeout": 2}), point(1, failed={"reset": 1, "timeout": 3})
+    )
+    assert shown["texts"]["failures"] == "6"
+    assert shown["texts"]["kinds"] == "timeout 5 · reset 1"
+    assert "failing" in shown["flags"].split()
+    assert said(service(), point())["texts"]["failures"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("lag_us", "p99_ms", "late"),
+    [(900, 1, False), (1100, 1, True), (1100, 50, False), (5100, 50, True), (None, None, False)],
+)
+def test_the_generator_is_late_by_the_verdicts_measure(
+    service: Serve, point: Make, lag_us: float | None, p99_ms: float | None, late: bool
+) -> None:
+    late_point = point(send_lag_us=Percentiles(p99=lag_us), latency_ms=tail(p99_ms))
+    assert is_late(late_point) == late
+    shown = said(service(), late_point)
+    assert shown["texts"]["generator"] == ("late" if late else "fine")
+    assert ("late" in shown["flags"].split()) == late
+
+
+@pytest.mark.parametrize("valid", [True, False])
+def test_the_verdict_comes_with_its_reasons(service: Serve, valid: bool) -> None:
+    reasons = [] if valid else ["it ran 5 s", "the generator was late"]
+    shown = said(service(verdict=Verdict(valid, reasons)))
+    assert shown["texts"]["verdict"] == ("VALID" if valid else "INVALID")
+    assert shown["texts"]["reasons"] == "; ".join(reasons)
+    assert ("valid" if valid else "invalid") in shown["flags"].split()

@@ -1,0 +1,272 @@
+"""The runs in a real browser: listed, opened, laid over each other, their files saved."""
+
+import asyncio
+import json
+import re
+import shutil
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, expect
+
+from tailrace.load.plan import Plan
+from tailrace.load.profile import parse_profile
+from tailrace.load.slo import parse_slo
+from tailrace.load.traffic import plan_traffic
+from tailrace.runs.directory import RunDirectory
+from tailrace.runs.listing import FILES
+from tailrace.runs.run import Run
+
+Open = Callable[..., AbstractAsyncContextManager[Page]]
+Room = Callable[..., AbstractAsyncContextManager[str]]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ODD = 'odd & <b>"name"?#%41é'
+"""A name that HTML and addresses must both be told with care."""
+
+
+async def make_run(path: Path, url: str, rate: str, slo: str) -> None:
+    plan = Plan(
+        url=url,
+        traffic=plan_traffic([url]),
+        arrivals="poisson",
+        profile=parse_profile(rate),
+        duration_s=2.0,
+        interval_s=0.25,
+        slos=(parse_slo(slo),),
+        min_duration_s=1,
+    )
+    run = Run(plan, RunDirectory(path, plan))
+    await run.start()
+    async for _ in run.intervals():
+        pass
+
+
+def set_started(path: Path, started: str) -> None:
+    asked = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps(asked | {"started": started}))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four runs: two finished, one interrupted, one of an odd name."""
+    base = tmp_path_factory.mktemp("runs")
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/infer"
+        await make_run(base / "quiet", url, "100", "p99<5s")
+        await make_run(base / "busy", url, "600", "mean<1us")
+    shutil.copytree(base / "busy", base / "killed")
+    (base / "killed" / "result.json").unlink()
+    shutil.copytree(base / "quiet", base / ODD)
+    for name, day in (("quiet", 4), ("busy", 3), ("killed", 2), (ODD, 1)):
+        set_started(base / name, f"2030-01-0{day}T10:11:12.131+00:00")
+    return base
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def url(runs: Path) -> AsyncIterator[str]:
+    """A control room of these runs, shared by the module's tests."""
+    room = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(Path(__file__).with_name("room.py")), "--runs", str(runs)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert room.stdout is not None
+    yield (await room.stdout.readline()).decode().strip()
+    room.terminate()
+    await room.wait()
+
+
+def result_of(runs: Path, name: str) -> Any:
+    return json.loads((runs / name / "result.json").read_text())
+
+
+async def listed(page: Page) -> list[str | None]:
+    rows = await page.locator("tbody tr").all()
+    return [await row.get_attribute("data-run") for row in rows]
+
+
+async def test_runs_are_listed_newest_first(url: str, runs: Path, open_page: Open) -> None:
+    async with open_page(f"{url}/runs") as page:
+        await expect(page.get_by_test_id("count")).to_have_text("4 in all")
+        assert await listed(page) == ["quiet", "busy", "killed", ODD]
+        quiet = page.locator('[data-run="quiet"]')
+        result = result_of(runs, "quiet")
+        for said in ("2030-01-04 10:11:12", "100", "finished", "0:02", f"{result['completed']}"):
+            await expect(quiet).to_contain_text(said)
+        await expect(quiet).to_contain_text("INVALID")
+        killed = page.locator('[data-run="killed"]')
+        await expect(killed).to_contain_text("interrupted")
+        await expect(killed).to_contain_text("mean<1us broken")
+        await expect(page.locator("tbody tr").nth(3)).to_contain_text(ODD)
+
+
+async def test_columns_sort_both_ways(url: str, open_page: Open) -> None:
+    async with open_page(f"{url}/runs") as page:
+        header = page.get_by_role("columnheader", name="Completed")
+        await header.get_by_role("button").click()
+        await expect(header).to_have_attribute("aria-sort", "descending")
+        assert set((await listed(page))[:2]) == {"busy", "killed"}
+        await header.get_by_role("button").press("Enter")
+        await expect(header).to_have_attribute("aria-sort", "ascending")
+        assert set((await listed(page))[:2]) == {"quiet", ODD}
+        await page.get_by_role("button", name="Verdict").click()
+        await expect(header).not_to_have_attribute("aria-sort", re.compile("."))
+
+
+async def test_a_filter_narrows_the_list(url: str, open_page: Open) -> None:
+    async with open_page(f"{url}/runs") as page:
+        await page.get_by_label("Filter runs").fill("FINISHED bus")
+        await expect(page.get_by_test_id("count")).to_have_text("1 of 4")
+        assert await listed(page) == ["busy"]
+        await page.get_by_label("Filter runs").fill("")
+        await expect(page.get_by_test_id("count")).to_have_text("4 in all")
+
+
+async def test_a_run_is_shown_whole(url: str, runs: Path, open_page: Open) -> None:
+    result = result_of(runs, "quiet")
+    async with open_page(f"{url}/runs") as page:
+        await page.locator('[data-run="quiet"]').get_by_role("link").click()
+        await expect(page).to_have_url(f"{url}/runs/quiet")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("quiet")
+        await expect(page.get_by_test_id("run-state")).to_have_text("finished")
+        await expect(page.locator(".run-asked")).to_contain_text(result["target"])
+        await expect(page.locator(".run-asked")).to_contain_text("2030-01-04 10:11:12 UTC")
+        await expect(page.get_by_test_id("verdict")).to_contain_text("p99<5s kept")
+        for reason in result["verdict"]["reasons"]:
+            await expect(page.locator(".run-reasons")).to_contain_text(reason)
+        p50 = page.get_by_test_id("figures-latency").locator("tbody tr").first
+        low, high = result["confidence_ms"]["p50"]
+        await expect(p50).to_contain_text(f"{result['latency_ms']['p50']:.2f}")
+        await expect(p50).to_contain_text(f"{low:.2f} to {high:.2f}")
+        load = page.get_by_test_id("figures-load")
+        await expect(load).to_contain_text(f"requests completed{result['completed']:,}")
+        await expect(page.get_by_test_id("moment-time")).to_contain_text("0:02")
+
+
+async def test_an_interrupted_run_says_what_it_is(url: str, open_page: Open) -> None:
+    async with open_page(f"{url}/runs/killed") as page:
+        await expect(page.get_by_test_id("run-state")).to_have_text("interrupted")
+        await expect(page.locator(".note")).to_contain_text("before it could write a result")
+        await expect(page.get_by_text("mean<1us broken")).to_be_visible()
+        await expect(page.get_by_role("link", name="result.json")).to_have_count(0)
+        await expect(page.get_by_test_id("figures-latency")).to_contain_text("p99")
+        await expect(page.get_by_test_id("moment-time")).to_contain_text("0:02")
+
+
+async def test_two_runs_are_laid_over_each_other(url: str, runs: Path, open_page: Open) -> None:
+    async with open_page(f"{url}/runs") as page:
+        overlay = page.get_by_role("button", name="Overlay")
+        await expect(overlay).to_be_disabled()
+        await page.get_by_label("Choose quiet").press("Space")
+        await page.get_by_label("Choose busy").check()
+        await expect(page.get_by_label("Choose killed")).to_be_disabled()
+        await overlay.click()
+        await expect(page).to_have_url(f"{url}/runs/quiet?with=busy")
+        completed = page.get_by_test_id("figures-load").get_by_role(
+            "row", name="requests completed"
+        )
+        one, other = (result_of(runs, name)["completed"] for name in ("quiet", "busy"))
+        await expect(completed).to_contain_text(f"+{other - one:,} (+")
+        for label in ("A quiet", "B busy"):
+            await expect(page.get_by_test_id("moment")).to_contain_text(label)
+        await page.get_by_role("link", name="Swap").click()
+        await expect(page).to_have_url(f"{url}/runs/busy?with=quiet")
+        await expect(completed).to_contain_text(f"−{other - one:,} (−")
+
+
+async def test_an_odd_name_is_only_text(url: str, runs: Path, open_page: Open) -> None:
+    async with open_page(f"{url}/runs") as page:
+        await page.locator("tbody tr").nth(3).get_by_role("link").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text(ODD)
+        await expect(page.get_by_test_id("moment-time")).to_contain_text("0:02")
+        async with page.expect_download() as started:
+            await page.get_by_role("link", name="timeline.jsonl").click()
+        saved = await (await started.value).path()
+        assert saved.read_bytes() == (runs / ODD / "timeline.jsonl").read_bytes()
+
+
+async def test_the_files_are_saved_as_they_are(url: str, runs: Path) -> None:
+    async with httpx.AsyncClient(base_url=url) as rest:
+        for name in FILES:
+            answer = await rest.get(f"/runs/busy/{name}")
+            assert answer.content == (runs / "busy" / name).read_bytes()
+            assert "attachment" in answer.headers["content-disposition"]
+            assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/runs/busy/secret",
+        "/runs/killed/result.json",
+        "/runs/nothing/run.json",
+        "/runs/busy%2f..%2f../run.json",
+        "/runs/..%2fouter/run.json",
+        "/runs/%2e%2e/run.json",
+        "/runs/%2fetc/passwd",
+        "/runs/busy/..%2f..%2frun.json",
+        "/runs/%00/run.json",
+    ],
+)
+async def test_nothing_else_can_be_fetched(url: str, runs: Path, path: str) -> None:
+    (runs.parent / "outer").mkdir(exist_ok=True)
+    (runs.parent / "outer" / "run.json").write_text("{}")
+    (runs.parent / "run.json").write_text("{}")
+    (runs / "busy" / "secret").write_text("secret")
+    async with httpx.AsyncClient(base_url=url) as rest:
+        assert (await rest.get(path)).status_code == 404
+
+
+async def test_an_unknown_run_is_not_found(url: str) -> None:
+    async with httpx.AsyncClient(base_url=url) as rest:
+        for path in ("/runs/nothing", "/runs/busy?with=nothing"):
+            answer = await rest.get(path)
+            assert answer.status_code == 404
+            assert "There is no run" in answer.text
+
+
+async def test_a_run_in_progress_ends_before_ones_eyes(open_page: Open, room: Room) -> None:
+    async with room() as address, open_page(f"{address}/runs") as page:
+        await expect(page.get_by_test_id("no-runs")).to_be_visible()
+        async with httpx.AsyncClient(base_url=address, timeout=30) as rest:
+            (await rest.post("/api/services/s1/start")).raise_for_status()
+            await expect(page.locator("tbody tr")).to_contain_text("running", timeout=20_000)
+            await page.locator("tbody").get_by_role("link").click()
+            await expect(page.locator(".note")).to_contain_text("In progress")
+            await page.get_by_role("link", name="Runs", exact=True).click()
+            (await rest.post("/api/services/s1/stop")).raise_for_status()
+        await expect(page.locator("tbody tr")).to_contain_text("finished", timeout=20_000)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["/runs", "/runs/busy", "/runs/quiet?with=killed"])
+async def test_everyone_can_use_it(url: str, open_page: Open, path: str, scheme: str) -> None:
+    phone = {"width": 375, "height": 812}
+    async with open_page(f"{url}{path}", color_scheme=scheme, viewport=phone) as page:
+        await expect(page.get_by_role("heading", level=1)).to_be_visible()
+        if path != "/runs":
+            await expect(page.get_by_test_id("moment-time")).to_contain_text("0:02")
+        assert await page.evaluate("document.documentElement.scrollWidth") == 375
+        for viewport in (phone, {"width": 1400, "height": 900}):
+            await page.set_viewport_size(viewport)
+            # Its fetching of style sheets would bring up the page's loading bar, and trip over it.
+            found = (await Axe().run(page, options={"preload": False})).response["violations"]
+            grave = [each for each in found if each["impact"] in ("serious", "critical")]
+            assert [each["nodes"][0]["html"] for each in grave] == []
