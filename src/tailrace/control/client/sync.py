@@ -2,6 +2,7 @@
 
 import asyncio
 import atexit
+import contextlib
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from typing import Any, Self, TypeVar
@@ -16,6 +17,10 @@ _NESTED = 16
 T = TypeVar("T")
 
 
+class _ClosedError(RuntimeError):
+    """Asked after `close`."""
+
+
 class SyncControl:
     """Each method waits for what LoadControl's answers; `watch` is a plain iterator.
 
@@ -25,6 +30,8 @@ class SyncControl:
     def __init__(self, remote: RemoteControl) -> None:
         self._remote = remote
         self._streams: set[_Stream] = set()
+        self._closed = False
+        self._asking = threading.Lock()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -38,13 +45,16 @@ class SyncControl:
         self.close()
 
     def close(self) -> None:
-        """Hang up; streams end."""
-        if not self._loop.is_closed():
-            atexit.unregister(self.close)
-            self._wait(self._hang_up())
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+        """Hang up; streams end, whichever thread reads them."""
+        with self._asking:
+            if self._closed:
+                return
+            self._closed = True
+        atexit.unregister(self.close)
+        asyncio.run_coroutine_threadsafe(self._hang_up(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
     def list(self) -> list[ServiceInfo]:
         """See LoadControl."""
@@ -98,12 +108,12 @@ class SyncControl:
         """See LoadControl."""
         stream = _Stream(self._remote.watch(service_id))
         self._streams.add(stream)
-        try:
-            while (update := self._wait(stream.next())) is not None:
-                yield update
-        finally:
-            self._streams.discard(stream)
-            if not self._loop.is_closed():
+        with contextlib.suppress(_ClosedError):
+            try:
+                while (update := self._wait(stream.next())) is not None:
+                    yield update
+            finally:
+                self._streams.discard(stream)
                 self._wait(stream.close())
 
     def runs(self) -> tuple[RunInfo, ...]:
@@ -115,7 +125,12 @@ class SyncControl:
         return self._wait(self._remote.run(name))
 
     def _wait(self, answer: Coroutine[Any, Any, T]) -> T:
-        future = asyncio.run_coroutine_threadsafe(answer, self._loop)
+        # What has been asked before it closes is answered or ended by that, and nothing is after.
+        with self._asking:
+            if self._closed:
+                answer.close()
+                raise _ClosedError("this connection to a control room is closed")
+            future = asyncio.run_coroutine_threadsafe(answer, self._loop)
         try:
             return future.result()
         except KeyboardInterrupt:
