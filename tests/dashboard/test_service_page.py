@@ -169,9 +169,11 @@ async def test_stages_rate_changes_and_the_slo_are_told(url: str, open_page: Ope
         await page.get_by_test_id("pause").click()
         async with httpx.AsyncClient(base_url=f"{url}/api/services/s1") as rest:
             await rest.put("/rate", json={"rate": 123})
-        await figure_reaches(page, "value-rps", 60)
-        await expect(page.get_by_test_id("timeline-status")).to_contain_text("Paused")
+        await figure_reaches(page, "value-rps", 100)
+        status = page.get_by_test_id("timeline-status")
+        await expect(status).to_contain_text("Paused")
         await page.get_by_test_id("pause").click()
+        await expect(status).not_to_contain_text("Paused")
         await page.get_by_test_id("charts").focus()
         await page.keyboard.press("End")
         for _ in range(40):

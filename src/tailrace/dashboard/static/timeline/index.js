@@ -2,6 +2,7 @@
 
 import { echarts } from "nicegui-echart";
 import { charts } from "./charts.js";
+import { Choice, nearest } from "./choice.js";
 import { h, setText } from "./dom.js";
 import { csv, picture, save } from "./export.js";
 import { elapsed, timeOfDay } from "./format.js";
@@ -16,13 +17,12 @@ import { FIRST_SPAN_MS, Toolbar } from "./toolbar.js";
 import { View } from "./view.js";
 
 const RETRY_MS = 2000;
-const PAGE = 10;
 
 export class Timeline {
   #stores = [];
   #columns = [];
   #range = [0, 1];
-  #chosen = null; // {share} below the mouse, {time} held, null: the latest
+  #choice = new Choice();
   #aloud = false;
   #fresh = true;
   #due = false;
@@ -58,7 +58,7 @@ export class Timeline {
     this.moment = new Moment({
       stages,
       timeText: this.timeText,
-      release: () => this.#choose(null),
+      release: () => this.#choose(() => this.#choice.release()),
     });
     this.charts = h(
       "div",
@@ -88,9 +88,10 @@ export class Timeline {
       h("div", { class: "timeline-body" }, this.charts, this.moment.element, this.empty),
     );
     listen(this.charts, {
-      hover: (share) => this.#hover(share),
-      leave: () => this.#hover(null),
-      pin: (share) => this.#pin(this.#timeAt(share)),
+      hover: (share) => this.#choose(() => this.#choice.point(share)),
+      leave: () => this.#choose(() => this.#choice.point(null)),
+      pin: (share) =>
+        this.#choose(() => this.#choice.toggle(this.#timeAt(share), this.#columns[0] ?? [])),
       select: (from, to) => this.#select(from, to),
       zoom: (from, to) => this.#change(() => this.view.zoom([this.#timeAt(from), this.#timeAt(to)])),
       key: (key) => this.#key(key),
@@ -128,7 +129,7 @@ export class Timeline {
   /** Show `sources` ({label, url, slos}), whose history is fetched now. */
   open(sources) {
     this.#stores = sources.map((source) => new Store(source, this.live, this.config.kept));
-    this.#chosen = null;
+    this.#choice.release();
     this.#fresh = true;
     this.view.resume();
     for (const store of this.#stores) this.#load(store);
@@ -223,9 +224,8 @@ export class Timeline {
   /** Say the chosen moment's values, or the latest's. */
   #read() {
     const [from, to] = this.#range;
-    const time = this.#chosen && (this.#chosen.time ?? this.#timeAt(this.#chosen.share));
-    const inSight = time !== null && time >= from && time <= to;
-    const main = inSight ? nearest(this.#columns[0] ?? [], time) : null;
+    const chosen = this.#choice.within(this.#range);
+    const main = chosen && nearest(this.#columns[0] ?? [], chosen.time);
     const columns = this.#columns.map((own, at) => {
       if (!at && main) return main;
       if (!main) return own.at(-1) ?? null;
@@ -234,35 +234,21 @@ export class Timeline {
     });
     this.charts.classList.toggle("has-cross", main !== null);
     if (main) this.charts.style.setProperty("--cross", Math.min(1, (main.end - from) / (to - from)));
-    const chosen = main ? (this.#chosen.time === undefined ? "hover" : "pinned") : null;
-    const kind = {
-      hover: "",
-      pinned: "held",
-      null: this.view.paused === null && !this.view.zoomed ? "latest" : "last shown",
-    }[chosen];
-    this.moment.show(this.#stores.map((store) => store.source), columns, { chosen, kind, aloud: this.#aloud });
+    const latest = this.view.paused === null && !this.view.zoomed ? "latest" : "last shown";
+    this.moment.show(this.#stores.map((store) => store.source), columns, {
+      chosen: main && chosen.kind,
+      kind: !main ? latest : chosen.kind === "pinned" ? "held" : "",
+      aloud: this.#aloud,
+    });
     this.#aloud = false;
     const shown = columns.find((column) => column);
     const when = shown ? this.timeText(shown.end) : "";
     for (const plot of this.plots) plot.read(columns, when);
   }
 
-  #hover(share) {
-    if (this.#chosen?.time !== undefined) return;
-    this.#chosen = share === null ? null : { share };
+  #choose(act) {
+    act();
     this.#read();
-  }
-
-  #choose(chosen) {
-    this.#chosen = chosen;
-    this.#read();
-  }
-
-  /** Hold the moment at `time`, or let go of it if it is the one held. */
-  #pin(time) {
-    const end = nearest(this.#columns[0] ?? [], time)?.end;
-    const held = this.#chosen?.time;
-    if (end !== undefined) this.#choose(held === end ? null : { time: end });
   }
 
   #select(from, to) {
@@ -283,32 +269,21 @@ export class Timeline {
   }
 
   #key(key) {
-    const columns = this.#columns[0] ?? [];
-    const time = this.#chosen && (this.#chosen.time ?? this.#timeAt(this.#chosen.share));
-    const at = columns.indexOf(time === null ? columns.at(-1) : nearest(columns, time));
-    const moves = {
-      ArrowLeft: at - (time === null ? 0 : 1),
-      ArrowRight: at + 1,
-      PageUp: at - PAGE,
-      PageDown: at + PAGE,
-      Home: 0,
-      End: columns.length - 1,
-    };
-    if (key in moves && columns.length) {
+    const now = this.#choice.within(this.#range);
+    if (this.#choice.move(key, this.#columns[0] ?? [], this.#range)) {
       this.#aloud = true;
-      const to = Math.min(columns.length - 1, Math.max(0, moves[key]));
-      this.#choose({ time: columns[to].end });
+      this.#read();
     } else if (key === "+" || key === "=") {
       const [from, to] = this.#range;
       const quarter = (to - from) / 4;
-      const middle = Math.min(to - quarter, Math.max(from + quarter, time ?? to));
+      const middle = Math.min(to - quarter, Math.max(from + quarter, now?.time ?? to));
       this.#change(() => this.view.zoom([middle - quarter, middle + quarter]));
     } else if (key === "-") {
       this.#change(() => this.view.back());
     } else if (key === "Escape" && this.view.zoomed) {
       this.#change(() => this.view.back());
-    } else if (key === "Escape" && this.#chosen) {
-      this.#choose(null);
+    } else if (key === "Escape" && now) {
+      this.#choose(() => this.#choice.release());
     } else {
       return false;
     }
@@ -343,13 +318,4 @@ export class Timeline {
     }));
     save(new Blob([csv(sources)], { type: "text/csv" }), `${this.#fileName}.csv`);
   }
-}
-
-/** The column whose end is nearest to `time`; null without any. */
-function nearest(columns, time) {
-  let best = null;
-  for (const column of columns) {
-    if (best === null || Math.abs(column.end - time) < Math.abs(best.end - time)) best = column;
-  }
-  return best;
 }
