@@ -76,9 +76,9 @@ def measure(model: ServedModel, seed: int, directory: Path, arguments: argparse.
 def intended_s(rate_per_s: float, seconds: float, seed: int) -> Floats:
     """The instants at which `tailrace load` sends Poisson arrivals, s since its start."""
     schedule = Schedule(Poisson(), constant(rate_per_s), seed)
-    times_ns = schedule.next_chunk()
+    times_ns = schedule.next_piece()
     while times_ns[-1] < seconds * 1e9:
-        times_ns = np.concatenate([times_ns, schedule.next_chunk()])
+        times_ns = np.concatenate([times_ns, schedule.next_piece()])
     return times_ns[times_ns < seconds * 1e9] / 1e9
 
 

@@ -177,10 +177,18 @@ def test_workers_together_send_the_one_schedule(kind: str, workers: int) -> None
 )
 def test_every_number_of_workers_offers_the_same_nanoseconds(kind: str, profile: str) -> None:
     arrivals, rate = parse_arrivals(kind), parse_profile(profile)
-    whole = np.concatenate([Schedule(arrivals, rate, 3).next_chunk() for _ in range(1)])
+
+    def offered(worker: int, workers: int, count: int) -> NDArray[np.int64]:
+        schedule = Schedule(arrivals, rate, 3, worker, workers)
+        pieces = [schedule.next_piece()]
+        while sum(map(len, pieces)) < count:
+            pieces.append(schedule.next_piece())
+        return np.concatenate(pieces)[:count]
+
+    whole = offered(0, 1, 8000)
     for workers in (2, 4, 10):
         for worker in range(workers):
-            part = Schedule(arrivals, rate, 3, worker, workers).next_chunk()
+            part = offered(worker, workers, 8000 // workers)
             assert np.array_equal(part, whole[worker::workers])
 
 

@@ -22,11 +22,11 @@ def run(
     """Intended times in s, taken one by one as a worker takes them, with one live change."""
     schedule = Schedule(arrivals, profile, seed, worker, workers)
     taken: list[int] = []
-    due = schedule.next_chunk().tolist()
+    due = schedule.next_piece().tolist()
     position = 0
     while True:
         while position == len(due):
-            due, position = schedule.next_chunk().tolist(), 0
+            due, position = schedule.next_piece().tolist(), 0
         if change is not None and due[position] >= change[0] * 1e9:
             due, position = schedule.change(change[0], constant(change[1]), position).tolist(), 0
             change = None
@@ -80,7 +80,7 @@ def test_a_live_change_is_the_same_for_every_number_of_workers(workers: int) -> 
 
 def test_a_pause_and_its_end() -> None:
     schedule = Schedule(Poisson(), Profile([0], [0]), 1)
-    assert (schedule.next_chunk() == NEVER_NS).all()
+    assert (schedule.next_piece() == NEVER_NS).all()
     resumed = schedule.change(7.0, constant(100), 0)
     assert resumed[0] >= 7e9
     assert np.diff(resumed).mean() == pytest.approx(1e7, rel=0.1)
@@ -113,12 +113,12 @@ def test_thousands_of_changes_move_no_arrival_and_leave_nothing_behind(workers: 
     for worker in range(workers):
         schedule = Schedule(Poisson(), constant(500), 2, worker, workers)
         taken: list[int] = []
-        due, position = schedule.next_chunk().tolist(), 0
+        due, position = schedule.next_piece().tolist(), 0
         for t_s, given in [*changes, (60.0, constant(0))]:
             now_ns = (t_s - 0.01) * 1e9
             while True:
                 if position == len(due):
-                    due, position = schedule.next_chunk().tolist(), 0
+                    due, position = schedule.next_piece().tolist(), 0
                 if due[position] > now_ns:
                     break
                 taken.append(due[position])

@@ -26,7 +26,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 def scheduled(rate: float, duration_s: float, seed: int = 1) -> np.ndarray:
     schedule = Schedule(Poisson(), Profile([0], [rate]), seed)
-    times = np.concatenate([schedule.next_chunk() for _ in range(10)]) / 1e9
+    times = np.concatenate([schedule.next_piece() for _ in range(80)]) / 1e9
     return times[times < duration_s]
 
 

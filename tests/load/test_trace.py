@@ -163,10 +163,10 @@ def test_a_trace_is_replayed_as_recorded(tmp_path: Path) -> None:
 def test_after_the_last_arrival_none_follow(tmp_path: Path) -> None:
     path = write(tmp_path, "0\n1\n2\n")
     schedule = Schedule(parse_arrivals(f"trace:{path}"), constant(2), seed=1, worker=1, workers=2)
-    due = schedule.next_chunk()
+    due = schedule.next_piece()
     assert due[0] == 500_000_000
     assert (due[1:] == NEVER_NS).all()
-    assert (schedule.next_chunk() == NEVER_NS).all()
+    assert (schedule.next_piece() == NEVER_NS).all()
     assert (schedule.change(0.1, constant(5), 0) == NEVER_NS).all()
 
 

@@ -89,7 +89,7 @@ class Load:
         """Intended times since the run's start."""
         profile = parse_profile(f"{self.rate_per_s:g}")
         schedule = Schedule(parse_arrivals(self.arrivals), profile, self.seed)
-        times = np.concatenate([schedule.next_chunk() for _ in range(2)])
+        times = np.concatenate([schedule.next_piece() for _ in range(16)])
         assert times[-1] > self.duration_s * 1e9
         return times[times < self.duration_s * 1e9]
 
@@ -320,7 +320,7 @@ def test_the_recursion_is_the_theory() -> None:
     """
     profile = parse_profile("200")
     schedule = Schedule(parse_arrivals("poisson"), profile, seed=1)
-    intended = np.concatenate([schedule.next_chunk() for _ in range(250)])
+    intended = np.concatenate([schedule.next_piece() for _ in range(2000)])
     random = exponential(1 / 280, len(intended), seed=1)
     found = figures(depart(intended, random) - intended)
     assert found == pytest.approx(mm1(200, 280), rel=0.03)

@@ -8,12 +8,16 @@ from numpy.typing import NDArray
 from tailrace.load.arrivals import Arrivals, share
 from tailrace.load.profile import Profile
 
+PIECE = 512
+"""Arrivals whose times are computed at once: few, as a live change computes them anew while
+requests wait, yet so many that an arrival's share of numpy's overhead is some hundredths of a µs.
+"""
 NEVER_NS = 2**62
 """An intended time that no run reaches: what a pause without end gives."""
 
 
 class Schedule:
-    """Intended times of worker `worker` of `workers`, in chunks that a live change can bend.
+    """Intended times of worker `worker` of `workers`, in pieces that a live change can bend.
 
     A function of arrivals, profile, changes and seed alone: nothing that happens while sending
     alters it.
@@ -24,26 +28,33 @@ class Schedule:
     ) -> None:
         self.profile = profile
         self._chunks: Iterator[NDArray[np.float64]] = share(arrivals.chunks(seed), worker, workers)
-        self._current: NDArray[np.float64] = np.empty(0)
+        self._chunk: NDArray[np.float64] = np.empty(0)
+        self._begin = self._end = 0
         self._reached = 0.0
 
-    def next_chunk(self) -> NDArray[np.int64]:
-        """Intended times of the next arrivals, int64 [n], ns since the run's start, rising."""
-        self._current = next(self._chunks)
-        return self._times(self._current)
+    def next_piece(self) -> NDArray[np.int64]:
+        """Intended times of the next arrivals, int64 [n], ns since the run's start, rising.
+
+        n is at most PIECE, and may be 0: with many workers a chunk may hold nothing for this one.
+        """
+        if self._end == len(self._chunk):
+            self._chunk = next(self._chunks)
+            self._end = 0
+        self._begin, self._end = self._end, min(self._end + PIECE, len(self._chunk))
+        return self._times()
 
     def change(self, t_s: float, profile: Profile, taken: int) -> NDArray[np.int64]:
-        """Follow `profile` from `t_s` on; the chunk's times from its `taken`-th arrival on, anew.
+        """Follow `profile` from `t_s` on; the piece's times from its `taken`-th arrival on, anew.
 
         Arrivals before `t_s` keep their intended times, bit for bit. Changes are to be made in the
         order of their times: what no arrival still to come can fall into is forgotten.
         """
-        self._current = self._current[taken:]
-        if len(self._current):
-            self._reached = float(self._current[0])
+        self._begin += taken
+        if self._begin < len(self._chunk):
+            self._reached = float(self._chunk[self._begin])
         self.profile = self.profile.changed(t_s, profile).without_past(t_s, self._reached)
-        return self._times(self._current)
+        return self._times()
 
-    def _times(self, operational: NDArray[np.float64]) -> NDArray[np.int64]:
-        seconds = self.profile.inverse(operational)
+    def _times(self) -> NDArray[np.int64]:
+        seconds = self.profile.inverse(self._chunk[self._begin : self._end])
         return np.rint(np.minimum(seconds * 1e9, NEVER_NS)).astype(np.int64)

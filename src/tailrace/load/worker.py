@@ -75,7 +75,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         self._start_ns = self._since_ns = start_ns
         self._stop_at(self._end_s)
-        self._load(self._schedule.next_chunk())
+        self._load(self._schedule.next_piece())
         self._cpu_ns = time.process_time_ns()
         if self._setup.spin:
             loop.call_soon(self._spin)
@@ -181,8 +181,8 @@ class Worker:
 
     def _refill(self) -> None:
         while self._position == len(self._due):
-            # With many workers a chunk may hold nothing for this one.
-            self._load(self._schedule.next_chunk())
+            # With many workers a piece may hold nothing for this one.
+            self._load(self._schedule.next_piece())
 
     def _arm(self) -> None:
         self._refill()
