@@ -9,8 +9,8 @@ from nicegui.element import Element
 
 import tailrace
 from tailrace.dashboard import assets
+from tailrace.dashboard.icons import MARK, SUN_AND_MOON
 from tailrace.dashboard.login import cookie_name
-from tailrace.dashboard.theme import MARK, SUN_AND_MOON
 from tailrace.errors import TailraceError
 
 TITLE = "Tailrace control room"

@@ -17,6 +17,8 @@ import { FIRST_SPAN_MS, Toolbar } from "./toolbar.js";
 import { View } from "./view.js";
 
 const RETRY_MS = 2000;
+// How old a chart may be that nobody sees: it is there at once when the page is scrolled or printed.
+const OUT_OF_SIGHT_MS = 5000;
 
 export class Timeline {
   #stores = [];
@@ -139,6 +141,7 @@ export class Timeline {
   async #load(store) {
     try {
       await store.load();
+      for (const plot of this.plots) plot.drawnAt = -Infinity;
     } catch (error) {
       console.info(error.message);
       setTimeout(() => this.#stores.includes(store) && this.#load(store), RETRY_MS);
@@ -171,9 +174,10 @@ export class Timeline {
     ];
   }
 
-  /** Draw everything that is in sight; `all` draws what is out of it as well. */
+  /** Draw what is in sight, and now and then the rest; `all` draws everything now. */
   draw(all = false) {
     if (!this.#stores.length) return;
+    const now = performance.now();
     this.#range = this.view.range(this.#extent);
     this.#columns = this.#stores.map((store) => store.columns(this.#range));
     const width = this.charts.querySelector(".plot").clientWidth - GRID.left - GRID.right;
@@ -190,9 +194,10 @@ export class Timeline {
     for (const plot of this.plots) {
       plot.stale ||= this.#fresh;
       plot.settle(scene);
-      if (!plot.visible && !all) continue;
+      if (!all && !plot.visible && now - plot.drawnAt < OUT_OF_SIGHT_MS) continue;
       plot.draw({ ...scene, fresh: plot.stale });
       plot.stale = false;
+      plot.drawnAt = now;
     }
     this.#fresh = false;
     this.empty.hidden = this.#stores.some((store) => store.last || !store.loaded);

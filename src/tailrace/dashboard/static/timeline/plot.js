@@ -13,6 +13,7 @@ export class Plot {
   #legend = new Map();
   #note = null;
   visible = true;
+  drawnAt = -Infinity;
 
   /** `changed` is called when a series is switched on or off. */
   constructor(echarts, chart, theme, { binsPerDecade, timeText, changed }) {
