@@ -1,5 +1,5 @@
-"""What the control room's server costs with pages open: CPU of a core, memory, and the time that
-the browser takes to draw an update.
+"""What the control room costs with pages open: CPU and memory of the server, and how busy a page
+keeps its browser.
 
     python -m benchmarks.control.pages [--services 8] [--browsers 3] [--interval 0.1]
         [--history 3600] [--seconds 30]
@@ -20,24 +20,6 @@ from benchmarks.common import nginx
 from benchmarks.control.room import Room, cpu_s, resident_mb, room
 from tailrace.control.config import ServiceConfig
 from tools.install_browser import find_browser
-
-_DRAWN_MS = """
-async seconds => {
-  const times = [];
-  const add = tailrace.timeline.add;
-  tailrace.timeline.add = function (...given) {
-    const began = performance.now();
-    const result = add.apply(this, given);
-    times.push(performance.now() - began);
-    return result;
-  };
-  await new Promise(resume => setTimeout(resume, 1000 * seconds));
-  tailrace.timeline.add = add;
-  times.sort((a, b) => a - b);
-  return [times[times.length >> 1] ?? null, times.at(-1) ?? null,
-          performance.memory ? performance.memory.usedJSHeapSize / 1e6 : null];
-}
-"""
 
 
 async def fill(control: Room, url: str, services: int, history_s: float) -> None:
@@ -63,13 +45,29 @@ async def share(control: Room, seconds: float) -> float:
     return 100 * (cpu_s(control.pid) - used) / (time.monotonic() - began)
 
 
+async def browser_share(page: Page, seconds: float) -> tuple[float, float]:
+    """(how busy the page's main thread is, % of a core; its JavaScript heap, MB)."""
+    session = await page.context.new_cdp_session(page)
+    await session.send("Performance.enable")
+
+    async def read() -> dict[str, float]:
+        told = await session.send("Performance.getMetrics")
+        return {metric["name"]: metric["value"] for metric in told["metrics"]}
+
+    before, began = await read(), time.monotonic()
+    await asyncio.sleep(seconds)
+    after = await read()
+    busy = (after["TaskDuration"] - before["TaskDuration"]) / (time.monotonic() - began)
+    return 100 * busy, after["JSHeapUsedSize"] / 1e6
+
+
 async def measure(arguments: argparse.Namespace, url: str, control: Room) -> None:
     """Print one row for each number of browsers."""
     await fill(control, url, arguments.services, arguments.history * arguments.interval)
-    print("| pages open | server CPU, % of a core | memory, MB | drawing an update, ms |")
-    print("| --- | --- | --- | --- |")
+    print("| pages open | server CPU, % of a core | memory, MB | newest page: CPU | heap, MB |")
+    print("| --- | --- | --- | --- | --- |")
     cpu = await share(control, arguments.seconds)
-    print(f"| none | {cpu:.1f} | {resident_mb(control.pid):.0f} | – |", flush=True)
+    print(f"| none | {cpu:.1f} | {resident_mb(control.pid):.0f} | – | – |", flush=True)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=find_browser(), args=["--no-sandbox", "--disable-gpu"]
@@ -85,12 +83,10 @@ async def measure(arguments: argparse.Namespace, url: str, control: Room) -> Non
             # The history is loaded once; that is not what is measured.
             await asyncio.sleep(5)
             cpu = await share(control, arguments.seconds)
-            drawn = "–"
-            if number:
-                median, most, heap = await page.evaluate(_DRAWN_MS, 5)
-                drawn = f"{median:.1f} (most {most:.1f}; heap {heap:.0f} MB)" if median else "?"
+            busy, heap = await browser_share(page, 10)
             shown = "overview" if number == 0 else f"overview, {number} of a service"
-            print(f"| {shown} | {cpu:.1f} | {resident_mb(control.pid):.0f} | {drawn} |", flush=True)
+            server = f"{cpu:.1f} | {resident_mb(control.pid):.0f}"
+            print(f"| {shown} | {server} | {busy:.1f} | {heap:.0f} |", flush=True)
         await browser.close()
 
 
