@@ -1,6 +1,7 @@
 """Fixtures for every test: real HTTP servers on loopback whose behaviour is a test's own."""
 
 import asyncio
+import signal
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -9,6 +10,11 @@ import pytest
 
 Answer = Callable[[int, bytes, asyncio.StreamWriter], Awaitable[None]]
 """Answers request number n (from 0, over all connections), given its body, on its connection."""
+
+# Started in the background by a shell without job control, Ctrl-C is ignored, here and in all that
+# the tests start, some of which are tested for what they do on it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

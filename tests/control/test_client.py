@@ -277,9 +277,12 @@ def test_an_interrupted_script_ends(serve: Callable[..., Any]) -> None:
                 stderr=subprocess.PIPE,
             ) as process:
                 assert process.stdout is not None
-                assert process.stdout.readline() == b"a\n"
-                process.send_signal(signal.SIGINT)
-                assert process.communicate(timeout=60) == (b"idle\n", b"")
+                try:
+                    assert process.stdout.readline() == b"a\n"
+                    process.send_signal(signal.SIGINT)
+                    assert process.communicate(timeout=60) == (b"idle\n", b"")
+                finally:
+                    process.kill()
 
 
 # Tokens and certificates
