@@ -112,6 +112,24 @@ async def test_a_live_change_of_poisson_load_has_no_burst_in_the_schedule(
     assert counts.max() <= stats.poisson.isf(1e-6, 10)
 
 
+@pytest.mark.parametrize("spin", [False, True])
+async def test_a_change_is_exact_though_something_is_always_due(
+    serve: Any, plan: Any, spin: bool
+) -> None:
+    """At 3,000/s there is no gap to work it into the schedule: it is done at the last moment."""
+    settings = {"profile": "3000", "arrivals": "constant", "duration_s": 1.5, "spin": spin}
+    session = Session(plan(serve().url, **settings))
+    await session.start()
+    for rate in (2500, 4000, 3000):
+        await asyncio.sleep(0.2)
+        session.set_rate(rate)
+    async for _ in session.intervals():
+        pass
+    intended = session.profile.inverse(np.arange(8000, dtype=np.float64))
+    # A stall of this machine at the very instant lets the few that were due go at the old rate.
+    assert session.total.offered == pytest.approx((intended < 1.5).sum(), abs=5)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_a_live_profile_is_offered_as_it_says(serve: Any, plan: Any, workers: int) -> None:
     session = Session(plan(serve().url, profile="100", duration_s=2.0, workers=workers))

@@ -17,7 +17,7 @@ from tailrace.load.messages import (
 )
 from tailrace.load.pacer import TimerFd
 from tailrace.load.pool import Limits, Pool
-from tailrace.load.profile import parse_profile, restore_profile
+from tailrace.load.profile import Profile, parse_profile, restore_profile
 from tailrace.load.recorder import Recorder
 from tailrace.load.request import Request
 from tailrace.load.schedule import NEVER_NS, Schedule
@@ -25,6 +25,11 @@ from tailrace.load.schedule import NEVER_NS, Schedule
 _BATCH = 64
 """The most requests sent before the loop may read answers again."""
 
+
+_QUIET_NS = 500_000
+_CHANGE_MARGIN_NS = 3_000_000
+"""A live change costs some 0.2 ms of work. It is done when nothing is due for `_QUIET_NS`, but this
+long before the change takes effect at the latest."""
 
 _Place = tuple[Callable[[int, bytes, bool], None], bytes, bool, Request | None]
 """How to send, what, whether its answer has no body, and what renders it if it has a counter."""
@@ -61,6 +66,8 @@ class Worker:
         self._end_ns = NEVER_NS
         self._due: list[int] = []
         self._position = 0
+        self._changes: list[tuple[float, Profile]] = []
+        """Announced, and not worked into the schedule yet."""
         self._offered = 0
         self._reported = self._totals()
         self._tick_lag_ns = 0
@@ -75,7 +82,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         self._start_ns = self._since_ns = start_ns
         self._stop_at(self._end_s)
-        self._load(self._schedule.next_piece())
+        self._refill()
         self._cpu_ns = time.process_time_ns()
         if self._setup.spin:
             loop.call_soon(self._spin)
@@ -102,10 +109,12 @@ class Worker:
         """
         if self._finished.done():
             return
-        times = self._schedule.change(t_s, parse_profile(profile), self._position)
+        following = parse_profile(profile)
         if self._start_ns:
-            self._load(times)
-            self._arm()
+            self._changes.append((t_s, following))
+            self._settle()
+        else:
+            self._schedule.change(t_s, following, 0)
 
     def stop(self, t_s: float) -> None:
         """Offer nothing from `t_s` on; finish when all is answered."""
@@ -147,11 +156,18 @@ class Worker:
     def _wake(self) -> None:
         """Send what is due, then sleep until the next intended time."""
         self._timer.acknowledge()
+        if self._changes:
+            # A stall may have passed the last moment for them.
+            self._settle()
         self._send_due()
         self._arm()
+        if self._changes:
+            self._settle()
 
     def _spin(self) -> None:
         """The same without sleeping: look again each time the loop comes round."""
+        if self._changes:
+            self._settle()
         self._send_due()
         self._refill()
         if not self._finished.done():
@@ -178,6 +194,19 @@ class Worker:
                 place = 0
         self._place = place
         self._position = position
+
+    def _settle(self) -> None:
+        """Bend the schedule as the announced changes say, while nothing is due for a while, or else
+        when the first of them is about to take effect.
+        """
+        now = monotonic_ns()
+        last_ns = self._start_ns + int(self._changes[0][0] * 1e9) - _CHANGE_MARGIN_NS
+        if self._due[self._position] - now < _QUIET_NS and now < last_ns:
+            return
+        for t_s, following in self._changes:
+            self._load(self._schedule.change(t_s, following, self._position))
+        self._changes.clear()
+        self._arm()
 
     def _refill(self) -> None:
         while self._position == len(self._due):
