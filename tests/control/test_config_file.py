@@ -226,7 +226,7 @@ SERVICE = '[[service]]\nid = "a"\nurl = "http://h/"\n'
         (SERVICE + "body = 'absent.jpg'", 4, "absent.jpg: No such file"),
         (SERVICE + f"body = '{'x' * 999}'", 4, "xxx: File name too long"),
         (SERVICE + "workers = 4\nconnections = 2", 1, "service 'a': connections must be at least"),
-        (SERVICE + "method = 'G T'", 1, "service 'a': 'G T' is not an HTTP method"),
+        (SERVICE + "method = 'G T'", 1, "service 'a': method 'G T' is not an HTTP method"),
         ("[[service]]\nid = 'a b'\nurl = 'http://h/'", 1, "'a b' cannot be an id"),
         ("[[service]]\nid = 'a'\nurl = 'h:80'", 3, "url: 'h:80' is not a URL to load"),
         (SERVICE + SERVICE, 5, "a second service has the id 'a'"),
