@@ -76,7 +76,7 @@ async def test_other_targets_are_refused(url: str) -> None:
         await LAB.check_target(url)
 
 
-@pytest.mark.parametrize("host", ["lab", "gpu.lab.invalid", "web-12.invalid", "xlab", "a..b"])
+@pytest.mark.parametrize("host", ["lab", "gpu.lab.invalid", "web-12.invalid", "xlab"])
 async def test_a_name_without_an_address_is_refused(host: str) -> None:
     with pytest.raises(NotAllowedError, match="no address"):
         await LAB.check_target(f"http://{host}/")
