@@ -7,49 +7,14 @@ import msgspec
 import pytest
 
 from tailrace.control.broadcast import Broadcast
-from tailrace.control.interface import ServiceInfo, State, Update
-from tailrace.load.point import Percentiles, Point
-
-POINT = Point(
-    index=0,
-    t_s=1.0,
-    wall_time=1.0,
-    interval_s=1.0,
-    target_per_s=1.0,
-    offered=1,
-    sent=1,
-    completed=1,
-    failed={},
-    rps=1.0,
-    qps=1.0,
-    in_flight=0,
-    backlog=0,
-    connections=1,
-    cap_waits=0,
-    tick_lag_ms=0.0,
-    latency_ms=Percentiles(),
-    service_ms=Percentiles(),
-    send_lag_us=Percentiles(),
-    stages_ms={},
-    cpu_percent=1.0,
-)
+from tailrace.control.interface import State, Update
+from tests.samples import POINT, SERVICE
 
 
 def update(
     service_id: str = "a", index: int | None = None, rate: float = 1, state: State = "running"
 ) -> Update:
-    service = ServiceInfo(
-        id=service_id,
-        name=service_id,
-        url="http://h/",
-        method="GET",
-        arrivals="poisson",
-        profile=f"{rate:g}",
-        state=state,
-        rate_per_s=rate,
-        slo=(),
-        run=None,
-    )
+    service = msgspec.structs.replace(SERVICE, id=service_id, state=state, rate_per_s=rate)
     point = msgspec.structs.replace(POINT, index=index) if index is not None else None
     return Update(service=service, point=point)
 

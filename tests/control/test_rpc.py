@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import tailrace
 from tailrace.control.config import ServiceConfig
 from tailrace.control.controller import Controller
-from tailrace.control.interface import LoadControl, ServiceInfo, Update
+from tailrace.control.interface import LoadControl, Update
 from tailrace.control.rpc import tailrace_pb2 as pb
 from tailrace.control.rpc.codec import Codec
 from tailrace.control.rpc.packed import PackedUpdates
@@ -36,6 +36,7 @@ from tailrace.control.rpc.wire import (
     WINDOW,
 )
 from tailrace.errors import TailraceError, UsageError
+from tests import samples
 
 if TYPE_CHECKING:
     from tests.control.conftest import Room
@@ -184,19 +185,7 @@ def test_a_path_that_is_none(path: str) -> None:
 
 def test_an_update_is_translated_once_for_all() -> None:
     packed = PackedUpdates()
-    info = ServiceInfo(
-        id="a",
-        name="a",
-        url="http://h/",
-        method="GET",
-        arrivals="poisson",
-        profile="1",
-        state="idle",
-        rate_per_s=1,
-        slo=(),
-        run=None,
-    )
-    updates = [Update(service=info, point=None) for _ in range(1000)]
+    updates = [Update(service=samples.SERVICE, point=None) for _ in range(1000)]
     first = packed.bytes_of(updates[0])
     assert packed.bytes_of(updates[0]) is first
     assert UPDATE.unpack(pb.Update.FromString(first)) == updates[0]

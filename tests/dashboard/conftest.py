@@ -14,7 +14,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
 
 from tailrace.control.interface import ServiceInfo
-from tailrace.load.point import Percentiles, Point
+from tailrace.load.point import Point
+from tests.samples import POINT, SERVICE
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 Room = Callable[..., AbstractAsyncContextManager[str]]
@@ -128,43 +129,6 @@ def open_page(browser: Browser) -> Open:
     return opened
 
 
-_POINT = Point(
-    index=0,
-    t_s=1.0,
-    wall_time=1000.0,
-    interval_s=1.0,
-    target_per_s=50.0,
-    offered=50,
-    sent=50,
-    completed=50,
-    failed={},
-    rps=50.0,
-    qps=50.0,
-    in_flight=0,
-    backlog=0,
-    connections=1,
-    cap_waits=0,
-    tick_lag_ms=0.0,
-    latency_ms=Percentiles(p50=4.0, p99=9.0, p99_9=12.0),
-    service_ms=Percentiles(),
-    send_lag_us=Percentiles(p99=80.0),
-    stages_ms={},
-    cpu_percent=3.0,
-)
-_SERVICE = ServiceInfo(
-    id="s1",
-    name="Service 1",
-    url="http://127.0.0.1:5000/gpu",
-    method="GET",
-    arrivals="poisson",
-    profile="50",
-    state="running",
-    rate_per_s=50.0,
-    slo=(),
-    run=None,
-)
-
-
 @pytest.fixture
 def point() -> Callable[..., Point]:
     """Makes an interval that ended so many seconds after a run's first one; keyword arguments are
@@ -173,7 +137,7 @@ def point() -> Callable[..., Point]:
 
     def made(at_s: float = 0.0, **fields: Any) -> Point:
         when = {"index": int(at_s), "t_s": 1 + at_s, "wall_time": 1000 + at_s}
-        return msgspec.structs.replace(_POINT, **when | fields)
+        return msgspec.structs.replace(POINT, **when | fields)
 
     return made
 
@@ -183,6 +147,6 @@ def service() -> Callable[..., ServiceInfo]:
     """Makes a running service; keyword arguments are fields of it."""
 
     def made(**fields: Any) -> ServiceInfo:
-        return msgspec.structs.replace(_SERVICE, **fields)
+        return msgspec.structs.replace(SERVICE, **fields)
 
     return made

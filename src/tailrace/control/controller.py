@@ -140,7 +140,7 @@ class Controller:
         """See LoadControl."""
         watched = [self._find(service_id)] if service_id is not None else None
 
-        def now() -> "Sequence[Update]":
+        def now() -> Sequence[Update]:
             services = watched if watched is not None else self._services.values()
             return [Update(service=service.info, point=None) for service in services]
 

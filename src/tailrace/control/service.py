@@ -162,11 +162,6 @@ class Service:
             missing=self._missing,
         )
 
-    @property
-    def idle(self) -> bool:
-        """Whether no run is in progress, nor beginning."""
-        return self._state == "idle"
-
     def require_idle(self, what: str) -> None:
         """Raise StateError, which says that it cannot be `what`, unless it is idle."""
         if self._state != "idle":
