@@ -1,0 +1,76 @@
+"""What we know of a test beside LoadGen's own logs: `tailrace.json` in its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from tailrace.download.part import unwritable, write_whole
+from tailrace.errors import TailraceError
+from tailrace.load.point import Percentiles
+
+FILE = "tailrace.json"
+
+Mode = Literal["performance", "accuracy", "find-peak"]
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a test went, by our own count."""
+
+    tailrace: str
+    """Version of Tailrace."""
+    model: str
+    scenario: str
+    mode: Mode
+    system: str
+    """What the system under test calls itself."""
+    targets: list[str]
+    """URLs of the nodes; none in process."""
+    dataset: str
+    payload: str
+    started: str
+    """UTC, ISO 8601."""
+    ended: Literal["finished", "interrupted", "failed"]
+    """`failed`: it could not go on; `problems` say why."""
+    elapsed_s: float
+    issued: int
+    """Samples; as the next two."""
+    completed: int
+    failed: int
+    failures: dict[str, int]
+    """Reasons of the failed, and how often each."""
+    problems: list[str]
+    """Whatever else makes the run INVALID."""
+    notes: list[str]
+    """What a reader of the result must know."""
+    latency_ms: Percentiles
+    """From issue to completion, as seen by the system under test."""
+
+
+def write_outcome(folder: Path, outcome: Outcome) -> None:
+    """Writes `tailrace.json` into the folder of a test.
+
+    Raises:
+        TailraceError: it cannot be written.
+    """
+    document = msgspec.json.format(msgspec.json.encode(outcome), indent=2) + b"\n"
+    try:
+        write_whole(folder / FILE, document)
+    except OSError as error:
+        raise unwritable(folder / FILE, error) from error
+
+
+def read_outcome(folder: Path) -> Outcome | None:
+    """What `tailrace.json` says; None where there is none, as in a test that others ran.
+
+    Raises:
+        TailraceError: it cannot be read.
+    """
+    try:
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=Outcome)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise TailraceError(f"cannot read {folder / FILE}: {error}") from error
