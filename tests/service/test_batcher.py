@@ -491,6 +491,22 @@ async def test_close_answers_what_waits_and_lets_what_has_begun_end(
     assert runtime.first == [0]
 
 
+async def test_what_is_put_at_one_time_is_one_batch(
+    make: Make, model: Model, runtime: GatedRuntime
+) -> None:
+    """However many threads are free, and with nobody's window to wait for."""
+    batcher = make(threads=2, max_batch=8, queue=6)
+    put = [Ticket(Echo(model, i), None) for i in range(8)]
+    with pytest.raises(QueueFullError):
+        batcher.put([*put, Ticket(Echo(model, 8), None)])
+    assert batcher.waiting == 0
+    # From a thread that has no event loop.
+    await asyncio.to_thread(batcher.put, put)
+    runtime.gate.set()
+    assert await answers(put) == [bytes([i]) for i in range(8)]
+    assert runtime.rows == [8]
+
+
 async def test_close_ends_threads_that_wait_for_a_window(make: Make, model: Model) -> None:
     batcher = make(threads=3, max_batch=4, window_ns=HOUR_NS)
     ticket = batcher.submit(Echo(model, 0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,18 @@ class CocoDataset:
             UsageError: no annotation file, one that is not COCO's, or a picture is missing.
         """
         annotation_file = _annotation_file(directory)
+        named = directory / annotation_file.stem.removeprefix("instances_")
+        return cls.read(annotation_file, (named, directory / "images", directory))
+
+    @classmethod
+    def read(cls, annotation_file: Path, folders: Sequence[Path]) -> CocoDataset:
+        """Reads an annotation file in COCO's format, whose order the pictures keep.
+
+        Pictures lie in the first of `folders` that has the first of them.
+
+        Raises:
+            UsageError: the file cannot be read or is not COCO's, or a picture is missing.
+        """
         try:
             document = msgspec.json.decode(annotation_file.read_bytes(), type=_Document)
         except msgspec.MsgspecError as error:
@@ -51,7 +63,8 @@ class CocoDataset:
             raise UsageError(f"cannot read {annotation_file}: {error.strerror}") from error
         if not document.images:
             raise UsageError(f"{annotation_file} lists no images")
-        folder = _image_folder(directory, annotation_file, document.images[0].file_name)
+        first = document.images[0].file_name
+        folder = next((each for each in folders if (each / first).is_file()), folders[0])
         names = [row.file_name for row in document.images]
         missing = [name for name in names if not (folder / name).is_file()]
         if missing:
@@ -96,12 +109,3 @@ def _annotation_file(directory: Path) -> Path:
     if not found:
         raise UsageError(f"{folder} has no instances_*.json, as COCO's layout does")
     return found[0]
-
-
-def _image_folder(directory: Path, annotation_file: Path, file_name: str) -> Path:
-    named = directory / annotation_file.stem.removeprefix("instances_")
-    candidates = (named, directory / "images", directory)
-    for folder in candidates:
-        if (folder / file_name).is_file():
-            return folder
-    return named

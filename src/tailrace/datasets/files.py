@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tailrace.datasets import imagenet
+from tailrace.datasets import imagenet, openimages
 from tailrace.datasets.coco import CocoDataset
 from tailrace.datasets.imagenet import ImagenetDataset
 from tailrace.errors import UsageError
@@ -22,9 +22,14 @@ def is_imagenet(directory: Path) -> bool:
     return (directory / imagenet.MAP_FILE).is_file()
 
 
+def is_openimages(directory: Path) -> bool:
+    """Whether a folder has the layout MLPerf keeps OpenImages in."""
+    return (directory / openimages.ANNOTATION_FILE).is_file()
+
+
 def image_files(directory: Path) -> list[Path]:
-    """The pictures of a folder, sorted by path: those that COCO's annotations or ImageNet's
-    `val_map.txt` list, else every JPEG and PNG in it.
+    """The pictures of a folder, sorted by path: those that COCO's or OpenImages's
+    annotations or ImageNet's `val_map.txt` list, else every JPEG and PNG in it.
 
     Raises:
         UsageError: there is no such folder, no picture in it, or one that is listed is missing.
@@ -35,6 +40,8 @@ def image_files(directory: Path) -> list[Path]:
         return sorted(image.file for image in CocoDataset.open(directory).images)
     if is_imagenet(directory):
         return sorted(image.file for image in ImagenetDataset.open(directory).images)
+    if is_openimages(directory):
+        return sorted(image.file for image in openimages.open_openimages(directory).images)
     try:
         files = sorted(
             file

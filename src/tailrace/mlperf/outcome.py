@@ -14,6 +14,8 @@ from tailrace.load.point import Percentiles
 FILE = "tailrace.json"
 
 Mode = Literal["performance", "accuracy", "find-peak"]
+Ended = Literal["finished", "interrupted", "failed"]
+"""`failed`: it could not go on."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,8 +34,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     payload: str
     started: str
     """UTC, ISO 8601."""
-    ended: Literal["finished", "interrupted", "failed"]
-    """`failed`: it could not go on; `problems` say why."""
+    ended: Ended
     elapsed_s: float
     issued: int
     """Samples; as the next two."""

@@ -15,11 +15,15 @@ from tailrace.models.outputs import Classes, Detections
 ROW = 7
 """Numbers a detection."""
 
+_NOTHING: Record = np.zeros((0, ROW), np.float32)
+
 
 def record(sample: Sample, found: Detections | Classes) -> Record:
     """What the accuracy log says of `found` in `sample`."""
     if isinstance(found, Classes):
         return found.class_ids[:1].astype(np.float32)
+    if not len(found.scores):
+        return _NOTHING
     rows = np.empty((len(found.scores), ROW), np.float32)
     rows[:, 0] = sample.index
     rows[:, 1] = found.boxes[:, 1] / sample.height_px

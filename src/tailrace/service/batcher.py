@@ -12,8 +12,7 @@ import asyncio
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 from tailrace.errors import UsageError
 from tailrace.models.model import Model
@@ -25,15 +24,16 @@ from tailrace.service.errors import (
 )
 from tailrace.service.inference import Observe, compute
 from tailrace.service.stages import BATCH_WAIT, QUEUE
-from tailrace.service.work import T, Ticket, Work
+from tailrace.service.work import Queued, T, Ticket, Work
 
 _Key = tuple[str, object]
 # Oldest first; a dict, so that any can leave as fast from among 100,000 as from among 10.
-_Group = OrderedDict[Ticket[Any], None]
+_Group = OrderedDict[Queued, None]
 
 
 class Batcher:
-    """Inference threads and the queue before them. Used from one event loop only."""
+    """Inference threads and the queue before them. `put` may be called by any thread, the rest from
+    one event loop."""
 
     def __init__(
         self,
@@ -96,18 +96,7 @@ class Batcher:
         ticket = Ticket(work, deadline_ns)
         if ticket.overdue(ticket.arrived_ns):
             raise _late()
-        with self._changed:
-            if self._closed:
-                raise _stopping()
-            if self._waiting >= self._queue + self._idle:
-                raise QueueFullError("the queue is full: try again in a second")
-            group = self._groups.setdefault(ticket.key, _Group())
-            group[ticket] = None
-            self._waiting += 1
-            self._levels(self._waiting, self._running)
-            # A thread that waits for the first window to end need not look at each arrival.
-            if not self._watched or self._full(group):
-                self._changed.notify()
+        self.put((ticket,))
         if deadline_ns is not None:
             left_s = (deadline_ns - ticket.arrived_ns) / 1e9
             loop = asyncio.get_running_loop()
@@ -115,7 +104,28 @@ class Batcher:
             ticket.answer.add_done_callback(lambda _: timer.cancel())
         return ticket
 
-    def withdraw(self, ticket: Ticket[Any], error: RequestError) -> None:
+    def put(self, arrivals: Sequence[Queued]) -> None:
+        """Queues what arrives at one time, of one key, so that it can be one batch.
+
+        Raises:
+            QueueFullError: the queue has no room for all of it.
+            NotReadyError: the batcher is closed.
+        """
+        with self._changed:
+            if self._closed:
+                raise _stopping()
+            if self._waiting + len(arrivals) > self._queue + self._idle:
+                raise QueueFullError("the queue is full: try again in a second")
+            group = self._groups.setdefault(arrivals[0].key, _Group())
+            for ticket in arrivals:
+                group[ticket] = None
+            self._waiting += len(arrivals)
+            self._levels(self._waiting, self._running)
+            # A thread that waits for the first window to end need not look at each arrival.
+            if not self._watched or self._full(group):
+                self._changed.notify(len(arrivals))
+
+    def withdraw(self, ticket: Queued, error: RequestError) -> None:
         """Answers a ticket with `error`, unless its work has begun: then it goes on."""
         with self._changed:
             group = self._groups.get(ticket.key)
@@ -151,7 +161,7 @@ class Batcher:
         with self._changed:
             self._observe(model, rows)
 
-    def _take(self, done: int) -> list[Ticket[Any]]:
+    def _take(self, done: int) -> list[Queued]:
         # The next batch, once there is one; nothing when the batcher is closed.
         with self._changed:
             if done:
@@ -196,7 +206,7 @@ class Batcher:
                 next_ns = ends_ns
         return due, next_ns
 
-    def _full(self, group: Iterable[Ticket[Any]]) -> bool:
+    def _full(self, group: Iterable[Queued]) -> bool:
         rows = 0
         for ticket in group:
             rows += ticket.work.rows
@@ -207,12 +217,12 @@ class Batcher:
     def _limit(self, model: Model) -> int:
         return min(self._max_batch, model.max_batch or self._max_batch)
 
-    def _pop(self, key: _Key, now_ns: int) -> list[Ticket[Any]]:
+    def _pop(self, key: _Key, now_ns: int) -> list[Queued]:
         # What the group has for one batch; nothing if the deadlines of all that is due are over.
         group = self._groups[key]
         # Until a thread was free it was the queue; what came after was the window.
         free_ns = self._idle_since_ns if self._window_ns else now_ns
-        batch: list[Ticket[Any]] = []
+        batch: list[Queued] = []
         rows = 0
         while group:
             ticket = next(iter(group))
@@ -231,7 +241,7 @@ class Batcher:
         self._levels(self._waiting, self._running)
         return batch
 
-    def _remove(self, ticket: Ticket[Any], group: _Group) -> None:
+    def _remove(self, ticket: Queued, group: _Group) -> None:
         del group[ticket]
         if not group:
             del self._groups[ticket.key]

@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 from tailrace.models.model import Model
 from tailrace.models.runtimes import RuntimeFailedError
 from tailrace.service.stages import BATCH_WAIT, INFER, POSTPROCESS
-from tailrace.service.work import Tensors, Ticket
+from tailrace.service.work import Queued, Tensors
 
 Observe = Callable[[Model, int], None]
 """Is told the model and the rows of each inference, before it begins."""
 
-_Ready = Sequence[tuple[Ticket[Any], Tensors]]
+_Ready = Sequence[tuple[Queued, Tensors]]
 
 
-def compute(batch: Sequence[Ticket[Any]], observe: Observe) -> None:
-    """Answers each of `batch`, tickets of one key, in one inference.
+def compute(batch: Sequence[Queued], observe: Observe) -> None:
+    """Answers each of `batch`, all of one key, in one inference.
 
     What is wrong with one of them is the answer to that one alone.
     """
-    ready: list[tuple[Ticket[Any], Tensors]] = []
+    ready: list[tuple[Queued, Tensors]] = []
     for ticket in batch:
         if len(batch) > 1:
             ticket.work.clock.end(BATCH_WAIT)

@@ -48,16 +48,40 @@ class Work(Protocol[T_co]):
         """The answer, from its rows of each of `outputs`."""
 
 
+class Queued(Protocol):
+    """What waits in a queue until its work is done."""
+
+    @property
+    def work(self) -> Work[Any]:
+        """What is to be done."""
+
+    @property
+    def key(self) -> tuple[str, object]:
+        """Works that are equal in this can be one batch."""
+
+    @property
+    def arrived_ns(self) -> int:
+        """When it came, in ns of CLOCK_MONOTONIC."""
+
+    def overdue(self, now_ns: int) -> bool:
+        """Whether nobody wants the answer any more."""
+
+    def give(self, answer: Any) -> None:
+        """Takes the answer; called once, from any thread, unless `fail` is."""
+
+    def fail(self, error: Exception) -> None:
+        """Takes why there is none."""
+
+
 class Ticket(Generic[T]):
-    """A request's place in the queue."""
+    """A request's place in the queue, for whoever awaits its answer on an event loop."""
 
     __slots__ = ("answer", "arrived_ns", "deadline_ns", "key", "work")
 
     def __init__(self, work: Work[T], deadline_ns: int | None) -> None:
         """Arrives now; to be made on the event loop."""
         self.work = work
-        self.key = work.model.spec.name, work.kind
-        """Works that are equal in this can be one batch."""
+        self.key: tuple[str, object] = (work.model.spec.name, work.kind)
         self.arrived_ns = time.monotonic_ns()
         self.deadline_ns = deadline_ns
         """When, on CLOCK_MONOTONIC, the client will no longer want it."""
