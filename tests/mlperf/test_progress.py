@@ -53,9 +53,7 @@ def _course(scenario: Scenario, mode: Mode = "performance", rate_per_s: float = 
         (_course(SERVER, "find-peak"), _counts(400, 200), 10, None),
     ],
 )
-def test_time_left(
-    course: Course, counts: Counts, elapsed_s: float, left_s: float | None
-) -> None:
+def test_time_left(course: Course, counts: Counts, elapsed_s: float, left_s: float | None) -> None:
     assert course.left_s(counts, elapsed_s) == pytest.approx(left_s)
 
 
@@ -69,7 +67,8 @@ def test_the_line() -> None:
     assert "FAILED 3" in line
     assert line.endswith("1:15 left")
     searching = Progress(elapsed_s=0, counts=_counts(0, 0), left_s=None, step="peak in [1, 2)")
-    assert describe(_course(SERVER, "find-peak"), searching).endswith("p99 so far –  peak in [1, 2)")
+    line = describe(_course(SERVER, "find-peak"), searching)
+    assert line.endswith("p99 so far –  peak in [1, 2)")
     offline = describe(_course(OFFLINE), Progress(elapsed_s=1, counts=_counts(9, 9), left_s=7300))
     assert "p99" not in offline
     assert offline.endswith("2:01:40 left")

@@ -7,11 +7,14 @@ import base64
 import json
 import re
 import socket
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
+import mlperf_loadgen as lg
 import pytest
 import requests
 
@@ -54,6 +57,50 @@ def test_stages_are_timed(client: httpx.Client, jpeg: bytes) -> None:
     stages = dict(re.findall(r"([\w-]+);dur=(\d+\.\d+)", answer.headers["Server-Timing"]))
     assert float(stages["decode"]) > 0
     assert float(stages["infer"]) > 0
+
+
+def test_loadgen_itself_as_the_demonstration_drives_it(
+    launch: Callable[..., Any], tmp_path: Path
+) -> None:
+    """A thread a query, a new connection each, names asked over the network."""
+    url = launch("null", "--port", "0").start().url
+    settings = lg.TestSettings()
+    settings.scenario = lg.TestScenario.Server
+    settings.mode = lg.TestMode.PerformanceOnly
+    settings.server_target_qps = 100
+    settings.server_target_latency_ns = 1_000_000_000
+    settings.min_query_count = 50
+    settings.min_duration_ms = 500
+    output = lg.LogOutputSettings()
+    output.outdir = str(tmp_path)
+    logs = lg.LogSettings()
+    logs.log_output = output
+    logs.enable_trace = False
+
+    def ask(queries: list[lg.QuerySample]) -> None:
+        responses, kept = [], []
+        for query in queries:
+            answer = array.array("B", _predict(url, f"feature {query.index}"))
+            kept.append(answer)
+            responses.append(lg.QuerySampleResponse(query.id, *answer.buffer_info()))
+        lg.QuerySamplesComplete(responses)
+
+    def issue(queries: list[lg.QuerySample]) -> None:
+        threading.Thread(target=ask, args=[queries], daemon=True).start()
+
+    def name() -> str:
+        answer: str = requests.post(f"{url}/getname/", timeout=TIMEOUT_S).json()["name"]
+        return answer
+
+    sut = lg.ConstructQDL(issue, lambda: None, name)
+    samples = lg.ConstructQSL(64, 64, lambda _: None, lambda _: None)
+    lg.StartTestWithLogSettings(sut, samples, settings, logs, "")
+    lg.DestroyQSL(samples)
+    lg.DestroyQDL(sut)
+    summary = (tmp_path / "mlperf_log_summary.txt").read_text()
+    assert f"SUT name : Tailrace null Network SUT {socket.gethostname()}:" in summary
+    assert "Performance constraints satisfied : Yes" in summary
+    assert "Min queries satisfied : Yes" in summary
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tailrace import __version__
 from tailrace.errors import TailraceError
 
 COMMANDS = ("demo", "serve", "load", "find", "dashboard")
-GROUPS = ("data", "models")
+GROUPS = ("data", "models", "mlperf")
 
 
 def _version(wanted: bool) -> None:

@@ -47,7 +47,7 @@ class LiveLine:
         line = (
             f"{point.t_s:6.0f} s  offered {point.offered / point.interval_s:,.0f}/s  "
             f"RPS {point.rps:,.0f}  QPS {point.qps:,.0f}  "
-            f"p50 {_number(latency.p50)} ms  p99 {_number(latency.p99)} ms  failures {failed}"
+            f"p50 {number(latency.p50)} ms  p99 {number(latency.p99)} ms  failures {failed}"
         )
         if point.backlog:
             line += f"  backlog {point.backlog:,}"
@@ -157,14 +157,15 @@ def print_summary(result: Result) -> None:
     console.print(f"run: {escape(str(result.run))}", soft_wrap=True)
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """A time in ms for a table: two decimals below 100, none above; a dash where there is none."""
     return "–" if value is None else f"{value:.2f}" if value < 100 else f"{value:,.0f}"
 
 
 def _side(interval: tuple[float, float] | None, side: int) -> str:
-    return "" if interval is None else _number(interval[side])
+    return "" if interval is None else number(interval[side])
 
 
 def _cells(percentiles: Percentiles) -> list[str]:
     values = msgspec.to_builtins(percentiles)
-    return [_number(values[name]) for name in _SHOWN]
+    return [number(values[name]) for name in _SHOWN]

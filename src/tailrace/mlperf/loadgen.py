@@ -63,9 +63,7 @@ class LoadGen:
     def _run(self, settings: lg.TestSettings, logs: lg.LogSettings) -> None:
         sut = lg.ConstructQDL(self._issue, self.ledger.flush, self._ask_name)
         library = self._library
-        qsl = lg.ConstructQSL(
-            library.total, self._performance_samples, self._load, library.unload
-        )
+        qsl = lg.ConstructQSL(library.total, self._performance_samples, self._load, library.unload)
         lg.StartTestWithLogSettings(sut, qsl, settings, logs, AUDIT_CONF)
         self.finished.set()
 

@@ -1,0 +1,377 @@
+"""`tailrace mlperf`: MLPerf's own script mode, on the official LoadGen."""
+
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from tailrace.errors import TailraceError, UsageError
+
+if TYPE_CHECKING:
+    from tailrace.mlperf.plan import Plan
+
+_RUN = "run"
+
+
+class _RunByDefault(TyperGroup):
+    """`tailrace mlperf MODEL …` is `tailrace mlperf run MODEL …`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or args[0] not in self.commands:
+            args = [_RUN, *(args or ["--help"])]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    name="mlperf",
+    cls=_RunByDefault,
+    help="Runs MLPerf's scenarios on the official LoadGen, in process or over HTTP.",
+)
+
+_EXAMPLE = """
+Examples:
+
+[bold]tailrace mlperf shapes --scenario single-stream --min-duration 10s[/bold]
+
+[bold]tailrace mlperf shapes --scenario server --rate 100 --slo "p99<100ms" --target http://127.0.0.1:5000[/bold]
+
+[bold]tailrace mlperf ssd-mobilenet --accuracy --scenario offline --dataset coco/ --out submission[/bold]
+
+[bold]tailrace mlperf --profile ssd-mobilenet-onnx --dataset-path coco/ --scenario SingleStream[/bold]
+
+[bold]tailrace mlperf check submission[/bold] reads the logs of tests, ours or not, and says what they are worth.
+"""  # noqa: E501
+_CHECK_EXAMPLE = "Example: tailrace mlperf check submission --json"
+
+
+@app.command(_RUN, epilog=_EXAMPLE)
+def run(
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help="See 'tailrace models list'.")
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Model and backend in one, as the reference's main.py names them: "
+            "ssd-mobilenet-onnx, resnet50-tf. Instead of MODEL.",
+        ),
+    ] = None,
+    scenario: Annotated[
+        str, typer.Option(help="single-stream, multi-stream, server or offline.")
+    ] = "single-stream",
+    accuracy: Annotated[
+        bool, typer.Option("--accuracy", help="Ask for each sample once, and score the answers.")
+    ] = False,
+    find_peak: Annotated[
+        bool,
+        typer.Option(
+            "--find-peak",
+            "--find-peak-performance",
+            help="Server: let LoadGen look for the highest rate within the bound.",
+        ),
+    ] = False,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL",
+            help="Test a service over HTTP, as http://HOST:PORT; repeat it for several nodes.",
+        ),
+    ] = None,
+    rate: Annotated[
+        str | None,
+        typer.Option(
+            "--rate",
+            "--qps",
+            help="Server: queries a second. Offline: samples a second to expect.",
+            show_default="offline: measured",
+        ),
+    ] = None,
+    slo: Annotated[
+        str | None,
+        typer.Option(
+            help="Server: percentile and bound, as p99<100ms.", show_default="MLPerf's for MODEL"
+        ),
+    ] = None,
+    min_duration: Annotated[
+        str | None, typer.Option(help="A quick run, not official.", show_default="10m")
+    ] = None,
+    min_queries: Annotated[
+        int | None,
+        typer.Option(
+            "--min-queries",
+            "--min-query-count",
+            min=1,
+            help="A quick run, not official.",
+            show_default="MLPerf's",
+        ),
+    ] = None,
+    user_conf: Annotated[
+        Path | None,
+        typer.Option("--user-conf", "--user_conf", metavar="FILE", help="LoadGen's user.conf."),
+    ] = None,
+    dataset: Annotated[
+        Path | None,
+        typer.Option(
+            "--dataset",
+            "--dataset-path",
+            metavar="DIR",
+            help="COCO's, ImageNet's or OpenImages's layout.",
+            show_default="drawn scenes for shapes",
+        ),
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="Only the first samples; not official.")
+    ] = None,
+    payload: Annotated[
+        Literal["picture", "tensor"] | None,
+        typer.Option(
+            help="Issue pictures, decoded within the time; or tensors, preprocessed before it.",
+            show_default="tensor; picture with --target",
+        ),
+    ] = None,
+    model_path: Annotated[
+        Path | None, typer.Option("--model-path", "--model", metavar="FILE", help="Model file.")
+    ] = None,
+    twin: Annotated[
+        bool, typer.Option("--twin", help="Random weights: the right cost, meaningless answers.")
+    ] = False,
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            "--backend", "--runtime", help="onnxruntime or tensorflow.", show_default="onnxruntime"
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N, tensorrt.")] = "cpu",
+    concurrency: Annotated[
+        int | None,
+        typer.Option("--concurrency", "--threads", help="Inference threads.", show_default="cores"),
+    ] = None,
+    intra_op: Annotated[int, typer.Option(metavar="N", help="Threads of one inference.")] = 1,
+    max_batch: Annotated[
+        int,
+        typer.Option(
+            "--max-batch", "--max-batchsize", metavar="N", help="Samples one inference may take."
+        ),
+    ] = 1,
+    batch_window: Annotated[
+        str, typer.Option(metavar="TIME", help="How long a batch that is not full waits.")
+    ] = "0ms",
+    routing: Annotated[
+        Literal["round-robin", "least-outstanding"],
+        typer.Option(help="Which of several nodes a query goes to."),
+    ] = "round-robin",
+    connections: Annotated[
+        int, typer.Option(min=1, help="The most connections open to a node; more queries wait.")
+    ] = 128,
+    timeout: Annotated[
+        str, typer.Option(help="A query unanswered this long after it was sent has failed.")
+    ] = "60s",
+    header: Annotated[
+        list[str] | None, typer.Option(help="'Name: value', sent with each query; repeatable.")
+    ] = None,
+    remote_name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What the target calls the model.", show_default="MODEL"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "--output",
+            help="Folder in the layout of a submission; tests add up in it.",
+            show_default="a new one below runs/",
+        ),
+    ] = None,
+    division: Annotated[
+        Literal["closed", "open", "network"] | None,
+        typer.Option(help="MLPerf's division.", show_default="open; network with --target"),
+    ] = None,
+    submitter: Annotated[str, typer.Option(help="Who submits.")] = "local",
+    system_name: Annotated[
+        str | None,
+        typer.Option("--system", metavar="NAME", show_default="from this machine"),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as one JSON document on stdout.")
+    ] = False,
+) -> None:
+    """Test a model with MLPerf's LoadGen: in this process, or over HTTP with --target.
+
+    The settings are MLPerf's for the model unless flags or --user-conf say otherwise. The logs are
+    LoadGen's own. Exit code 0 if the result is VALID (and accurate, with --accuracy), else 1.
+
+    --profile, --dataset-path, --backend and the other second names of options are those of
+    MLPerf's reference main.py.
+    """
+    from tailrace.cli.output import positive_duration_s
+    from tailrace.load.request import parse_header
+    from tailrace.mlperf.plan import Plan
+    from tailrace.mlperf.reference import parse_profile, runtime_of
+    from tailrace.mlperf.scenario import find_scenario
+    from tailrace.mlperf.settings import Wishes
+    from tailrace.models import zoo
+    from tailrace.service.config import ServiceConfig
+    from tailrace.units import parse_duration_s, parse_rate_per_s
+
+    if accuracy and find_peak:
+        raise UsageError("--accuracy and --find-peak are two tests: run one after the other")
+    if (model is None) == (profile is None):
+        raise UsageError("name the model: MODEL or --profile, one of them")
+    runtime = runtime_of(backend) if backend is not None else "onnx"
+    if profile is not None:
+        model, of_profile = parse_profile(profile)
+        if backend is not None and of_profile != runtime:
+            raise UsageError(f"--profile {profile} and --backend {backend} contradict each other")
+        runtime = of_profile
+    latency_s, percent = _bound(slo)
+    wishes = Wishes(
+        scenario=find_scenario(scenario),
+        mode="accuracy" if accuracy else "find-peak" if find_peak else "performance",
+        rate_per_s=parse_rate_per_s(rate) if rate is not None else None,
+        latency_s=latency_s,
+        percent=percent,
+        min_duration_s=(
+            positive_duration_s("--min-duration", min_duration)
+            if min_duration is not None
+            else None
+        ),
+        min_queries=min_queries,
+        user_conf=user_conf,
+    )
+    plan = Plan(
+        spec=zoo.find(str(model)),
+        wishes=wishes,
+        compute=ServiceConfig(
+            models=(str(model),),
+            model_path=model_path,
+            twin=twin,
+            runtime=runtime,
+            device=device,
+            concurrency=concurrency,
+            intra_op_threads=intra_op,
+            max_batch=max_batch,
+            batch_window_s=parse_duration_s(batch_window),
+        ),
+        targets=tuple(target or ()),
+        payload=payload or ("picture" if target else "tensor"),
+        routing=routing,
+        connections=connections,
+        timeout_s=positive_duration_s("--timeout", timeout),
+        headers=dict(parse_header(text) for text in header or []),
+        remote_name=remote_name,
+        dataset=dataset,
+        count=count,
+        out=out,
+        division=division or ("network" if target else "open"),
+        submitter=submitter,
+        system_name=system_name,
+        command=_command(sys.argv[1:]),
+    )
+    _test(plan, as_json)
+
+
+@app.command(epilog=_CHECK_EXAMPLE)
+def check(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A test's folder, or any above some.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Read LoadGen's logs, and say of each test whether it is VALID, or why not.
+
+    Exit code 0 if all are, 1 if one is not.
+    """
+    from tailrace.cli.mlperf_output import print_check
+    from tailrace.cli.output import print_json
+    from tailrace.mlperf.check import check_tree
+
+    checks = check_tree(folder)
+    if as_json:
+        print_json(checks)
+    else:
+        for each in checks:
+            print_check(each)
+    sys.exit(0 if all(each.valid for each in checks) else 1)
+
+
+def _command(arguments: list[str]) -> str:
+    # What a header says may be a secret.
+    shown = list(arguments)
+    for place, argument in enumerate(shown):
+        if argument == "--header":
+            shown[place + 1] = "…"
+        elif argument.startswith("--header="):
+            shown[place] = "--header=…"
+    return shlex.join(["tailrace", *shown])
+
+
+def _bound(slo: str | None) -> tuple[float | None, float | None]:
+    if slo is None:
+        return None, None
+    from tailrace.load.slo import parse_slo
+
+    parsed = parse_slo(slo)
+    if parsed.percent is None:
+        raise UsageError(f"--slo {slo}: LoadGen's bound is on a percentile, as p99<100ms")
+    return parsed.bound_s, parsed.percent
+
+
+def _test(plan: "Plan", as_json: bool) -> NoReturn:
+    from tailrace.cli.mlperf_output import print_result
+    from tailrace.cli.output import LiveLine, print_json
+    from tailrace.mlperf.plan import prepare
+    from tailrace.mlperf.progress import Course, Progress, describe
+    from tailrace.mlperf.result import conclude
+
+    line = LiveLine()
+
+    def show(course: Course, progress: Progress) -> None:
+        line.draw(describe(course, progress))
+
+    prepared = prepare(plan, line.note)
+    try:
+        with _stopped_by_signals(prepared.running.stop, line.note):
+            outcome = prepared.running.run(show)
+        line.note("")
+        result = conclude(prepared, outcome)
+        if as_json:
+            print_json(result)
+        else:
+            print_result(result)
+        code = 0 if result.valid else 1
+    except TailraceError as error:
+        if not prepared.running.abandoned:
+            raise
+        sys.stderr.write(f"tailrace: error: {error}\n")
+        code = error.exit_code
+    finally:
+        prepared.system.close()
+    if prepared.running.abandoned:
+        # LoadGen's library would abort an ordinary end.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+@contextmanager
+def _stopped_by_signals(stop: Callable[[], None], note: Callable[[str], None]) -> Iterator[None]:
+    def handle(number: int, _: object) -> None:
+        note("stopping; the logs are being closed")
+        stop()
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    previous = [signal.signal(number, handle) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, previous, strict=True):
+            signal.signal(number, handler)

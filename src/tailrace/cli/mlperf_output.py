@@ -1,0 +1,88 @@
+"""What `tailrace mlperf` prints for a person."""
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tailrace.cli.output import number
+from tailrace.mlperf.accuracy import Score
+from tailrace.mlperf.check import TestCheck
+from tailrace.mlperf.outcome import Outcome
+from tailrace.mlperf.result import Result
+
+_LATENCY = "latency_"
+
+
+def print_result(result: Result) -> None:
+    """A test that has just ended, on stdout."""
+    _print_outcome(result.outcome)
+    if result.accuracy is not None:
+        _print_score(result.accuracy)
+    print_check(result.check)
+
+
+def print_check(check: TestCheck) -> None:
+    """The judgement on a test, on stdout."""
+    console = Console(highlight=False)
+    what = ", ".join(part for part in (check.model, check.scenario, check.mode) if part)
+    console.print(f"\n[bold]{escape(what or 'a test')}[/]  {escape(check.system)}", soft_wrap=True)
+    if check.headline is not None:
+        headline = f"{check.headline.value:,.6g} {check.headline.unit}"
+        console.print(f"{escape(check.headline.name)}: [bold]{escape(headline)}[/]")
+    _print_figures(console, check.figures)
+    if check.valid:
+        console.print("result: [bold green]VALID[/]")
+    else:
+        console.print("result: [bold red]INVALID[/]")
+    for reason in check.reasons:
+        console.print(f"  - {escape(reason)}", soft_wrap=True)
+    if check.deviations:
+        console.print("not official:")
+        for deviation in check.deviations:
+            console.print(f"  - {escape(deviation)}", soft_wrap=True)
+    for note in check.notes:
+        console.print(f"note: {escape(note)}", soft_wrap=True)
+    console.print(f"logs: {escape(check.path)}", soft_wrap=True)
+
+
+def _print_figures(console: Console, figures: Mapping[str, float]) -> None:
+    latencies = {
+        name.removeprefix(_LATENCY).removesuffix("_ms"): value
+        for name, value in figures.items()
+        if name.startswith(_LATENCY)
+    }
+    if latencies:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        table.add_column("ms")
+        for name in latencies:
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_row("latency", *map(number, latencies.values()), style="bold")
+        console.print(table)
+    others = [
+        f"{name.replace('_', ' ')} {value:,.6g}"
+        for name, value in figures.items()
+        if not name.startswith(_LATENCY)
+    ]
+    if others:
+        console.print(f"[dim]{escape(', '.join(others))}[/]", soft_wrap=True)
+
+
+def _print_outcome(outcome: Outcome) -> None:
+    Console(highlight=False).print(
+        f"{outcome.issued:,} samples of {escape(outcome.dataset)} issued as {outcome.payload}s, "
+        f"{outcome.completed:,} completed, {outcome.failed:,} failed, in {outcome.elapsed_s:.1f} s",
+        soft_wrap=True,
+    )
+
+
+def _print_score(score: Score) -> None:
+    console = Console(highlight=False)
+    line = f"{score.metric} {100 * score.value:.3f} % of {score.samples:,} samples"
+    if score.target is not None:
+        verdict = "reached" if score.passed else "[bold red]missed[/]"
+        line += f"; MLPerf's target, {100 * score.target:.3f} %: {verdict}"
+    console.print(line, soft_wrap=True)
+    for note in score.notes:
+        console.print(f"note: {escape(note)}", soft_wrap=True)
