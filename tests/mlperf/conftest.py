@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 
 import pytest
@@ -16,8 +17,12 @@ def peer() -> Iterator[Callable[..., Peer]]:
     is given other `routes`."""
     peers: list[Peer] = []
 
-    def start(answer: Answerer = nothing_found, routes: Mapping[str, bytes] = TAILRACE) -> Peer:
-        peers.append(Peer(answer, routes))
+    def start(
+        answer: Answerer = nothing_found,
+        routes: Mapping[str, bytes] = TAILRACE,
+        tls: ssl.SSLContext | None = None,
+    ) -> Peer:
+        peers.append(Peer(answer, routes, tls))
         return peers[-1]
 
     yield start

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
@@ -38,12 +39,15 @@ class Peer:
     """A server in a thread: what `routes` has is answered from there, all else by `answer`, with as
     many requests at a time as there are connections."""
 
-    def __init__(self, answer: Answerer, routes: Mapping[str, bytes]) -> None:
+    def __init__(
+        self, answer: Answerer, routes: Mapping[str, bytes], tls: ssl.SSLContext | None = None
+    ) -> None:
         self.asked: list[Asked] = []
         self.routes = dict(routes)
         self.connections = 0
         self.loop = asyncio.new_event_loop()
         self._answer = answer
+        self._tls = tls
         self._writers: set[asyncio.StreamWriter] = set()
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -52,7 +56,7 @@ class Peer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     def count(self, path: str) -> int:
         """Requests for a path."""
@@ -70,7 +74,9 @@ class Peer:
 
     async def _main(self) -> None:
         self._stop = asyncio.Event()
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, backlog=4096)
+        server = await asyncio.start_server(
+            self._accept, "127.0.0.1", 0, backlog=4096, ssl=self._tls
+        )
         self.port: int = server.sockets[0].getsockname()[1]
         self._started.set()
         await self._stop.wait()

@@ -17,7 +17,7 @@ from tailrace.mlperf.logs import ACCURACY, DETAIL, SUMMARY, add_error, close_log
 from tailrace.mlperf.outcome import FILE, Mode, Outcome, write_outcome
 from tailrace.mlperf.recount import duration_s
 from tailrace.mlperf.scenario import find_scenario
-from tailrace.mlperf.submission import Layout
+from tailrace.mlperf.submission.layout import Layout
 from tests.mlperf.loadgen_runs import NAME, SAMPLES, logs_of
 
 PERFORMANCE = ("single-stream", "multi-stream", "server", "offline")
@@ -399,6 +399,16 @@ def test_over_the_network_the_name_must_say_so(copy: Copy) -> None:
     assert len(reasons) == 1
     assert "the name must have 'Network SUT' in it" in reasons[0]
     assert checked(copy("offline"), targets=targets).valid
+
+
+def test_two_nodes_have_two_names(copy: Copy) -> None:
+    targets = ["http://127.0.0.1:5000", "http://127.0.0.1:5001"]
+    for second, reasons in (("B", []), ("A", ["two nodes have one name"])):
+        folder = copy("server", sut_name=f"Network SUT A + Network SUT {second}")
+        name = f"Network SUT A + Network SUT {second}"
+        found = checked(folder, targets=targets, system=name).reasons
+        assert [reason.partition(":")[0] for reason in found] == reasons
+        shutil.rmtree(folder)
 
 
 def test_streams_over_the_network_are_noted(copy: Copy) -> None:

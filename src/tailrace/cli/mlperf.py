@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from tailrace.cli import options
 from tailrace.errors import TailraceError, UsageError
 
 if TYPE_CHECKING:
@@ -177,6 +178,8 @@ def run(
     header: Annotated[
         list[str] | None, typer.Option(help="'Name: value', sent with each query; repeatable.")
     ] = None,
+    insecure: options.Insecure = False,
+    cacert: options.CaCert = None,
     remote_name: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="What the target calls the model.", show_default="MODEL"),
@@ -213,6 +216,7 @@ def run(
     """
     from tailrace.cli.output import positive_duration_s
     from tailrace.load.request import parse_header
+    from tailrace.load.traffic import Tls
     from tailrace.mlperf.plan import Plan
     from tailrace.mlperf.reference import parse_profile, runtime_of
     from tailrace.mlperf.scenario import find_scenario
@@ -266,6 +270,7 @@ def run(
         connections=connections,
         timeout_s=positive_duration_s("--timeout", timeout),
         headers=dict(parse_header(text) for text in header or []),
+        tls=Tls(not insecure, cacert),
         remote_name=remote_name,
         dataset=dataset,
         count=count,

@@ -18,7 +18,8 @@ from tailrace.mlperf.outcome import Mode, Outcome, read_outcome
 from tailrace.mlperf.recount import Headline, count_samples, figures_of, headline_of, recount
 from tailrace.mlperf.rules import deviations, rules_for
 from tailrace.mlperf.scenario import Scenario, find_scenario
-from tailrace.mlperf.submission import Place, place_of
+from tailrace.mlperf.submission.layout import Place, place_of
+from tailrace.mlperf.system import NODES
 from tailrace.models import zoo
 
 NETWORK_NAME = "Network SUT"
@@ -303,6 +304,9 @@ class _Check:
                 f"the system calls itself {system!r}: over the network, the name must have "
                 f"{NETWORK_NAME!r} in it"
             )
+        names = system.split(NODES)
+        if len(set(names)) < len(names):
+            self.reasons.append("two nodes have one name: over the network, each has its own")
         if self.scenario and not self.scenario.network:
             self.notes.append(
                 f"MLPerf's Network division has server and offline, not {self.scenario.name}"

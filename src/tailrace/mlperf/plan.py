@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tailrace.mlperf import hardware, machine
+from tailrace.load.traffic import Tls
 from tailrace.mlperf.data import TestData, open_data, truth_of
 from tailrace.mlperf.local import LocalSystem
-from tailrace.mlperf.network import NetworkSystem, Routing, connect
+from tailrace.mlperf.network.system import NetworkSystem, Routing, connect
 from tailrace.mlperf.rules import rules_for
 from tailrace.mlperf.run import RunningTest, Test
 from tailrace.mlperf.samples import SampleLibrary
 from tailrace.mlperf.settings import Wishes
-from tailrace.mlperf.submission import Layout
+from tailrace.mlperf.submission import hardware, machine
+from tailrace.mlperf.submission.layout import Layout
 from tailrace.mlperf.system import Payload, System
+from tailrace.models.model import TWIN_NOTICE
 from tailrace.models.zoo.spec import Format, ModelSpec
 from tailrace.runs.directory import RUNS_DIR
 from tailrace.service.config import ServiceConfig
@@ -49,6 +51,7 @@ class Plan:
     connections: int
     timeout_s: float
     headers: Mapping[str, str]
+    tls: Tls
     remote_name: str | None
     dataset: Path | None
     count: int | None
@@ -149,6 +152,7 @@ def _system(plan: Plan, say: Callable[[str], None]) -> LocalSystem | NetworkSyst
         connections=plan.connections,
         timeout_s=plan.timeout_s,
         headers=plan.headers,
+        tls=plan.tls,
         remote_name=plan.remote_name,
     )
 
@@ -167,6 +171,8 @@ def _notes(plan: Plan, system: LocalSystem | NetworkSystem) -> list[str]:
     notes = [AT_THE_EDGE] if plan.wishes.mode == "find-peak" else []
     if isinstance(system, NetworkSystem):
         notes += [SAME_HOST] if system.same_host else []
+        # A service says in its name if its answers mean nothing.
+        notes += [TWIN_NOTICE] if TWIN_NOTICE in system.name() else []
     else:
         notes += [system.model.notice] if system.model.notice else []
     return notes

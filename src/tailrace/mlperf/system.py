@@ -17,6 +17,9 @@ sample was loaded, which is not timed."""
 Record = NDArray[np.float32]
 """An answer as the accuracy log has it; see `tailrace.mlperf.records`."""
 
+NODES = " + "
+"""Stands between the names of its nodes in the name of a system of several."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from tailrace import __version__
-from tailrace.mlperf.hardware import Card, Machine, read_machine
+from tailrace.mlperf.submission.hardware import Card, Machine, read_machine
 
 __all__ = ["Machine", "Network", "describe", "read_machine", "system_desc_id"]
 

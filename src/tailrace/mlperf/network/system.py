@@ -15,10 +15,11 @@ from typing import Any, Literal, TypeVar
 import uvloop
 
 from tailrace.errors import TailraceError, UsageError
-from tailrace.mlperf.node import Node, Served
-from tailrace.mlperf.pool import UNSENT, Limits, Pool
-from tailrace.mlperf.routing import Asked, Lane, LeastOutstanding, RoundRobin, Router
-from tailrace.mlperf.system import Payload, Query, Sink
+from tailrace.load.traffic import Tls
+from tailrace.mlperf.network.node import Node, Served
+from tailrace.mlperf.network.pool import UNSENT, Limits, Pool
+from tailrace.mlperf.network.routing import Asked, Lane, LeastOutstanding, RoundRobin, Router
+from tailrace.mlperf.system import NODES, Payload, Query, Sink
 from tailrace.models.zoo.spec import Format, ModelSpec
 
 Routing = Literal["round-robin", "least-outstanding"]
@@ -40,6 +41,7 @@ def connect(
     timeout_s: float,
     headers: Mapping[str, str],
     remote_name: str | None = None,
+    tls: Tls | None = None,
     ready_within_s: float = _READY_WITHIN_S,
 ) -> NetworkSystem:
     """The system that the servers at `urls` are, once each of them is ready.
@@ -50,6 +52,7 @@ def connect(
         timeout_s: how long an answer may take, from when its request is on the wire.
         headers: sent with every request, as a token is.
         remote_name: what the servers call the model; None for its name here.
+        tls: how the certificates of `https` nodes are checked.
         ready_within_s: how long a node that is loading its model is waited for.
 
     Raises:
@@ -62,7 +65,7 @@ def connect(
         raise UsageError("name a node to test, by its URL")
     if connections < 1 or not timeout_s > 0:
         raise UsageError("a node has 1 connection or more, and more than 0 s to answer in")
-    nodes = [Node(url, remote_name or spec.name, headers) for url in urls]
+    nodes = [Node(url, remote_name or spec.name, headers, tls) for url in urls]
     for number, node in enumerate(nodes):
         if node.url in [other.url for other in nodes[:number]]:
             raise UsageError(f"{node.url} is named twice: each node is one of its own")
@@ -121,13 +124,13 @@ class NetworkSystem:
         self._closed = False
 
     def name(self) -> str:
-        """See System. Every node is asked; their names are joined by " + "."""
+        """See System. Every node is asked; their names are joined by NODES."""
         with self._lock:
             if self._closed:
                 raise _closed()
             names = self._background.start(_all(node.name() for node in self._nodes))
         try:
-            return " + ".join(names.result())
+            return NODES.join(names.result())
         except CancelledError as error:
             raise _closed() from error
 

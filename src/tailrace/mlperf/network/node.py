@@ -16,10 +16,11 @@ from tailrace.errors import TailraceError, UsageError
 from tailrace.load.dialer import Dialer
 from tailrace.load.request import encode_requests
 from tailrace.load.target import Endpoint, Target, parse_target
-from tailrace.mlperf.answer import Answer, ExchangeError, error_text
-from tailrace.mlperf.pool import Limits, Pool
+from tailrace.load.traffic import Tls
+from tailrace.mlperf.network.answer import Answer, ExchangeError, error_text
+from tailrace.mlperf.network.pool import Limits, Pool
+from tailrace.mlperf.network.wire import BINARY_EXTENSION, PictureWire, TensorWire, Wire
 from tailrace.mlperf.system import Payload
-from tailrace.mlperf.wire import BINARY_EXTENSION, PictureWire, TensorWire, Wire
 from tailrace.models.runtimes import TensorInfo
 from tailrace.models.zoo.spec import Format, ModelSpec
 
@@ -54,18 +55,31 @@ class Node:
         url: of the server; that of its route to the model is understood.
         model: what the server calls the model.
         headers: sent with every request.
+        tls: how its certificate is checked.
 
     Raises:
         UsageError: the URL or a header cannot be used, or the URL is of another model.
+        TailraceError: the file of trusted authorities cannot be used.
     """
 
-    def __init__(self, url: str, model: str, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, url: str, model: str, headers: Mapping[str, str], tls: Tls | None = None
+    ) -> None:
         self.target = _base(url, model)
         """Its path is what stands before those of the routes."""
         target = self.target
         self.url = f"{'https' if target.tls else 'http'}://{target.authority}{target.path}"
         self.model = model
-        self.dialer = Dialer(Endpoint(host=target.host, port=target.port, tls=target.tls))
+        tls = tls or Tls()
+        self.dialer = Dialer(
+            Endpoint(
+                host=target.host,
+                port=target.port,
+                tls=target.tls,
+                verify=tls.verify,
+                ca_file=str(tls.ca_file) if tls.ca_file is not None else None,
+            )
+        )
         self._headers = headers
         self._tailrace = False
         limits = Limits(connections=4, timeout_s=_ANSWER_WITHIN_S)

@@ -12,7 +12,7 @@ from typing import Protocol, cast
 
 import httptools
 
-from tailrace.mlperf.answer import Answer, Failure
+from tailrace.mlperf.network.answer import Answer, Failure
 
 Buffers = Sequence[bytes | memoryview]
 

@@ -14,9 +14,9 @@ import trustme
 
 from tailrace.load.dialer import Dialer
 from tailrace.load.target import Endpoint
-from tailrace.mlperf.answer import Answer, ExchangeError, Failure, http_failure
-from tailrace.mlperf.exchange import Buffers
-from tailrace.mlperf.pool import Limits, Pool
+from tailrace.mlperf.network.answer import Answer, ExchangeError, Failure, http_failure
+from tailrace.mlperf.network.exchange import Buffers
+from tailrace.mlperf.network.pool import Limits, Pool
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"

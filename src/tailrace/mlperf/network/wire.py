@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from tailrace.errors import TailraceError
 from tailrace.load.request import COUNTER, Body, encode_requests
 from tailrace.load.target import Target
-from tailrace.mlperf.answer import Answer
-from tailrace.mlperf.exchange import Buffers
+from tailrace.mlperf.network.answer import Answer
+from tailrace.mlperf.network.exchange import Buffers
 from tailrace.mlperf.records import ROW, record
 from tailrace.mlperf.system import Record, Sample
 from tailrace.models.outputs import Classes, Detections

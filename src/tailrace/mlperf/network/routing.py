@@ -8,11 +8,11 @@ from itertools import cycle
 from time import monotonic
 from typing import Protocol
 
-from tailrace.mlperf.answer import Answer, Failure, http_failure, shortened
-from tailrace.mlperf.exchange import Buffers
-from tailrace.mlperf.pool import UNSENT, Pool
+from tailrace.mlperf.network.answer import Answer, Failure, http_failure, shortened
+from tailrace.mlperf.network.exchange import Buffers
+from tailrace.mlperf.network.pool import UNSENT, Pool
+from tailrace.mlperf.network.wire import AnswerError, Wire
 from tailrace.mlperf.system import Query, Sink
-from tailrace.mlperf.wire import AnswerError, Wire
 
 SUSPECT_S = 1.0
 """How long a failure keeps queries away from a node."""
@@ -47,7 +47,7 @@ class Router(Protocol):
 
 
 class Asked:
-    """A query on its way. See `tailrace.mlperf.exchange.Exchange`."""
+    """A query on its way. See `tailrace.mlperf.network.exchange.Exchange`."""
 
     __slots__ = ("_query", "_router", "_sink", "lane")
 

@@ -6,16 +6,20 @@ import asyncio
 import json
 import math
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import trustme
 
 from tailrace.errors import TailraceError, UsageError
-from tailrace.mlperf.network import NetworkSystem, connect, is_this_machine
+from tailrace.load.traffic import Tls
+from tailrace.mlperf.network.system import NetworkSystem, connect, is_this_machine
 from tailrace.mlperf.records import record
 from tailrace.mlperf.samples import SampleLibrary
 from tailrace.mlperf.system import Payload, Query, Sample
@@ -683,3 +687,19 @@ def test_this_very_machine(peer: Start, system: Open) -> None:
     # RFC 5737 and RFC 3849: addresses for documentation, no machine's.
     assert not is_this_machine("192.0.2.1")
     assert not is_this_machine("2001:db8::1")
+
+
+def test_https(peer: Start, system: Open, tmp_path: Path) -> None:
+    """A certificate is checked, unless it is said not to be."""
+    authority = trustme.CA()
+    trusted = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(trusted))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    server = peer(tls=context)
+    for tls in (Tls(ca_file=trusted), Tls(verify=False)):
+        assert len(ask(system(server.url, tls=tls), queries(20)).records) == 20
+    with pytest.raises(TailraceError, match="cannot reach"):
+        system(server.url)
+    with pytest.raises(TailraceError, match="cannot use the CA file"):
+        system(server.url, tls=Tls(ca_file=tmp_path / "missing"))

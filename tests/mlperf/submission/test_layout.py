@@ -6,7 +6,7 @@ import pytest
 from tailrace.errors import TailraceError, UsageError
 from tailrace.mlperf.outcome import Mode
 from tailrace.mlperf.scenario import SERVER
-from tailrace.mlperf.submission import Layout, Place, place_of
+from tailrace.mlperf.submission.layout import Layout, Place, place_of
 
 MODES: tuple[Mode, ...] = ("performance", "accuracy", "find-peak")
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from time import monotonic_ns
 
 from tailrace.load.dialer import Dialer
-from tailrace.mlperf.answer import Answer, ExchangeError, Failure, why_unreachable
-from tailrace.mlperf.exchange import Buffers, Connection, Exchange
+from tailrace.mlperf.network.answer import Answer, ExchangeError, Failure, why_unreachable
+from tailrace.mlperf.network.exchange import Buffers, Connection, Exchange
 
 _DIALS_AT_ONCE = 128
 """Connections opened at the same time: more would only fill the server's backlog."""

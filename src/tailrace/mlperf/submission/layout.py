@@ -59,7 +59,7 @@ class Layout:
 
     root: Path
     system: str
-    """MLPerf's system_desc_id; see `tailrace.mlperf.machine.system_desc_id`."""
+    """MLPerf's system_desc_id; see `tailrace.mlperf.submission.machine.system_desc_id`."""
     model: str
     scenario: Scenario
     division: str = "open"

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from tailrace.errors import UsageError
 from tailrace.load.target import parse_target
-from tailrace.mlperf.answer import Answer
+from tailrace.mlperf.network.answer import Answer
+from tailrace.mlperf.network.wire import AnswerError, PictureWire, TensorWire, Wire
 from tailrace.mlperf.system import Record, Sample
-from tailrace.mlperf.wire import AnswerError, PictureWire, TensorWire, Wire
 from tailrace.models import model as models
 from tailrace.models import store, zoo
 from tailrace.models.model import Model, RuntimeOptions

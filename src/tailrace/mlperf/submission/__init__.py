@@ -1,0 +1,1 @@
+"""A submission to MLPerf: where its files lie, and the machine as MLPerf wants it described."""
