@@ -1,5 +1,5 @@
 # make demo [FOR=20s] [RATE=50]   a served model, load on it and the page, in one command
-# make test                       installs what the tests need and runs them
+# make test [ARGS="tests/load -k x"] installs what the tests need and runs them, or a part
 # make check                      lint, types and the direction of imports
 # make proto                      generates the messages of the gRPC interface from its .proto
 # make lock                       pins the newest versions pyproject.toml allows
@@ -18,7 +18,12 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	@$(BIN)/python tools/install_browser.py
+ifeq ($(ARGS),)
+	$(BIN)/python -m pytest -m "not alone" -n 3 --dist loadfile
+	$(BIN)/python -m pytest -m alone
+else
 	$(BIN)/python -m pytest $(ARGS)
+endif
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -39,6 +39,7 @@ class OneServer:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
 
+@pytest.mark.alone
 def test_a_rate_is_found_that_holds_an_slo(
     serve: Any, control_room: Launch, tmp_path: Path
 ) -> None:

@@ -133,6 +133,7 @@ def md1_rate(service_s: float, bound_s: float) -> float:
     return low
 
 
+@pytest.mark.alone
 async def test_a_service_of_known_capacity(serve: Any, plan: Any) -> None:
     """One server with a fixed service time of 10 ms: the rate found is theory's within 5 %.
 

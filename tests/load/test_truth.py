@@ -32,6 +32,8 @@ from tailrace.load.schedule import Schedule
 from tailrace.load.session import Session
 from tailrace.load.tally import Interval, Tally
 
+pytestmark = pytest.mark.alone
+
 Times = NDArray[np.int64]
 """Instants or durations in ns, int64 [n]."""
 Figures = dict[str, float]

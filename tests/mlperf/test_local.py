@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from tailrace.mlperf import calibration
 from tailrace.mlperf.local import LocalSystem
 from tailrace.mlperf.records import record
 from tailrace.mlperf.samples import SampleLibrary
-from tailrace.mlperf.system import Payload, Query, Record, Sample
+from tailrace.mlperf.system import Payload, Query, Record, Sample, Sink
 from tailrace.service.config import ServiceConfig
 
 TIMEOUT_S = 60.0
@@ -127,15 +128,41 @@ def test_a_batch_the_file_does_not_take() -> None:
         LocalSystem(ServiceConfig(models=("retinanet",), max_batch=2))
 
 
-def test_estimates(shapes: LocalSystem) -> None:
-    library = SampleLibrary(4, _scene, shapes.model.format, "tensor")
-    library.load(range(4))
-    samples = [library[i] for i in range(4)]
-    estimate = calibration.measure(shapes, samples, 8, 2, 0.2)
-    # A query of two samples takes longer than its share of the throughput with two threads.
-    assert 0 < 1 / estimate.samples_per_s < estimate.query_s < TIMEOUT_S
-    bad = Sample(9, 300, 300, np.zeros((1, 4, 4, 3), np.uint8))
+class Paced:
+    """A system that takes 20 ms a sample, four at a time."""
+
+    def __init__(self) -> None:
+        self._free = threading.Semaphore(4)
+
+    def name(self) -> str:
+        return "paced"
+
+    def issue(self, queries: Sequence[Query], sink: Sink) -> None:
+        for query in queries:
+            threading.Thread(target=self._answer, args=(query, sink), daemon=True).start()
+
+    def close(self) -> None:
+        pass
+
+    def _answer(self, query: Query, sink: Sink) -> None:
+        with self._free:
+            time.sleep(0.02)
+        sink.complete(query.id, np.zeros(0, np.float32))
+
+
+def test_estimates() -> None:
+    """Whatever else the machine does, a system is not taken to be faster than it is."""
+    samples = [Sample(i, 1, 1, b"") for i in range(4)]
+    alone = calibration.measure(Paced(), samples, 8, 1, 0.3)
+    assert 0.02 <= alone.query_s < TIMEOUT_S
+    assert 1 < alone.samples_per_s <= 4 / 0.02
+    # A query of five samples takes two turns.
+    assert calibration.measure(Paced(), samples, 8, 5, 0.1).query_s >= 0.04
+
+
+def test_a_system_that_fails_is_not_measured(shapes: LocalSystem) -> None:
+    good, bad = (Sample(9, 300, 300, np.zeros((1, n, n, 3), np.uint8)) for n in (300, 4))
     with pytest.raises(calibration.SampleFailedError, match="cannot be answered: RuntimeFailed"):
         calibration.try_out(shapes, bad)
     with pytest.raises(calibration.SampleFailedError, match="cannot be answered: RuntimeFailed"):
-        calibration.measure(shapes, [samples[0], bad], 4, 1, 0.1)
+        calibration.measure(shapes, [good, bad], 4, 1, 0.1)

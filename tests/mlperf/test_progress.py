@@ -16,10 +16,10 @@ from tailrace.mlperf.scenario import (
 )
 
 
-def _counts(issued: int, completed: int, failed: int = 0) -> Counts:
+def _counts(running_s: float, issued: int, completed: int, failed: int = 0) -> Counts:
     latency = Histogram()
     latency.record(np.full(completed, 5_000_000))
-    return Counts(issued, completed, failed, {"boom": failed} if failed else {}, latency)
+    return Counts(running_s, issued, completed, failed, {"boom": failed} if failed else {}, latency)
 
 
 def _course(scenario: Scenario, mode: Mode = "performance", rate_per_s: float = 100) -> Course:
@@ -35,30 +35,30 @@ def _course(scenario: Scenario, mode: Mode = "performance", rate_per_s: float = 
 
 
 @pytest.mark.parametrize(
-    ("course", "counts", "elapsed_s", "left_s"),
+    ("course", "counts", "left_s"),
     [
-        (_course(SERVER), _counts(1000, 990), 10, 50),
+        (_course(SERVER), _counts(10, 1000, 990), 50),
         # 500 queries at 2/s take longer than the minimum duration.
-        (_course(SERVER, rate_per_s=2), _counts(20, 20), 10, 240),
+        (_course(SERVER, rate_per_s=2), _counts(10, 20, 20), 240),
         # Nothing more is offered; what is left comes at the pace so far.
-        (_course(SERVER), _counts(6000, 3000), 60, 60),
-        (_course(SERVER), _counts(6000, 0), 60, None),
-        (_course(SINGLE_STREAM), _counts(101, 100), 10, 50),
-        (_course(SINGLE_STREAM), _counts(11, 10), 10, 490),
-        (_course(SINGLE_STREAM), _counts(700, 700), 70, 0),
-        (_course(MULTI_STREAM), _counts(88, 80), 10, 490),
-        (_course(OFFLINE), _counts(2000, 500), 10, 30),
-        (_course(OFFLINE), _counts(2000, 0), 10, None),
-        (_course(SERVER, "accuracy"), _counts(400, 200, 50), 10, 30),
-        (_course(SERVER, "find-peak"), _counts(400, 200), 10, None),
+        (_course(SERVER), _counts(60, 6000, 3000), 60),
+        (_course(SERVER), _counts(60, 6000, 0), None),
+        (_course(SINGLE_STREAM), _counts(10, 101, 100), 50),
+        (_course(SINGLE_STREAM), _counts(10, 11, 10), 490),
+        (_course(SINGLE_STREAM), _counts(70, 700, 700), 0),
+        (_course(MULTI_STREAM), _counts(10, 88, 80), 490),
+        (_course(OFFLINE), _counts(10, 2000, 500), 30),
+        (_course(OFFLINE), _counts(10, 2000, 0), None),
+        (_course(SERVER, "accuracy"), _counts(10, 400, 200, 50), 30),
+        (_course(SERVER, "find-peak"), _counts(10, 400, 200), None),
     ],
 )
-def test_time_left(course: Course, counts: Counts, elapsed_s: float, left_s: float | None) -> None:
-    assert course.left_s(counts, elapsed_s) == pytest.approx(left_s)
+def test_time_left(course: Course, counts: Counts, left_s: float | None) -> None:
+    assert course.left_s(counts) == pytest.approx(left_s)
 
 
 def test_the_line() -> None:
-    progress = Progress(elapsed_s=10, counts=_counts(1200, 1100, 3), left_s=75)
+    progress = Progress(counts=_counts(10, 1200, 1100, 3), left_s=75)
     line = describe(_course(SERVER), progress)
     assert "issued 1,200" in line
     assert "completed 1,100" in line
@@ -66,9 +66,11 @@ def test_the_line() -> None:
     assert "p99 so far 5.00 ms" in line
     assert "FAILED 3" in line
     assert line.endswith("1:15 left")
-    searching = Progress(elapsed_s=0, counts=_counts(0, 0), left_s=None, step="peak in [1, 2)")
+    searching = Progress(counts=_counts(1, 1, 0), left_s=None, step="peak in [1, 2)")
     line = describe(_course(SERVER, "find-peak"), searching)
     assert line.endswith("p99 so far –  peak in [1, 2)")
-    offline = describe(_course(OFFLINE), Progress(elapsed_s=1, counts=_counts(9, 9), left_s=7300))
+    offline = describe(_course(OFFLINE), Progress(counts=_counts(1, 9, 9), left_s=7300))
     assert "p99" not in offline
     assert offline.endswith("2:01:40 left")
+    loading = describe(_course(OFFLINE), Progress(counts=_counts(0, 0, 0), left_s=None))
+    assert loading == "loading samples ..."

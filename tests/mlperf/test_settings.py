@@ -86,6 +86,15 @@ def test_nothing_is_measured_that_the_user_says(
     assert not Wishes(scenario=scenario, mode="accuracy").needs_estimate
 
 
+def test_a_server_needs_a_rate_to_measure_accuracy_at() -> None:
+    """MLPerf's own, one a second, would take 83 minutes for COCO."""
+    wishes = Wishes(scenario=SERVER, mode="accuracy")
+    assert wishes.needs_estimate
+    text = conf_text(zoo.find("resnet50"), wishes, ESTIMATE)
+    assert "*.Server.target_qps = 50" in _lines(text)
+    assert not Wishes(scenario=SERVER, mode="accuracy", rate_per_s=3).needs_estimate
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tailrace.mlperf.plan import Plan
 
 _RUN = "run"
+_TEST, _MODEL, _HTTP, _FILES = "The test", "The model, in process", "Over HTTP", "Files and output"
+"""Panels of the help."""
 
 
 class _RunByDefault(TyperGroup):
@@ -63,13 +65,20 @@ def run(
             metavar="NAME",
             help="Model and backend in one, as the reference's main.py names them: "
             "ssd-mobilenet-onnx, resnet50-tf. Instead of MODEL.",
+            rich_help_panel=_MODEL,
         ),
     ] = None,
     scenario: Annotated[
-        str, typer.Option(help="single-stream, multi-stream, server or offline.")
+        str,
+        typer.Option(help="single-stream, multi-stream, server or offline.", rich_help_panel=_TEST),
     ] = "single-stream",
     accuracy: Annotated[
-        bool, typer.Option("--accuracy", help="Ask for each sample once, and score the answers.")
+        bool,
+        typer.Option(
+            "--accuracy",
+            help="Ask for each sample once, and score the answers.",
+            rich_help_panel=_TEST,
+        ),
     ] = False,
     find_peak: Annotated[
         bool,
@@ -77,6 +86,7 @@ def run(
             "--find-peak",
             "--find-peak-performance",
             help="Server: let LoadGen look for the highest rate within the bound.",
+            rich_help_panel=_TEST,
         ),
     ] = False,
     target: Annotated[
@@ -84,6 +94,7 @@ def run(
         typer.Option(
             metavar="URL",
             help="Test a service over HTTP, as http://HOST:PORT; repeat it for several nodes.",
+            rich_help_panel=_HTTP,
         ),
     ] = None,
     rate: Annotated[
@@ -93,16 +104,20 @@ def run(
             "--qps",
             help="Server: queries a second. Offline: samples a second to expect.",
             show_default="offline: measured",
+            rich_help_panel=_TEST,
         ),
     ] = None,
     slo: Annotated[
         str | None,
         typer.Option(
-            help="Server: percentile and bound, as p99<100ms.", show_default="MLPerf's for MODEL"
+            help="Server: percentile and bound, as p99<100ms.",
+            show_default="MLPerf's for MODEL",
+            rich_help_panel=_TEST,
         ),
     ] = None,
     min_duration: Annotated[
-        str | None, typer.Option(help="A quick run, not official.", show_default="10m")
+        str | None,
+        typer.Option(help="A quick run, not official.", show_default="10m", rich_help_panel=_TEST),
     ] = None,
     min_queries: Annotated[
         int | None,
@@ -112,11 +127,18 @@ def run(
             min=1,
             help="A quick run, not official.",
             show_default="MLPerf's",
+            rich_help_panel=_TEST,
         ),
     ] = None,
     user_conf: Annotated[
         Path | None,
-        typer.Option("--user-conf", "--user_conf", metavar="FILE", help="LoadGen's user.conf."),
+        typer.Option(
+            "--user-conf",
+            "--user_conf",
+            metavar="FILE",
+            help="LoadGen's user.conf.",
+            rich_help_panel=_TEST,
+        ),
     ] = None,
     dataset: Annotated[
         Path | None,
@@ -126,63 +148,111 @@ def run(
             metavar="DIR",
             help="COCO's, ImageNet's or OpenImages's layout.",
             show_default="drawn scenes for shapes",
+            rich_help_panel=_TEST,
         ),
     ] = None,
     count: Annotated[
-        int | None, typer.Option(min=1, help="Only the first samples; not official.")
+        int | None,
+        typer.Option(min=1, help="Only the first samples; not official.", rich_help_panel=_TEST),
     ] = None,
     payload: Annotated[
         Literal["picture", "tensor"] | None,
         typer.Option(
             help="Issue pictures, decoded within the time; or tensors, preprocessed before it.",
             show_default="tensor; picture with --target",
+            rich_help_panel=_TEST,
         ),
     ] = None,
     model_path: Annotated[
-        Path | None, typer.Option("--model-path", "--model", metavar="FILE", help="Model file.")
+        Path | None,
+        typer.Option(
+            "--model-path", "--model", metavar="FILE", help="Model file.", rich_help_panel=_MODEL
+        ),
     ] = None,
     twin: Annotated[
-        bool, typer.Option("--twin", help="Random weights: the right cost, meaningless answers.")
+        bool,
+        typer.Option(
+            "--twin",
+            help="Random weights: the right cost, meaningless answers.",
+            rich_help_panel=_MODEL,
+        ),
     ] = False,
     backend: Annotated[
         str | None,
         typer.Option(
-            "--backend", "--runtime", help="onnxruntime or tensorflow.", show_default="onnxruntime"
+            "--backend",
+            "--runtime",
+            help="onnxruntime or tensorflow.",
+            show_default="onnxruntime",
+            rich_help_panel=_MODEL,
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N, tensorrt.")] = "cpu",
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda, cuda:N, tensorrt.", rich_help_panel=_MODEL)
+    ] = "cpu",
     concurrency: Annotated[
         int | None,
-        typer.Option("--concurrency", "--threads", help="Inference threads.", show_default="cores"),
+        typer.Option(
+            "--concurrency",
+            "--threads",
+            help="Inference threads.",
+            show_default="cores",
+            rich_help_panel=_MODEL,
+        ),
     ] = None,
-    intra_op: Annotated[int, typer.Option(metavar="N", help="Threads of one inference.")] = 1,
+    intra_op: Annotated[
+        int, typer.Option(metavar="N", help="Threads of one inference.", rich_help_panel=_MODEL)
+    ] = 1,
     max_batch: Annotated[
         int,
         typer.Option(
-            "--max-batch", "--max-batchsize", metavar="N", help="Samples one inference may take."
+            "--max-batch",
+            "--max-batchsize",
+            metavar="N",
+            help="Samples one inference may take.",
+            rich_help_panel=_MODEL,
         ),
     ] = 1,
     batch_window: Annotated[
-        str, typer.Option(metavar="TIME", help="How long a batch that is not full waits.")
+        str,
+        typer.Option(
+            metavar="TIME", help="How long a batch that is not full waits.", rich_help_panel=_MODEL
+        ),
     ] = "0ms",
     routing: Annotated[
         Literal["round-robin", "least-outstanding"],
-        typer.Option(help="Which of several nodes a query goes to."),
+        typer.Option(help="Which of several nodes a query goes to.", rich_help_panel=_HTTP),
     ] = "round-robin",
     connections: Annotated[
-        int, typer.Option(min=1, help="The most connections open to a node; more queries wait.")
+        int,
+        typer.Option(
+            min=1,
+            help="The most connections open to a node; more queries wait.",
+            rich_help_panel=_HTTP,
+        ),
     ] = 128,
     timeout: Annotated[
-        str, typer.Option(help="A query unanswered this long after it was sent has failed.")
+        str,
+        typer.Option(
+            help="A query unanswered this long after it was sent has failed.", rich_help_panel=_HTTP
+        ),
     ] = "60s",
     header: Annotated[
-        list[str] | None, typer.Option(help="'Name: value', sent with each query; repeatable.")
+        list[str] | None,
+        typer.Option(
+            help="'Name: value', sent with each query; repeatable.", rich_help_panel=_HTTP
+        ),
     ] = None,
     insecure: options.Insecure = False,
     cacert: options.CaCert = None,
     remote_name: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="What the target calls the model.", show_default="MODEL"),
+        typer.Option(
+            metavar="NAME",
+            help="What the target calls the model.",
+            show_default="MODEL",
+            rich_help_panel=_HTTP,
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -191,19 +261,31 @@ def run(
             "--output",
             help="Folder in the layout of a submission; tests add up in it.",
             show_default="a new one below runs/",
+            rich_help_panel=_FILES,
         ),
     ] = None,
     division: Annotated[
         Literal["closed", "open", "network"] | None,
-        typer.Option(help="MLPerf's division.", show_default="open; network with --target"),
+        typer.Option(
+            help="MLPerf's division.",
+            show_default="open; network with --target",
+            rich_help_panel=_FILES,
+        ),
     ] = None,
-    submitter: Annotated[str, typer.Option(help="Who submits.")] = "local",
+    submitter: Annotated[str, typer.Option(help="Who submits.", rich_help_panel=_FILES)] = "local",
     system_name: Annotated[
         str | None,
-        typer.Option("--system", metavar="NAME", show_default="from this machine"),
+        typer.Option(
+            "--system", metavar="NAME", show_default="from this machine", rich_help_panel=_FILES
+        ),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as one JSON document on stdout.")
+        bool,
+        typer.Option(
+            "--json",
+            help="Print the result as one JSON document on stdout.",
+            rich_help_panel=_FILES,
+        ),
     ] = False,
 ) -> None:
     """Test a model with MLPerf's LoadGen: in this process, or over HTTP with --target.

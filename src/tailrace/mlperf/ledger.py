@@ -41,6 +41,8 @@ class Failures(Enum):
 class Counts:
     """How far a test is; samples."""
 
+    running_s: float
+    """Since the first was issued."""
     issued: int
     completed: int
     failed: int
@@ -73,6 +75,7 @@ class Ledger:
         self._held: list[int] = []
         self._flushed = False
         self._closed = False
+        self._began_ns: int | None = None
         self._issued = self._completed = self._failed = 0
         self._failures: dict[str, int] = {}
         self._times_ns: list[int] = []
@@ -82,6 +85,7 @@ class Ledger:
         """LoadGen wants these answered, from now on."""
         now_ns = monotonic_ns()
         with self._lock:
+            self._began_ns = self._began_ns or now_ns
             self._pending.update(dict.fromkeys(query_ids, now_ns))
             self._issued += len(query_ids)
             self._flushed = False
@@ -137,7 +141,8 @@ class Ledger:
             issued, completed, failed = self._issued, self._completed, self._failed
             failures = dict(self._failures)
         self._latency.record(np.array(times_ns, np.int64))
-        return Counts(issued, completed, failed, failures, self._latency)
+        running_s = (monotonic_ns() - self._began_ns) / 1e9 if self._began_ns else 0.0
+        return Counts(running_s, issued, completed, failed, failures, self._latency)
 
     def _release(self) -> list[int]:
         # What was held back until nothing else is left; with the lock.

@@ -24,13 +24,13 @@ class Course:
     total_samples: int
     """Of the data set, each of which is asked for once to measure accuracy."""
 
-    def left_s(self, counts: Counts, elapsed_s: float) -> float | None:
+    def left_s(self, counts: Counts) -> float | None:
         """How much longer it will take, by what it took so far; None where that is not known.
 
         For the time until the last answer, those without one are taken at the pace so far.
         """
-        ended = counts.completed + counts.failed
-        pace_s = elapsed_s / ended if ended else None
+        ended, running_s = counts.completed + counts.failed, counts.running_s
+        pace_s = running_s / ended if ended else None
         if self.mode == "find-peak":
             return None
         if self.mode == "accuracy" or self.scenario is OFFLINE:
@@ -38,21 +38,20 @@ class Course:
             return None if pace_s is None else (total - ended) * pace_s
         if self.scenario is SERVER:
             offering_s = max(self.min_duration_s, self.min_queries / self.rate_per_s)
-            left_s = offering_s - elapsed_s
+            left_s = offering_s - running_s
             if left_s > 0:
                 return left_s
             return None if pace_s is None else counts.outstanding * pace_s
         if pace_s is None:
             return None
         least_s = self.min_queries * self.samples_per_query * pace_s
-        return max(max(self.min_duration_s, least_s) - elapsed_s, 0.0)
+        return max(max(self.min_duration_s, least_s) - running_s, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """How far a test is."""
 
-    elapsed_s: float
     counts: Counts
     left_s: float | None
     step: str = ""
@@ -62,10 +61,12 @@ class Progress:
 def describe(course: Course, progress: Progress) -> str:
     """The line for a person."""
     counts = progress.counts
+    if not counts.issued:
+        return "loading samples ..."
     ended = counts.completed + counts.failed
     line = (
-        f"{progress.elapsed_s:6.0f} s  issued {counts.issued:,}  completed {counts.completed:,}  "
-        f"{ended / progress.elapsed_s if progress.elapsed_s else 0:,.0f}/s"
+        f"{counts.running_s:6.0f} s  issued {counts.issued:,}  completed {counts.completed:,}  "
+        f"{ended / counts.running_s:,.0f}/s"
     )
     if course.mode != "accuracy" and course.scenario is not OFFLINE:
         sample = " (a sample)" if course.scenario is MULTI_STREAM else ""

@@ -19,7 +19,7 @@ from tailrace.mlperf.outcome import Ended, Outcome, write_outcome
 from tailrace.mlperf.progress import Course, Progress
 from tailrace.mlperf.samples import SampleLibrary
 from tailrace.mlperf.scenario import MULTI_STREAM, OFFLINE
-from tailrace.mlperf.settings import Wishes, conf_text, test_settings
+from tailrace.mlperf.settings import Wishes, conf_text, loadgen_settings
 from tailrace.mlperf.system import Payload, System
 from tailrace.models.zoo.spec import ModelSpec
 
@@ -105,7 +105,7 @@ class RunningTest:
         """
         test = self._test
         conf = test.write_conf(conf_text(test.spec, test.wishes, self._estimate))
-        settings = test_settings(test.spec, test.wishes, conf)
+        settings = loadgen_settings(test.spec, test.wishes, conf)
         course = _course(test, settings)
         loadgen = self._loadgen = LoadGen(
             test.system, test.library, test.performance_samples, _failures(test.wishes)
@@ -119,7 +119,7 @@ class RunningTest:
             now_s = time.monotonic()
             if now_s - shown_s >= _SHOW_S:
                 shown_s = now_s
-                show(course, _progress(course, loadgen, now_s - began_s, test.folder))
+                show(course, _progress(course, loadgen, test.folder))
         elapsed_s = time.monotonic() - began_s
         ended: Ended = "finished"
         if not loadgen.finished.is_set():
@@ -170,12 +170,11 @@ def why(outcome: Outcome) -> str:
     return "; ".join(reasons)
 
 
-def _progress(course: Course, loadgen: LoadGen, elapsed_s: float, folder: Path) -> Progress:
+def _progress(course: Course, loadgen: LoadGen, folder: Path) -> Progress:
     counts = loadgen.ledger.counts()
     return Progress(
-        elapsed_s=elapsed_s,
         counts=counts,
-        left_s=course.left_s(counts, elapsed_s),
+        left_s=course.left_s(counts),
         step=last_step(folder) if course.mode == "find-peak" else "",
     )
 

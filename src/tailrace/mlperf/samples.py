@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from tailrace.mlperf.system import Payload, Sample
 from tailrace.models.headers import read_header
 from tailrace.models.zoo.spec import Format
+from tailrace.service.config import cores
 
 
 class SampleLibrary:
@@ -37,9 +39,9 @@ class SampleLibrary:
         Raises:
             TailraceError: one cannot be read, or is no picture.
         """
-        for index in indices:
-            if index not in self._loaded:
-                self._loaded[index] = self._make(index)
+        missing = [index for index in dict.fromkeys(indices) if index not in self._loaded]
+        with ThreadPoolExecutor(cores()) as pool:
+            self._loaded.update(zip(missing, pool.map(self._make, missing), strict=True))
 
     def unload(self, indices: Sequence[int]) -> None:
         """Forgets samples."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +22,9 @@ from tailrace.mlperf.rules import user_conf
 from tailrace.mlperf.scenario import OFFLINE, SERVER, Scenario
 from tailrace.models.zoo.spec import ModelSpec
 
-_FIRST_ATTEMPT = 0.25
-"""Share of the throughput at which a search for the peak begins: LoadGen does not look below."""
+_SHARES: Mapping[Mode, float] = {"find-peak": 0.25, "accuracy": 0.5}
+"""Server: of the throughput, the rate of arrivals. A search begins there, and LoadGen does not look
+below; where accuracy is measured, no latency is."""
 _PRECISION = 0.01
 _SHORTEST_S = 100e-6
 """LoadGen makes all queries of a stream beforehand, 200 bytes each, twice as many as it expects."""
@@ -86,11 +88,9 @@ class Wishes:
     @property
     def needs_estimate(self) -> bool:
         """Whether LoadGen has to be told how fast the system is."""
-        if self.mode == "accuracy":
+        if self.mode == "accuracy" and self.scenario is not SERVER:
             return False
-        if self.scenario is SERVER:
-            return self.mode == "find-peak"
-        key = "target_qps" if self.scenario is OFFLINE else "target_latency"
+        key = "target_latency" if self.scenario.streams else "target_qps"
         return self.rate_per_s is None and not self._conf_has(key)
 
     def _conf_has(self, key: str) -> bool:
@@ -126,7 +126,7 @@ def conf_text(spec: ModelSpec, wishes: Wishes, estimate: Estimate | None) -> str
     return "\n".join(parts) + "\n"
 
 
-def test_settings(spec: ModelSpec, wishes: Wishes, conf: Path) -> lg.TestSettings:
+def loadgen_settings(spec: ModelSpec, wishes: Wishes, conf: Path) -> lg.TestSettings:
     """LoadGen's settings, from the user.conf written. Once a process: LoadGen reads its own
     mlperf.conf with the first user.conf alone.
 
@@ -144,7 +144,7 @@ def test_settings(spec: ModelSpec, wishes: Wishes, conf: Path) -> lg.TestSetting
     if wishes.percent is not None:
         settings.server_target_latency_percentile = wishes.percent / 100
     if wishes.mode == "find-peak":
-        fine = settings.server_target_qps / _FIRST_ATTEMPT * _PRECISION
+        fine = settings.server_target_qps / _SHARES[wishes.mode] * _PRECISION
         settings.server_find_peak_qps_decimals_of_precision = max(0, -math.floor(math.log10(fine)))
     return settings
 
@@ -154,7 +154,7 @@ def _expectations(wishes: Wishes, estimate: Estimate) -> list[str]:
     if wishes.scenario is OFFLINE:
         return [f"*.{name}.target_qps = {_MARGIN * estimate.samples_per_s:.6g}"]
     if wishes.scenario is SERVER:
-        return [f"*.{name}.target_qps = {_FIRST_ATTEMPT * estimate.samples_per_s:.6g}"]
+        return [f"*.{name}.target_qps = {_SHARES[wishes.mode] * estimate.samples_per_s:.6g}"]
     expected_s = max(estimate.query_s / _MARGIN, _SHORTEST_S)
     return [f"*.{name}.target_latency = {expected_s * 1e3:.6g}"]
 
