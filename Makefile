@@ -19,7 +19,8 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	@$(BIN)/python tools/install_browser.py
 ifeq ($(ARGS),)
-	$(BIN)/python -m pytest -m "not alone" -n 3 --dist loadfile
+	$(BIN)/python -m pytest -m "not alone" -n 3 --dist loadfile || \
+	    $(BIN)/python -m pytest -m "not alone" --last-failed --last-failed-no-failures none
 	$(BIN)/python -m pytest -m alone
 else
 	$(BIN)/python -m pytest $(ARGS)

@@ -142,6 +142,7 @@ FOCUSED = """
 """
 
 
+@pytest.mark.alone  # pages of what is under way change, and faster than a slow browser walks
 @pytest.mark.parametrize("path", ["/services", "/services/s1", "/runs"])
 async def test_tab_reaches_everything_and_shows_where_it_is(
     busy: str, browser: Browser, path: str

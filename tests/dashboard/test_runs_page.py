@@ -16,6 +16,7 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
+from tailrace.dashboard.figures import number
 from tailrace.load.plan import Plan
 from tailrace.load.profile import parse_profile
 from tailrace.load.slo import parse_slo
@@ -153,8 +154,8 @@ async def test_a_run_is_shown_whole(url: str, runs: Path, open_page: Open) -> No
             await expect(page.locator(".run-reasons")).to_contain_text(reason)
         p50 = page.get_by_test_id("figures-latency").locator("tbody tr").first
         low, high = result["confidence_ms"]["p50"]
-        await expect(p50).to_contain_text(f"{result['latency_ms']['p50']:.2f}")
-        await expect(p50).to_contain_text(f"{low:.2f} to {high:.2f}")
+        await expect(p50).to_contain_text(number(result["latency_ms"]["p50"]))
+        await expect(p50).to_contain_text(f"{number(low)} to {number(high)}")
         load = page.get_by_test_id("figures-load")
         await expect(load).to_contain_text(f"requests completed{result['completed']:,}")
         await expect(page.get_by_test_id("moment-time")).to_contain_text("0:02")
