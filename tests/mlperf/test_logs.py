@@ -71,7 +71,9 @@ def test_reads_what_loadgen_writes(name: str) -> None:
 def test_summary_has_the_verdict_of_the_detail_log(name: str) -> None:
     detail, summary = read_detail(logs_of(name)), read_summary(logs_of(name))
     assert summary.valid is (detail.text("result_validity") == "VALID")
-    assert summary.valid is (name in (*PERFORMANCE, "find-peak"))
+    # Whether a peak is proven, too, is the machine's affair.
+    if name != "find-peak":
+        assert summary.valid is (name in PERFORMANCE)
     assert summary.fields["SUT name"] == NAME
     assert summary.fields["Scenario"] == detail.text("effective_scenario")
     assert summary.fields["Mode"] == detail.text("effective_test_mode")
