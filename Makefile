@@ -21,7 +21,8 @@ test: $(VENV)/.installed-dev
 ifeq ($(ARGS),)
 	$(BIN)/python -m pytest -m "not alone" -n 3 --dist loadfile || \
 	    $(BIN)/python -m pytest -m "not alone" --last-failed --last-failed-no-failures none
-	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest -m alone || \
+	    $(BIN)/python -m pytest -m alone --last-failed --last-failed-no-failures none
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -477,7 +478,11 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 
 @pytest.mark.alone
 def test_the_peak_is_what_find_finds(tmp_path: Path, peer: Callable[..., Peer]) -> None:
-    """A queue with a service time of 1 ms, one request at a time: both look for the same rate."""
+    """A queue with a service time of 1 ms, one request at a time: both look for the same rate.
+
+    What else this machine does can only slow the service down, under either of them: they are given
+    a second and a third chance.
+    """
     service_s = 0.001
     free_s = 0.0
 
@@ -490,27 +495,43 @@ def test_the_peak_is_what_find_finds(tmp_path: Path, peer: Callable[..., Peer]) 
         return http({"model": "null", "detections": []})
 
     server = peer(answer)
-    peak = result_of(
-        tmp_path,
-        *("null", "--scenario", "server", "--find-peak", "--slo", "p99<12ms", "--json"),
-        *("--target", server.url, "--min-duration", "2s"),
-    )
-    assert peak["check"]["mode"] == "find-peak"
     body = tmp_path / "body"
     body.write_bytes(b"null")
+    peak = rate = math.nan
+    for attempt in range(3):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        peak, rate = _peak(folder, server.url), _found(folder, server.url, body)
+        if peak == pytest.approx(rate, rel=0.1):
+            break
+    assert peak == pytest.approx(rate, rel=0.1)
+    assert 400 < rate < 1000
+
+
+def _peak(folder: Path, url: str) -> float:
+    result = result_of(
+        folder,
+        *("null", "--scenario", "server", "--find-peak", "--slo", "p99<12ms"),
+        *("--target", url, "--min-duration", "2s"),
+    )
+    assert result["check"]["mode"] == "find-peak"
+    headline = result["check"]["headline"]
+    return math.nan if headline is None else headline["value"]
+
+
+def _found(folder: Path, url: str, body: Path) -> float:
     found = subprocess.run(
         [
-            *(sys.executable, "-m", "tailrace", "find", f"{server.url}/predict/null", "--json"),
+            *(sys.executable, "-m", "tailrace", "find", f"{url}/predict/null", "--json"),
             *("--body", str(body), "--slo", "p99<12ms", "--start", "500", "--precision", "0.03"),
             *("--step", "2s", "--longest", "4s", "--confirm", "2s", "--out", "found"),
         ],
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,
         check=False,
     )
     assert found.stdout, found.stderr
-    rate = json.loads(found.stdout)["rate_per_s"]
-    assert peak["check"]["headline"]["value"] == pytest.approx(rate, rel=0.1)
-    assert 400 < rate < 1000
+    rate: float | None = json.loads(found.stdout)["rate_per_s"]
+    return math.nan if rate is None else rate
