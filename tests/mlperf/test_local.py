@@ -160,6 +160,24 @@ def test_estimates() -> None:
     assert calibration.measure(Paced(), samples, 8, 5, 0.1).query_s >= 0.04
 
 
+class Hasty(Paced):
+    """Answers one query at a time, and fails where there are more."""
+
+    def issue(self, queries: Sequence[Query], sink: Sink) -> None:
+        if len(queries) > 1:
+            sink.fail(queries[0].id, "too many")
+        else:
+            super().issue(queries, sink)
+
+
+def test_a_failure_under_load_ends_the_measuring_at_once() -> None:
+    began_s = time.process_time()
+    with pytest.raises(calibration.SampleFailedError, match="cannot be answered: too many"):
+        calibration.measure(Hasty(), [Sample(0, 1, 1, b"")], 8, 1, 0.05)
+    # It does not spin for as long as it would wait for answers, a minute.
+    assert time.process_time() - began_s < 10
+
+
 def test_a_system_that_fails_is_not_measured(shapes: LocalSystem) -> None:
     good, bad = (Sample(9, 300, 300, np.zeros((1, n, n, 3), np.uint8)) for n in (300, 4))
     with pytest.raises(calibration.SampleFailedError, match="cannot be answered: RuntimeFailed"):

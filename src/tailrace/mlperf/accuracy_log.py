@@ -13,8 +13,6 @@ import numpy as np
 from tailrace.errors import TailraceError
 from tailrace.mlperf.system import Record
 
-FILE = "mlperf_log_accuracy.json"
-
 
 class _Entry(msgspec.Struct):
     seq_id: int

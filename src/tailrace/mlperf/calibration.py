@@ -111,7 +111,8 @@ class _Flood:
         self._system.issue(queries, self)
         self._over.wait(seconds)
         while self._ended < _QUERIES and time.monotonic() < began_s + _LONGEST_S:
-            self._over.wait(seconds)
+            if self._over.wait(seconds):
+                break
         rate = self._ended / (time.monotonic() - began_s)
         self._stopping = True
         # What is under way would take its time from the test.

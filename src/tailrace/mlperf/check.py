@@ -183,16 +183,7 @@ class _Check:
 
     def _ask_outcome(self, outcome: Outcome) -> None:
         self.notes += outcome.notes
-        self.reasons += outcome.problems
-        if outcome.ended != "finished":
-            ended = "failed" if outcome.ended == "failed" else f"was {outcome.ended}"
-            self.reasons.append(f"the test {ended} after {outcome.elapsed_s:.1f} s")
-        if outcome.failed:
-            kinds = "; ".join(f"{n:,} x {kind}" for kind, n in outcome.failures.items())
-            self.reasons.append(f"{outcome.failed:,} of {outcome.issued:,} samples failed: {kinds}")
-        lost = outcome.issued - outcome.completed - outcome.failed
-        if lost and outcome.ended == "finished":
-            self.reasons.append(f"{lost:,} of {outcome.issued:,} samples have no answer")
+        self.reasons += outcomes.faults(outcome)
 
     def _ask_detail(self, detail: Detail) -> None:
         if not detail.values:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,13 +16,12 @@ import mlperf_loadgen as lg
 
 from tailrace.errors import TailraceError
 from tailrace.mlperf.ledger import Failures, Ledger
+from tailrace.mlperf.logs import DETAIL
 from tailrace.mlperf.samples import SampleLibrary
 from tailrace.mlperf.system import Query, Record, System
 
-AUDIT_CONF = "audit.config"
+_AUDIT_CONF = "audit.config"
 """LoadGen's settings for an audit, if there is such a file in the current directory."""
-
-
 # As "FindPeakPerformanceBinarySearch: Testing the mid value of bounds [target_qps: 10, …): 15".
 _STEP = re.compile(r"(?:FindBoundaries|BinarySearch): [^\[\"]*(\[[^)\"]*\))")
 
@@ -64,7 +62,7 @@ class LoadGen:
         sut = lg.ConstructQDL(self._issue, self.ledger.flush, self._ask_name)
         library = self._library
         qsl = lg.ConstructQSL(library.total, self._performance_samples, self._load, library.unload)
-        lg.StartTestWithLogSettings(sut, qsl, settings, logs, AUDIT_CONF)
+        lg.StartTestWithLogSettings(sut, qsl, settings, logs, _AUDIT_CONF)
         self.finished.set()
 
     def _issue(self, wanted: Sequence[lg.QuerySample]) -> None:
@@ -102,16 +100,11 @@ class LoadGen:
 def last_step(folder: Path) -> str:
     """The rates between which a search for the peak is, as LoadGen has logged it; empty before."""
     try:
-        log = (folder / "mlperf_log_detail.txt").read_text(encoding="utf-8", errors="replace")
+        log = (folder / DETAIL).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
     found = _STEP.findall(log)
     return f"peak in {found[-1]}/s" if found else ""
-
-
-def version() -> str:
-    """LoadGen's version."""
-    return metadata.version("mlcommons-loadgen")
 
 
 def _answer(query_id: int, record: Record) -> None:

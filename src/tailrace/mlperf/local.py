@@ -38,7 +38,7 @@ class LocalSystem:
         ((spec, file),) = config.files(say)
         self.model = models.load(spec, file, config.options, config.is_twin(spec))
         config.check_batch([self.model])
-        for batch in range(1, min(config.max_batch, self.model.max_batch or config.max_batch) + 1):
+        for batch in range(1, config.max_batch + 1):
             self.model.warm_up(batch)
         self._batcher = Batcher(
             config.threads, sys.maxsize, config.max_batch, int(config.batch_window_s * 1e9)

@@ -50,6 +50,21 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """From issue to completion, as seen by the system under test."""
 
 
+def faults(outcome: Outcome) -> list[str]:
+    """What, by our own count, makes a test INVALID."""
+    found = list(outcome.problems)
+    if outcome.ended != "finished":
+        ended = "failed" if outcome.ended == "failed" else "was interrupted"
+        found.append(f"the test {ended} after {outcome.elapsed_s:.1f} s")
+    if outcome.failed:
+        kinds = "; ".join(f"{count:,} x {kind}" for kind, count in outcome.failures.items())
+        found.append(f"{outcome.failed:,} of {outcome.issued:,} samples failed: {kinds}")
+    lost = outcome.issued - outcome.completed - outcome.failed
+    if lost and outcome.ended == "finished":
+        found.append(f"{lost:,} of {outcome.issued:,} samples have no answer")
+    return found
+
+
 def write_outcome(folder: Path, outcome: Outcome) -> None:
     """Writes `tailrace.json` into the folder of a test.
 

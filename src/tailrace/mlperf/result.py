@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from tailrace.download.part import unwritable, write_whole
-from tailrace.mlperf import accuracy, accuracy_log
+from tailrace.mlperf import accuracy, logs
 from tailrace.mlperf.accuracy import Score, accuracy_text
 from tailrace.mlperf.check import TestCheck, check_test
 from tailrace.mlperf.outcome import Outcome
@@ -33,7 +33,7 @@ def conclude(prepared: Prepared, outcome: Outcome) -> Result:
     """
     score = None
     if outcome.mode == "accuracy" and outcome.ended == "finished":
-        log = prepared.folder / accuracy_log.FILE
+        log = prepared.folder / logs.ACCURACY
         score = accuracy.score(prepared.spec, prepared.data, log)
         file = prepared.folder / ACCURACY_FILE
         try:

@@ -15,10 +15,11 @@ from tailrace import __version__
 from tailrace.mlperf import calibration, logs
 from tailrace.mlperf.ledger import Failures
 from tailrace.mlperf.loadgen import LoadGen, last_step
-from tailrace.mlperf.outcome import Ended, Outcome, write_outcome
+from tailrace.mlperf.outcome import Ended, Outcome, faults, write_outcome
 from tailrace.mlperf.progress import Course, Progress
+from tailrace.mlperf.rules import rules_for
 from tailrace.mlperf.samples import SampleLibrary
-from tailrace.mlperf.scenario import MULTI_STREAM, OFFLINE
+from tailrace.mlperf.scenario import MULTI_STREAM
 from tailrace.mlperf.settings import Wishes, conf_text, loadgen_settings
 from tailrace.mlperf.system import Payload, System
 from tailrace.models.zoo.spec import ModelSpec
@@ -77,7 +78,7 @@ class RunningTest:
         self._estimate = None
         if wishes.needs_estimate:
             say("measuring the system, so that LoadGen makes enough queries ...")
-            size = 8 if wishes.scenario is MULTI_STREAM else 1
+            size = rules_for(test.spec, wishes.scenario).samples_per_query or 1
             found = calibration.measure(test.system, samples, test.at_once, size, _MEASURE_S)
             say(
                 f"one query takes {found.query_s * 1e3:.3g} ms; "
@@ -151,23 +152,13 @@ class RunningTest:
 
     def _settle(self, outcome: Outcome) -> None:
         folder = self._test.folder
+        why = "; ".join(faults(outcome))
         if outcome.ended != "finished":
             time.sleep(_LOGGED_S)
-            logs.close_logs(folder, why(outcome))
-        if outcome.ended != "finished" or outcome.failed or outcome.problems:
-            logs.add_error(folder, why(outcome))
+            logs.close_logs(folder, why)
+        if why:
+            logs.add_error(folder, why)
         write_outcome(folder, outcome)
-
-
-def why(outcome: Outcome) -> str:
-    """What, by our own count, makes a test INVALID, in one line."""
-    reasons = list(outcome.problems)
-    if outcome.failed:
-        kinds = "; ".join(f"{count:,} x {reason}" for reason, count in outcome.failures.items())
-        reasons.append(f"{outcome.failed:,} of {outcome.issued:,} samples failed: {kinds}")
-    if outcome.ended == "interrupted":
-        reasons.append(f"it was interrupted after {outcome.elapsed_s:.1f} s")
-    return "; ".join(reasons)
 
 
 def _progress(course: Course, loadgen: LoadGen, folder: Path) -> Progress:
@@ -192,7 +183,7 @@ def _course(test: Test, settings: lg.TestSettings) -> Course:
         scenario=scenario,
         mode=test.wishes.mode,
         min_duration_s=settings.min_duration_ms / 1000,
-        min_queries=1 if scenario is OFFLINE else settings.min_query_count,
+        min_queries=settings.min_query_count,
         rate_per_s=settings.server_target_qps,
         samples_per_query=streams,
         total_samples=test.library.total,

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from tailrace.mlperf.submission.hardware import Gpu, Machine
-from tailrace.mlperf.submission.machine import Network, describe, read_machine, system_desc_id
+from tailrace.mlperf.submission.hardware import Gpu, Machine, read_machine
+from tailrace.mlperf.submission.machine import Network, describe, system_desc_id
 
 REQUIRED = set(
     """

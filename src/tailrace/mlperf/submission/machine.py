@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from tailrace import __version__
-from tailrace.mlperf.submission.hardware import Card, Machine, read_machine
-
-__all__ = ["Machine", "Network", "describe", "read_machine", "system_desc_id"]
+from tailrace.mlperf.submission.hardware import Card, Machine
 
 _GIB = 1 << 30
 _GB = 10**9
@@ -64,23 +62,20 @@ def describe(
     runtime: str,
     device: str,
     system_name: str | None = None,
-    status: str = "rdi",
-    system_type: str | None = None,
     network: Network | None = None,
 ) -> dict[str, object]:
     """The fields of systems/*.json, each a text, as MLPerf's submission checker (v6.0) wants them.
 
-    `runtime` and `device` are as on the command line. `status` is `available`, `preview` or `rdi`
-    (research, development or internal: nobody can buy it); `system_type` is `edge`, `datacenter` or
-    both with a comma. With a `network`, the fields of the Network division, which knows no edge,
-    are there, too; if the system runs on another machine, those of its hardware and software are
-    empty.
+    `runtime` and `device` are as on the command line. With a `network`, the fields of the Network
+    division, which knows no edge, are there, too; if the system runs on another machine, those of
+    its hardware and software are empty.
     """
     fields: dict[str, object] = {
         "division": division,
         "submitter": submitter,
-        "status": status,
-        "system_type": system_type or ("datacenter" if network else "edge"),
+        # Research, development or internal: nobody can buy it.
+        "status": "rdi",
+        "system_type": "datacenter" if network else "edge",
         "system_type_detail": "",
         "number_of_nodes": "1",
         "cooling": "",
