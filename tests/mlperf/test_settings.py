@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from tailrace.errors import UsageError
 from tailrace.mlperf.calibration import Estimate
 from tailrace.mlperf.scenario import MULTI_STREAM, OFFLINE, SERVER, SINGLE_STREAM, Scenario
-from tailrace.mlperf.settings import Wishes, conf_text
+from tailrace.mlperf.settings import UserConf, Wishes, conf_text
 from tailrace.models import zoo
 
 ESTIMATE = Estimate(query_s=0.012, samples_per_s=100.0)
@@ -28,7 +30,7 @@ def test_mlperfs_then_the_measured_then_the_users_then_the_flags(tmp_path: Path)
         rate_per_s=12.5,
         min_duration_s=1.5,
         min_queries=9,
-        user_conf=conf,
+        user_conf=UserConf.read(conf),
     )
     text = conf_text(zoo.find("ssd-resnet34"), wishes, ESTIMATE)
     assert _lines(text) == [
@@ -80,7 +82,7 @@ def test_nothing_is_measured_that_the_user_says(
 ) -> None:
     conf = tmp_path / "user.conf"
     conf.write_text(f"{line}\n")
-    wishes = Wishes(scenario=scenario, user_conf=conf)
+    wishes = Wishes(scenario=scenario, user_conf=UserConf.read(conf))
     wishes.check()
     assert wishes.needs_estimate == needed
     assert not Wishes(scenario=scenario, mode="accuracy").needs_estimate
@@ -109,4 +111,18 @@ def test_lines_that_loadgen_would_pass_over(tmp_path: Path, line: str) -> None:
     conf = tmp_path / "user.conf"
     conf.write_text(f"# mine\n{line}\n")
     with pytest.raises(UsageError, match=r"line 2: LoadGen takes 'MODEL.SCENARIO.KEY = VALUE'"):
-        Wishes(scenario=SERVER, rate_per_s=1, user_conf=conf).check()
+        UserConf.read(conf)
+
+
+def test_a_pipe_is_read_as_a_file_is(tmp_path: Path) -> None:
+    """As `--user-conf <(echo ...)`: a second look finds nothing."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    line = "*.Offline.target_qps = 50"
+    writer = threading.Thread(target=pipe.write_text, args=(f"{line}\n",), daemon=True)
+    writer.start()
+    wishes = Wishes(scenario=OFFLINE, user_conf=UserConf.read(pipe))
+    writer.join()
+    wishes.check()
+    assert not wishes.needs_estimate
+    assert line in _lines(conf_text(zoo.find("shapes"), wishes, None))

@@ -302,7 +302,7 @@ def run(
     from tailrace.mlperf.plan import Plan
     from tailrace.mlperf.reference import parse_profile, runtime_of
     from tailrace.mlperf.scenario import find_scenario
-    from tailrace.mlperf.settings import Wishes
+    from tailrace.mlperf.settings import UserConf, Wishes
     from tailrace.models import zoo
     from tailrace.service.config import ServiceConfig
     from tailrace.units import parse_duration_s, parse_rate_per_s
@@ -330,7 +330,7 @@ def run(
             else None
         ),
         min_queries=min_queries,
-        user_conf=user_conf,
+        user_conf=UserConf.read(user_conf) if user_conf is not None else None,
     )
     plan = Plan(
         spec=zoo.find(str(model)),
@@ -423,25 +423,25 @@ def _test(plan: "Plan", as_json: bool) -> NoReturn:
     def show(course: Course, progress: Progress) -> None:
         line.draw(describe(course, progress))
 
-    prepared = prepare(plan, line.note)
+    running = prepare(plan, line.note)
     try:
-        with _stopped_by_signals(prepared.running.stop, line.note):
-            outcome = prepared.running.run(show)
+        with _stopped_by_signals(running.stop, line.note):
+            outcome = running.run(show)
         line.note("")
-        result = conclude(prepared, outcome)
+        result = conclude(running.test, outcome)
         if as_json:
             print_json(result)
         else:
             print_result(result)
         code = 0 if result.valid else 1
     except TailraceError as error:
-        if not prepared.running.abandoned:
+        if not running.abandoned:
             raise
         sys.stderr.write(f"tailrace: error: {error}\n")
         code = error.exit_code
     finally:
-        prepared.system.close()
-    if prepared.running.abandoned:
+        running.test.system.close()
+    if running.abandoned:
         # LoadGen's library would abort an ordinary end.
         sys.stdout.flush()
         sys.stderr.flush()

@@ -17,7 +17,7 @@ from tailrace.mlperf.samples import SampleLibrary
 from tailrace.mlperf.settings import Wishes
 from tailrace.mlperf.submission import hardware, machine
 from tailrace.mlperf.submission.layout import Layout
-from tailrace.mlperf.system import Payload, System
+from tailrace.mlperf.system import Payload
 from tailrace.models.model import TWIN_NOTICE
 from tailrace.models.zoo.spec import Format, ModelSpec
 from tailrace.runs.directory import RUNS_DIR
@@ -29,7 +29,6 @@ SAME_HOST = (
     "client and system share a host: with no network between them, this is not a result of "
     "MLPerf's Network division"
 )
-
 AT_THE_EDGE = (
     "a peak is where the percentile as measured just holds: for a result, test a rate a little "
     "below it with --rate"
@@ -63,19 +62,7 @@ class Plan:
     """The command line, for the README.md of a submission."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A test that can begin."""
-
-    running: RunningTest
-    spec: ModelSpec
-    data: TestData
-    folder: Path
-    """Of its logs."""
-    system: System
-
-
-def prepare(plan: Plan, say: Callable[[str], None]) -> Prepared:
+def prepare(plan: Plan, say: Callable[[str], None]) -> RunningTest:
     """Loads or finds the system, opens the data set, has a sample answered, and makes the folders.
     `say` is told what takes a while.
 
@@ -103,17 +90,17 @@ def _prepare(
     data: TestData,
     system: LocalSystem | NetworkSystem,
     say: Callable[[str], None],
-) -> Prepared:
+) -> RunningTest:
     rules = rules_for(plan.spec, plan.wishes.scenario)
     test = Test(
         spec=plan.spec,
         wishes=plan.wishes,
         system=system,
+        data=data,
         library=SampleLibrary(data.total, data.read, _form(system), plan.payload),
         performance_samples=min(rules.performance_sample_count, data.total),
         at_once=_at_once(plan),
         payload=plan.payload,
-        dataset=data.name,
         targets=list(plan.targets),
         notes=_notes(plan, system),
         folder=layout.test_folder(plan.wishes.mode),
@@ -122,7 +109,7 @@ def _prepare(
     running = RunningTest(test, say)
     layout.prepare(plan.wishes.mode)
     _describe(plan, layout, system)
-    return Prepared(running, plan.spec, data, test.folder, system)
+    return running
 
 
 def _layout(plan: Plan) -> Layout:

@@ -9,7 +9,7 @@ from tailrace.mlperf import accuracy, logs
 from tailrace.mlperf.accuracy import Score, accuracy_text
 from tailrace.mlperf.check import TestCheck, check_test
 from tailrace.mlperf.outcome import Outcome
-from tailrace.mlperf.plan import Prepared
+from tailrace.mlperf.run import Test
 
 ACCURACY_FILE = "accuracy.txt"
 
@@ -24,7 +24,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
 
 
-def conclude(prepared: Prepared, outcome: Outcome) -> Result:
+def conclude(test: Test, outcome: Outcome) -> Result:
     """Scores the answers of an accuracy test that has finished, beside whose logs `accuracy.txt` is
     written; and judges.
 
@@ -33,12 +33,12 @@ def conclude(prepared: Prepared, outcome: Outcome) -> Result:
     """
     score = None
     if outcome.mode == "accuracy" and outcome.ended == "finished":
-        log = prepared.folder / logs.ACCURACY
-        score = accuracy.score(prepared.spec, prepared.data, log)
-        file = prepared.folder / ACCURACY_FILE
+        log = test.folder / logs.ACCURACY
+        score = accuracy.score(test.spec, test.data, log)
+        file = test.folder / ACCURACY_FILE
         try:
             write_whole(file, f"{accuracy_text(score)}\n".encode())
         except OSError as error:
             raise unwritable(file, error) from error
-    check = check_test(prepared.folder)
+    check = check_test(test.folder)
     return Result(valid=check.valid, check=check, accuracy=score, outcome=outcome)

@@ -13,6 +13,7 @@ import mlperf_loadgen as lg
 
 from tailrace import __version__
 from tailrace.mlperf import calibration, logs
+from tailrace.mlperf.data import TestData
 from tailrace.mlperf.ledger import Failures
 from tailrace.mlperf.loadgen import LoadGen, last_step
 from tailrace.mlperf.outcome import Ended, Outcome, faults, write_outcome
@@ -44,12 +45,12 @@ class Test:
     spec: ModelSpec
     wishes: Wishes
     system: System
+    data: TestData
     library: SampleLibrary
     performance_samples: int
     at_once: int
     """Samples that keep the system busy."""
     payload: Payload
-    dataset: str
     targets: list[str]
     notes: list[str]
     folder: Path
@@ -67,7 +68,7 @@ class RunningTest:
     """
 
     def __init__(self, test: Test, say: Callable[[str], None]) -> None:
-        self._test = test
+        self.test = test
         self._stopped = threading.Event()
         self._loadgen: LoadGen | None = None
         wishes, library = test.wishes, test.library
@@ -104,7 +105,7 @@ class RunningTest:
             UsageError: LoadGen cannot use the settings.
             TailraceError: a file cannot be written.
         """
-        test = self._test
+        test = self.test
         conf = test.write_conf(conf_text(test.spec, test.wishes, self._estimate))
         settings = loadgen_settings(test.spec, test.wishes, conf)
         course = _course(test, settings)
@@ -134,7 +135,7 @@ class RunningTest:
             mode=test.wishes.mode,
             system=loadgen.name,
             targets=test.targets,
-            dataset=test.dataset,
+            dataset=test.data.name,
             payload=test.payload,
             started=started.isoformat(timespec="milliseconds"),
             ended=ended,
@@ -151,7 +152,7 @@ class RunningTest:
         return outcome
 
     def _settle(self, outcome: Outcome) -> None:
-        folder = self._test.folder
+        folder = self.test.folder
         why = "; ".join(faults(outcome))
         if outcome.ended != "finished":
             time.sleep(_LOGGED_S)

@@ -39,6 +39,40 @@ _MODES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class UserConf:
+    """A user's own user.conf."""
+
+    name: str
+    text: str
+
+    @classmethod
+    def read(cls, file: Path) -> UserConf:
+        """Reads it, once: it may be a pipe.
+
+        Raises:
+            UsageError: it cannot be read, or LoadGen would not take a line of it.
+        """
+        try:
+            text = file.read_text(encoding="utf-8").rstrip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UsageError(f"cannot read {file}: {reason}") from error
+        for number, line in enumerate(text.splitlines(), start=1):
+            if line.strip() and not _LINE.fullmatch(line.strip()):
+                raise UsageError(
+                    f"{file}, line {number}: LoadGen takes 'MODEL.SCENARIO.KEY = VALUE', with "
+                    f"spaces around the =, not {line.strip()!r}"
+                )
+        return cls(file.name, text)
+
+    def has(self, scenario: Scenario, key: str) -> bool:
+        """Whether it says this of the scenario, for whichever model."""
+        lines = [line for line in self.text.splitlines() if not line.lstrip().startswith("#")]
+        names = [line.partition("=")[0].strip().split(".")[1:] for line in lines]
+        return [scenario.loadgen_name, key] in names
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
     """What a user asks for; None is what MLPerf says."""
@@ -53,7 +87,7 @@ class Wishes:
     """Server: that percentile."""
     min_duration_s: float | None = None
     min_queries: int | None = None
-    user_conf: Path | None = None
+    user_conf: UserConf | None = None
 
     def check(self) -> None:
         """Finds what LoadGen would not take.
@@ -72,12 +106,6 @@ class Wishes:
             )
         if self.rate_per_s is not None and self.rate_per_s <= 0:
             raise UsageError("--rate must be more than 0")
-        for number, line in enumerate(self.conf().splitlines(), start=1):
-            if line.strip() and not _LINE.fullmatch(line.strip()):
-                raise UsageError(
-                    f"{self.user_conf}, line {number}: LoadGen takes 'MODEL.SCENARIO.KEY = VALUE', "
-                    f"with spaces around the =, not {line.strip()!r}"
-                )
         rated = self.rate_per_s is not None or self._conf_has("target_qps")
         if self.scenario is SERVER and self.mode == "performance" and not rated:
             raise UsageError(
@@ -94,23 +122,7 @@ class Wishes:
         return self.rate_per_s is None and not self._conf_has(key)
 
     def _conf_has(self, key: str) -> bool:
-        lines = [line for line in self.conf().splitlines() if not line.lstrip().startswith("#")]
-        names = [line.partition("=")[0].strip().split(".")[1:] for line in lines]
-        return [self.scenario.loadgen_name, key] in names
-
-    def conf(self) -> str:
-        """The user's own user.conf.
-
-        Raises:
-            UsageError: it cannot be read.
-        """
-        if self.user_conf is None:
-            return ""
-        try:
-            return self.user_conf.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise UsageError(f"cannot read {self.user_conf}: {reason}") from error
+        return self.user_conf is not None and self.user_conf.has(self.scenario, key)
 
 
 def conf_text(spec: ModelSpec, wishes: Wishes, estimate: Estimate | None) -> str:
@@ -120,7 +132,7 @@ def conf_text(spec: ModelSpec, wishes: Wishes, estimate: Estimate | None) -> str
         parts.append("# As measured before the test.")
         parts += _expectations(wishes, estimate)
     if wishes.user_conf is not None:
-        parts += [f"# {wishes.user_conf.name}", wishes.conf().rstrip()]
+        parts += [f"# {wishes.user_conf.name}", wishes.user_conf.text]
     if flags := _flags(spec, wishes):
         parts += ["# The command line.", *flags]
     return "\n".join(parts) + "\n"
