@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 
 from tests.mlperf.peers import TAILRACE, Answerer, Peer, nothing_found
-from tests.service.conftest import ServerProcess, scene_bytes
+from tests.service.conftest import ServerProcess, launch, scene_bytes, shapes_server
+
+__all__ = ["launch", "shapes_server"]
 
 
 @pytest.fixture
@@ -30,28 +32,10 @@ def peer() -> Iterator[Callable[..., Peer]]:
         each.kill()
 
 
-@pytest.fixture(scope="session")
-def service() -> Iterator[ServerProcess]:
-    """A real service of the embedded model and the null model, for tests that leave it as it is."""
-    server = ServerProcess("shapes", "null", "--port", "0")
-    try:
-        yield server.start()
-    finally:
-        server.close()
-
-
 @pytest.fixture
-def launch() -> Iterator[Callable[..., ServerProcess]]:
-    """Starts services of a test's own: `launch("null", "--port", "0", token=…)`."""
-    servers: list[ServerProcess] = []
-
-    def start(*arguments: str, token: str | None = None) -> ServerProcess:
-        servers.append(ServerProcess(*arguments, token=token))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
+def service(shapes_server: ServerProcess) -> ServerProcess:
+    """A real service of the embedded model and the null model, for tests that leave it as it is."""
+    return shapes_server
 
 
 @pytest.fixture(scope="session")
