@@ -7,11 +7,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
+from tailrace.cli import mlperf_options as asked
 from tailrace.cli import options
 from tailrace.errors import TailraceError, UsageError
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from tailrace.mlperf.plan import Plan
 
 _RUN = "run"
-_TEST, _MODEL, _HTTP, _FILES = "The test", "The model, in process", "Over HTTP", "Files and output"
-"""Panels of the help."""
 
 
 class _RunByDefault(TyperGroup):
@@ -56,237 +55,40 @@ _CHECK_EXAMPLE = "Example: tailrace mlperf check submission --json"
 
 @app.command(_RUN, epilog=_EXAMPLE)
 def run(
-    model: Annotated[
-        str | None, typer.Argument(metavar="MODEL", help="See 'tailrace models list'.")
-    ] = None,
-    profile: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Model and backend in one, as the reference's main.py names them: "
-            "ssd-mobilenet-onnx, resnet50-tf. Instead of MODEL.",
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
-    scenario: Annotated[
-        str,
-        typer.Option(help="single-stream, multi-stream, server or offline.", rich_help_panel=_TEST),
-    ] = "single-stream",
-    accuracy: Annotated[
-        bool,
-        typer.Option(
-            "--accuracy",
-            help="Ask for each sample once, and score the answers.",
-            rich_help_panel=_TEST,
-        ),
-    ] = False,
-    find_peak: Annotated[
-        bool,
-        typer.Option(
-            "--find-peak",
-            "--find-peak-performance",
-            help="Server: let LoadGen look for the highest rate within the bound.",
-            rich_help_panel=_TEST,
-        ),
-    ] = False,
-    target: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="URL",
-            help="Test a service over HTTP, as http://HOST:PORT; repeat it for several nodes.",
-            rich_help_panel=_HTTP,
-        ),
-    ] = None,
-    rate: Annotated[
-        str | None,
-        typer.Option(
-            "--rate",
-            "--qps",
-            help="Server: queries a second. Offline: samples a second to expect.",
-            show_default="offline: measured",
-            rich_help_panel=_TEST,
-        ),
-    ] = None,
-    slo: Annotated[
-        str | None,
-        typer.Option(
-            help="Server: percentile and bound, as p99<100ms.",
-            show_default="MLPerf's for MODEL",
-            rich_help_panel=_TEST,
-        ),
-    ] = None,
-    min_duration: Annotated[
-        str | None,
-        typer.Option(help="A quick run, not official.", show_default="10m", rich_help_panel=_TEST),
-    ] = None,
-    min_queries: Annotated[
-        int | None,
-        typer.Option(
-            "--min-queries",
-            "--min-query-count",
-            min=1,
-            help="A quick run, not official.",
-            show_default="MLPerf's",
-            rich_help_panel=_TEST,
-        ),
-    ] = None,
-    user_conf: Annotated[
-        Path | None,
-        typer.Option(
-            "--user-conf",
-            "--user_conf",
-            metavar="FILE",
-            help="LoadGen's user.conf.",
-            rich_help_panel=_TEST,
-        ),
-    ] = None,
-    dataset: Annotated[
-        Path | None,
-        typer.Option(
-            "--dataset",
-            "--dataset-path",
-            metavar="DIR",
-            help="COCO's, ImageNet's or OpenImages's layout.",
-            show_default="drawn scenes for shapes",
-            rich_help_panel=_TEST,
-        ),
-    ] = None,
-    count: Annotated[
-        int | None,
-        typer.Option(min=1, help="Only the first samples; not official.", rich_help_panel=_TEST),
-    ] = None,
-    payload: Annotated[
-        Literal["picture", "tensor"] | None,
-        typer.Option(
-            help="Issue pictures, decoded within the time; or tensors, preprocessed before it.",
-            show_default="tensor; picture with --target",
-            rich_help_panel=_TEST,
-        ),
-    ] = None,
-    model_path: Annotated[
-        Path | None,
-        typer.Option(
-            "--model-path", "--model", metavar="FILE", help="Model file.", rich_help_panel=_MODEL
-        ),
-    ] = None,
-    twin: Annotated[
-        bool,
-        typer.Option(
-            "--twin",
-            help="Random weights: the right cost, meaningless answers.",
-            rich_help_panel=_MODEL,
-        ),
-    ] = False,
-    backend: Annotated[
-        str | None,
-        typer.Option(
-            "--backend",
-            "--runtime",
-            help="onnxruntime or tensorflow.",
-            show_default="onnxruntime",
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
-    device: Annotated[
-        str, typer.Option(help="cpu, cuda, cuda:N, tensorrt.", rich_help_panel=_MODEL)
-    ] = "cpu",
-    concurrency: Annotated[
-        int | None,
-        typer.Option(
-            "--concurrency",
-            "--threads",
-            help="Inference threads.",
-            show_default="cores",
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
-    intra_op: Annotated[
-        int, typer.Option(metavar="N", help="Threads of one inference.", rich_help_panel=_MODEL)
-    ] = 1,
-    max_batch: Annotated[
-        int,
-        typer.Option(
-            "--max-batch",
-            "--max-batchsize",
-            metavar="N",
-            help="Samples one inference may take.",
-            rich_help_panel=_MODEL,
-        ),
-    ] = 1,
-    batch_window: Annotated[
-        str,
-        typer.Option(
-            metavar="TIME", help="How long a batch that is not full waits.", rich_help_panel=_MODEL
-        ),
-    ] = "0ms",
-    routing: Annotated[
-        Literal["round-robin", "least-outstanding"],
-        typer.Option(help="Which of several nodes a query goes to.", rich_help_panel=_HTTP),
-    ] = "round-robin",
-    connections: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            help="The most connections open to a node; more queries wait.",
-            rich_help_panel=_HTTP,
-        ),
-    ] = 128,
-    timeout: Annotated[
-        str,
-        typer.Option(
-            help="A query unanswered this long after it was sent has failed.", rich_help_panel=_HTTP
-        ),
-    ] = "60s",
-    header: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="'Name: value', sent with each query; repeatable.", rich_help_panel=_HTTP
-        ),
-    ] = None,
+    model: asked.Model = None,
+    profile: asked.Profile = None,
+    scenario: asked.Scenario = "single-stream",
+    accuracy: asked.Accuracy = False,
+    find_peak: asked.FindPeak = False,
+    target: asked.Target = None,
+    rate: asked.Rate = None,
+    slo: asked.Slo = None,
+    min_duration: asked.MinDuration = None,
+    min_queries: asked.MinQueries = None,
+    user_conf: asked.UserConf = None,
+    dataset: asked.Dataset = None,
+    count: asked.Count = None,
+    payload: asked.Payload = None,
+    model_path: asked.ModelPath = None,
+    twin: asked.Twin = False,
+    backend: asked.Backend = None,
+    device: asked.Device = "cpu",
+    concurrency: asked.Concurrency = None,
+    intra_op: asked.IntraOp = 1,
+    max_batch: asked.MaxBatch = 1,
+    batch_window: asked.BatchWindow = "0ms",
+    routing: asked.Routing = "round-robin",
+    connections: asked.Connections = 128,
+    timeout: asked.Timeout = "60s",
+    header: asked.Header = None,
     insecure: options.Insecure = False,
     cacert: options.CaCert = None,
-    remote_name: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="What the target calls the model.",
-            show_default="MODEL",
-            rich_help_panel=_HTTP,
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "--output",
-            help="Folder in the layout of a submission; tests add up in it.",
-            show_default="a new one below runs/",
-            rich_help_panel=_FILES,
-        ),
-    ] = None,
-    division: Annotated[
-        Literal["closed", "open", "network"] | None,
-        typer.Option(
-            help="MLPerf's division.",
-            show_default="open; network with --target",
-            rich_help_panel=_FILES,
-        ),
-    ] = None,
-    submitter: Annotated[str, typer.Option(help="Who submits.", rich_help_panel=_FILES)] = "local",
-    system_name: Annotated[
-        str | None,
-        typer.Option(
-            "--system", metavar="NAME", show_default="from this machine", rich_help_panel=_FILES
-        ),
-    ] = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="Print the result as one JSON document on stdout.",
-            rich_help_panel=_FILES,
-        ),
-    ] = False,
+    remote_name: asked.RemoteName = None,
+    out: asked.Out = None,
+    division: asked.Division = None,
+    submitter: asked.Submitter = "local",
+    system_name: asked.SystemName = None,
+    as_json: asked.AsJson = False,
 ) -> None:
     """Test a model with MLPerf's LoadGen: in this process, or over HTTP with --target.
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from tailrace.errors import UsageError
 
 PREFERRED = "instances_val2017.json"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,7 @@ class CocoDataset:
         Raises:
             UsageError: the file cannot be read or is not COCO's, or a picture is missing.
         """
-        try:
-            document = msgspec.json.decode(annotation_file.read_bytes(), type=_Document)
-        except msgspec.MsgspecError as error:
-            raise UsageError(f"{annotation_file} is not a COCO annotation file: {error}") from error
-        except OSError as error:
-            raise UsageError(f"cannot read {annotation_file}: {error.strerror}") from error
+        document = decode(annotation_file, _Document)
         if not document.images:
             raise UsageError(f"{annotation_file} lists no images")
         first = document.images[0].file_name
@@ -80,6 +77,21 @@ class CocoDataset:
             ),
             {row.id: row.name for row in document.categories},
         )
+
+
+def decode(annotation_file: Path, kind: type[T]) -> T:
+    """What is of interest in an annotation file, as the fields of `kind`, a msgspec.Struct.
+
+    Raises:
+        UsageError: the file cannot be read, or does not have them.
+    """
+    try:
+        return msgspec.json.decode(annotation_file.read_bytes(), type=kind)
+    except msgspec.MsgspecError as error:
+        raise UsageError(f"{annotation_file} is not a COCO annotation file: {error}") from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"cannot read {annotation_file}: {reason}") from error
 
 
 class _Image(msgspec.Struct):

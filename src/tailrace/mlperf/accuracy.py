@@ -13,7 +13,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tailrace.errors import TailraceError, UsageError
+from tailrace.datasets import coco
+from tailrace.errors import TailraceError
 from tailrace.mlperf.accuracy_log import read_log
 from tailrace.mlperf.data import Boxes, Labels, TestData, layout_of, truth_of
 from tailrace.mlperf.records import ROW
@@ -179,15 +180,8 @@ class _Document(msgspec.Struct):
 
 def _expected(truth: Boxes, pictures: set[int]) -> Mapping[int, Sequence[_Instance]]:
     """The boxes in `pictures`, by category."""
-    file = truth.annotation_file
-    try:
-        document = msgspec.json.decode(file.read_bytes(), type=_Document)
-    except msgspec.MsgspecError as error:
-        raise UsageError(f"{file} is not a COCO annotation file: {error}") from error
-    except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror or error}") from error
     expected = defaultdict(list)
-    for instance in document.annotations:
+    for instance in coco.decode(truth.annotation_file, _Document).annotations:
         if instance.image_id in pictures:
             expected[instance.category_id].append(instance)
     return expected
