@@ -1,4 +1,4 @@
-"""Reading `latency.hlog` back: all its intervals' histograms, merged.
+"""Reading `latency.hlog` back: its intervals' histograms, merged or one by one.
 
 The format is HdrHistogram's log 1.2 with histograms in its V2 compressed encoding, whose buckets at
 three significant digits are those of `tailrace.load.histogram`. Decoded many at a time, they take
@@ -8,6 +8,7 @@ some 10 µs each; hdrhistogram's own reader takes 50 µs.
 import base64
 import struct
 import zlib
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,40 @@ _AT_ONCE = 50
 """Histograms decoded together: many enough for numpy, few enough for the processor's cache."""
 
 
+@dataclass(frozen=True, slots=True)
+class LoggedIntervals:
+    """The histograms of a log, one a row, by the buckets that any of them uses."""
+
+    starts: tuple[str, ...]
+    """When each began, Unix time in seconds, as the log writes it: six decimals."""
+    buckets: IntArray
+    """int64 [k]: numbers of the buckets in use, ascending."""
+    counts: IntArray
+    """int64 [n, k]."""
+
+
+def read_log(log: bytes) -> LoggedIntervals:
+    """The histograms of `log`, line by line; a line that is damaged is left out."""
+    lines = [
+        (line.partition(b",")[0].decode("ascii", "replace"), payload)
+        for line in log.splitlines()
+        if (payload := _payload(line))
+    ]
+    cells = [
+        (first + owner, bucket, count)
+        for first in range(0, len(lines), _AT_ONCE)
+        for owner, bucket, count in [_cells([p for _, p in lines[first : first + _AT_ONCE]])]
+    ]
+    none = np.zeros(0, dtype=np.int64)
+    owner, bucket, count = (
+        (np.concatenate(parts) for parts in zip(*cells, strict=True)) if cells else (none,) * 3
+    )
+    buckets, column = np.unique(bucket, return_inverse=True)
+    counts = np.zeros((len(lines), len(buckets)), dtype=np.int64)
+    np.add.at(counts, (owner, column), count)
+    return LoggedIntervals(tuple(start for start, _ in lines), buckets, counts)
+
+
 def merge_log(log: bytes) -> Histogram:
     """The histograms of all lines of `log` added up; a line that is damaged is passed over.
 
@@ -37,7 +72,8 @@ def merge_log(log: bytes) -> Histogram:
     counts = np.zeros(SIZE, dtype=np.int64)
     payloads = [payload for line in log.splitlines() if (payload := _payload(line))]
     for first in range(0, len(payloads), _AT_ONCE):
-        counts += _merge(payloads[first : first + _AT_ONCE])
+        _, bucket, count = _cells(payloads[first : first + _AT_ONCE])
+        np.add.at(counts, bucket, count)
     merged = Histogram()
     merged.counts = counts
     merged.total = int(counts.sum())
@@ -68,8 +104,10 @@ def _payload(line: bytes) -> bytes:
     return counts if whole else b""
 
 
-def _merge(payloads: list[bytes]) -> IntArray:
-    """Counts, int64 [SIZE], of ZigZag LEB128 numbers: n is one bucket's, -n is n empty buckets."""
+def _cells(payloads: list[bytes]) -> tuple[IntArray, IntArray, IntArray]:
+    """Payload number, bucket and count, int64 [m] each, of every bucket in use, from ZigZag LEB128
+    numbers: n is one bucket's count, -n is n empty buckets.
+    """
     data = np.frombuffer(b"".join(payloads), dtype=np.uint8)
     starts = np.concatenate(([0], np.flatnonzero(data < 0x80)[:-1] + 1))
     numbers = _numbers(data, starts)
@@ -78,11 +116,11 @@ def _merge(payloads: list[bytes]) -> IntArray:
     # Each payload counts its buckets from 0.
     begins = np.cumsum([0, *map(len, payloads[:-1])])
     first = np.searchsorted(starts, begins)
-    place -= np.repeat(place[first], np.diff(np.append(first, len(starts))))
+    lengths = np.diff(np.append(first, len(starts)))
+    place -= np.repeat(place[first], lengths)
+    owner = np.repeat(np.arange(len(payloads)), lengths)
     counted = (numbers > 0) & (place >= 0) & (place < SIZE)
-    merged = np.zeros(SIZE, dtype=np.int64)
-    np.add.at(merged, place[counted], numbers[counted])
-    return merged
+    return owner[counted], place[counted], numbers[counted]
 
 
 def _numbers(data: NDArray[np.uint8], starts: IntArray) -> IntArray:

@@ -1,0 +1,290 @@
+"""Two runs compared: each figure's ratio, and whether it is more than chance makes of it.
+
+The unit of chance is a stretch of consecutive intervals, not a request: see `bootstrap`. Such
+stretches are drawn from a run until it is full again, their histograms added up, and the figures
+taken of the sum, 2,000 times over. How the ratio of two such figures spreads is how far the
+measured one can be trusted.
+
+Runs with the very same schedule (arrivals, profile, seed) are drawn at the same places: a burst of
+arrivals that both of them met then says nothing for or against either.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from tailrace.errors import UsageError
+from tailrace.load.confidence import enough_for
+from tailrace.runs.bootstrap import block_length, draw_weights, tail_of_interval
+from tailrace.runs.figures import NAMES, UNITS, figures, influences, rounding
+from tailrace.runs.listing import read_run
+from tailrace.runs.record import RunInfo, RunRecord, UnknownRunError
+from tailrace.runs.series import FloatArray, Series, read_series
+
+LEAST_STRETCHES = 10
+"""With fewer in either run nothing can be said of chance."""
+_LEAST_FAILING = 6
+"""Stretches with failures for their share to be told apart: that all of six are one run's is chance
+in 1 of 32 cases."""
+_ALIKE = 0.1
+"""Durations that differ by a smaller share are not worth a note."""
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure of two runs.
+
+    A latency is infinite (null in JSON) where failed requests, which took for ever, reach it.
+    """
+
+    name: str
+    """mean, p50, p90, p95, p99, p99.9, failed or completed/s. Percentiles are of all requests, a
+    failed one slower than any answered; `mean` is of the answered ones."""
+    unit: str
+    """`ms`, `%` or `/s`."""
+    base: float | None
+    """None where there is no such figure: nothing was answered, or can be read."""
+    other: float | None
+    ratio: float | None
+    """other / base; None where both are 0 or both infinite."""
+    ratio_interval: tuple[float, float] | None
+    """95 % interval of the ratio; None where it cannot be told."""
+    difference_interval: tuple[float, float] | None
+    """95 % interval of other − base, in `unit`."""
+    more_than_noise: bool | None
+    """Whether the intervals leave out that both runs are the same; None where it cannot be told,
+    and a note says why."""
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """Two runs, figure by figure."""
+
+    base: str
+    """Name of the run that the other is compared with."""
+    other: str
+    differences: tuple[Difference, ...]
+    notes: tuple[str, ...]
+    """What to keep in mind: how the runs are unlike, and what cannot be told."""
+
+
+def compare(base: Path, other: Path, *, resamples: int = 2000, seed: int = 1) -> Comparison:
+    """The run in the directory `other` compared with the one in `base`.
+
+    Raises:
+        UsageError: one of them is not a run's directory.
+    """
+    records = [_read(path) for path in (base, other)]
+    series = [
+        read_series(path, record.points, record.info.duration_s)
+        for path, record in zip((base, other), records, strict=True)
+    ]
+    infos = [record.info for record in records]
+    return compare_series(
+        *series,
+        names=(infos[0].name, infos[1].name),
+        notes=_unlike(*infos),
+        paired=_schedule(records[0]) is not None and _schedule(records[0]) == _schedule(records[1]),
+        resamples=resamples,
+        seed=seed,
+    )
+
+
+def compare_series(
+    base: Series,
+    other: Series,
+    *,
+    names: tuple[str, str] = ("base", "other"),
+    notes: Sequence[str] = (),
+    paired: bool = False,
+    resamples: int = 2000,
+    seed: int = 1,
+) -> Comparison:
+    """Two series compared; `paired` says that both had the very same schedule.
+
+    An interval is the expanded percentile interval of the resamples, widened by what the buckets of
+    the histograms round.
+    """
+    pair = (base, other)
+    measured = [figures(series)[0] for series in pair]
+    told = [*notes, *chain(*map(_remarks, names, pair))]
+    drawn, tail = None, math.nan
+    if min(map(len, pair)) >= LEAST_STRETCHES:
+        drawn, tail = _draw(pair, measured, paired and len(base) == len(other), resamples, seed)
+    differences = []
+    for column, name in enumerate(NAMES):
+        doubt = _doubt(name, pair)
+        told += [doubt] if doubt is not None else []
+        widened = sum(
+            rounding(series, float(values[column])) if UNITS[column] == "ms" else 0.0
+            for series, values in zip(pair, measured, strict=True)
+        )
+        differences.append(
+            _difference(
+                column,
+                [float(values[column]) for values in measured],
+                [draws[:, column] for draws in drawn] if drawn and doubt is None else None,
+                tail,
+                widened,
+            )
+        )
+    return Comparison(
+        base=names[0], other=names[1], differences=tuple(differences), notes=tuple(told)
+    )
+
+
+def _draw(
+    pair: tuple[Series, Series],
+    measured: Sequence[FloatArray],
+    paired: bool,
+    resamples: int,
+    seed: int,
+) -> tuple[list[FloatArray], float]:
+    """Figures of the resamples of each series, and the share of them to leave out on each side."""
+    lengths = [
+        block_length(influences(series, values))
+        for series, values in zip(pair, measured, strict=True)
+    ]
+    if paired:
+        lengths = [max(lengths)] * 2
+    seeds = (2 * seed, 2 * seed if paired else 2 * seed + 1)
+    drawn = [
+        figures(series, draw_weights(len(series), length, resamples, own_seed))
+        for series, length, own_seed in zip(pair, lengths, seeds, strict=True)
+    ]
+    blocks = min(len(series) / length for series, length in zip(pair, lengths, strict=True))
+    return drawn, tail_of_interval(blocks)
+
+
+def _difference(
+    column: int,
+    values: Sequence[float],
+    draws: Sequence[FloatArray] | None,
+    tail: float,
+    widened: float,
+) -> Difference:
+    base, other = values
+    ratio_interval = difference_interval = None
+    if draws is not None and not any(map(math.isnan, values)):
+        low, high = _interval(_ratio(*draws), tail)
+        ratio_interval = low / (1 + widened), high * (1 + widened)
+        low, high = _interval(_gap(*draws), tail)
+        margin = widened * max((value for value in values if math.isfinite(value)), default=0.0)
+        difference_interval = low - margin, high + margin
+    ratio = float(_ratio(np.array([base]), np.array([other]))[0])
+    return Difference(
+        name=NAMES[column],
+        unit=UNITS[column],
+        base=None if math.isnan(base) else base,
+        other=None if math.isnan(other) else other,
+        ratio=None if math.isnan(ratio) or (base == other and not 0 < base < math.inf) else ratio,
+        ratio_interval=ratio_interval,
+        difference_interval=difference_interval,
+        # Where base is 0 a ratio says nothing; where it is not, both say the same.
+        more_than_noise=None
+        if ratio_interval is None or difference_interval is None
+        else not ratio_interval[0] <= 1 <= ratio_interval[1],
+    )
+
+
+def _ratio(base: FloatArray, other: FloatArray) -> FloatArray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # 0 of 0 and infinite of infinite: the same.
+        return np.where(base == other, 1.0, other / base)
+
+
+def _gap(base: FloatArray, other: FloatArray) -> FloatArray:
+    with np.errstate(invalid="ignore"):
+        return np.where(base == other, 0.0, other - base)
+
+
+def _interval(values: FloatArray, tail: float) -> tuple[float, float]:
+    # Values may be infinite, between which there is nothing to interpolate.
+    low, high = np.quantile(values[~np.isnan(values)], (tail, 1 - tail), method="inverted_cdf")
+    return float(low), float(high)
+
+
+def _doubt(name: str, pair: tuple[Series, Series]) -> str | None:
+    """Why the figure `name` cannot be told apart from chance, if so."""
+    if name == "failed":
+        failing = sum(int(np.count_nonzero(series.failed)) for series in pair)
+        if 0 < failing < _LEAST_FAILING:
+            return (
+                f"failed: requests failed in {failing} intervals only, too few to say more of than "
+                "their number"
+            )
+        return None
+    if not name.startswith("p"):
+        return None
+    percent = float(name[1:])
+    least = enough_for(percent)
+    fewest = int(min(series.counts.sum() + series.failed.sum() for series in pair))
+    if fewest >= least:
+        return None
+    return f"{name}: {fewest:,} requests are too few to say how sure it is; {least:,} are needed"
+
+
+def _remarks(name: str, series: Series) -> list[str]:
+    remarks = []
+    if len(series) < LEAST_STRETCHES:
+        remarks.append(
+            f"{name} has {len(series)} intervals; with fewer than {LEAST_STRETCHES} nothing can be "
+            "said about chance: let it run for longer, or choose a shorter --interval"
+        )
+    if series.unread:
+        remarks.append(f"{series.unread} intervals of {name} cannot be read and are left out")
+    failed, answered = series.failed.sum(), series.counts.sum()
+    if failed:
+        remarks.append(
+            f"{100 * failed / (failed + answered):.2g} % of the requests of {name} failed; they "
+            "count as slower than any other, and not in the mean"
+        )
+    return remarks
+
+
+def _unlike(base: RunInfo, other: RunInfo) -> list[str]:
+    notes = [
+        f"the {what} differs: {_shown(a)} against {_shown(b)}"
+        for what, a, b in (
+            ("target", base.target, other.target),
+            ("arrival process", base.arrivals, other.arrivals),
+            ("profile of the rate", base.profile, other.profile),
+        )
+        if a != b
+    ]
+    shorter, longer = sorted((base.duration_s, other.duration_s))
+    if longer - shorter > _ALIKE * longer:
+        notes.append(
+            f"the duration differs: {base.duration_s:,.3g} s against {other.duration_s:,.3g} s"
+        )
+    notes += [
+        f"{info.name} is {info.state}, not finished: what it has so far is compared"
+        for info in (base, other)
+        if info.state != "finished"
+    ]
+    return notes
+
+
+def _shown(value: str) -> str:
+    return value or "unknown"
+
+
+def _schedule(record: RunRecord) -> tuple[object, ...] | None:
+    """What fixed the instants of a run's requests and its intervals; None where that is not known,
+    or was changed while it ran.
+    """
+    changed = any(event.kind in ("rate", "profile") for p in record.points for event in p.events)
+    if record.result is None or not record.points or changed:
+        return None
+    info = record.info
+    return info.arrivals, info.profile, record.result.seed, round(record.points[0].interval_s, 2)
+
+
+def _read(path: Path) -> RunRecord:
+    whole = path.resolve()
+    try:
+        return read_run(whole.parent, whole.name)
+    except UnknownRunError:
+        raise UsageError(f"{path} is not a run's directory: it has no run.json") from None
