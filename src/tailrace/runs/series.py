@@ -88,12 +88,6 @@ def _sums(place: IntArray, values: FloatArray, size: int) -> FloatArray:
     return sums
 
 
-def _sums(place: IntArray, values: FloatArray, size: int) -> FloatArray:
-    sums = np.zeros(size)
-    np.add.at(sums, place, values)
-    return sums
-
-
 def _middles_ms(buckets: IntArray) -> FloatArray:
     middles: FloatArray = (LOWEST_US[buckets] + (WIDTH_US[buckets] - 1) / 2) / 1000
     return middles
