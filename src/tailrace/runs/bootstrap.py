@@ -23,12 +23,13 @@ def block_length(influences: Iterable[FloatArray]) -> float:
     """The mean length of the stretches to draw, in intervals: the longest that any of the series
     `influences`, float64 [n] of mean 0, asks for; at least n^(1/3), at most n / 4.
 
-    Each series asks for what minimizes the mean squared error of its mean's variance, worked out
-    from its autocorrelation up to where that is lost in noise (Politis and White 2004, Automatic
-    block-length selection for the dependent bootstrap, Econometric Reviews 23:53, with the constant
-    as corrected by Patton, Politis and White 2009, 28:372).
+    Each series asks for twice what minimizes the mean squared error of its mean's variance, worked
+    out from its autocorrelation up to where that is lost in noise (Politis and White 2004,
+    Automatic block-length selection for the dependent bootstrap, Econometric Reviews 23:53, with
+    the constant as corrected by Patton, Politis and White 2009, 28:372). Twice, since an interval
+    suffers more from stretches that are too short than from ones that are too long.
     """
-    wanted = [(len(series), _block_length(series)) for series in influences]
+    wanted = [(len(series), 2 * _block_length(series)) for series in influences]
     n = wanted[0][0]
     longest: float = max(n ** (1 / 3), *(length for _, length in wanted))
     return max(min(longest, n / 4), 1.0)

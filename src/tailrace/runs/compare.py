@@ -11,6 +11,7 @@ arrivals that both of them met then says nothing for or against either.
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -18,18 +19,17 @@ import msgspec
 import numpy as np
 
 from tailrace.errors import UsageError
-from tailrace.load.confidence import enough_for
 from tailrace.runs.bootstrap import block_length, draw_weights, tail_of_interval
-from tailrace.runs.figures import NAMES, UNITS, figures, influences, rounding
+from tailrace.runs.figures import NAMES, UNITS, figures, influences, occasions, rounding
 from tailrace.runs.listing import read_run
 from tailrace.runs.record import RunInfo, RunRecord, UnknownRunError
 from tailrace.runs.series import FloatArray, Series, read_series
 
 LEAST_STRETCHES = 10
 """With fewer in either run nothing can be said of chance."""
-_LEAST_FAILING = 6
-"""Stretches with failures for their share to be told apart: that all of six are one run's is chance
-in 1 of 32 cases."""
+_LEAST_OCCASIONS = 6
+"""Separate stretches that a figure has to rest on: that failures in six are all one run's is chance
+in 1 of 32 cases, in five it would be 1 of 16."""
 _ALIKE = 0.1
 """Durations that differ by a smaller share are not worth a note."""
 
@@ -110,29 +110,28 @@ def compare_series(
     pair = (base, other)
     measured = [figures(series)[0] for series in pair]
     told = [*notes, *chain(*map(_remarks, names, pair))]
-    drawn, tail = None, math.nan
+    draws = None
     if min(map(len, pair)) >= LEAST_STRETCHES:
-        drawn, tail = _draw(pair, measured, paired and len(base) == len(other), resamples, seed)
-    differences = []
-    for column, name in enumerate(NAMES):
-        doubt = _doubt(name, pair)
-        told += [doubt] if doubt is not None else []
-        widened = sum(
-            rounding(series, float(values[column])) if UNITS[column] == "ms" else 0.0
-            for series, values in zip(pair, measured, strict=True)
-        )
-        differences.append(
-            _difference(
-                column,
-                [float(values[column]) for values in measured],
-                [draws[:, column] for draws in drawn] if drawn and doubt is None else None,
-                tail,
-                widened,
-            )
-        )
+        draws = _draw(pair, measured, paired and len(base) == len(other), resamples, seed)
+        told += _doubts(draws)
+    differences = (
+        _difference(column, pair, [float(values[column]) for values in measured], draws)
+        for column in range(len(NAMES))
+    )
     return Comparison(
         base=names[0], other=names[1], differences=tuple(differences), notes=tuple(told)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Draws:
+    """Figures of the resamples, float64 [resamples, len(NAMES)] of each run, and how much news of
+    each figure, [len(NAMES)], they rest on.
+    """
+
+    base: FloatArray
+    other: FloatArray
+    occasions: FloatArray
 
 
 def _draw(
@@ -141,50 +140,46 @@ def _draw(
     paired: bool,
     resamples: int,
     seed: int,
-) -> tuple[list[FloatArray], float]:
-    """Figures of the resamples of each series, and the share of them to leave out on each side."""
-    lengths = [
-        block_length(influences(series, values))
-        for series, values in zip(pair, measured, strict=True)
-    ]
+) -> _Draws:
+    lengths = [block_length(influences(*of_one)) for of_one in zip(pair, measured, strict=True)]
     if paired:
         lengths = [max(lengths)] * 2
     seeds = (2 * seed, 2 * seed if paired else 2 * seed + 1)
-    drawn = [
+    base, other = (
         figures(series, draw_weights(len(series), length, resamples, own_seed))
         for series, length, own_seed in zip(pair, lengths, seeds, strict=True)
-    ]
-    blocks = min(len(series) / length for series, length in zip(pair, lengths, strict=True))
-    return drawn, tail_of_interval(blocks)
+    )
+    news = [occasions(*of_one) for of_one in zip(pair, measured, lengths, strict=True)]
+    # A percentile needs news of it from both runs, a share of failures from either.
+    rests_on = np.where(np.array(NAMES) == "failed", sum(news), np.minimum(*news))
+    return _Draws(base, other, rests_on)
 
 
 def _difference(
-    column: int,
-    values: Sequence[float],
-    draws: Sequence[FloatArray] | None,
-    tail: float,
-    widened: float,
+    column: int, pair: tuple[Series, Series], values: Sequence[float], draws: _Draws | None
 ) -> Difference:
     base, other = values
     ratio_interval = difference_interval = None
-    if draws is not None and not any(map(math.isnan, values)):
-        low, high = _interval(_ratio(*draws), tail)
-        ratio_interval = low / (1 + widened), high * (1 + widened)
-        low, high = _interval(_gap(*draws), tail)
-        margin = widened * max((value for value in values if math.isfinite(value)), default=0.0)
+    if draws is not None and _enough(draws.occasions[column]) and not np.isnan(values).any():
+        tail = tail_of_interval(float(draws.occasions[column]))
+        drawn = draws.base[:, column], draws.other[:, column]
+        rounded = sum(map(rounding, pair, values)) if UNITS[column] == "ms" else 0.0
+        low, high = _interval(_ratio(*drawn), tail)
+        ratio_interval = low / (1 + rounded), high * (1 + rounded)
+        low, high = _interval(_gap(*drawn), tail)
+        margin = rounded * max(value for value in (0.0, *values) if math.isfinite(value))
         difference_interval = low - margin, high + margin
-    ratio = float(_ratio(np.array([base]), np.array([other]))[0])
+    told = not np.isnan(values).any() and not (base == other and base in (0.0, math.inf))
     return Difference(
         name=NAMES[column],
         unit=UNITS[column],
         base=None if math.isnan(base) else base,
         other=None if math.isnan(other) else other,
-        ratio=None if math.isnan(ratio) or (base == other and not 0 < base < math.inf) else ratio,
+        ratio=float(_ratio(*np.array(values))) if told else None,
         ratio_interval=ratio_interval,
         difference_interval=difference_interval,
-        # Where base is 0 a ratio says nothing; where it is not, both say the same.
         more_than_noise=None
-        if ratio_interval is None or difference_interval is None
+        if ratio_interval is None
         else not ratio_interval[0] <= 1 <= ratio_interval[1],
     )
 
@@ -206,24 +201,18 @@ def _interval(values: FloatArray, tail: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _doubt(name: str, pair: tuple[Series, Series]) -> str | None:
-    """Why the figure `name` cannot be told apart from chance, if so."""
-    if name == "failed":
-        failing = sum(int(np.count_nonzero(series.failed)) for series in pair)
-        if 0 < failing < _LEAST_FAILING:
-            return (
-                f"failed: requests failed in {failing} intervals only, too few to say more of than "
-                "their number"
-            )
-        return None
-    if not name.startswith("p"):
-        return None
-    percent = float(name[1:])
-    least = enough_for(percent)
-    fewest = int(min(series.counts.sum() + series.failed.sum() for series in pair))
-    if fewest >= least:
-        return None
-    return f"{name}: {fewest:,} requests are too few to say how sure it is; {least:,} are needed"
+def _enough(occasions: float) -> bool:
+    # No failure in either run is no doubt, but news of its own.
+    return occasions == 0 or occasions >= _LEAST_OCCASIONS
+
+
+def _doubts(draws: _Draws) -> list[str]:
+    """Which figures cannot be told apart from chance, and why."""
+    return [
+        f"{name}: it rests on {few:.0f} separate stretches of a run, too few to tell it from chance"
+        for name, few in zip(NAMES, draws.occasions, strict=True)
+        if not _enough(few)
+    ]
 
 
 def _remarks(name: str, series: Series) -> list[str]:

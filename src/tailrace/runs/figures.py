@@ -51,6 +51,20 @@ def influences(series: Series, measured: FloatArray) -> list[FloatArray]:
     return [pull - pull.mean() for pull in pulls]
 
 
+def occasions(series: Series, measured: FloatArray, length: float) -> FloatArray:
+    """How many separate pieces of news the series has of each figure, [len(NAMES)], if stretches
+    closer than `length` to each other are one: for a percentile those with requests at or beyond
+    it, for the failed share those with failures, else all.
+    """
+    place = np.arange(len(series))
+    news = [place]
+    for value_ms in measured[1 : 1 + len(PERCENTS)]:
+        beyond = series.counts[:, series.latency_ms >= value_ms].sum(axis=1) + series.failed
+        news.append(np.flatnonzero(beyond))
+    news += [np.flatnonzero(series.failed), place]
+    return np.array([float(len(np.unique(places // length))) for places in news])
+
+
 def rounding(series: Series, latency_ms: float) -> float:
     """By what share `latency_ms`, one of the series' percentiles, may be off as it was rounded."""
     if not np.isfinite(latency_ms) or latency_ms <= 0:
