@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.load.histogram import HIGHEST_US, SIZE, Histogram, bucket_of
-from tailrace.runs.histogram_log import merge_log
+from tailrace.runs.histogram_log import merge_log, read_log
 
 Intervals = list[dict[int, int]]
 """Of each interval: time in µs → how often."""
@@ -54,6 +54,24 @@ def test_every_count_comes_back_in_its_bucket(recorded: Intervals) -> None:
     merged = merge_log(write(recorded))
     assert np.array_equal(merged.counts, counts_of(recorded))
     assert merged.total == sum(sum(times.values()) for times in recorded)
+
+
+@given(intervals)
+@settings(max_examples=100, deadline=None)
+def test_every_interval_comes_back_by_itself(recorded: Intervals) -> None:
+    read = read_log(write(recorded))
+    assert read.starts == tuple(f"{1e9 + second:f}" for second in range(len(recorded)))
+    for row, times in enumerate(recorded):
+        expected = counts_of([times])
+        assert np.array_equal(read.counts[row], expected[read.buckets])
+        assert read.counts[row].sum() == expected.sum()
+
+
+def test_a_damaged_line_costs_its_own_interval() -> None:
+    lines = write([{5: 2}, {}, {70_000: 1}]).splitlines(keepends=True)
+    read = read_log(b"".join([*lines[:3], lines[3][:30] + b"\n", *lines[4:]]))
+    assert read.starts == ("1000000001.000000", "1000000002.000000")
+    assert read.counts.sum(axis=1).tolist() == [0, 1]
 
 
 def test_percentiles_and_mean_are_those_of_the_times() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from tailrace.load.slo import Slo
     from tailrace.load.tally import Interval
 
-EXAMPLE = 'Example: [bold]tailrace find http://127.0.0.1:5000/gpu --slo "p99<100ms"[/bold]'
+EXAMPLE = (
+    'Example: [bold]tailrace find http://127.0.0.1:5000/gpu --slo "p99<100ms"[/bold]\n\n'
+    "Exit code: 0 a confirmed rate; 1 none; 2 an argument cannot be used."
+)
 
 
 def find(
@@ -50,6 +54,8 @@ def find(
     seed: options.Seed = 1,
     out: Annotated[Path | None, typer.Option(help="Directory for find.json and find.svg.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print find.json on stdout.")] = False,
+    junit: options.JUnit = None,
+    markdown: options.Markdown = None,
 ) -> None:
     """Find the highest rate at which a service keeps an SLO: double until it breaks, bisect, and
     confirm. Each step lasts until early stopping decides it with 99 % confidence.
@@ -63,6 +69,8 @@ def find(
     from tailrace.load.search import SearchLimits
     from tailrace.load.slo import parse_slo
     from tailrace.runs.directory import RUNS_DIR
+    from tailrace.runs.summary.files import SummaryFiles
+    from tailrace.runs.summary.summary import of_find
     from tailrace.units import parse_rate_per_s
 
     parse_arrivals(arrivals)
@@ -89,7 +97,11 @@ def find(
         confirm_s=positive_duration_s("--confirm", confirm),
     )
     directory = out or RUNS_DIR / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-find"
-    found = uvloop.run(_find(plan, parse_slo(slo), limits, directory))
+    bound = parse_slo(slo)
+    files = SummaryFiles("find", plan.url, junit, markdown)
+    began_s = time.monotonic()
+    with files.failures():
+        found = uvloop.run(_find(plan, bound, limits, directory))
     if as_json:
         from tailrace.cli.output import print_json
 
@@ -97,6 +109,7 @@ def find(
     else:
         typer.echo(f"{found.reason}" + ("" if found.confirmed else " (not confirmed)"))
         typer.echo(f"run: {directory}")
+    files.write(of_find(found, time.monotonic() - began_s))
     sys.exit(0 if found.confirmed else 1)
 
 

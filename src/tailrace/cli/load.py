@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 EXAMPLE = (
     "Example: [bold]tailrace load http://127.0.0.1:5000/predict/shapes --body pictures/ "
-    '--rate 200 --for 30s --slo "p99<100ms" --json[/bold]'
+    '--rate 200 --for 30s --slo "p99<100ms" --json[/bold]\n\n'
+    "Exit code: 0 done; 1 an SLO is broken, a --regression proven, or INVALID with --strict; "
+    "2 an argument cannot be used."
 )
 
 
@@ -75,23 +77,43 @@ def load(
     out: Annotated[
         Path | None, typer.Option(help="Run directory; by default a new one below runs/.")
     ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Compare with this run: a run's directory, or its name below runs/.",
+        ),
+    ] = None,
+    regression: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="How much worse than --baseline a run may be, as p99+10%, failed+0.5% or "
+            "completed/s-5%; repeatable. Proven worse than that: exit 1.",
+            show_default="p99+10%",
+        ),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if the verdict is INVALID.")] = (
         False
     ),
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result document on stdout.")
     ] = False,
+    junit: options.JUnit = None,
+    markdown: options.Markdown = None,
 ) -> None:
     """Put open-loop load on a URL and report its latency, from each request's intended time."""
+    import msgspec
     import uvloop
 
-    from tailrace.cli import output
+    from tailrace.cli import gate, output
     from tailrace.load.arrivals import parse_arrivals
     from tailrace.load.plan import Plan
     from tailrace.load.profile import constant
     from tailrace.load.slo import parse_slo
     from tailrace.runs.directory import RUNS_DIR, RunDirectory
     from tailrace.runs.run import Run
+    from tailrace.runs.summary.files import SummaryFiles
+    from tailrace.runs.summary.summary import of_load
     from tailrace.units import parse_duration_s
 
     process = parse_arrivals(arrivals, scale, speed)
@@ -129,15 +151,39 @@ def load(
     )
     if connections < workers:
         raise UsageError(f"--connections {connections} is fewer than --workers {workers}")
-    directory = (
-        RunDirectory(out, plan) if out is not None else RunDirectory.create(RUNS_DIR, "load", plan)
-    )
-    result = uvloop.run(output.follow(Run(plan, directory)))
+    held_against = gate.read_gate(baseline, regression)
+    files = SummaryFiles("load", plan.url, junit, markdown)
+    with files.failures():
+        directory = (
+            RunDirectory(out, plan)
+            if out is not None
+            else RunDirectory.create(RUNS_DIR, "load", plan)
+        )
+        result = uvloop.run(output.follow(Run(plan, directory)))
+        judged = held_against.judge(directory.path) if held_against is not None else None
     if as_json:
-        output.print_json(result)
+        output.print_json(
+            result
+            if judged is None
+            else {**msgspec.to_builtins(result), "baseline": judged.document()}
+        )
     else:
         output.print_summary(result)
-    if not all(result.slo.values()) or (strict and not result.verdict.valid):
+        if judged is not None:
+            gate.print_outcomes(judged.outcomes)
+    files.write(
+        of_load(
+            result,
+            strict=strict,
+            comparison=judged.comparison if judged is not None else None,
+            outcomes=judged.outcomes if judged is not None else (),
+        )
+    )
+    if (
+        not all(result.slo.values())
+        or (strict and not result.verdict.valid)
+        or (judged is not None and judged.broken)
+    ):
         sys.exit(1)
 
 

@@ -45,6 +45,20 @@ Insecure = Annotated[
     bool, typer.Option("--insecure", help="Accept any certificate of an https:// server.")
 ]
 CaCert = Annotated[Path | None, typer.Option(help="PEM file of authorities to trust for https://.")]
+JUnit = Annotated[
+    Path | None, typer.Option(help="Write the outcome to this file as JUnit XML, for a pipeline.")
+]
+Markdown = Annotated[
+    Path | None,
+    typer.Option(help="Append it to this file as Markdown, as $GITHUB_STEP_SUMMARY."),
+]
+Regression = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="How much worse a run may be, as p99+10%, failed+0.5% or completed/s-5%; repeatable. "
+        "Proven worse than that: exit 1."
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same schedule.")]
 
 

@@ -27,9 +27,10 @@ from tailrace.runs.series import FloatArray, Series, read_series
 
 LEAST_STRETCHES = 10
 """With fewer in either run nothing can be said of chance."""
-_LEAST_OCCASIONS = 6
-"""Separate stretches that a figure has to rest on: that failures in six are all one run's is chance
-in 1 of 32 cases, in five it would be 1 of 16."""
+_LEAST_OCCASIONS = 5
+"""Separate stretches that a figure has to rest on."""
+_RESOLUTION = 1e-3
+"""Latencies and rates have three digits: what differs by less does not differ."""
 _ALIKE = 0.1
 """Durations that differ by a smaller share are not worth a note."""
 
@@ -76,17 +77,45 @@ def compare(base: Path, other: Path, *, resamples: int = 2000, seed: int = 1) ->
     Raises:
         UsageError: one of them is not a run's directory.
     """
-    records = [_read(path) for path in (base, other)]
-    series = [
-        read_series(path, record.points, record.info.duration_s)
-        for path, record in zip((base, other), records, strict=True)
-    ]
-    infos = [record.info for record in records]
+    sides = read_comparable(base), read_comparable(other)
+    return compare_runs(*sides, resamples=resamples, seed=seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparable:
+    """A run, read, as far as it is compared."""
+
+    info: RunInfo
+    series: Series
+    schedule: tuple[object, ...] | None
+    """What fixed the instants of its requests; None where that is not known."""
+
+
+def read_comparable(path: Path) -> Comparable:
+    """The run in the directory `path`.
+
+    Raises:
+        UsageError: it is not a run's directory.
+    """
+    whole = path.resolve()
+    try:
+        record = read_run(whole.parent, whole.name)
+    except UnknownRunError:
+        raise UsageError(f"{path} is not a run's directory: it has no run.json") from None
+    series = read_series(whole, record.points, record.info.duration_s)
+    return Comparable(record.info, series, _schedule(record))
+
+
+def compare_runs(
+    base: Comparable, other: Comparable, *, resamples: int = 2000, seed: int = 1
+) -> Comparison:
+    """Two runs compared that have been read."""
     return compare_series(
-        *series,
-        names=(infos[0].name, infos[1].name),
-        notes=_unlike(*infos),
-        paired=_schedule(records[0]) is not None and _schedule(records[0]) == _schedule(records[1]),
+        base.series,
+        other.series,
+        names=(base.info.name, other.info.name),
+        notes=_unlike(base.info, other.info),
+        paired=base.schedule is not None and base.schedule == other.schedule,
         resamples=resamples,
         seed=seed,
     )
@@ -163,7 +192,9 @@ def _difference(
     if draws is not None and _enough(draws.occasions[column]) and not np.isnan(values).any():
         tail = tail_of_interval(float(draws.occasions[column]))
         drawn = draws.base[:, column], draws.other[:, column]
-        rounded = sum(map(rounding, pair, values)) if UNITS[column] == "ms" else 0.0
+        rounded = 0.0 if UNITS[column] == "%" else _RESOLUTION
+        if UNITS[column] == "ms":
+            rounded += sum(map(rounding, pair, values))
         low, high = _interval(_ratio(*drawn), tail)
         ratio_interval = low / (1 + rounded), high * (1 + rounded)
         low, high = _interval(_gap(*drawn), tail)
@@ -208,10 +239,14 @@ def _enough(occasions: float) -> bool:
 
 def _doubts(draws: _Draws) -> list[str]:
     """Which figures cannot be told apart from chance, and why."""
+    names: dict[int, list[str]] = {}
+    for name, few in zip(NAMES, draws.occasions, strict=True):
+        if not _enough(few):
+            names.setdefault(int(few), []).append(name)
     return [
-        f"{name}: it rests on {few:.0f} separate stretches of a run, too few to tell it from chance"
-        for name, few in zip(NAMES, draws.occasions, strict=True)
-        if not _enough(few)
+        f"{', '.join(alike)}: too little to tell from chance, what is at or beyond it fell into "
+        f"{few} separate {'stretch' if few == 1 else 'stretches'} of a run"
+        for few, alike in names.items()
     ]
 
 
@@ -269,11 +304,3 @@ def _schedule(record: RunRecord) -> tuple[object, ...] | None:
         return None
     info = record.info
     return info.arrivals, info.profile, record.result.seed, round(record.points[0].interval_s, 2)
-
-
-def _read(path: Path) -> RunRecord:
-    whole = path.resolve()
-    try:
-        return read_run(whole.parent, whole.name)
-    except UnknownRunError:
-        raise UsageError(f"{path} is not a run's directory: it has no run.json") from None

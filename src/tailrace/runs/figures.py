@@ -66,8 +66,8 @@ def occasions(series: Series, measured: FloatArray, length: float) -> FloatArray
 
 
 def rounding(series: Series, latency_ms: float) -> float:
-    """By what share `latency_ms`, one of the series' percentiles, may be off as it was rounded."""
+    """By what share `latency_ms`, one of the series' figures, may be off as it was rounded."""
     if not np.isfinite(latency_ms) or latency_ms <= 0:
         return 0.0
-    place = np.searchsorted(series.latency_ms, latency_ms)
+    place = min(int(np.searchsorted(series.latency_ms, latency_ms)), len(series.latency_ms) - 1)
     return float(series.half_width_ms[place] / latency_ms)

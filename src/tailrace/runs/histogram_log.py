@@ -101,7 +101,8 @@ def _payload(line: bytes) -> bytes:
     counts = plain[_HEADER_SIZE:]
     # The last byte of a LEB128 number is the one whose top bit is clear.
     whole = length == len(counts) and cookie & ~_WORD_SIZE == _PLAIN and counts[-1:] < b"\x80"
-    return counts if whole else b""
+    # Of a histogram that counted nothing: the number 0, so that it is not taken for damaged.
+    return (counts or b"\0") if whole else b""
 
 
 def _cells(payloads: list[bytes]) -> tuple[IntArray, IntArray, IntArray]:

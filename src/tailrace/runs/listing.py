@@ -86,6 +86,18 @@ def find_run(base: Path, name: str) -> Path:
     return base / name
 
 
+def locate_run(base: Path, text: str) -> Path:
+    """The directory of the run that a person called `text`: its path, or its name below `base`.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    for path in (Path(text).resolve(), base.resolve() / text):
+        if path.name in _names(path.parent):
+            return path
+    raise UsageError(f"there is no run {text}: give a run's directory, or its name below {base}/")
+
+
 def read_run(base: Path, name: str) -> RunRecord:
     """The run `name` below `base`, with every interval that it finished.
 

@@ -1,0 +1,102 @@
+"""What a run must pass beside its SLOs: bounds on being worse than a baseline."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tailrace.errors import UsageError
+from tailrace.runs.compare import Comparable, Comparison, compare_runs, read_comparable
+from tailrace.runs.directory import RUNS_DIR
+from tailrace.runs.listing import locate_run
+from tailrace.runs.regression import DEFAULT, Bound, Outcome, judge_bound, parse_bound
+from tailrace.runs.summary.summary import differences_table
+
+_WORDS = {"kept": "kept", "broken": "[bold red]broken[/]", "undecided": "[yellow]undecided[/]"}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A comparison and what it says of each bound."""
+
+    comparison: Comparison
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def broken(self) -> bool:
+        """Whether a bound is."""
+        return any(outcome.outcome == "broken" for outcome in self.outcomes)
+
+    def document(self) -> dict[str, Any]:
+        """What `--json` says of it."""
+        return {"comparison": self.comparison, "regressions": self.outcomes}
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A baseline, read, and the bounds on being worse than it."""
+
+    baseline: Comparable
+    bounds: tuple[Bound, ...]
+
+    def judge(self, run: Path) -> Judgement:
+        """The run in the directory `run`, held against the baseline."""
+        comparison = compare_runs(self.baseline, read_comparable(run))
+        return Judgement(comparison, tuple(judge_bound(comparison, b) for b in self.bounds))
+
+
+def read_gate(baseline: str | None, bounds: Sequence[str] | None) -> Gate | None:
+    """The gate that `--baseline` and `--regression` ask for, if any.
+
+    Raises:
+        UsageError: there is no such run, it holds nothing to compare with, or a bound cannot be
+            read.
+    """
+    parsed = tuple(parse_bound(text) for text in bounds or (DEFAULT,))
+    if baseline is None:
+        if bounds:
+            raise UsageError("--regression needs a --baseline to compare with")
+        return None
+    return open_gate(baseline, parsed)
+
+
+def open_gate(baseline: str, bounds: tuple[Bound, ...]) -> Gate:
+    """The gate of a baseline that is given by its directory or its name.
+
+    Raises:
+        UsageError: there is no such run, or it holds nothing to compare with.
+    """
+    read = read_comparable(locate_run(RUNS_DIR, baseline))
+    if not len(read.series):
+        raise UsageError(f"nothing can be compared with {baseline}: it has no finished interval")
+    return Gate(read, bounds)
+
+
+def print_differences(comparison: Comparison) -> None:
+    """A comparison's figures and notes, on stdout."""
+    console = Console(highlight=False)
+    figures = differences_table(comparison)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    first, *others = figures.head
+    table.add_column(first, no_wrap=True)
+    for name in others:
+        table.add_column(escape(name), justify="right", overflow="fold")
+    for row in figures.rows:
+        table.add_row(*map(escape, row))
+    console.print(table)
+    for note in comparison.notes:
+        console.print(f"  - {escape(note)}", soft_wrap=True, style="dim")
+
+
+def print_outcomes(outcomes: Sequence[Outcome]) -> None:
+    """A line a bound, on stdout."""
+    console = Console(highlight=False)
+    for found in outcomes:
+        console.print(
+            f"regression {found.bound}: {_WORDS[found.outcome]}: {escape(found.reason)}",
+            soft_wrap=True,
+        )

@@ -1,0 +1,190 @@
+"""What a command found: checks that passed or did not, and figures, the same for every format."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from tailrace.load.result import Result
+from tailrace.load.search import Found
+from tailrace.runs.compare import Comparison
+from tailrace.runs.regression import Outcome, shown
+from tailrace.units import format_duration
+
+CheckOutcome = Literal["passed", "failed", "undecided", "error"]
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that a pipeline may break on."""
+
+    name: str
+    outcome: CheckOutcome
+    """`undecided`: nothing to break on, but not proven either; `error`: there is no result."""
+    reason: str = ""
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures by row; the first column has their names."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """A command's outcome."""
+
+    command: str
+    """`load`, `find` or `compare`."""
+    subject: str
+    """What it was about: a target, or two runs."""
+    duration_s: float = 0.0
+    checks: tuple[Check, ...]
+    table: Table | None = None
+    facts: dict[str, str] = {}
+    """Further figures by name."""
+    notes: tuple[str, ...] = ()
+
+
+def of_failure(command: str, subject: str, reason: str) -> Summary:
+    """Of a command that came to no result."""
+    check = Check(name="result", outcome="error", reason=reason)
+    return Summary(command=command, subject=subject, checks=(check,))
+
+
+def of_load(
+    result: Result,
+    *,
+    strict: bool = False,
+    comparison: Comparison | None = None,
+    outcomes: Sequence[Outcome] = (),
+) -> Summary:
+    """Of a run, with its comparison with a baseline where there is one.
+
+    An INVALID verdict fails where `strict`, else it is undecided.
+    """
+    verdict = Check(
+        name="verdict",
+        outcome="passed" if result.verdict.valid else "failed" if strict else "undecided",
+        reason="VALID" if result.verdict.valid else "INVALID: " + "; ".join(result.verdict.reasons),
+    )
+    slos = (
+        Check(
+            name=f"SLO {expression}",
+            outcome="passed" if kept else "failed",
+            reason=_of_slo(result, expression, kept),
+        )
+        for expression, kept in result.slo.items()
+    )
+    latency = msgspec.to_builtins(result.latency_ms)
+    service = msgspec.to_builtins(result.service_ms)
+    names = tuple(latency)
+    spread = (
+        "–" if (ends := result.confidence_ms.get(name)) is None else f"{ends[0]:g} – {ends[1]:g}"
+        for name in names
+    )
+    return Summary(
+        command="load",
+        subject=result.target,
+        duration_s=result.duration_s,
+        checks=(*slos, verdict, *map(_of_bound, outcomes)),
+        table=Table(
+            head=("ms", *names),
+            rows=(
+                ("latency", *map(_figure, latency.values())),
+                ("95 % interval", *spread),
+                ("service time", *map(_figure, service.values())),
+            ),
+        ),
+        facts={
+            "arrivals": result.arrivals,
+            "seed": str(result.seed),
+            "offered": f"{result.offered:,} ({result.rate.offered:,g}/s)",
+            "completed": f"{result.completed:,}",
+            "failed": ", ".join(f"{count:,} {kind}" for kind, count in result.failed.items())
+            or "none",
+            "send lag p99": _lag(result.send_lag_us["p99"]),
+            **({"baseline": comparison.base} if comparison is not None else {}),
+            "run": str(result.run),
+        },
+        notes=comparison.notes if comparison is not None else (),
+    )
+
+
+def of_find(found: Found, duration_s: float) -> Summary:
+    """Of a search, which took `duration_s`; it passes with a confirmed rate."""
+    outcome: CheckOutcome = "passed" if found.confirmed else "failed"
+    reason = found.reason if found.confirmed else f"{found.reason} (not confirmed)"
+    rows = tuple(
+        (
+            f"{step.rate_per_s:,.4g}/s",
+            step.decision,
+            _figure(step.percentile_ms),
+            f"{step.over:,} of {step.completed + step.failed:,}",
+            f"{step.duration_s:.1f} s",
+        )
+        for step in found.steps
+    )
+    return Summary(
+        command="find",
+        subject=found.target,
+        duration_s=duration_s,
+        checks=(Check(name=f"a rate within {found.slo}", outcome=outcome, reason=reason),),
+        table=Table(head=("rate", "SLO", "percentile, ms", "over it", "took"), rows=rows),
+        facts={"rate": "none" if found.rate_per_s is None else f"{found.rate_per_s:,.4g}/s"},
+    )
+
+
+def of_comparison(comparison: Comparison, outcomes: Sequence[Outcome]) -> Summary:
+    """Of two runs compared."""
+    return Summary(
+        command="compare",
+        subject=f"{comparison.other} against {comparison.base}",
+        checks=tuple(map(_of_bound, outcomes)),
+        table=differences_table(comparison),
+        notes=comparison.notes,
+    )
+
+
+def differences_table(comparison: Comparison) -> Table:
+    """A comparison's figures for a person."""
+    rows = tuple(
+        (
+            found.name,
+            shown(found.base, found.unit),
+            shown(found.other, found.unit),
+            "–" if found.ratio is None else f"{100 * (found.ratio - 1):+.3g} %",
+            "–"
+            if (ends := found.ratio_interval) is None
+            else f"{100 * (ends[0] - 1):+.3g} to {100 * (ends[1] - 1):+.3g} %",
+            {True: "yes", False: "no", None: "cannot be told"}[found.more_than_noise],
+        )
+        for found in comparison.differences
+    )
+    head = ("", comparison.base, comparison.other, "change", "95 % interval", "more than noise")
+    return Table(head=head, rows=rows)
+
+
+def _of_bound(found: Outcome) -> Check:
+    outcomes: dict[str, CheckOutcome] = {"kept": "passed", "broken": "failed"}
+    return Check(
+        name=f"regression {found.bound}",
+        outcome=outcomes.get(found.outcome, "undecided"),
+        reason=found.reason,
+    )
+
+
+def _of_slo(result: Result, expression: str, kept: bool) -> str:
+    failed = sum(result.failed.values())
+    latency = msgspec.to_builtins(result.latency_ms)
+    statistic = expression.partition("<")[0].strip()
+    value = f"{statistic} {_figure(latency[statistic])} ms" if statistic in latency else ""
+    losses = f"{failed:,} failed requests count as slower than any bound" if failed else ""
+    return ", ".join(filter(None, ("kept" if kept else "broken", value, losses)))
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.4g}"
+
+
+def _lag(value_us: float | None) -> str:
+    return "none" if value_us is None else format_duration(value_us / 1e6)
