@@ -21,7 +21,7 @@ from tailrace.runs.series import FloatArray
 
 def block_length(influences: Iterable[FloatArray]) -> float:
     """The mean length of the stretches to draw, in intervals: the longest that any of the series
-    `influences`, float64 [n] of mean 0, asks for; at least n^(1/3), at most n / 4.
+    `influences`, float64 [n] of mean 0, asks for; at least n^(1/3), at most n / 5.
 
     Each series asks for twice what minimizes the mean squared error of its mean's variance, worked
     out from its autocorrelation up to where that is lost in noise (Politis and White 2004,
@@ -32,7 +32,7 @@ def block_length(influences: Iterable[FloatArray]) -> float:
     wanted = [(len(series), 2 * _block_length(series)) for series in influences]
     n = wanted[0][0]
     longest: float = max(n ** (1 / 3), *(length for _, length in wanted))
-    return max(min(longest, n / 4), 1.0)
+    return max(min(longest, n / 5), 1.0)
 
 
 def _block_length(series: FloatArray) -> float:
@@ -51,7 +51,8 @@ def _block_length(series: FloatArray) -> float:
     taper = np.clip(2 * (1 - lags / reach), 0.0, 1.0)
     spectrum = covariance[0] + 2 * float(taper @ covariance[1 : reach + 1])
     slope = 2 * float((taper * lags) @ covariance[1 : reach + 1])
-    if spectrum <= 0:
+    if spectrum <= 0 or slope <= 0:
+        # Neighbours that make up for each other: short stretches err on the safe side.
         return 1.0
     return math.pow((slope / spectrum) ** 2 * n, 1 / 3)
 

@@ -1,0 +1,206 @@
+"""Comparing runs on the command line, and the files for pipelines, as their user meets them."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+
+def tailrace(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tailrace", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+SHORT = ("--rate", "200", "--for", "2s", "--interval", "100ms")
+
+
+def outcomes(path: Path) -> dict[str, str]:
+    """Of each test case in a JUnit file: passed, or the tag that says otherwise."""
+    found = {}
+    for case in ET.parse(path).iter("testcase"):
+        tags = {child.tag for child in case} & {"failure", "error", "skipped"}
+        found[case.attrib["name"]] = tags.pop() if tags else "passed"
+    return found
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with runs/: `base`, and `slow`, the same latencies and 100 ms."""
+    from tests.conftest import OK, Server
+
+    async def slow(number: int, body: bytes, writer: Any) -> None:
+        import asyncio
+
+        await asyncio.sleep(0.1)
+        writer.write(OK)
+
+    place = tmp_path_factory.mktemp("runs")
+    for name, server in (("base", Server()), ("slow", Server(slow))):
+        made = tailrace("load", server.url, *SHORT, "--out", f"runs/{name}", cwd=place)
+        server.close()
+        assert made.returncode == 0, made.stderr
+    return place
+
+
+def test_compare_says_what_is_more_than_noise(runs: Path) -> None:
+    finished = tailrace("compare", "base", "runs/slow", cwd=runs)
+    assert finished.returncode == 0, finished.stderr
+    assert "more than noise" in finished.stdout
+    assert "the target differs" in finished.stdout
+    (p50,) = [line for line in finished.stdout.splitlines() if line.startswith("p50")]
+    assert p50.split()[-1] == "yes"
+
+
+def test_a_proven_regression_exits_1_in_every_format(runs: Path, tmp_path: Path) -> None:
+    finished = tailrace(
+        *("compare", "base", "slow", "--json", "--regression", "p50+10%"),
+        *("--regression", "completed/s-50%", "--junit", str(tmp_path / "j.xml")),
+        *("--markdown", str(tmp_path / "s.md")),
+        cwd=runs,
+    )
+    assert finished.returncode == 1, finished.stderr
+    document = json.loads(finished.stdout)
+    assert [found["outcome"] for found in document["regressions"]] == ["broken", "kept"]
+    found = {one["name"]: one for one in document["comparison"]["differences"]}
+    assert found["p50"]["more_than_noise"] is True
+    assert outcomes(tmp_path / "j.xml") == {
+        "regression p50+10%": "failure",
+        "regression completed/s-50%": "passed",
+    }
+    text = (tmp_path / "s.md").read_text()
+    assert "❌ failed" in text
+    assert "proven worse than it allows" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("compare", "base", "absent"), "there is no run absent"),
+        (("compare", "absent", "base"), "there is no run absent"),
+        (("compare", ".", "base"), "there is no run ."),
+        (("compare", "base", "slow", "--regression", "p99"), "is no bound on a regression"),
+        (("compare", "base", "slow", "--junit", "absent/j.xml"), "cannot write absent/j.xml"),
+        (("load", "http://127.0.0.1:9/", "--baseline", "absent"), "there is no run absent"),
+        (("load", "http://127.0.0.1:9/", "--regression", "p99+1%"), "needs a --baseline"),
+        (
+            ("load", "http://127.0.0.1:9/", "--baseline", "base", "--regression", "p98+1%"),
+            "'p98' is none of",
+        ),
+        (("load", "http://127.0.0.1:9/", "--junit", "runs"), "cannot write runs: Is a directory"),
+        (("load", "http://127.0.0.1:9/", "--markdown", "no/s.md"), "cannot write no/s.md"),
+        (("find", "http://127.0.0.1:9/", "--junit", "no/j.xml"), "cannot write no/j.xml"),
+    ],
+)
+def test_what_cannot_work_is_said_before_any_load(
+    runs: Path, arguments: tuple[str, ...], complaint: str
+) -> None:
+    finished = tailrace(*arguments, cwd=runs)
+    assert finished.returncode == 2
+    assert finished.stdout == ""
+    (line,) = finished.stderr.splitlines()
+    assert complaint in line
+    assert {path.name for path in (runs / "runs").iterdir()} == {"base", "slow"}
+
+
+def test_load_is_held_against_a_baseline(serve: Any, runs: Path, tmp_path: Path) -> None:
+    finished = tailrace(
+        *("load", serve().url, *SHORT, "--out", str(tmp_path / "new"), "--json"),
+        *("--baseline", str(runs / "runs" / "slow"), "--junit", "j.xml"),
+        cwd=tmp_path,
+    )
+    assert finished.returncode == 0, finished.stderr
+    document = json.loads(finished.stdout)
+    assert document["baseline"]["comparison"]["base"] == "slow"
+    (found,) = document["baseline"]["regressions"]
+    assert found["bound"] == "p99+10%"
+    assert "baseline" not in json.loads((tmp_path / "new" / "result.json").read_text())
+    # 100 ms faster; but a stall of a busy machine may be all that its p99 rests on.
+    case = {"kept": "passed", "undecided": "skipped"}[found["outcome"]]
+    assert outcomes(tmp_path / "j.xml") == {"verdict": "skipped", "regression p99+10%": case}
+
+
+def test_a_regression_of_load_exits_1_and_says_so(serve: Any, runs: Path, tmp_path: Path) -> None:
+    import asyncio
+
+    async def slow(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        from tests.conftest import OK
+
+        await asyncio.sleep(0.15)
+        writer.write(OK)
+
+    finished = tailrace(
+        *("load", serve(slow).url, *SHORT, "--baseline", str(runs / "runs" / "base")),
+        *("--regression", "p50+10%"),
+        cwd=tmp_path,
+    )
+    assert finished.returncode == 1
+    assert "regression p50+10%: broken: " in finished.stdout
+
+
+def test_slos_and_a_strict_verdict_are_test_cases(serve: Any, tmp_path: Path) -> None:
+    (tmp_path / "s.md").write_text("before\n\n")
+    finished = tailrace(
+        *("load", serve().url, "--rate", "50", "--for", "1s", "--slo", "p50<1us", "--slo"),
+        *("p99<60s", "--strict", "--junit", "j.xml", "--markdown", "s.md"),
+        cwd=tmp_path,
+    )
+    assert finished.returncode == 1
+    assert outcomes(tmp_path / "j.xml") == {
+        "SLO p50<1us": "failure",
+        "SLO p99<60s": "passed",
+        "verdict": "failure",
+    }
+    assert (tmp_path / "s.md").read_text().startswith("before\n\n### tailrace load: ")
+
+
+def test_a_search_that_finds_nothing_is_a_failed_test(tmp_path: Path) -> None:
+    finished = tailrace("find", "http://127.0.0.1:9/", "--junit", "j.xml", cwd=tmp_path)
+    assert finished.returncode == 1
+    assert outcomes(tmp_path / "j.xml") == {"result": "error"}
+    assert "nothing answers" in (tmp_path / "j.xml").read_text()
+
+
+def test_a_run_that_cannot_start_is_an_error_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").write_text("")
+    finished = tailrace(
+        "load", "http://127.0.0.1:9/", "--out", "full", "--junit", "j.xml", cwd=tmp_path
+    )
+    assert finished.returncode == 1
+    assert outcomes(tmp_path / "j.xml") == {"result": "error"}
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [(signal.SIGINT, "passed"), (signal.SIGKILL, "error")]
+)
+def test_a_run_that_is_cut_short_leaves_its_file(
+    serve: Any, tmp_path: Path, number: signal.Signals, expected: str
+) -> None:
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "tailrace", "load", serve().url, "--slo", "p99<60s"),
+            *("--rate", "200", "--for", "60s", "--interval", "200ms", "--junit", "j.xml"),
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for _ in range(3):
+        assert "RPS" in process.stderr.readline()
+    process.send_signal(number)
+    process.communicate(timeout=20)
+    found = outcomes(tmp_path / "j.xml")
+    assert next(iter(found.values())) == expected
