@@ -74,12 +74,12 @@ def test_taking_intervals_for_independent_would_call_noise_a_difference(
 def test_runs_of_one_queue_are_rarely_told_apart(paired: bool) -> None:
     random = np.random.default_rng(12)
     pairs = []
-    for _ in range(60):
+    for _ in range(40):
         first = poisson_arrivals(random, 200)
         second = first if paired else poisson_arrivals(random, 200)
         pairs.append((queue(random, first, 1 / 260), queue(random, second, 1 / 260)))
     for name, share in alarms(pairs, paired).items():
-        assert share <= 0.12, name
+        assert share <= 0.15, name
 
 
 def test_a_tenth_more_at_p99_is_found_in_a_minute_at_500_a_second() -> None:
