@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import queue
 import re
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -51,10 +52,17 @@ class Scrape:
         }
 
 
+def _enter(groups: Sequence[Path]) -> None:
+    for group in groups:
+        (group / "cgroup.procs").write_text("0")
+
+
 class ServerProcess:
     """A running `tailrace serve`, and what it has said on stderr."""
 
-    def __init__(self, *arguments: str, token: str | None = None) -> None:
+    def __init__(
+        self, *arguments: str, token: str | None = None, within: Sequence[Path] = ()
+    ) -> None:
         environment = {k: v for k, v in os.environ.items() if k != "TAILRACE_TOKEN"}
         if token is not None:
             environment["TAILRACE_TOKEN"] = token
@@ -63,6 +71,7 @@ class ServerProcess:
             stderr=subprocess.PIPE,
             text=True,
             env=environment,
+            preexec_fn=functools.partial(_enter, within) if within else None,
         )
         self.lines: queue.Queue[str | None] = queue.Queue()
         self.heard: list[str] = []
@@ -135,11 +144,13 @@ Serve = Callable[..., ServerProcess]
 
 @pytest.fixture
 def launch() -> Iterator[Serve]:
-    """`launch("shapes", "--port", "0", …)`: a process, not waited for."""
+    """`launch("shapes", "--port", "0", …)`: a process, not waited for, `within` control groups."""
     with contextlib.ExitStack() as stack:
 
-        def start(*arguments: str, token: str | None = None) -> ServerProcess:
-            server = ServerProcess(*arguments, token=token)
+        def start(
+            *arguments: str, token: str | None = None, within: Sequence[Path] = ()
+        ) -> ServerProcess:
+            server = ServerProcess(*arguments, token=token, within=within)
             stack.callback(server.close)
             return server
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +10,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tailrace.errors import UsageError
+from tailrace.machine.cgroup import cores, limits
 from tailrace.models import zoo
 from tailrace.models.model import TWIN_NOTICE
 from tailrace.service import messages
-from tailrace.service.config import ServiceConfig, cores, is_loopback
+from tailrace.service.config import ServiceConfig, is_loopback
 
 COUNT = st.integers(1, 64)
 WITH_PATCH = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def _machine(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(count)))
+    monkeypatch.setattr("tailrace.service.config.cores", lambda: count)
 
 
 @WITH_PATCH
@@ -87,6 +87,7 @@ def test_description_says_what_was_chosen() -> None:
         "runtime": "onnx",
         "device": "cpu",
         "cores": cores(),
+        "container": {"cpus": limits().cpus, "memory_bytes": limits().memory_bytes},
         "workers": 2,
         "concurrency": 3,
         "intra_op_threads": 4,

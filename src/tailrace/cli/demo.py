@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import ctypes
-import os
 import signal
 import socket
 import sys
@@ -18,6 +17,7 @@ import typer
 
 from tailrace.cli.listening import listen
 from tailrace.errors import TailraceError
+from tailrace.machine.cgroup import cores
 
 if TYPE_CHECKING:
     from tailrace.cli.output import LiveLine
@@ -163,10 +163,9 @@ async def service(port: int, ended: asyncio.Event) -> AsyncIterator[None]:
     Raises:
         TailraceError: it ends before it is ready, with its own last words, or takes too long.
     """
-    cores = len(os.sched_getaffinity(0))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "tailrace", "serve", MODEL),
-        *("--port", str(port), "--concurrency", str(max(1, cores - 1))),
+        *("--port", str(port), "--concurrency", str(max(1, cores() - 1))),
         stdin=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         # Ctrl-C is for the demo alone: the service goes on until the last answer is in.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 from tailrace.datasets.plan import Picture, Size, plan
 from tailrace.download.part import unwritable, write_whole
 from tailrace.errors import UsageError
+from tailrace.machine.cgroup import cores
 
 ImageFormat = Literal["jpg", "png"]
 
@@ -72,7 +72,7 @@ def prepare(
         todo = [picture for picture in planned.pictures if not _is_done(picture, out)]
         kept = total - len(todo)
         progress(kept, total)
-        with ThreadPoolExecutor(workers or len(os.sched_getaffinity(0))) as pool:
+        with ThreadPoolExecutor(workers or cores()) as pool:
             # On any exception, Ctrl-C included, map cancels what has not begun.
             for place, fault in enumerate(pool.map(work, todo)):
                 if fault is not None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from tailrace.machine.cgroup import cores
 from tailrace.mlperf.system import Payload, Sample
 from tailrace.models.headers import read_header
 from tailrace.models.zoo.spec import Format
-from tailrace.service.config import cores
 
 
 class SampleLibrary:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import socket
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import msgspec
 
 from tailrace.errors import UsageError
+from tailrace.machine.cgroup import cores, limits
 from tailrace.models import store, zoo
 from tailrace.models.model import TWIN_NOTICE, Model, RuntimeOptions
 from tailrace.models.zoo.spec import ModelSpec
@@ -91,13 +91,15 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
         return f"{', '.join(twins)}: {TWIN_NOTICE}" if twins else None
 
     def description(self) -> dict[str, Any]:
-        """What was chosen, for `/v2`."""
+        """What was chosen, for `/v2`, and within which limits of the container (None: no limit)."""
+        container = limits()
         return {
             "models": list(self.models),
             "notice": self.notice,
             "runtime": self.runtime,
             "device": self.device,
             "cores": cores(),
+            "container": {"cpus": container.cpus, "memory_bytes": container.memory_bytes},
             "workers": self.workers,
             "concurrency": self.threads,
             "intra_op_threads": self.intra_op_threads,
@@ -186,11 +188,6 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
                 f"--host {self.host} can be reached from other machines: set a token in "
                 f"{TOKEN_VARIABLE}, or serve on 127.0.0.1"
             )
-
-
-def cores() -> int:
-    """Cores this process may run on."""
-    return len(os.sched_getaffinity(0))
 
 
 def resolve(host: str) -> tuple[socket.AddressFamily, str]:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tailrace.errors import TailraceError, UsageError
+from tailrace.machine import cgroup
 from tailrace.models.images import MAX_PIXELS
 from tailrace.service.config import ServiceConfig
 from tailrace.service.dealer import Dealer
@@ -62,6 +63,7 @@ class _Supervisor:
         self._all_ready = False
         self._running: dict[int, asyncio.subprocess.Process] = {}
         self._stopping = asyncio.Event()
+        self._memory_kills = cgroup.memory_kills()
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -168,7 +170,17 @@ class _Supervisor:
                 self._dealer.add(pipe, ready=True)
                 self._note_ready(index, process.pid)
         code = await process.wait()
-        return f"could not start ({reason})" if reason else _ending(code)
+        return f"could not start ({reason})" if reason else self._ending(code)
+
+    def _ending(self, code: int) -> str:
+        if code >= 0:
+            return f"ended with code {code}"
+        how = f"died of {signal.Signals(-code).name}"
+        kills = cgroup.memory_kills()
+        if -code == signal.SIGKILL and kills > self._memory_kills:
+            self._memory_kills = kills
+            how += ": the container's memory was used up"
+        return how
 
     def _note_ready(self, index: int, pid: int) -> None:
         self._ready.add(index)
@@ -177,7 +189,3 @@ class _Supervisor:
         elif len(self._ready) == self._config.workers:
             self._all_ready = True
             self._say("ready")
-
-
-def _ending(code: int) -> str:
-    return f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"

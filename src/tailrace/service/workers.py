@@ -8,8 +8,14 @@ import socket
 import sys
 
 from tailrace.errors import TailraceError
-from tailrace.service.config import BACKLOG, ServiceConfig, cores, resolve
+from tailrace.machine import cgroup
+from tailrace.service.config import BACKLOG, ServiceConfig, resolve
 from tailrace.service.supervisor import supervise
+
+# What the processes hold besides models: private memory that was measured with the null model,
+# rounded down.
+_PARENT_BYTES = 35 * 2**20
+_WORKER_BYTES = 45 * 2**20
 
 
 def serve(config: ServiceConfig) -> None:
@@ -20,6 +26,7 @@ def serve(config: ServiceConfig) -> None:
         TailraceError: the address is taken, or a model cannot be loaded.
     """
     config.check(say)
+    warn_of_memory(config)
     with bind(config.host, config.port) as listener:
         supervise(config, listener, lambda: announce(config, listener), say)
 
@@ -63,8 +70,29 @@ def announce(config: ServiceConfig, listener: socket.socket) -> None:
     threads = config.workers * config.threads * config.intra_op_threads
     say(
         f"{config.workers} x {config.threads} x {config.intra_op_threads} = {threads} threads "
-        f"(workers x concurrency x intra-op) on {cores()} cores; "
+        f"(workers x concurrency x intra-op) on {_cores()}; "
         f"queue of {config.queue} a worker"
     )
     if notice := config.notice:
         say(notice)
+
+
+def warn_of_memory(config: ServiceConfig) -> None:
+    """Says so if the processes cannot fit into the container's memory: each holds the weights of
+    all models for itself."""
+    limit_bytes = cgroup.limits().memory_bytes
+    weights_bytes = sum(path.stat().st_size for _, path in config.files() if path is not None)
+    needed_bytes = _PARENT_BYTES + config.workers * (_WORKER_BYTES + weights_bytes)
+    if limit_bytes is not None and needed_bytes > limit_bytes:
+        say(
+            f"this needs at least {needed_bytes / 2**20:.0f} MiB of memory, and the container's "
+            f"limit is {limit_bytes / 2**20:.0f} MiB: "
+            "the kernel will kill it; serve fewer models or --workers, or raise the limit"
+        )
+
+
+def _cores() -> str:
+    usable, there = cgroup.cores(), cgroup.host_cores()
+    if usable == there:
+        return f"{there} cores"
+    return f"{usable} of {there} cores: the container's limit is {cgroup.cpus():g}"
