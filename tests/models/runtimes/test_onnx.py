@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -137,3 +140,12 @@ def test_a_device_that_is_not_installed(shapes_file: Path, device: str) -> None:
 def test_unknown_device(shapes_file: Path) -> None:
     with pytest.raises(UsageError, match="unknown device 'npu': ONNX Runtime has cpu, cuda, "):
         OnnxRuntime(shapes_file, 1, device="npu")
+
+
+def test_nothing_is_told_to_anyone(tmp_path: Path) -> None:
+    """Its telemetry would leave an identifier of this machine in the user's cache."""
+    load = "from tailrace.models import runtimes; from tailrace.models.runtimes import onnx"
+    environment = {k: v for k, v in os.environ.items() if k not in ("ORT_DISABLE_TELEMETRY", "CI")}
+    homes = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", load], env=environment | homes, check=True, timeout=60)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -5,6 +5,7 @@ One module a runtime, each behind `Runtime`. They know tensors, neither pictures
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -12,6 +13,10 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from tailrace.errors import TailraceError
+
+# From 1.29 on ONNX Runtime sends Microsoft what it loads, from a thread of its own, unless this is
+# set before it is imported (its Privacy.md).
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 class RuntimeFailedError(TailraceError):
