@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
@@ -126,3 +127,31 @@ def test_the_example_configuration_can_be_used(tmp_path: Path, text: str) -> Non
     path = tmp_path / "tailrace.toml"
     path.write_text(text)
     assert [service.id for service in read_config(path).services] == ["hello", "shapes"]
+
+
+def test_parts_of_a_run_are_added_up(serve: Any, tmp_path: Path) -> None:
+    server = serve()
+    runs = [tmp_path / f"part-{index}" for index in range(2)]
+    for index, run in enumerate(runs):
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "tailrace", "load", server.url, "--rate", "200"),
+                *("--for", "1s", "--part", f"{index}/2", "--out", str(run)),
+            ],
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+    merged = [sys.executable, str(EXAMPLES / "merge_parts.py")]
+    finished = subprocess.run(
+        [*merged, *map(str, runs)], capture_output=True, text=True, timeout=60
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert f"2 parts: completed {len(server.bodies):,}, failed 0" in finished.stdout
+    worst = [json.loads((run / "result.json").read_text())["latency_ms"]["max"] for run in runs]
+    (last,) = re.findall(r"p100 +([\d.]+) ms", finished.stdout)
+    # Up to the width of a bucket.
+    assert float(last) == pytest.approx(max(worst), rel=2e-3, abs=0.01)
+    lacking = subprocess.run([*merged, str(runs[1])], capture_output=True, text=True, timeout=60)
+    assert lacking.returncode == 1
+    assert "these are parts 1/2" in lacking.stderr

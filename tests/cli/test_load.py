@@ -39,6 +39,11 @@ def tailrace(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (("http://h/", "--method", "G T"), "is not an HTTP method"),
         (("http://h/", "--workers", "0"), "--workers"),
         (("http://h/", "--workers", "4", "--connections", "2"), "fewer than --workers"),
+        (("http://h/", "--part", "8/8"), "'8/8' is no part"),
+        (("http://h/", "--part", "-1/8"), "'-1/8' is no part"),
+        (("http://h/", "--start-at", "noon"), "'noon' is no time with its zone"),
+        (("http://h/", "--start-at", "2026-11-26T22:00:00"), "is no time with its zone"),
+        (("http://h/", "--start-at", "2020-01-01T00:00:00Z"), "s ago"),
         (("http://h/", "--nope"), "No such option"),
     ],
 )

@@ -68,6 +68,22 @@ def load(
     ] = False,
     seed: options.Seed = 1,
     interval: Annotated[str, typer.Option(help="Length of an interval of results.")] = "1s",
+    part: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Send this part of the schedule alone, 0/N to N-1/N, as one of N commands that "
+            "are alike in all else.",
+        ),
+    ] = None,
+    start_at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="When to begin, as 2026-11-26T22:00:00Z; the same for all parts.",
+            show_default="at once",
+        ),
+    ] = None,
     slo: Annotated[
         list[str] | None, typer.Option(help="A bound, as p99<100ms; repeatable. Broken: exit 1.")
     ] = None,
@@ -107,6 +123,7 @@ def load(
 
     from tailrace.cli import gate, output
     from tailrace.load.arrivals import parse_arrivals
+    from tailrace.load.part import WHOLE, parse_part, parse_start
     from tailrace.load.plan import Plan
     from tailrace.load.profile import constant
     from tailrace.load.slo import parse_slo
@@ -148,6 +165,8 @@ def load(
         slos=tuple(parse_slo(text) for text in slo or []),
         min_duration_s=parse_duration_s(min_duration),
         interval_s=output.positive_duration_s("--interval", interval),
+        part=parse_part(part) if part is not None else WHOLE,
+        start_at=parse_start(start_at) if start_at is not None else None,
     )
     if connections < workers:
         raise UsageError(f"--connections {connections} is fewer than --workers {workers}")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tailrace.load.part import WHOLE, Part
 from tailrace.load.profile import Profile
 from tailrace.load.slo import Slo
 from tailrace.load.traffic import Traffic
@@ -16,6 +17,8 @@ class Plan:
     request's intended time.
     `spin` keeps a core busy to be on
     time. `slos` and `min_duration_s` are what the verdict is about.
+    `part` is what this run sends of the schedule, which arrivals and profile say as a whole;
+    `start_at` when it begins, in seconds since 1970, if not as soon as it can.
     """
 
     url: str
@@ -33,3 +36,5 @@ class Plan:
     spin: bool = False
     slos: tuple[Slo, ...] = ()
     min_duration_s: float = MIN_DURATION_S
+    part: Part = WHOLE
+    start_at: float | None = None

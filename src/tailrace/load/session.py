@@ -58,8 +58,8 @@ class Session:
         """
         try:
             await self._prepare_workers()
-            self._start_ns = time.monotonic_ns() + _LEAD_NS
             self._clock_offset_ns = _clock_offset_ns()
+            self._start_ns = self._soonest_start_ns()
             self.start_wall_time = (self._start_ns + self._clock_offset_ns) / 1e9
             for worker in self._workers:
                 worker.tell(Start(self._start_ns))
@@ -164,14 +164,24 @@ class Session:
         for worker in self._workers:
             await worker.reap()
 
+    def _soonest_start_ns(self) -> int:
+        soonest_ns = time.monotonic_ns() + _LEAD_NS
+        if self.plan.start_at is None:
+            return soonest_ns
+        start_ns = round(self.plan.start_at * 1e9) - self._clock_offset_ns
+        if start_ns < soonest_ns:
+            raise GeneratorError("the time to start had passed when they were ready")
+        return start_ns
+
     async def _prepare_workers(self) -> None:
         plan = self.plan
         for number in range(plan.workers):
             worker = WorkerLink(number, self._received, self._lost)
             self._workers.append(worker)
+            share, shares = plan.part.share(number, plan.workers)
             setup = Setup(
-                worker=number,
-                workers=plan.workers,
+                worker=share,
+                workers=shares,
                 endpoints=plan.traffic.endpoints,
                 requests=plan.traffic.requests,
                 turn=plan.traffic.turn,
@@ -216,7 +226,7 @@ class Session:
 
     def _target_per_s(self, t_s: float) -> float:
         ended = self._end_s is not None and t_s >= self._end_s
-        return 0.0 if ended else self.profile.rate(t_s)
+        return 0.0 if ended else self.profile.rate(t_s) / self.plan.part.parts
 
     def _merge(self) -> None:
         """Hand on every interval that no worker can add to any more."""
@@ -257,7 +267,9 @@ class Session:
             t_s=t_s,
             wall_time=self.start_wall_time + t_s,
             length_s=length_s,
-            target_per_s=0.0 if ended else self.profile.rate(min(t_s, end_s)),
+            target_per_s=(
+                0.0 if ended else self.profile.rate(min(t_s, end_s)) / self.plan.part.parts
+            ),
             events=self._events.take(float("inf") if last else t_s),
         )
         self._next_index += 1

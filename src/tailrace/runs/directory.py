@@ -148,6 +148,7 @@ def _describe(plan: Plan) -> bytes:
             "profile": plan.profile.expression,
             "duration_s": plan.duration_s,
             "seed": plan.seed,
+            "part": str(plan.part),
             "workers": plan.workers,
             "connections": plan.connections,
             "timeout_s": plan.timeout_s,
