@@ -1,4 +1,4 @@
-"""The latency of runs that sent one schedule between them (`tailrace load --part I/N`), taken together.
+"""What runs measured that sent one schedule in parts (`tailrace load --part I/N`), taken together.
 
     python examples/merge_parts.py runs/fleet-0 runs/fleet-1 runs/fleet-2
 
