@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,8 +145,8 @@ def test_compose_file_is_dockers(compose: Document) -> None:
     assert yaml.safe_load(done.stdout)["services"].keys() == compose["services"].keys()
 
 
-def test_room_of_the_compose_file_is_up_and_aims_at_its_service(
-    compose: Document, tmp_path: Path, control_room: Launch
+def test_room_of_the_compose_file_is_up_and_loads_its_service(
+    compose: Document, tmp_path: Path, control_room: Launch, service: httpx.Client
 ) -> None:
     room = compose["services"]["room"]
     command, options = parse(room["command"])
@@ -164,7 +165,9 @@ def test_room_of_the_compose_file_is_up_and_aims_at_its_service(
     assert dict(aimed.headers) == {"Authorization": "Bearer secret"}
 
     # It runs, here on ports of its own and without leaving its folder; its health check passes.
-    file.write_text(file.read_text().replace("/work/runs", str(tmp_path / "runs")))
+    text = file.read_text().replace("/work/runs", str(tmp_path / "runs"))
+    text = text.replace('["service"]', '["127.0.0.1"]')
+    file.write_text(text.replace("http://service:5000", str(service.base_url).rstrip("/")))
     running = control_room(
         *("--config", str(file), "--host", "127.0.0.1", "--port", "0", "--rpc-port", "0"),
         environment={"TAILRACE_TOKEN": "secret"},
@@ -175,3 +178,14 @@ def test_room_of_the_compose_file_is_up_and_aims_at_its_service(
         words = [sys.executable, "-c", script.replace("8080", asked)]
         done = subprocess.run(words, capture_output=True, timeout=60)
         assert (done.returncode == 0) == healthy
+
+    # The service takes its load, and tells it alone what CPU it uses.
+    authorized = {"Authorization": "Bearer secret"}
+    running.ask("POST", "/services/service/start", headers=authorized)
+    ends_s = time.monotonic() + 60
+    while not (point := running.ask("GET", "/services/service/latest", headers=authorized)) or (
+        "cpu_percent" not in point["server"]
+    ):
+        assert time.monotonic() < ends_s, point
+        time.sleep(0.1)
+    assert point["failed"] == {}

@@ -279,11 +279,16 @@ class Service:
         return run
 
     def _make_probe(self) -> Probe | None:
-        config, url = self._prepared.config, self._prepared.config.metrics_url
-        url = metrics_url_of(config.url) if url is None else url
+        config = self._prepared.config
         tls = Tls(config.verify, config.ca_file)
         interval_s = max(self._settings.interval_s, _PROBE_S)
-        return Probe(url, interval_s, tls=tls) if url else None
+        if config.metrics_url is not None:
+            return Probe(config.metrics_url, interval_s, tls=tls) if config.metrics_url else None
+        # The very server that the load goes to may know whom it has before it.
+        given = {name.lower(): value for name, value in config.headers.items()}
+        authorization = given.get("authorization")
+        url = metrics_url_of(config.url)
+        return Probe(url, interval_s, tls=tls, authorization=authorization)
 
     async def _follow(self, run: Run) -> None:
         try:

@@ -54,15 +54,23 @@ class Probe:
         url: of text in Prometheus' format, http or https; redirects are not followed.
         interval_s: between two readings; one takes at most 80 % of it.
         tls: how an https server's certificate is checked.
+        authorization: value of the header of that name, where the metrics ask for one.
 
     Raises:
         UsageError: the URL or the file of trusted authorities cannot be used.
     """
 
     def __init__(
-        self, url: str, interval_s: float, *, tls: Tls | None = None, retry_s: float = 30.0
+        self,
+        url: str,
+        interval_s: float,
+        *,
+        tls: Tls | None = None,
+        authorization: str | None = None,
+        retry_s: float = 30.0,
     ) -> None:
         self._url = _check(url)
+        self._headers = _HEADERS | ({"Authorization": authorization} if authorization else {})
         self._tls = tls or Tls()
         self._interval_s = interval_s
         self._retry_s = max(retry_s, interval_s)
@@ -91,7 +99,7 @@ class Probe:
         failures = 0
         # Without the environment's proxies: the load goes without them too.
         async with httpx.AsyncClient(
-            verify=self._context, trust_env=False, headers=_HEADERS
+            verify=self._context, trust_env=False, headers=self._headers
         ) as client:
             while True:
                 began = time.monotonic()
