@@ -1,41 +1,9 @@
 import numpy as np
 import pytest
 
+from tailrace.load.breakdown import Breakdown
 from tailrace.load.histogram import Histogram
-from tailrace.load.recorder import ROWS, Recorder, read_stages
-
-
-def stages(header: bytes) -> dict[str, float]:
-    """Stage durations in ms that a Server-Timing header is read as."""
-    recorder = Recorder()
-    read_stages(header, recorder.stages)
-    packed = recorder.take(0).stages
-    found = {}
-    for name, data in packed.items():
-        histogram = Histogram()
-        histogram.add_packed(data)
-        found[name] = histogram.sum_ns / 1e6
-    return found
-
-
-@pytest.mark.parametrize(
-    ("header", "durations"),
-    [
-        (b"queue;dur=1.5, infer;dur=20", {"queue": 1.5, "infer": 20}),
-        (b'infer;desc="model; one";dur=3', {"infer": 3}),
-        (b'infer;dur=3;desc="model"', {"infer": 3}),
-        (b"miss, db;dur=x, ok;dur=0.001", {"ok": 0.001}),
-        (b"big;dur=1e400, \xff;dur=1, =;;,", {}),
-        (b"", {}),
-    ],
-)
-def test_server_timing(header: bytes, durations: dict[str, float]) -> None:
-    found = stages(header)
-    assert found == pytest.approx(durations)
-
-
-def test_a_duration_beyond_any_clock_is_passed_over() -> None:
-    assert stages(b"long;dur=1e20, ok;dur=2") == {"ok": 2}
+from tailrace.load.recorder import PART, ROWS, Recorder
 
 
 def answer(recorder: Recorder, intended: int, sent: int, done: int, timing: bytes | None) -> None:
@@ -47,14 +15,13 @@ def answer(recorder: Recorder, intended: int, sent: int, done: int, timing: byte
     if timing is not None:
         recorder.timings[row] = timing
     recorder.row = row + 1
-    if recorder.row == ROWS:
-        recorder.fold()
+    if recorder.row % PART == 0:
+        recorder.part()
 
 
 def test_take_starts_afresh() -> None:
     recorder = Recorder()
     recorder.fail("reset")
-    read_stages(b"a;dur=1", recorder.stages)
     recorder.send_lags[0] = 5000
     recorder.lag_row = 1
     answer(recorder, 10, 20, 5000, b"a;dur=1")
@@ -63,9 +30,47 @@ def test_take_starts_afresh() -> None:
     assert set(recorded.stages) == {"a"}
     assert total(recorded.send_lag) == total(recorded.latency) == total(recorded.service) == 1
     assert len(recorded.slowest) == 1
+    assert recorded.breakdown.components
     recorded = recorder.take(0)
     assert (recorded.failed, recorded.stages, recorded.slowest) == ({}, {}, [])
     assert total(recorded.send_lag) == total(recorded.latency) == total(recorded.service) == 0
+    assert recorded.breakdown.components == []
+
+
+@pytest.mark.parametrize("count", [1, PART - 1, PART, ROWS + PART + 3])
+def test_each_answer_keeps_its_own_stages(count: int) -> None:
+    """Answer number n takes n µs in the stage that its number says, if in any; every third waited
+    for a connection.
+    """
+    recorder = Recorder()
+    expected: dict[str, int] = {}
+
+    def expect(component: str, span_ns: int) -> None:
+        expected[component] = expected.get(component, 0) + span_ns
+
+    for number in range(count):
+        span_us, stage = number % 1000, ["", "a", "b"][number % 3 if number % 7 else 0]
+        timing = f"{stage};dur={span_us / 1000:.3f}".encode() if stage else None
+        if number % 3 == 0:
+            waits = recorder.connects if number % 2 else recorder.connection_waits
+            waits[recorder.row] = 40
+            expect("connect" if number % 2 else "connection-wait", 40)
+        expect("send-lag", 60 if number % 3 == 0 else 100)
+        expect(stage or "service", span_us * 1000 if stage else 1_000_900)
+        if stage:
+            expect("network", 1_000_900 - span_us * 1000)
+        answer(recorder, 1000, 1100, 1_002_000, timing)
+    recorded = recorder.take(0)
+    merged = Breakdown()
+    merged.add_packed(recorded.breakdown)
+    found = {name: int(sums.sum()) for name, sums in merged.sums_ns.items()}
+    assert {name: span for name, span in found.items() if span} == expected
+    assert merged.counts.sum() == count
+    assert sum(found.values()) == count * 1_001_000
+    for name in set(expected) & {"a", "b"}:
+        histogram = Histogram()
+        histogram.add_packed(recorded.stages[name])
+        assert histogram.sum_ns == expected[name]
 
 
 def total(packed: bytes) -> int:

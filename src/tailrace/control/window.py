@@ -7,6 +7,7 @@ import msgspec
 
 from tailrace.load.point import Percentiles, Point
 from tailrace.load.tally import Interval, Tally
+from tailrace.load.xray import Xray
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,6 +19,8 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     service_ms: Percentiles
     send_lag_us: Percentiles
     stages_ms: dict[str, Percentiles]
+    xray: Xray | None = None
+    """Where the time of the slowest 1 % went; None where too few were answered."""
     avg_rps: float
     avg_qps: float
     sr_percent: float | None
@@ -49,6 +52,7 @@ def summarize(history: Collection[Interval]) -> Window:
         service_ms=tally.service.percentiles(1000),
         send_lag_us=tally.send_lag.percentiles(1),
         stages_ms={name: h.percentiles(1000) for name, h in tally.stages.items()},
+        xray=tally.breakdown.xray(),
         avg_rps=round(tally.sent * per_s, 3),
         avg_qps=round(tally.completed * per_s, 3),
         sr_percent=round(100 * tally.completed / tally.sent, 2) if tally.sent else None,

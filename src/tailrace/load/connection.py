@@ -1,14 +1,16 @@
 """One HTTP/1.1 connection of a load worker, with at most one request on it."""
 
 import asyncio
+from array import array
 from time import monotonic_ns
 from typing import Protocol, cast
 
 import httptools
 
-from tailrace.load.recorder import ROWS, Recorder, read_stages
+from tailrace.load.recorder import PART, ROWS, Recorder
 
 _LAST_ROW = ROWS - 1
+_PART_MASK = PART - 1
 _MAX_STAGES_HEADER = 4096
 _MAX_HEAD = 256 * 1024
 """Bytes of status line and headers beyond which an answer is not HTTP any more."""
@@ -39,6 +41,7 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_asked_ns",
         "_framed",
         "_head",
         "_headers_done",
@@ -47,6 +50,7 @@ class Connection(asyncio.Protocol):
         "_parser",
         "_recorder",
         "_stages",
+        "_waits",
         "intended",
         "lost",
         "sent_ns",
@@ -59,6 +63,8 @@ class Connection(asyncio.Protocol):
         self._owner = owner
         self._recorder = owner.recorder
         self.sent_ns = 0
+        self._asked_ns = 0
+        self._waits = owner.recorder.connects
         self._framed = False
         self._head = 0
         self._headers_done = False
@@ -73,13 +79,27 @@ class Connection(asyncio.Protocol):
         """Whether the first byte of an answer has come."""
         return self._head > 0
 
-    def send(self, intended_ns: int, request: bytes, no_body: bool) -> None:
-        """Put a request on the wire whose intended time was `intended_ns` (CLOCK_MONOTONIC)."""
+    def send(
+        self,
+        intended_ns: int,
+        request: bytes,
+        no_body: bool,
+        asked_ns: int = 0,
+        waits: "array[int] | None" = None,
+    ) -> None:
+        """Put a request on the wire whose intended time was `intended_ns` (CLOCK_MONOTONIC).
+
+        One that waited for a connection did so since `asked_ns`; how long stands in `waits`, of the
+        recorder, once it is answered.
+        """
         recorder = self._recorder
         self.intended = intended_ns
         self._no_body = no_body
         now = monotonic_ns()
         self.sent_ns = now
+        if waits is not None:
+            self._asked_ns = asked_ns
+            self._waits = waits
         self.transport.write(request)
         self._owner.sent += 1
         row = recorder.lag_row
@@ -183,14 +203,17 @@ class Connection(asyncio.Protocol):
             recorder.done[row] = now
             recorder.row = row + 1
             self._owner.completed += 1
+            if self._asked_ns:
+                self._waits[row] = self.sent_ns - self._asked_ns
+                self._asked_ns = 0
             if self._stages is not None:
                 recorder.timings[row] = self._stages
-                read_stages(self._stages, recorder.stages)
                 self._stages = None
-            if row == _LAST_ROW:
-                recorder.fold()
+            if row & _PART_MASK == _PART_MASK:
+                recorder.part()
         else:
             self._stages = None
+            self._asked_ns = 0
             recorder.fail(f"http_{status // 100}xx")
         self._head = 0
         self._headers_done = self._framed = False

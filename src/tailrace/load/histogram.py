@@ -5,6 +5,8 @@ are int64 and merge by addition: over workers, machines and intervals. Mean and 
 kept in nanoseconds beside the counts.
 """
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,6 +38,17 @@ def _edges() -> tuple[IntArray, IntArray]:
 
 LOWEST_US, WIDTH_US = _edges()
 """int64 [SIZE]: the smallest time in µs that falls into each bucket, and how many µs it spans."""
+
+
+@cache
+def bin_of(per_decade: int) -> IntArray:
+    """int64 [SIZE]: into which logarithmic bin each bucket falls, by its middle; `per_decade` bins
+    make a factor of ten. Number b begins at 10^(b / per_decade) µs; 0 takes in what is shorter.
+    """
+    middles_us = LOWEST_US + (WIDTH_US - 1) / 2
+    starts_us = 10.0 ** (np.arange(1, 10 * per_decade) / per_decade)
+    number: IntArray = np.searchsorted(starts_us, middles_us, side="right")
+    return number
 
 
 class Histogram:
@@ -105,16 +118,10 @@ class Histogram:
         )
 
     def bins(self, per_decade: int) -> dict[int, int]:
-        """Counts by logarithmic bins, `per_decade` to a factor of ten: number b counts from
-        10^(b / per_decade) µs up to the next one's start, 0 what is shorter than 1 µs too. A bucket
-        counts where its middle lies; bins without counts are absent.
-        """
+        """Counts by the bins of `bin_of`; those without counts are absent."""
         used = np.flatnonzero(self.counts)
-        middles_us = LOWEST_US[used] + (WIDTH_US[used] - 1) / 2
-        starts_us = 10.0 ** (np.arange(1, 10 * per_decade) / per_decade)
-        number = np.searchsorted(starts_us, middles_us, side="right")
         # Exact: a count of 2**53 would take a million requests a second for three centuries.
-        sums = np.bincount(number, weights=self.counts[used]).astype(np.int64)
+        sums = np.bincount(bin_of(per_decade)[used], weights=self.counts[used]).astype(np.int64)
         return {int(b): int(sums[b]) for b in np.flatnonzero(sums)}
 
     def pack(self) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from tailrace.load.breakdown import Packed
 from tailrace.load.point import SlowRequest
 from tailrace.load.request import Request
 from tailrace.load.target import Endpoint
@@ -85,6 +86,7 @@ class Snapshot(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     service: bytes
     send_lag: bytes
     stages: dict[str, bytes]
+    breakdown: Packed = Packed([], b"")
     slowest: list[SlowRequest] = []
 
 

@@ -92,6 +92,10 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     latency_bins: dict[int, int] = {}
     """How many completed requests fell into each bin of latency: number b holds those from
     10^(b/BINS_PER_DECADE) µs up to the next one's start; what took less than 1 µs is in 0."""
+    components_us: dict[str, tuple[int, ...]] = {}
+    """Where those requests' time went: of each component of latency that took any, the sum in µs
+    over the requests of each bin in `latency_bins`, from the fastest bin on. The components of a
+    bin add up to its requests' latency, but for rounding."""
     slowest: tuple[SlowRequest, ...] = ()
     """The slowest answered requests, slowest first."""
     server: dict[str, float] = {}

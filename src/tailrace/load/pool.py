@@ -6,8 +6,10 @@ at the cap, waits its turn in order, with its latency still counted from the int
 
 import asyncio
 import errno
+from array import array
 from collections import deque
 from dataclasses import dataclass
+from time import monotonic_ns
 
 from tailrace.load.connection import Connection
 from tailrace.load.dialer import Dialer
@@ -15,6 +17,10 @@ from tailrace.load.recorder import Recorder
 
 _DIALS_AT_ONCE = 128
 """Connections opened at the same time: more would only fill the server's backlog."""
+
+_Waiting = tuple[int, bytes, bool, int, "array[int]"]
+"""Intended time, content, whether its answer has no body; since when it waits, in ns, and where in
+the recorder it is noted for how long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ class Pool:
         self.port_exhausted = 0
         """Connections that failed because this machine had no local port left for them."""
         self.open: set[Connection] = set()
-        self.waiting: deque[tuple[int, bytes, bool]] = deque()
+        self.waiting: deque[_Waiting] = deque()
         self._idle: list[Connection] = []
         self._dialer = dialer
         self._limits = limits
@@ -70,10 +76,13 @@ class Pool:
             if not connection.lost:
                 connection.send(intended_ns, request, no_body)
                 return
-        self.waiting.append((intended_ns, request, no_body))
+        now = monotonic_ns()
+        recorder = self.recorder
         if len(self.open) + len(self._dialing) >= self._limits.connections:
+            self.waiting.append((intended_ns, request, no_body, now, recorder.connection_waits))
             self.cap_waits += 1
         else:
+            self.waiting.append((intended_ns, request, no_body, now, recorder.connects))
             self._grow()
 
     def made(self, connection: Connection) -> None:

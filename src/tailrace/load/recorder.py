@@ -9,10 +9,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tailrace.load.breakdown import Breakdown, Packed, split
 from tailrace.load.histogram import Histogram, IntArray
 from tailrace.load.point import SLOWEST, SlowRequest
+from tailrace.load.server_timing import ABSENT, read_header, read_headers
 
 ROWS = 4096
+
+PART = 128
+"""So many rows' Server-Timing is read at a time: together is faster, all together would be long."""
+
+_MOST_STAGES = 64
+"""A server that names ever new ones must not fill the memory."""
 
 
 _Slow = tuple[int, int, int, bytes]
@@ -29,15 +37,18 @@ class Recorded:
     service: bytes
     send_lag: bytes
     stages: dict[str, bytes]
+    breakdown: Packed
     slowest: list[SlowRequest]
 
 
 class Recorder:
     """Counts and histograms of the interval in progress.
 
-    The attributes up to `stages` are written by the client directly, for speed: `row` is the next
-    free row of `intended`, `sent`, `done` (ns) and `timings` (Server-Timing, where there was one),
-    `lag_row` that of `send_lags`; a writer that fills the last row calls `fold`.
+    The attributes up to `send_lags` are written by the client directly, for speed: `row` is the
+    next free row of `intended`, `sent`, `done` (ns), `timings` (Server-Timing, where there was
+    one), `connects` and `connection_waits` (ns it waited for a connection, where it did), `lag_row`
+    that of `send_lags`. A writer calls `fold` with the last row of `send_lags`, and `part` with
+    the last of each PART of the other rows.
     """
 
     def __init__(self) -> None:
@@ -46,38 +57,78 @@ class Recorder:
         self.intended = array("q", bytes(8 * ROWS))
         self.sent = array("q", bytes(8 * ROWS))
         self.done = array("q", bytes(8 * ROWS))
+        self.connects = array("q", bytes(8 * ROWS))
+        self.connection_waits = array("q", bytes(8 * ROWS))
         self.timings: list[bytes | None] = [None] * ROWS
         self.send_lags = array("q", bytes(8 * ROWS))
-        self.stages: dict[str, array[int]] = {}
         self.failed: dict[str, int] = {}
         self.latency = Histogram()
         self.service = Histogram()
         self.send_lag = Histogram()
+        self.breakdown = Breakdown()
         self._slowest: list[_Slow] = []
+        self._read = 0
+        self._stages: dict[str, IntArray] = {}
         self._stage_histograms: dict[str, Histogram] = {}
         self._views = {
             name: np.frombuffer(getattr(self, name), dtype=np.int64)
-            for name in ("intended", "sent", "done", "send_lags")
+            for name in (
+                *("intended", "sent", "done", "send_lags"),
+                *("connects", "connection_waits"),
+            )
         }
 
     def fail(self, kind: str) -> None:
         """Count one failed request."""
         self.failed[kind] = self.failed.get(kind, 0) + 1
 
+    def part(self) -> None:
+        """Read what servers said in the rows since the last call; fold if those are all."""
+        self._read_timings()
+        if self.row == ROWS:
+            self.fold()
+
     def fold(self) -> None:
         """Move all rows into the histograms."""
-        done = self._views["done"][: self.row]
-        latencies = done - self._views["intended"][: self.row]
+        self._read_timings()
+        rows = self.row
+        done = self._views["done"][:rows]
+        latencies = done - self._views["intended"][:rows]
+        services = done - self._views["sent"][:rows]
+        stages = {name: spans[:rows] for name, spans in self._stages.items()}
         self.latency.record(latencies)
-        self.service.record(done - self._views["sent"][: self.row])
+        self.service.record(services)
         self.send_lag.record(self._views["send_lags"][: self.lag_row])
+        connects = self._views["connects"][:rows]
+        waits = self._views["connection_waits"][:rows]
+        parts = split(latencies - services, waits, connects, services, stages)
+        self.breakdown.record(latencies, parts)
         self._find_slowest(latencies)
-        self.timings[: self.row] = [None] * self.row
-        self.row = self.lag_row = 0
-        for name, durations in self.stages.items():
+        for name, spans in stages.items():
             histogram = self._stage_histograms.setdefault(name, Histogram())
-            histogram.record(np.array(durations, dtype=np.int64))
-        self.stages.clear()
+            histogram.record(spans[spans != ABSENT])
+        connects[:] = waits[:] = 0
+        self.timings[:rows] = [None] * rows
+        self._stages.clear()
+        self.row = self.lag_row = self._read = 0
+
+    def _read_timings(self) -> None:
+        start, end = self._read, self.row
+        self._read = end
+        said = {
+            row: header
+            for row, header in enumerate(self.timings[start:end], start)
+            if header is not None
+        }
+        if not said:
+            return
+        rows = list(said)
+        for name, spans in read_headers(list(said.values())).items():
+            if name not in self._stages:
+                if len(self._stages) == _MOST_STAGES:
+                    continue
+                self._stages[name] = np.full(ROWS, ABSENT, dtype=np.int64)
+            self._stages[name][rows] = spans
 
     def _find_slowest(self, latencies: IntArray) -> None:
         rows = np.arange(len(latencies))
@@ -101,46 +152,26 @@ class Recorder:
             service=self.service.pack(),
             send_lag=self.send_lag.pack(),
             stages={name: histogram.pack() for name, histogram in used.items()},
+            breakdown=self.breakdown.pack(),
             slowest=[_describe(slow, start_ns) for slow in self._slowest],
         )
         self.failed = {}
         self._slowest = []
+        self.breakdown.clear()
         for histogram in (self.latency, self.service, self.send_lag, *used.values()):
             histogram.clear()
         return recorded
 
 
-def read_stages(server_timing: bytes, into: "dict[str, array[int]]") -> None:
-    """Add the stage durations, in ns, of a Server-Timing header (W3C), whose `dur` is in ms.
-
-    Entries that cannot be read are passed over: the header is the server's own word.
-    """
-    for entry in server_timing.split(b","):
-        name, _, parameters = entry.partition(b";")
-        _, found, duration = parameters.partition(b"dur=")
-        if not found:
-            continue
-        try:
-            duration_ns = int(float(duration.partition(b";")[0]) * 1e6)
-            key = name.strip().decode("ascii")
-            rows = into.get(key)
-            if rows is None:
-                into[key] = array("q", (duration_ns,))
-            else:
-                rows.append(duration_ns)
-        except (ValueError, OverflowError):
-            continue
-
-
 def _describe(slow: _Slow, start_ns: int) -> SlowRequest:
     latency_ns, intended_ns, sent_ns, server_timing = slow
-    stages: dict[str, array[int]] = {}
-    read_stages(server_timing, stages)
     lag_ns = sent_ns - intended_ns
     return SlowRequest(
         t_s=round((intended_ns - start_ns) / 1e9, 6),
         latency_ms=round(latency_ns / 1e6, 4),
         service_ms=round((latency_ns - lag_ns) / 1e6, 4),
         send_lag_ms=round(lag_ns / 1e6, 4),
-        stages_ms={name: round(sum(rows) / 1e6, 4) for name, rows in stages.items()},
+        stages_ms={
+            name: round(span_ns / 1e6, 4) for name, span_ns in read_header(server_timing).items()
+        },
     )

@@ -7,6 +7,7 @@ from tailrace.load.point import Percentiles
 from tailrace.load.session import Session
 from tailrace.load.tally import Tally
 from tailrace.load.verdict import Verdict
+from tailrace.load.xray import Xray
 
 _PERCENTS = (50, 90, 95, 99, 99.9)
 
@@ -37,6 +38,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     service_ms: Percentiles
     send_lag_us: dict[str, float | None]
     stages_ms: dict[str, Percentiles]
+    xray: Xray | None = None
+    """Where the time of the slowest 1 % went; None where too few were answered."""
     verdict: Verdict
     slo: dict[str, bool]
     run: str | None
@@ -67,6 +70,7 @@ def build_result(session: Session, run: str | None) -> Result:
         service_ms=total.service.percentiles(1000),
         send_lag_us={"p50": lag.p50, "p99": lag.p99, "max": lag.max},
         stages_ms={name: h.percentiles(1000) for name, h in total.stages.items()},
+        xray=total.breakdown.xray(),
         verdict=session.verdict,
         slo={slo.expression: slo.holds(total.latency, total.failures) for slo in session.plan.slos},
         run=run,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import nlargest
 
+from tailrace.load.breakdown import Breakdown
 from tailrace.load.histogram import Histogram
 from tailrace.load.messages import Snapshot
 from tailrace.load.point import BINS_PER_DECADE, SLOWEST, Event, Point
@@ -29,6 +30,7 @@ class Tally:
     service: Histogram = field(default_factory=Histogram)
     send_lag: Histogram = field(default_factory=Histogram)
     stages: dict[str, Histogram] = field(default_factory=dict)
+    breakdown: Breakdown = field(default_factory=Breakdown)
 
     @property
     def failures(self) -> int:
@@ -52,6 +54,7 @@ class Tally:
         self.send_lag.add_packed(snapshot.send_lag)
         for stage, packed in snapshot.stages.items():
             self.stages.setdefault(stage, Histogram()).add_packed(packed)
+        self.breakdown.add_packed(snapshot.breakdown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,5 +104,6 @@ def make_point(
         cpu_percent=round(100 * tally.cpu_ns / (length_s * 1e9), 2),
         events=events,
         latency_bins=tally.latency.bins(BINS_PER_DECADE),
+        components_us=tally.breakdown.in_us(),
         slowest=tuple(nlargest(SLOWEST, slow, key=lambda request: request.latency_ms)),
     )

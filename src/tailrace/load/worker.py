@@ -283,6 +283,7 @@ class Worker:
             service=recorded.service,
             send_lag=recorded.send_lag,
             stages=recorded.stages,
+            breakdown=recorded.breakdown,
             slowest=recorded.slowest,
         )
         self._report.write(frame(snapshot))

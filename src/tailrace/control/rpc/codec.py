@@ -6,7 +6,8 @@ One way to do it is worked out for each type, once; after that nothing is looked
 - a path is a string, a tuple or list a repeated field, a dict a map;
 - None is an absent field, and an absent field is the struct's default, or None if it has none;
 - what a map cannot hold, a None or a tuple of fixed length, is a message whose fields are the
-  tuple's items in order; all of them are absent for None.
+  tuple's items in order; all of them are absent for None. A tuple of any length is a message with
+  one repeated field.
 """
 
 from collections.abc import Callable
@@ -202,6 +203,8 @@ def _value(kind: inspect.Type, field: FieldDescriptor) -> _Scalar | _Nested:
     if isinstance(kind, inspect.StructType):
         return _struct(kind.cls, field.message_type)
     if field.message_type is not None:
+        if isinstance(kind, inspect.VarTupleType):
+            return _Nested(*_repeated(kind, field.message_type.fields[0]))
         return _box(kind, [inner.name for inner in field.message_type.fields])
     if isinstance(kind, inspect.LiteralType):
         assert field.enum_type is not None

@@ -221,7 +221,7 @@ class Percentiles(_message.Message):
     def __init__(self, mean: _Optional[float] = ..., p50: _Optional[float] = ..., p90: _Optional[float] = ..., p95: _Optional[float] = ..., p99: _Optional[float] = ..., p99_9: _Optional[float] = ..., max: _Optional[float] = ...) -> None: ...
 
 class Point(_message.Message):
-    __slots__ = ("index", "t_s", "wall_time", "interval_s", "target_per_s", "offered", "sent", "completed", "failed", "rps", "qps", "in_flight", "backlog", "connections", "cap_waits", "tick_lag_ms", "latency_ms", "service_ms", "send_lag_us", "stages_ms", "cpu_percent", "events", "latency_bins", "slowest", "server")
+    __slots__ = ("index", "t_s", "wall_time", "interval_s", "target_per_s", "offered", "sent", "completed", "failed", "rps", "qps", "in_flight", "backlog", "connections", "cap_waits", "tick_lag_ms", "latency_ms", "service_ms", "send_lag_us", "stages_ms", "cpu_percent", "events", "latency_bins", "slowest", "server", "components_us")
     class FailedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -250,6 +250,13 @@ class Point(_message.Message):
         key: str
         value: float
         def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class ComponentsUsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Sums
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Sums, _Mapping]] = ...) -> None: ...
     INDEX_FIELD_NUMBER: _ClassVar[int]
     T_S_FIELD_NUMBER: _ClassVar[int]
     WALL_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -275,6 +282,7 @@ class Point(_message.Message):
     LATENCY_BINS_FIELD_NUMBER: _ClassVar[int]
     SLOWEST_FIELD_NUMBER: _ClassVar[int]
     SERVER_FIELD_NUMBER: _ClassVar[int]
+    COMPONENTS_US_FIELD_NUMBER: _ClassVar[int]
     index: int
     t_s: float
     wall_time: float
@@ -300,7 +308,53 @@ class Point(_message.Message):
     latency_bins: _containers.ScalarMap[int, int]
     slowest: _containers.RepeatedCompositeFieldContainer[SlowRequest]
     server: _containers.ScalarMap[str, float]
-    def __init__(self, index: _Optional[int] = ..., t_s: _Optional[float] = ..., wall_time: _Optional[float] = ..., interval_s: _Optional[float] = ..., target_per_s: _Optional[float] = ..., offered: _Optional[int] = ..., sent: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[_Mapping[str, int]] = ..., rps: _Optional[float] = ..., qps: _Optional[float] = ..., in_flight: _Optional[int] = ..., backlog: _Optional[int] = ..., connections: _Optional[int] = ..., cap_waits: _Optional[int] = ..., tick_lag_ms: _Optional[float] = ..., latency_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., service_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., send_lag_us: _Optional[_Union[Percentiles, _Mapping]] = ..., stages_ms: _Optional[_Mapping[str, Percentiles]] = ..., cpu_percent: _Optional[float] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., latency_bins: _Optional[_Mapping[int, int]] = ..., slowest: _Optional[_Iterable[_Union[SlowRequest, _Mapping]]] = ..., server: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    components_us: _containers.MessageMap[str, Sums]
+    def __init__(self, index: _Optional[int] = ..., t_s: _Optional[float] = ..., wall_time: _Optional[float] = ..., interval_s: _Optional[float] = ..., target_per_s: _Optional[float] = ..., offered: _Optional[int] = ..., sent: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[_Mapping[str, int]] = ..., rps: _Optional[float] = ..., qps: _Optional[float] = ..., in_flight: _Optional[int] = ..., backlog: _Optional[int] = ..., connections: _Optional[int] = ..., cap_waits: _Optional[int] = ..., tick_lag_ms: _Optional[float] = ..., latency_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., service_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., send_lag_us: _Optional[_Union[Percentiles, _Mapping]] = ..., stages_ms: _Optional[_Mapping[str, Percentiles]] = ..., cpu_percent: _Optional[float] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., latency_bins: _Optional[_Mapping[int, int]] = ..., slowest: _Optional[_Iterable[_Union[SlowRequest, _Mapping]]] = ..., server: _Optional[_Mapping[str, float]] = ..., components_us: _Optional[_Mapping[str, Sums]] = ...) -> None: ...
+
+class Sums(_message.Message):
+    __slots__ = ("us",)
+    US_FIELD_NUMBER: _ClassVar[int]
+    us: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, us: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Xray(_message.Message):
+    __slots__ = ("tail_requests", "median_requests", "from_ms", "tail_ms", "median_ms", "gap_ms", "explains")
+    class TailMsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class MedianMsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class GapMsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    TAIL_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    MEDIAN_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    FROM_MS_FIELD_NUMBER: _ClassVar[int]
+    TAIL_MS_FIELD_NUMBER: _ClassVar[int]
+    MEDIAN_MS_FIELD_NUMBER: _ClassVar[int]
+    GAP_MS_FIELD_NUMBER: _ClassVar[int]
+    EXPLAINS_FIELD_NUMBER: _ClassVar[int]
+    tail_requests: int
+    median_requests: int
+    from_ms: float
+    tail_ms: _containers.ScalarMap[str, float]
+    median_ms: _containers.ScalarMap[str, float]
+    gap_ms: _containers.ScalarMap[str, float]
+    explains: str
+    def __init__(self, tail_requests: _Optional[int] = ..., median_requests: _Optional[int] = ..., from_ms: _Optional[float] = ..., tail_ms: _Optional[_Mapping[str, float]] = ..., median_ms: _Optional[_Mapping[str, float]] = ..., gap_ms: _Optional[_Mapping[str, float]] = ..., explains: _Optional[str] = ...) -> None: ...
 
 class Event(_message.Message):
     __slots__ = ("t_s", "wall_time", "kind", "text", "rate_per_s")
@@ -338,7 +392,7 @@ class SlowRequest(_message.Message):
     def __init__(self, t_s: _Optional[float] = ..., latency_ms: _Optional[float] = ..., service_ms: _Optional[float] = ..., send_lag_ms: _Optional[float] = ..., stages_ms: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class Window(_message.Message):
-    __slots__ = ("intervals", "seconds", "latency_ms", "service_ms", "send_lag_us", "stages_ms", "avg_rps", "avg_qps", "sr_percent", "avg_99th_ms", "cpu_percent", "completed", "failed", "points")
+    __slots__ = ("intervals", "seconds", "latency_ms", "service_ms", "send_lag_us", "stages_ms", "avg_rps", "avg_qps", "sr_percent", "avg_99th_ms", "cpu_percent", "completed", "failed", "points", "xray")
     class StagesMsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -367,6 +421,7 @@ class Window(_message.Message):
     COMPLETED_FIELD_NUMBER: _ClassVar[int]
     FAILED_FIELD_NUMBER: _ClassVar[int]
     POINTS_FIELD_NUMBER: _ClassVar[int]
+    XRAY_FIELD_NUMBER: _ClassVar[int]
     intervals: int
     seconds: float
     latency_ms: Percentiles
@@ -381,7 +436,8 @@ class Window(_message.Message):
     completed: int
     failed: _containers.ScalarMap[str, int]
     points: _containers.RepeatedCompositeFieldContainer[Point]
-    def __init__(self, intervals: _Optional[int] = ..., seconds: _Optional[float] = ..., latency_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., service_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., send_lag_us: _Optional[_Union[Percentiles, _Mapping]] = ..., stages_ms: _Optional[_Mapping[str, Percentiles]] = ..., avg_rps: _Optional[float] = ..., avg_qps: _Optional[float] = ..., sr_percent: _Optional[float] = ..., avg_99th_ms: _Optional[float] = ..., cpu_percent: _Optional[float] = ..., completed: _Optional[int] = ..., failed: _Optional[_Mapping[str, int]] = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ...) -> None: ...
+    xray: Xray
+    def __init__(self, intervals: _Optional[int] = ..., seconds: _Optional[float] = ..., latency_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., service_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., send_lag_us: _Optional[_Union[Percentiles, _Mapping]] = ..., stages_ms: _Optional[_Mapping[str, Percentiles]] = ..., avg_rps: _Optional[float] = ..., avg_qps: _Optional[float] = ..., sr_percent: _Optional[float] = ..., avg_99th_ms: _Optional[float] = ..., cpu_percent: _Optional[float] = ..., completed: _Optional[int] = ..., failed: _Optional[_Mapping[str, int]] = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., xray: _Optional[_Union[Xray, _Mapping]] = ...) -> None: ...
 
 class RunInfo(_message.Message):
     __slots__ = ("name", "target", "arrivals", "profile", "started", "state", "duration_s", "intervals", "completed", "failed", "p99_ms", "verdict", "slo")
@@ -455,7 +511,7 @@ class Bounds(_message.Message):
     def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
 
 class Result(_message.Message):
-    __slots__ = ("target", "arrivals", "seed", "duration_s", "offered", "sent", "completed", "failed", "rate", "latency_ms", "confidence_ms", "service_ms", "send_lag_us", "stages_ms", "verdict", "slo", "run")
+    __slots__ = ("target", "arrivals", "seed", "duration_s", "offered", "sent", "completed", "failed", "rate", "latency_ms", "confidence_ms", "service_ms", "send_lag_us", "stages_ms", "verdict", "slo", "run", "xray")
     class FailedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -508,6 +564,7 @@ class Result(_message.Message):
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     SLO_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
+    XRAY_FIELD_NUMBER: _ClassVar[int]
     target: str
     arrivals: str
     seed: int
@@ -525,4 +582,5 @@ class Result(_message.Message):
     verdict: Verdict
     slo: _containers.ScalarMap[str, bool]
     run: str
-    def __init__(self, target: _Optional[str] = ..., arrivals: _Optional[str] = ..., seed: _Optional[int] = ..., duration_s: _Optional[float] = ..., offered: _Optional[int] = ..., sent: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[_Mapping[str, int]] = ..., rate: _Optional[_Union[Rates, _Mapping]] = ..., latency_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., confidence_ms: _Optional[_Mapping[str, Bounds]] = ..., service_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., send_lag_us: _Optional[_Mapping[str, Number]] = ..., stages_ms: _Optional[_Mapping[str, Percentiles]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., slo: _Optional[_Mapping[str, bool]] = ..., run: _Optional[str] = ...) -> None: ...
+    xray: Xray
+    def __init__(self, target: _Optional[str] = ..., arrivals: _Optional[str] = ..., seed: _Optional[int] = ..., duration_s: _Optional[float] = ..., offered: _Optional[int] = ..., sent: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[_Mapping[str, int]] = ..., rate: _Optional[_Union[Rates, _Mapping]] = ..., latency_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., confidence_ms: _Optional[_Mapping[str, Bounds]] = ..., service_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., send_lag_us: _Optional[_Mapping[str, Number]] = ..., stages_ms: _Optional[_Mapping[str, Percentiles]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., slo: _Optional[_Mapping[str, bool]] = ..., run: _Optional[str] = ..., xray: _Optional[_Union[Xray, _Mapping]] = ...) -> None: ...
