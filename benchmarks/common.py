@@ -32,7 +32,7 @@ http {{
     client_max_body_size 64m;
     server {{
         listen 127.0.0.1:{port} backlog=65535;
-        location / {{ return 200 "ok"; }}
+        location / {{ {headers} return 200 "ok"; }}
     }}
 }}
 """
@@ -46,12 +46,16 @@ def need(*programs: str) -> None:
 
 
 @contextlib.contextmanager
-def nginx() -> Iterator[str]:
-    """nginx on the server core, answering 200 "ok" to everything; yields its URL."""
+def nginx(*headers: str) -> Iterator[str]:
+    """nginx on the server core, answering 200 "ok" to everything, with `headers`, `Name: value`
+    each; yields its URL.
+    """
     need("nginx", "taskset")
     with tempfile.TemporaryDirectory(prefix="tailrace-bench-") as directory:
         config = Path(directory) / "nginx.conf"
-        config.write_text(_NGINX.format(dir=directory, port=PORT))
+        pairs = (header.partition(": ")[::2] for header in headers)
+        added = " ".join(f'add_header {name} "{value}";' for name, value in pairs)
+        config.write_text(_NGINX.format(dir=directory, port=PORT, headers=added))
         server = subprocess.Popen(
             ["taskset", "-c", SERVER_CORE, "nginx", "-c", str(config), "-p", directory],
             stderr=subprocess.DEVNULL,

@@ -65,12 +65,17 @@ def serve(
         str, typer.Option(help="cpu; with a GPU build of the runtime: cuda, cuda:N, tensorrt.")
     ] = "cpu",
     grace: Annotated[str, typer.Option(help="Time to finish what has begun on SIGTERM.")] = "10s",
+    fault: Annotated[
+        str | None,
+        typer.Option(hidden=True, help="For tests: stage=NAME,delay=50ms,share=0.02."),
+    ] = None,
 ) -> None:
     """Serve models over HTTP until SIGTERM or Ctrl-C.
 
     POST a JPEG or PNG to /predict/MODEL; /docs lists the other routes.
     """
     from tailrace.service.config import TOKEN_VARIABLE, ServiceConfig
+    from tailrace.service.fault import parse_fault
     from tailrace.service.workers import serve as serve_models
 
     serve_models(
@@ -90,6 +95,7 @@ def serve(
             runtime=runtime,
             device=device,
             grace_s=parse_duration_s(grace),
+            fault=None if fault is None else parse_fault(fault),
             token=os.environ.get(TOKEN_VARIABLE) or None,
         )
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 import numpy as np
 
-from tailrace.load.histogram import IntArray, bin_of, bucket_of
+from tailrace.load.histogram import IntArray, bin_of
 from tailrace.load.point import BINS_PER_DECADE, Point
 from tailrace.load.xray import Xray, take_xray
 
@@ -48,9 +48,10 @@ class Breakdown:
         """int64 [bins] by component, in the order of a request's way."""
         self.clear()
 
-    def record(self, latencies_ns: IntArray, components_ns: Mapping[str, IntArray]) -> None:
-        """Add requests, [n], with the components of each, [n] too."""
-        number = bin_of(BINS_PER_DECADE)[bucket_of((latencies_ns + 500) // 1000)]
+    def record(self, buckets: IntArray, components_ns: Mapping[str, IntArray]) -> None:
+        """Add requests of which the latencies fell into these buckets of a histogram, [n], with the
+        components of each, [n] too."""
+        number = bin_of(BINS_PER_DECADE)[buckets]
         self.counts += np.bincount(number, minlength=_BINS)
         for name, spans_ns in components_ns.items():
             np.add.at(self._sums(name), number, spans_ns)
@@ -106,33 +107,31 @@ class Breakdown:
 
 def split(
     lag_ns: IntArray,
-    connection_wait_ns: IntArray,
-    connect_ns: IntArray,
+    waits_ns: Mapping[str, IntArray],
     service_ns: IntArray,
     stages_ns: Mapping[str, IntArray],
 ) -> dict[str, IntArray]:
     """Components of each latency, int64 ns [n] by name, that add up to lag + service time exactly.
 
-    `lag_ns` is sent − intended, of which the two waits are a part. A stage is negative where the
-    server did not name it. Stages of more time than the request took, because they overlap, are
-    shortened alike to what it took, and leave nothing for the network.
+    `lag_ns` is sent − intended, of which the waits for a connection are a part. A stage is negative
+    where the server did not name it. Stages of more time than the request took, because they
+    overlap, are shortened alike to what it took, and leave nothing for the network.
     """
-    told = np.zeros(len(lag_ns), dtype=np.bool_)
-    reported = np.zeros(len(lag_ns), dtype=np.int64)
-    for spans in stages_ns.values():
-        told |= spans >= 0
-        reported += np.maximum(spans, 0)
+    late_ns = lag_ns
+    for spans in waits_ns.values():
+        late_ns = late_ns - spans
+    parts = {SEND_LAG: late_ns, **waits_ns}
+    if not stages_ns:
+        return {**parts, SERVICE: service_ns}
     stages = {name: np.maximum(spans, 0) for name, spans in stages_ns.items()}
+    reported = sum(stages.values(), np.zeros_like(service_ns))
     if (reported > service_ns).any():
         stages = _shorten(stages, service_ns, reported)
-    rest = service_ns - sum(stages.values(), np.zeros_like(service_ns))
-    parts = {
-        SEND_LAG: lag_ns - connection_wait_ns - connect_ns,
-        CONNECTION_WAIT: connection_wait_ns,
-        CONNECT: connect_ns,
-        NETWORK: np.where(told, rest, 0),
-        SERVICE: np.where(told, 0, rest),
-    }
+        reported = sum(stages.values(), np.zeros_like(service_ns))
+    told = np.logical_or.reduce([spans >= 0 for spans in stages_ns.values()])
+    rest_ns = service_ns - reported
+    parts[NETWORK] = np.where(told, rest_ns, 0)
+    parts[SERVICE] = rest_ns - parts[NETWORK]
     for name, spans in stages.items():
         # A server may use one of our names.
         parts[name] = parts[name] + spans if name in parts else spans

@@ -62,14 +62,16 @@ class Histogram:
         self.sum_ns = 0
         self.max_ns = 0
 
-    def record(self, times_ns: IntArray) -> None:
-        """Count times in ns, int64 [n], each rounded to the nearest µs."""
+    def record(self, times_ns: IntArray) -> IntArray:
+        """Count times in ns, int64 [n], each rounded to the nearest µs; the bucket of each."""
+        buckets = bucket_of((times_ns + 500) // 1000)
         if len(times_ns) == 0:
-            return
-        self.counts += np.bincount(bucket_of((times_ns + 500) // 1000), minlength=SIZE)
+            return buckets
+        self.counts += np.bincount(buckets, minlength=SIZE)
         self.total += len(times_ns)
         self.sum_ns += int(times_ns.sum())
         self.max_ns = max(self.max_ns, int(times_ns.max()))
+        return buckets
 
     def add_packed(self, data: bytes) -> None:
         """Merge what `pack` gave of another histogram."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tailrace.load.breakdown import Breakdown, Packed, split
+from tailrace.load.breakdown import CONNECT, CONNECTION_WAIT, Breakdown, Packed, split
 from tailrace.load.histogram import Histogram, IntArray
 from tailrace.load.point import SLOWEST, SlowRequest
 from tailrace.load.server_timing import ABSENT, read_header, read_headers
@@ -96,18 +96,21 @@ class Recorder:
         latencies = done - self._views["intended"][:rows]
         services = done - self._views["sent"][:rows]
         stages = {name: spans[:rows] for name, spans in self._stages.items()}
-        self.latency.record(latencies)
+        buckets = self.latency.record(latencies)
         self.service.record(services)
         self.send_lag.record(self._views["send_lags"][: self.lag_row])
-        connects = self._views["connects"][:rows]
-        waits = self._views["connection_waits"][:rows]
-        parts = split(latencies - services, waits, connects, services, stages)
-        self.breakdown.record(latencies, parts)
+        waits = {
+            CONNECTION_WAIT: self._views["connection_waits"][:rows],
+            CONNECT: self._views["connects"][:rows],
+        }
+        waits = {name: spans for name, spans in waits.items() if spans.any()}
+        self.breakdown.record(buckets, split(latencies - services, waits, services, stages))
         self._find_slowest(latencies)
         for name, spans in stages.items():
             histogram = self._stage_histograms.setdefault(name, Histogram())
             histogram.record(spans[spans != ABSENT])
-        connects[:] = waits[:] = 0
+        for spans in waits.values():
+            spans[:] = 0
         self.timings[:rows] = [None] * rows
         self._stages.clear()
         self.row = self.lag_row = self._read = 0
@@ -115,13 +118,10 @@ class Recorder:
     def _read_timings(self) -> None:
         start, end = self._read, self.row
         self._read = end
-        said = {
-            row: header
-            for row, header in enumerate(self.timings[start:end], start)
-            if header is not None
-        }
-        if not said:
+        timings = self.timings[start:end]
+        if timings.count(None) == len(timings):
             return
+        said = {row: header for row, header in enumerate(timings, start) if header is not None}
         rows = list(said)
         for name, spans in read_headers(list(said.values())).items():
             if name not in self._stages:

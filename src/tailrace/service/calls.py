@@ -6,8 +6,8 @@ that is a good part of the time a request takes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, Protocol
 from urllib.parse import parse_qs
 
 from starlette.types import Message, Receive, Scope, Send
@@ -79,6 +79,13 @@ class Answer(NamedTuple):
         ]
         await send({"type": "http.response.start", "status": _OK, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
+
+
+class Answerer(Protocol):
+    """Answers one call of a model, and stamps its clock."""
+
+    def __call__(self, call: Call, /) -> Awaitable[Answer]:
+        """The answer; raises a RequestError to refuse."""
 
 
 def _ignore(_: Callable[[], None] | None) -> None:

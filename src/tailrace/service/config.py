@@ -15,6 +15,7 @@ from tailrace.machine.cgroup import cores, limits
 from tailrace.models import store, zoo
 from tailrace.models.model import TWIN_NOTICE, Model, RuntimeOptions
 from tailrace.models.zoo.spec import ModelSpec
+from tailrace.service.fault import Fault
 
 TOKEN_VARIABLE = "TAILRACE_TOKEN"
 RUNTIMES = ("onnx", "tensorflow")
@@ -55,6 +56,8 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
     token: str | None = None
     """Bearer token demanded of every request but health checks."""
     max_body_bytes: int = 32 * 2**20
+    fault: Fault | None = None
+    """What goes wrong on purpose."""
 
     @property
     def threads(self) -> int:
@@ -88,7 +91,9 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
     def notice(self) -> str | None:
         """What must be known of the answers of this service."""
         twins = [name for name in self.models if self.is_twin(zoo.find(name))]
-        return f"{', '.join(twins)}: {TWIN_NOTICE}" if twins else None
+        notices = [f"{', '.join(twins)}: {TWIN_NOTICE}"] if twins else []
+        notices += [str(self.fault)] if self.fault else []
+        return "; ".join(notices) or None
 
     def description(self) -> dict[str, Any]:
         """What was chosen, for `/v2`, and within which limits of the container (None: no limit)."""

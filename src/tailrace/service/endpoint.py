@@ -6,13 +6,12 @@ A stack of middleware and a router would cost as much as a light model's answer.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tailrace.errors import TailraceError
-from tailrace.service.calls import Answer, Call
+from tailrace.service.calls import Answer, Answerer, Call
 from tailrace.service.errors import (
     ClientGoneError,
     DeadlineError,
@@ -35,20 +34,13 @@ _OUTCOMES: Mapping[type[Exception], str] = {
 }
 
 
-class Answerer(Protocol):
-    """Answers one call of a model, and stamps its clock."""
-
-    def __call__(self, call: Call, /) -> Awaitable[Answer]:
-        """The answer; raises a RequestError to refuse."""
-
-
 class Endpoint:
     """A route that answers from a model."""
 
     def __init__(self, service: Service, answer: Answerer, model_of: Callable[[Call], str]) -> None:
         """`model_of` says under which model's name a call is counted."""
         self._service = service
-        self._answer = answer
+        self._answer = service.faults.around(answer) if service.faults else answer
         self._model_of = model_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -110,6 +102,8 @@ async def compute(service: Service, call: Call, work: Work[T]) -> T:
     """
     deadline_ns = _deadline_ns(call)
     call.clock.end(RECEIVE)
+    if service.faults is not None:
+        work = await service.faults.before_queue(work)
     ticket = service.batcher.submit(work, deadline_ns)
     call.on_gone(lambda: service.batcher.withdraw(ticket, ClientGoneError("the client has gone")))
     try:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from tailrace.models.model import Model
 from tailrace.service.bodies import read_body
-from tailrace.service.calls import Answer, Call
-from tailrace.service.endpoint import Answerer, compute
+from tailrace.service.calls import Answer, Answerer, Call
+from tailrace.service.endpoint import compute
 from tailrace.service.errors import RequestError, UnknownModelError
 from tailrace.service.infer_messages import (
     VERSION,

@@ -15,9 +15,9 @@ from starlette.requests import Request
 
 from tailrace.models.images import ImageError
 from tailrace.service.bodies import read_body
-from tailrace.service.calls import Answer, Call
+from tailrace.service.calls import Answer, Answerer, Call
 from tailrace.service.config import ServiceConfig
-from tailrace.service.endpoint import Answerer, compute
+from tailrace.service.endpoint import compute
 from tailrace.service.errors import RequestError
 from tailrace.service.predict import PictureWork
 from tailrace.service.service import Service

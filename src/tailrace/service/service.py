@@ -8,6 +8,7 @@ from tailrace.models.model import Model
 from tailrace.service.batcher import Batcher
 from tailrace.service.config import ServiceConfig
 from tailrace.service.errors import NoPicturesError, NotReadyError, UnknownModelError
+from tailrace.service.faults import Faults
 from tailrace.service.meter import Meter
 from tailrace.service.pictures import DrawnPictures, FolderPictures, Pictures
 from tailrace.service.predict import PictureWork
@@ -29,6 +30,7 @@ class Service:
             meter.observe_batch,
             meter.set_levels,
         )
+        self.faults = None if config.fault is None else Faults(config.fault)
         self._models: dict[str, Model] = {}
         self._pictures: Pictures | None = None
         self._drawn = DrawnPictures()
