@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.load.breakdown import Breakdown, split, xray_of
@@ -25,6 +25,7 @@ def split_all(requests: list[tuple[int, ...]]) -> dict[str, IntArray]:
     return split(late + wait + connect, waits, service, named)
 
 
+@settings(deadline=None)
 @given(st.lists(REQUEST, max_size=20))
 def test_components_add_up_to_the_latency_exactly(requests: list[tuple[int, ...]]) -> None:
     parts = split_all(requests)
@@ -63,6 +64,7 @@ def contents(breakdown: Breakdown) -> tuple[list[int], dict[str, list[int]]]:
     return breakdown.counts.tolist(), sums
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(REQUEST, max_size=10), max_size=4))
 def test_merging_is_the_whole(pieces: list[list[tuple[int, ...]]]) -> None:
     merged = Breakdown()
@@ -98,6 +100,7 @@ def point(requests: list[tuple[int, ...]]) -> Point:
     )
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(REQUEST, min_size=1, max_size=10), max_size=4))
 def test_points_have_the_breakdown_by_their_bins(pieces: list[list[tuple[int, ...]]]) -> None:
     for piece in pieces:
