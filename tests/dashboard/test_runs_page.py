@@ -158,6 +158,9 @@ async def test_a_run_is_shown_whole(url: str, runs: Path, open_page: Open) -> No
         await expect(p50).to_contain_text(f"{number(low)} to {number(high)}")
         load = page.get_by_test_id("figures-load")
         await expect(load).to_contain_text(f"requests completed{result['completed']:,}")
+        xray = page.get_by_test_id("xray")
+        await expect(xray).to_contain_text(f"{result['xray']['explains']} explains")
+        await expect(xray).to_contain_text(f"({result['xray']['tail_requests']} from")
         await expect(page.get_by_test_id("moment-time")).to_contain_text("0:02")
 
 
@@ -168,6 +171,8 @@ async def test_an_interrupted_run_says_what_it_is(url: str, open_page: Open) -> 
         await expect(page.get_by_text("mean<1us broken")).to_be_visible()
         await expect(page.get_by_role("link", name="result.json")).to_have_count(0)
         await expect(page.get_by_test_id("figures-latency")).to_contain_text("p99")
+        # From the intervals that there are.
+        await expect(page.get_by_test_id("xray")).to_contain_text("explains")
         await expect(page.get_by_test_id("moment-time")).to_contain_text("0:02")
 
 
@@ -187,6 +192,9 @@ async def test_two_runs_are_laid_over_each_other(url: str, runs: Path, open_page
         await expect(completed).to_contain_text(f"+{other - one:,} (+")
         for label in ("A quiet", "B busy"):
             await expect(page.get_by_test_id("moment")).to_contain_text(label)
+        for number, label in enumerate("AB"):
+            said = page.get_by_test_id("xray").nth(number).locator(".xray-label")
+            await expect(said).to_have_text(label)
         await page.get_by_role("link", name="Swap").click()
         await expect(page).to_have_url(f"{url}/runs/busy?with=quiet")
         await expect(completed).to_contain_text(f"−{other - one:,} (−")

@@ -51,6 +51,7 @@ async def test_start_move_the_rate_and_stop(url: str, open_page: Open) -> None:
             "Press Start to offer 50 requests"
         )
         await expect(page.get_by_test_id("verdict")).to_have_text("No verdict yet")
+        await expect(page.get_by_test_id("xray")).to_contain_text("once 100 requests")
         await expect(page.get_by_test_id("stop")).to_be_disabled()
 
         await page.get_by_test_id("start").click()
@@ -67,6 +68,8 @@ async def test_start_move_the_rate_and_stop(url: str, open_page: Open) -> None:
         await figure_reaches(page, "value-rps", 250, 600)
         await figure_reaches(page, "value-qps", 250, 600)
         await expect(page.get_by_test_id("value-failures")).to_have_text("0")
+        await expect(page.get_by_test_id("xray")).to_contain_text("explains")
+        await expect(page.get_by_test_id("xray")).to_contain_text("infer1.20 →")
 
         await stop(page)
         await expect(page.get_by_test_id("start")).to_be_enabled()

@@ -146,6 +146,12 @@ def print_summary(result: Result) -> None:
     )
     if lag["p99"] is not None:
         console.print(f"send lag p50 {lag['p50']:.0f} µs, p99 {lag['p99']:.0f} µs")
+    if result.xray is not None and (share := result.xray.share) is not None:
+        console.print(
+            f"slowest 1 %: {100 * share:.0f} % of the gap of {number(result.xray.gap_total_ms)} ms "
+            f"to the median is {escape(str(result.xray.explains))}",
+            soft_wrap=True,
+        )
     for expression, holds in result.slo.items():
         console.print(f"SLO {expression}: {'kept' if holds else '[bold red]broken[/]'}")
     if result.verdict.valid:

@@ -59,10 +59,10 @@ def take_xray(counts: IntArray, sums_ns: Mapping[str, IntArray], per_decade: int
     bins to a factor of ten from 1 µs on, and whose components took `sums_ns` [bins] there, in ns.
 
     The requests of one bin are taken for alike: of a bin that lies across a border, the part
-    within counts in proportion. None for fewer than FEWEST.
+    within counts in proportion. None for fewer than FEWEST, or without components.
     """
     total = int(counts.sum())
-    if total < FEWEST:
+    if total < FEWEST or not sums_ns:
         return None
     tail, median = (_taken(counts, total, *shares) for shares in (TAIL, MEDIAN))
     means_ms = {
@@ -70,8 +70,8 @@ def take_xray(counts: IntArray, sums_ns: Mapping[str, IntArray], per_decade: int
         for name, sums in sums_ns.items()
     }
     gap_ms = {name: slow - usual for name, (slow, usual) in means_ms.items()}
-    largest = max(gap_ms, key=gap_ms.__getitem__, default=None)
-    is_gap = largest is not None and gap_ms[largest] > 0 and sum(gap_ms.values()) > 0
+    largest = max(gap_ms, key=gap_ms.__getitem__)
+    is_gap = sum(gap_ms.values()) > 0
     return Xray(
         tail_requests=round(total * (TAIL[1] - TAIL[0])),
         median_requests=round(total * (MEDIAN[1] - MEDIAN[0])),

@@ -49,7 +49,8 @@ export class Store {
     point.start = point.end - 1000 * point.interval_s;
     point.run = last ? last.run + (point.index <= last.index) : 0;
     point.bins = packed(point.latency_bins);
-    point.latency_bins = null;
+    // Not needed here, and most of an interval's size.
+    point.latency_bins = point.components_us = null;
     this.points.push(point);
     if (this.points.length > 1.1 * this.kept) this.points.splice(0, this.points.length - this.kept);
   }

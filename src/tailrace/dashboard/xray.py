@@ -1,0 +1,28 @@
+"""The X-ray of a tail, drawn in the browser by static/xray/."""
+
+import msgspec
+from nicegui.element import Element
+
+from tailrace.load.xray import Xray
+
+
+class XrayPanel(
+    Element, component="static/xray/component.js", esm={"tailrace-xray": "static/xray"}
+):
+    """Where the time of the slowest 1 % went, in the current slot.
+
+    `label` tells it from another one; `none` is said where there is no X-ray.
+    """
+
+    def __init__(self, label: str = "", none: str | None = None) -> None:
+        super().__init__()
+        self.props["label"] = label
+        if none is not None:
+            self.props["none"] = none
+
+    def show(self, xray: Xray | None) -> None:
+        """Show this one, or that there is none."""
+        told = msgspec.to_builtins(xray)
+        if told != self.props.get("xray"):
+            self.props["xray"] = told
+            self.update()

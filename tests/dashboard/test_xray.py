@@ -1,0 +1,115 @@
+"""The X-ray as a page without a server draws it: the module and its style sheet alone."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, Route, expect
+
+import tailrace.dashboard
+from tailrace.load.xray import Xray
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+STATIC = Path(tailrace.dashboard.__file__).with_name("static")
+ORIGIN = "http://xray.test"
+PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><title>X-ray</title>
+<link rel="stylesheet" href="/page.css"><link rel="stylesheet" href="/xray.css">
+<main><h1>X-ray</h1><section class="card xray-card"></section></main></html>"""
+DRAW = """async ([xray, options]) => {
+  const { drawXray } = await import("/xray/index.js");
+  drawXray(document.querySelector("section"), xray, options);
+}"""
+
+XRAY = Xray(
+    tail_requests=12,
+    median_requests=240,
+    from_ms=39.8107,
+    tail_ms={"send-lag": 0.2, "network": 1.0, "queue": 6.8, "infer": 42.0, "<b>db</b>": 0.0},
+    median_ms={"send-lag": 0.1, "network": 0.9, "queue": 0.0, "infer": 8.0, "<b>db</b>": 1.0},
+    gap_ms={"send-lag": 0.1, "network": 0.1, "queue": 6.8, "infer": 34.0, "<b>db</b>": -1.0},
+    explains="infer",
+)
+
+
+@pytest_asyncio.fixture(loop_scope="module", params=["light", "dark"])
+async def page(browser: Browser, request: pytest.FixtureRequest) -> AsyncIterator[Page]:
+    async def answer(route: Route) -> None:
+        path = route.request.url.removeprefix(ORIGIN)
+        if path == "/":
+            await route.fulfill(body=PAGE.format(theme=request.param), content_type="text/html")
+        else:
+            await route.fulfill(path=STATIC / path.removeprefix("/"))
+
+    context = await browser.new_context()
+    page = await context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    await page.route("**/*", answer)
+    await page.goto(f"{ORIGIN}/")
+    yield page
+    await context.close()
+    assert errors == []
+
+
+async def draw(page: Page, xray: Xray | None, **options: str) -> None:
+    await page.evaluate(DRAW, [msgspec.to_builtins(xray), options])
+
+
+async def widths(page: Page, row: int) -> list[float]:
+    """Of the parts of a bar, as shares of the bar."""
+    shares: list[float] = (
+        await page.locator(".xray-bar")
+        .nth(row)
+        .evaluate(
+            "bar => [...bar.children].map((part) => part.getBoundingClientRect().width"
+            " / bar.getBoundingClientRect().width)"
+        )
+    )
+    return shares
+
+
+async def test_bars_are_as_long_as_the_time(page: Page) -> None:
+    await draw(page, XRAY)
+    assert await widths(page, 0) == pytest.approx(
+        [v / 50 for v in XRAY.median_ms.values()], abs=0.01
+    )
+    assert await widths(page, 1) == pytest.approx([v / 50 for v in XRAY.tail_ms.values()], abs=0.01)
+    await expect(page.locator(".xray-ms")).to_have_text(["10.0 ms", "50.0 ms"])
+
+
+async def test_it_says_what_explains_the_gap(page: Page) -> None:
+    await draw(page, XRAY, label="A")
+    await expect(page.locator(".xray-said")).to_have_text(
+        "Ainfer explains 85 % of the gap of 40.0 ms between the median and the slowest 1 % "
+        "(12 from 39.8 ms on)."
+    )
+    parts = page.locator(".xray-parts > div")
+    await expect(parts).to_have_text(
+        [
+            "send-lag0.10 → 0.20 ms",
+            "network0.90 → 1.00 ms",
+            "queue0.00 → 6.80 ms",
+            "infer8.00 → 42.0 ms",
+            "<b>db</b>1.00 → 0.00 ms",
+        ]
+    )
+    await expect(page.locator(".xray-parts .explains")).to_contain_text("infer")
+    results = await Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+
+
+async def test_none_and_no_gap(page: Page) -> None:
+    await draw(page, None)
+    await expect(page.locator(".xray-said")).to_contain_text("once 100 requests")
+    await draw(page, None, none="Nothing here")
+    await expect(page.locator(".xray-said")).to_have_text("Nothing here")
+    flat: Any = msgspec.structs.replace(
+        XRAY, tail_ms=XRAY.median_ms, gap_ms=dict.fromkeys(XRAY.gap_ms, 0.0), explains=None
+    )
+    await draw(page, flat)
+    await expect(page.locator(".xray-said")).to_contain_text("took the same time")
