@@ -194,7 +194,7 @@ async def test_two_runs_are_laid_over_each_other(url: str, runs: Path, open_page
             await expect(page.get_by_test_id("moment")).to_contain_text(label)
         for number, label in enumerate("AB"):
             said = page.get_by_test_id("xray").nth(number).locator(".xray-label")
-            await expect(said).to_have_text(label)
+            await expect(said).to_have_text(f"Tail X-ray {label}")
         await page.get_by_role("link", name="Swap").click()
         await expect(page).to_have_url(f"{url}/runs/busy?with=quiet")
         await expect(completed).to_contain_text(f"−{other - one:,} (−")

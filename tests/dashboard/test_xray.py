@@ -83,9 +83,9 @@ async def test_bars_are_as_long_as_the_time(page: Page) -> None:
 
 
 async def test_it_says_what_explains_the_gap(page: Page) -> None:
-    await draw(page, XRAY, label="A")
+    await draw(page, XRAY, label="A: ")
     await expect(page.locator(".xray-said")).to_have_text(
-        "Ainfer explains 85 % of the gap of 40.0 ms between the median and the slowest 1 % "
+        "A: infer explains 85 % of the gap of 40.0 ms between the median and the slowest 1 % "
         "(12 from 39.8 ms on)."
     )
     parts = page.locator(".xray-parts > div")
@@ -107,7 +107,7 @@ async def test_none_and_no_gap(page: Page) -> None:
     await draw(page, None)
     await expect(page.locator(".xray-said")).to_contain_text("once 100 requests")
     await draw(page, None, none="Nothing here")
-    await expect(page.locator(".xray-said")).to_have_text("Nothing here")
+    await expect(page.locator(".xray-said")).to_have_text("Tail X-rayNothing here")
     flat: Any = msgspec.structs.replace(
         XRAY, tail_ms=XRAY.median_ms, gap_ms=dict.fromkeys(XRAY.gap_ms, 0.0), explains=None
     )

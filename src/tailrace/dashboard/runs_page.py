@@ -81,7 +81,7 @@ async def run_page(
         _html("section", "run-figures", _figures(labels, records), 'aria-label="Figures"')
         for label, record in zip(labels, records, strict=True):
             xray = record.result.xray if record.result is not None else xray_of(record.points)
-            XrayPanel(label, _NO_XRAY).show(xray)
+            XrayPanel(f"Tail X-ray {label}".strip(), _NO_XRAY).show(xray)
         Timeline(client, clock="elapsed").open(
             [_source(label, info) for label, info in zip(labels, infos, strict=True)]
         )

@@ -6,19 +6,17 @@ from nicegui.element import Element
 from tailrace.load.xray import Xray
 
 
-class XrayPanel(
-    Element, component="static/xray/component.js", esm={"tailrace-xray": "static/xray"}
-):
+class XrayPanel(Element, component="static/xray/panel.js", esm={"tailrace-xray": "static/xray"}):
     """Where the time of the slowest 1 % went, in the current slot.
 
-    `label` tells it from another one; `none` is said where there is no X-ray.
+    `label` is its name; `none` is said where there is no X-ray.
     """
 
-    def __init__(self, label: str = "", none: str | None = None) -> None:
+    def __init__(self, label: str | None = None, none: str | None = None) -> None:
         super().__init__()
-        self.props["label"] = label
-        if none is not None:
-            self.props["none"] = none
+        for name, text in (("label", label), ("none", none)):
+            if text is not None:
+                self.props[name] = text
 
     def show(self, xray: Xray | None) -> None:
         """Show this one, or that there is none."""

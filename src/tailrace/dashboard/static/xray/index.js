@@ -14,10 +14,10 @@ const TOO_FEW =
 
 /**
  * Draw `xray`, a Result's or Window's as JSON, or null, into `element`, in place of what it holds.
- * `options.label` stands in front, to tell several from each other; `options.none` is said of null.
+ * `options.label` is its name, to tell several from each other; `options.none` is said of null.
  */
-export function drawXray(element, xray, { label = "", none = TOO_FEW } = {}) {
-  const name = label && h("b", "xray-label", label);
+export function drawXray(element, xray, { label = "Tail X-ray", none = TOO_FEW } = {}) {
+  const name = h("b", "xray-label", label);
   if (!xray) {
     element.replaceChildren(h("figure", "xray", h("p", "xray-said", name, none)));
     return;
@@ -29,6 +29,7 @@ export function drawXray(element, xray, { label = "", none = TOO_FEW } = {}) {
     h("p", "xray-said", name, said(xray)),
     row("median", xray.median_ms, longest, xray.explains),
     row("slowest 1 %", xray.tail_ms, longest, xray.explains),
+    h("p", "xray-hint", "Mean time, median → slowest 1 %"),
     h("dl", "xray-parts", ...components(xray).map((part) => legend(part, xray))),
   );
   element.replaceChildren(figure);
@@ -93,6 +94,6 @@ const colour = (name) => `var(--c-stage-${CSS.escape(name)}, var(--c-other))`;
 function h(tag, classes, ...children) {
   const element = document.createElement(tag);
   if (classes) element.className = classes;
-  element.append(...children.filter(Boolean));
+  element.append(...children);
   return element;
 }
