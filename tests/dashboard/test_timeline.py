@@ -82,6 +82,12 @@ def make(index: int, *, server: bool = True) -> Point:
         cpu_percent=3.0,
         events=(event,) if index == CHANGED_AT else (),
         latency_bins={72: int(rate) - 1, 104: 1},
+        components_us={
+            "send-lag": (50 * (int(rate) - 1), 2_000),
+            "network": (431 * (int(rate) - 1), 8_000),
+            "queue": (500 * (int(rate) - 1), 120_000),
+            "infer": (3_000 * (int(rate) - 1), 40_000),
+        },
         slowest=(slow,),
         server={"cpu_percent": 130.0, "gpu_percent": 88.0} if server else {},
     )
@@ -283,6 +289,24 @@ async def test_pointing_at_a_moment_explains_it(gallery: str, open_page: Open) -
         await page.mouse.move(5, 5)
         await expect(page.get_by_test_id("moment-time")).to_have_text("1:30")
         await expect(crosses.first).to_be_hidden()
+
+
+async def test_the_xray_is_of_what_is_shown(gallery: str, open_page: Open) -> None:
+    async with open_page(f"{gallery}/run") as page:
+        await drawn(page, LENGTHS["run"])
+        said = page.get_by_test_id("xray").locator(".xray-said")
+        # 30 intervals of 50 requests and 60 of 100.
+        await expect(said).to_contain_text("queue explains 72 % of the gap of 166 ms")
+        await expect(said).to_contain_text("(75 from 158 ms on)")
+        await expect(page.get_by_test_id("xray")).to_contain_text("queue0.50 → 120 ms")
+        await page.get_by_test_id("charts").focus()
+        await page.keyboard.press("+")
+        await expect(said).not_to_contain_text("(75 from")
+        await expect(said).to_contain_text("queue explains 72 %")
+        await page.keyboard.press("Escape")
+        await expect(said).to_contain_text("(75 from")
+    async with open_page(f"{gallery}/runs") as page:
+        await expect(page.locator(".xray-label")).to_have_text(["Tail X-ray, a", "Tail X-ray, b"])
 
 
 async def test_a_moment_is_held_by_a_click(gallery: str, open_page: Open) -> None:

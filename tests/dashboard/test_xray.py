@@ -1,17 +1,21 @@
-"""The X-ray as a page without a server draws it: the module and its style sheet alone."""
+"""The X-ray as a page without a server draws it, and as a browser takes it of many intervals."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, Route, expect
 
 import tailrace.dashboard
+from tailrace.load.breakdown import xray_of
+from tailrace.load.point import BINS_PER_DECADE, Point
 from tailrace.load.xray import Xray
+from tests.samples import POINT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -113,3 +117,50 @@ async def test_none_and_no_gap(page: Page) -> None:
     )
     await draw(page, flat)
     await expect(page.locator(".xray-said")).to_contain_text("took the same time")
+
+
+def intervals(seed: int, most: int) -> list[Point]:
+    """Up to `most` requests in each of five intervals, of any latency and components."""
+    generator = np.random.default_rng(seed)
+    points = []
+    for index in range(5):
+        numbers = sorted(generator.choice(200, generator.integers(0, 30), replace=False).tolist())
+        counts = {number: int(generator.integers(1, most)) for number in numbers}
+        components = ["infer", "send-lag", "queue", "connect", "service"][: 1 + index]
+        points.append(
+            msgspec.structs.replace(
+                POINT,
+                latency_bins=counts,
+                components_us={
+                    name: tuple(generator.integers(0, 10**9, len(numbers)).tolist())
+                    for name in components
+                },
+            )
+        )
+    return points
+
+
+async def test_a_browser_takes_the_same_as_the_server(page: Page) -> None:
+    cases = [intervals(seed, most) for seed in range(20) for most in (3, 300)]
+    found = await page.evaluate(
+        """async ([cases, binsPerDecade]) => {
+          const { digest, xrayOf } = await import("/xray/merge.js");
+          return cases.map((points) => xrayOf(points.map(digest), binsPerDecade));
+        }""",
+        [msgspec.to_builtins(cases, str_keys=True), BINS_PER_DECADE],
+    )
+    expected = [msgspec.to_builtins(xray_of(points)) for points in cases]
+    assert any(xray is None for xray in expected)
+    for own, theirs in zip(found, expected, strict=True):
+        if theirs is None:
+            assert own is None
+            continue
+        assert own.keys() == theirs.keys()
+        for name, value in theirs.items():
+            if isinstance(value, dict):
+                assert list(own[name]) == list(value)
+                assert own[name] == pytest.approx(value, abs=1e-4)
+            elif isinstance(value, float):
+                assert own[name] == pytest.approx(value, abs=1e-4)
+            else:
+                assert own[name] == value

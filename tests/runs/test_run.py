@@ -84,6 +84,7 @@ CONTRACT = {
     "service_ms": {"mean", "p50", "p90", "p95", "p99", "p99.9", "max"},
     "send_lag_us": {"p50", "p99", "max"},
     "stages_ms": dict,
+    "xray": dict | None,
     "verdict": {"valid", "reasons"},
     "slo": dict,
     "run": str,

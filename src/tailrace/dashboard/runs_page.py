@@ -17,16 +17,13 @@ from tailrace.dashboard.figures import clock
 from tailrace.dashboard.frame import frame, missing
 from tailrace.dashboard.run_figures import GROUPS, Figure, Group, Pair, figures_of, pair_up
 from tailrace.dashboard.timeline import Source, Timeline
-from tailrace.dashboard.xray import XrayPanel
 from tailrace.errors import UsageError
-from tailrace.load.breakdown import xray_of
 from tailrace.load.slo import Slo, parse_slo
 from tailrace.runs.listing import FILES, find_run
 from tailrace.runs.record import RunInfo, RunRecord, UnknownRunError
 
 _REFRESH_S = 5.0
 _CHUNK = 1 << 16
-_NO_XRAY = "Too few requests were answered to tell where the time of the slowest 1 % went."
 _STATES = {
     "running": "In progress: these are its intervals so far. Reload for more, or watch it live at "
     '<a href="/services">Services</a>.',
@@ -79,9 +76,6 @@ async def run_page(
             for label, record in zip(labels, records, strict=True):
                 _html("section", "card run-card", _about(label, record))
         _html("section", "run-figures", _figures(labels, records), 'aria-label="Figures"')
-        for label, record in zip(labels, records, strict=True):
-            xray = record.result.xray if record.result is not None else xray_of(record.points)
-            XrayPanel(f"Tail X-ray {label}".strip(), _NO_XRAY).show(xray)
         Timeline(client, clock="elapsed").open(
             [_source(label, info) for label, info in zip(labels, infos, strict=True)]
         )

@@ -11,7 +11,6 @@ from tailrace.dashboard.feed import Feed, Feeds
 from tailrace.dashboard.figures import FIGURES, NONE, broken, clock, number
 from tailrace.dashboard.original import ORIGINALS
 from tailrace.dashboard.timeline import Source, Timeline
-from tailrace.dashboard.xray import XrayPanel
 from tailrace.load.point import Percentiles, Point
 
 _NOTHING = Window(
@@ -47,7 +46,6 @@ class _Page:
         self._controls = Controls(control, feed, client)
         self._tiles = _Tiles()
         self._verdict = _VerdictCard()
-        self._xray = XrayPanel()
         self._timeline = Timeline(client)
         self._original = _OriginalFigures()
         self._open()
@@ -61,7 +59,6 @@ class _Page:
         self._controls.show()
         self._tiles.show(window, feed)
         self._verdict.show(feed.service)
-        self._xray.show(window.xray)
         self._original.show(window, feed.latest)
         self._timeline.say(_offer(feed.service))
         if self._slos != feed.slos:

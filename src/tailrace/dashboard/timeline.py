@@ -38,7 +38,7 @@ class Source:
 class _Charts(
     Element,
     component="static/timeline/component.js",
-    esm={"tailrace-timeline": "static/timeline"},
+    esm={"tailrace-timeline": "static/timeline", "tailrace-xray": "static/xray"},
 ):
     """The element that the browser builds all of the timeline in."""
 

@@ -15,6 +15,7 @@ import { Store } from "./store.js";
 import { Theme } from "./theme.js";
 import { FIRST_SPAN_MS, Toolbar } from "./toolbar.js";
 import { View } from "./view.js";
+import { Xrays } from "./xrays.js";
 
 const RETRY_MS = 2000;
 // How old a chart may be that nobody sees: it is there at once when the page is scrolled or printed.
@@ -62,6 +63,7 @@ export class Timeline {
       timeText: this.timeText,
       release: () => this.#choose(() => this.#choice.release()),
     });
+    this.xrays = new Xrays(binsPerDecade);
     this.charts = h(
       "div",
       {
@@ -87,6 +89,7 @@ export class Timeline {
     );
     element.append(
       this.toolbar.element,
+      this.xrays.element,
       h("div", { class: "timeline-body" }, this.charts, this.moment.element, this.empty),
     );
     listen(this.charts, {
@@ -202,6 +205,10 @@ export class Timeline {
     this.#fresh = false;
     this.empty.hidden = this.#stores.some((store) => store.last || !store.loaded);
     this.toolbar.show(this.view, this.#status());
+    this.xrays.show(
+      this.#stores.map((store) => store.source),
+      this.#stores.map((store) => store.between(this.#range)),
+    );
     this.#read();
   }
 

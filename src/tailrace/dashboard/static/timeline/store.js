@@ -1,5 +1,7 @@
 // One source's intervals, oldest first, and their grouping into the columns that are drawn.
 
+import { digest } from "tailrace-xray/merge.js";
+
 const COLUMNS = 300;
 
 export class Store {
@@ -49,7 +51,7 @@ export class Store {
     point.start = point.end - 1000 * point.interval_s;
     point.run = last ? last.run + (point.index <= last.index) : 0;
     point.bins = packed(point.latency_bins);
-    // Not needed here, and most of an interval's size.
+    point.digest = digest(point);
     point.latency_bins = point.components_us = null;
     this.points.push(point);
     if (this.points.length > 1.1 * this.kept) this.points.splice(0, this.points.length - this.kept);
