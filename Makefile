@@ -1,6 +1,7 @@
 # make demo [FOR=20s] [RATE=50]   a served model, load on it and the page, in one command
 # make test [ARGS="tests/load -k x"] installs what the tests need and runs them, or a part
 # make check                      lint, types and the direction of imports
+# make docs                       the documentation as a site, in build/site
 # make proto                      generates the messages of the gRPC interface from its .proto
 # make lock                       pins the newest versions pyproject.toml allows
 
@@ -11,7 +12,7 @@ FOR    ?=
 RATE   ?=
 ARGS   ?=
 
-.PHONY: demo test check proto lock clean
+.PHONY: demo test check docs proto lock clean
 
 demo: $(VENV)/.installed
 	@exec $(BIN)/tailrace demo $(if $(FOR),--for $(FOR)) $(if $(RATE),--rate $(RATE)) $(ARGS)
@@ -45,6 +46,10 @@ $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
 	@touch $@
+
+docs: $(VENV)/.installed-dev
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "file://$(CURDIR)/build/site/index.html"
 
 proto: $(VENV)/.installed-dev
 	$(BIN)/python tools/compile_proto.py
