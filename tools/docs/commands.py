@@ -17,8 +17,8 @@ _RANGE = re.compile(
     rf"(?P<above>{_NUMBER})<=x<=(?P<below>{_NUMBER})|x>=(?P<least>{_NUMBER})|x<=(?P<most>{_NUMBER})"
 )
 _EXTRAS = re.compile(
-    r"(?:^|\s+)\[(?:default: (?P<default>\(.*\)|[^;\]]*))?(?:; )?(?P<within>[^;\]]*x[<>]=[^;\]]*)?(?:; )?"
-    r"(?P<required>required)?\]$"
+    r"(?:^|\s+)\[(?:default: (?P<default>\(.*\)|[^;\]]*))?(?:; )?"
+    r"(?P<within>[^;\]]*x[<>]=[^;\]]*)?(?:; )?(?P<required>required)?\]$"
 )
 
 

@@ -178,9 +178,14 @@ def _is_number(text: str) -> bool:
 
 def _is_date(text: str) -> bool:
     try:
-        return not np.isnat(np.datetime64(text.strip(), "ns")) and text.strip()[:1].isdigit()
+        return not np.isnat(_date(text)) and text.strip()[:1].isdigit()
     except ValueError:
         return False
+
+
+def _date(text: str) -> np.datetime64:
+    # numpy takes a date without a zone for UTC, and warns of every "Z" that says so.
+    return np.datetime64(text.strip().rstrip("Zz"), "ns")
 
 
 def _unusable(path: str, line: int, what: str, row: Sequence[str]) -> UsageError:
@@ -211,7 +216,7 @@ def _timestamps(path: str, rows: list[Row], column: int = 0) -> Timestamps:
         for place, ((line, row), text) in enumerate(zip(rows, texts, strict=True)):
             if not _is_date(text):
                 raise _unusable(path, line, "expected a date and time", row)
-            dates[place] = np.datetime64(text, "ns")
+            dates[place] = _date(text)
         dates.sort()
         seconds = (dates - dates[0]).astype(np.int64) / 1e9
     else:
