@@ -159,6 +159,21 @@ def test_bodies_of_tensorflow_serving_have_its_form(bodies: Path) -> None:
     assert np.array(tensor["instances"]).shape == (1, 300, 300, 3)
 
 
+def test_the_originals_bursts_are_a_trace(tmp_path: Path) -> None:
+    (text,) = [
+        code.text
+        for code in read(DOCS / "from-the-original.md")[0]
+        if not code.inline and "bursts.csv" in code.text
+    ]
+    first = text.split("\n")[0].replace("python ", f'"{sys.executable}" ', 1)
+    subprocess.run(["bash", "-c", first], cwd=tmp_path, check=True, timeout=60)
+    trace = read_trace(str(tmp_path / "bursts.csv"))
+    assert isinstance(trace, Timestamps)
+    seconds, counts = np.unique(trace.seconds, return_counts=True)
+    assert seconds.tolist() == list(range(60))
+    assert set(counts.tolist()) == {50}
+
+
 # A trace from production
 
 TIMES_S = [0.013, 0.25, 0.9, 1.5, 1.501, 4.002]

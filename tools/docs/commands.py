@@ -59,7 +59,7 @@ def _command(path: str, command: Any) -> list[str]:
         kind = "Arguments" if param.param_type_name == "argument" else "Options"
         panels.setdefault(getattr(param, "rich_help_panel", None) or kind, []).append(_row(*record))
     for title, rows in panels.items():
-        lines += ["", f"**{title}**", "", "| | | default |", "| --- | --- | --- |", *rows]
+        lines += ["", f"**{title}**", "", "| | meaning | default |", "| --- | --- | --- |", *rows]
     return lines
 
 
@@ -132,4 +132,5 @@ def _examples(epilog: str | None) -> list[str]:
             for each in bold:
                 plain = plain.replace(each, f"`{each}`")
             said += ["", plain]
-    return (["", "```", *commands, "```"] if commands else []) + said
+    block = ["", "For example:", "", "```", *commands, "```"] if commands else []
+    return block + said
