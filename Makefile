@@ -48,7 +48,7 @@ $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	@touch $@
 
 docs: $(VENV)/.installed-dev
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 	@echo "file://$(CURDIR)/build/site/index.html"
 
 proto: $(VENV)/.installed-dev
