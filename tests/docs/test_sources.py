@@ -29,12 +29,15 @@ def repository(tmp_path: Path) -> Path:
         ("docs/deep/b.md", "../../examples/c.py", "../source/examples/c.py.md"),
         ("docs/a.md", "../NOTES.md#part", "source/NOTES.md#part"),
         ("docs/a.md", "../LICENSE", "source/LICENSE.md"),
+        # So has a folder.
+        ("docs/a.md", "../examples", "source/examples/index.md"),
+        ("docs/deep/b.md", "../../examples/", "../source/examples/index.md"),
         # A page outside docs links into it, and to its like.
         ("NOTES.md", "docs/a.md", "../a.md"),
         ("NOTES.md", "examples/c.py", "examples/c.py.md"),
         # What is no file stays, for the build to complain.
         ("docs/a.md", "../examples/gone.py", "../examples/gone.py"),
-        ("docs/a.md", "../examples", "../examples"),
+        ("docs/a.md", "../gone", "../gone"),
         ("docs/a.md", "../../outside.md", "../../outside.md"),
         ("docs/a.md", "https://example.org/c.py", "https://example.org/c.py"),
         ("docs/a.md", "#here", "#here"),
@@ -59,6 +62,22 @@ def test_pages_of_what_is_linked_to_and_on_from_there(repository: Path) -> None:
     assert set(found) == {"NOTES.md", "examples/c.py"}
     assert found["examples/c.py"].endswith('# examples/c.py\n\n````python\n"""```"""\n````\n')
     assert "[c](examples/c.py)" in found["NOTES.md"]
+
+
+def test_a_folder_is_a_list_of_what_is_in_it(repository: Path) -> None:
+    (repository / "examples/inner").mkdir()
+    (repository / "examples/inner/d.yaml").write_text("a: 1\n")
+    (repository / "examples/__pycache__").mkdir()
+    found = sources.pages(repository, {"docs/a.md": "[all](../examples)"})
+    assert set(found) == {
+        *("examples/", "examples/c.py", "examples/inner/", "examples/inner/d.yaml")
+    }
+    assert found["examples/"].endswith("# examples/\n\n- [c.py](c.py)\n- [inner](inner)\n")
+    shown = sources.relinked(
+        repository, sources.repository_path("source/examples/index.md"), found["examples/"]
+    )
+    assert "[c.py](c.py.md)" in shown
+    assert "[inner](inner/index.md)" in shown
 
 
 @pytest.mark.parametrize("path", ["docs/a.md", "docs/deep/b.md", "NOTES.md"])

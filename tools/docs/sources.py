@@ -1,7 +1,8 @@
 """Files of the repository as pages: what the docs link to outside of their own folder.
 
 On GitHub such a link leads to the file; in the site to a page that shows it. A Markdown file is
-shown as text, with its own links followed, any other as code.
+shown as text, with its own links followed, a folder (its path ends with a "/") as a list of what is
+in it, any other as code.
 """
 
 import posixpath
@@ -29,6 +30,8 @@ def site_uri(path: str) -> str:
     """Where the site has the file of this path in the repository, as a Markdown page."""
     if path.startswith(f"{DOCS}/"):
         return path.removeprefix(f"{DOCS}/")
+    if path.endswith("/"):
+        return f"{_SHOWN}/{path}index.md"
     return f"{_SHOWN}/{path}{'' if path.endswith('.md') else '.md'}"
 
 
@@ -51,10 +54,9 @@ def pages(root: Path, written: Mapping[str, str]) -> dict[str, str]:
             to = _target(root, path, link)
             if to is None or to in found:
                 continue
-            content = (root / to).read_text(encoding="utf-8")
-            found[to] = _page(to, content)
-            if to.endswith(".md"):
-                unread[to] = content
+            found[to] = page = _page(root, to)
+            if to.endswith((".md", "/")):
+                unread[to] = page
     return found
 
 
@@ -84,18 +86,25 @@ def relinked(root: Path, path: str, markdown: str) -> str:
 
 
 def _target(root: Path, path: str, link: str, inside: bool = False) -> str | None:
-    """The file that a link of the page of `path` leads to, if it is one of the repository; one in
-    `docs` counts if `inside`."""
+    """The file or folder that a link of the page of `path` leads to, if it is of the repository; a
+    file in `docs` counts if `inside`."""
     name = link.partition("#")[0]
     if not name or ":" in name or name.startswith("/"):
         return None
     to = posixpath.normpath(posixpath.join(posixpath.dirname(path), name))
     if to.startswith("../") or (not inside and to.startswith(f"{DOCS}/")):
         return None
+    if (root / to).is_dir():
+        return None if f"{to}/".startswith(f"{DOCS}/") else f"{to}/"
     return to if (root / to).is_file() else None
 
 
-def _page(path: str, content: str) -> str:
+def _page(root: Path, path: str) -> str:
+    if path.endswith("/"):
+        names = sorted(each.name for each in (root / path).iterdir() if each.name[0] not in "._")
+        listed = "\n".join(f"- [{name}]({name})" for name in names)
+        return f"{_UNSEARCHED}# {path}\n\n{listed}\n"
+    content = (root / path).read_text(encoding="utf-8")
     if path.endswith(".md"):
         return _UNSEARCHED + content
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", content)), default=0))
