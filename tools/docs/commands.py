@@ -9,6 +9,7 @@ from typer.main import get_command
 
 from tailrace.cli import build
 
+_HEAD = ("| name | meaning | default |", "| --- | --- | --- |")
 _KINDS = {"str": "TEXT", "list[str]": "TEXT", "int": "N", "int range": "N", "float": "X"}
 _KIND = re.compile(r"<([^>]+)>")
 _OPTION = re.compile(r"(?<!\S)--[a-z-]+")
@@ -59,7 +60,7 @@ def _command(path: str, command: Any) -> list[str]:
         kind = "Arguments" if param.param_type_name == "argument" else "Options"
         panels.setdefault(getattr(param, "rich_help_panel", None) or kind, []).append(_row(*record))
     for title, rows in panels.items():
-        lines += ["", f"**{title}**", "", "| | meaning | default |", "| --- | --- | --- |", *rows]
+        lines += ["", f"**{title}**", "", *_HEAD, *rows]
     return lines
 
 
