@@ -127,7 +127,7 @@ def _examples(epilog: str | None) -> list[str]:
         text = Text.from_markup(" ".join(paragraph.split()))
         plain = re.sub(r"^Examples?:\s*", "", text.plain)
         bold = [text.plain[span.start : span.end] for span in text.spans]
-        if plain and (not bold or bold == [plain]):
+        if plain.startswith("tailrace ") and bold in ([], [plain]):
             commands += re.split(r"; (?=tailrace )", plain)
         elif plain:
             for each in bold:
