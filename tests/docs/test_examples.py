@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
 from typer.main import get_command
 
 from tailrace.cli import build
@@ -23,6 +24,7 @@ from tailrace.load.profile import parse_profile
 from tailrace.load.slo import parse_slo
 from tailrace.mlperf.scenario import find_scenario
 from tailrace.models import zoo
+from tailrace.runs.regression import parse_bound
 from tailrace.units import parse_duration_s, parse_rate_per_s
 from tests.docs.markdown import FILES, NAMES, ROOT, Code, every_code, read
 from tools.docs import sources
@@ -37,6 +39,7 @@ CHECKS: dict[str, Callable[[str], object]] = {
     "timeout": parse_duration_s,
     "batch_window": parse_duration_s,
     "slo": parse_slo,
+    "regression": parse_bound,
     "scenario": find_scenario,
 }
 """By the name of the parameter: what reads its value when the command runs."""
@@ -167,7 +170,7 @@ def test_code_in_a_language_is_in_that_language(name: str) -> None:
             continue
         try:
             _read_as(code)
-        except (SyntaxError, ValueError) as error:
+        except (SyntaxError, ValueError, yaml.YAMLError) as error:
             pytest.fail(f"{where}: {error}")
 
 
@@ -178,6 +181,8 @@ def _read_as(code: Code) -> None:
         json.loads(code.text)
     elif code.language == "toml":
         tomllib.loads(code.text)
+    elif code.language in ("yaml", "yml"):
+        list(yaml.safe_load_all(code.text))
 
 
 @pytest.mark.parametrize("name", NAMES)
