@@ -42,7 +42,7 @@ class Held:
 
     def outcomes(self, model: str) -> dict[str, int]:
         """Requests so far, by how they ended."""
-        found = self.meter.totals()[model].outcomes
+        found = self.meter.snapshot().models[model].outcomes
         return {outcome: count for outcome, count in found.items() if count}
 
 

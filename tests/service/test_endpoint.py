@@ -75,7 +75,7 @@ class Served:
         return held
 
     def counts(self, model: str = "null") -> Counts:
-        return self.service.meter.totals()[model]
+        return self.service.meter.snapshot().models[model]
 
     def outcomes(self, model: str = "null") -> dict[str, int]:
         return {name: count for name, count in self.counts(model).outcomes.items() if count}
@@ -137,6 +137,32 @@ def serve() -> Serve:
             assert await asyncio.to_thread(service.batcher.close, TIMEOUT_S)
 
     return start
+
+
+async def test_call_that_its_server_cancels_is_never_inferred(serve: Serve) -> None:
+    async with serve() as served:
+        held = served.hold()
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": "/gpu",
+            "headers": [],
+            "query_string": b"",
+        }
+
+        async def never(*_: Any) -> Any:
+            await asyncio.Event().wait()
+
+        call = asyncio.create_task(build(served.service)({**scope, "headers": []}, never, never))
+        await served.waiting(1)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert served.service.batcher.waiting == 0
+        assert served.outcomes() == {"client_gone": 1}
+        held.gate.set()
+        assert (await served.client.get("/gpu")).status_code == 200
+        assert served.inferred() == 1
 
 
 async def test_full_queue_is_503_with_retry_after(serve: Serve) -> None:

@@ -94,7 +94,8 @@ def test_any_worker_tells_what_happened_to_all(
             spans[model].append(event)
             answered[worker] += 1
     for meter in workers:
-        totals = meter.totals()
+        snapshot = meter.snapshot()
+        totals = snapshot.models
         assert list(totals) == list(MODELS)
         for model, counts in totals.items():
             assert counts.outcomes == {name: outcomes[model][name] for name in OUTCOMES}
@@ -105,13 +106,15 @@ def test_any_worker_tells_what_happened_to_all(
             totals_ns = [sum(row) for row in spans[model]]
             assert as_pair(counts.total) == histogram_of(totals_ns, BOUNDS_NS)
             assert sum(stage.sum for stage in counts.stages.values()) == counts.total.sum
-        assert [meter.answered(n) for n in range(WORKERS)] == [answered[n] for n in range(WORKERS)]
+        assert [worker.answered for worker in snapshot.workers] == [
+            answered[n] for n in range(WORKERS)
+        ]
 
 
 def test_model_that_is_not_served_is_not_counted() -> None:
     meter = meters()[0]
     meter.count("nope", "bad_request")
-    assert not any(any(counts.outcomes.values()) for counts in meter.totals().values())
+    assert not any(any(counts.outcomes.values()) for counts in meter.snapshot().models.values())
 
 
 def test_levels_and_readiness_are_a_workers_own() -> None:

@@ -95,7 +95,7 @@ def build(service: Service) -> ASGIApp:
     async def docs() -> Response:
         return HTMLResponse(page("Tailrace service"))
 
-    metrics = Metrics(service.config, service.meter)
+    metrics = Metrics(service.config, service.siblings)
 
     @app.get("/metrics", **schema.METRICS)
     async def prometheus() -> Response:

@@ -21,6 +21,9 @@ class TokenGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on, or answers 401."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
         given = Headers(scope=scope).get("authorization", "").encode("latin-1")
         if scope["path"] in _OPEN or hmac.compare_digest(given, self._expected):
             await self._app(scope, receive, send)

@@ -161,8 +161,17 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
         """Finds what can be found wrong before anything is started; builds twins.
 
         Raises:
-            UsageError: a number out of range, a model or file that does not exist, a public
-                address without a token.
+            UsageError: as `check_settings`, or a file that does not exist.
+        """
+        self.check_settings()
+        self.files(say)
+
+    def check_settings(self) -> None:
+        """Finds what is wrong whatever files this machine has.
+
+        Raises:
+            UsageError: a number out of range, a model that does not exist, a public address
+                without a token.
         """
         if not self.models:
             raise UsageError(f"name a model to serve: {', '.join(zoo.names())}")
@@ -187,7 +196,6 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(f"--twin: there is none of {', '.join(self.models)}")
         if not 0 <= self.port < 65536:
             raise UsageError(f"--port is 0 to 65535, not {self.port}")
-        self.files(say)
         if self.token is None and not is_loopback(self.host):
             raise UsageError(
                 f"--host {self.host} can be reached from other machines: set a token in "

@@ -5,9 +5,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from tailrace.models.model import Model
-from tailrace.service.sheet import READY, RUNNING, WAITING, Sheet
+from tailrace.service import usage
+from tailrace.service.sheet import PID, READY, RESTARTS, RUNNING, WAITING, Sheet
 from tailrace.service.stages import STAGES, StageClock
 
 DURATION_BOUNDS_S = (
@@ -51,6 +53,45 @@ class Counts:
     """Answered requests: ns in each stage, by DURATION_BOUNDS_S."""
     total: Histogram
     """Answered requests: ns in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """One worker: what it does now, and what it has done."""
+
+    name: str
+    ready: bool
+    """Whether it is warm."""
+    waiting: int
+    running: int
+    answered: int
+    """Requests of all models since the service began."""
+    restarts: int
+    """Times it died and was started again."""
+    used: usage.Usage | None
+    """What its process has used; None if there is none at the moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that `/metrics` tells of a service."""
+
+    models: dict[str, Counts]
+    """By model, what all workers have counted since the service began."""
+    workers: Sequence[WorkerState]
+    one_machine: bool = True
+    """Whether they are all on this machine, so that its GPUs are theirs."""
+
+
+class Siblings(Protocol):
+    """All workers of a service, as one of them knows them."""
+
+    @property
+    def all_ready(self) -> bool:
+        """Whether every worker is warm, and the service is not stopping."""
+
+    def snapshot(self) -> Snapshot:
+        """What they have counted. May take milliseconds: not for the event loop."""
 
 
 class _Layout:
@@ -104,15 +145,39 @@ class Meter:
         """Notes whether this worker is warm."""
         self._head[READY] = int(ready)
 
-    def answered(self, worker: int) -> int:
-        """Requests answered in a row of the sheet, of all models."""
-        cells = self.sheet.counters(worker)
-        return sum(cells[begin] for begin in self._begins.values())
+    @property
+    def all_ready(self) -> bool:
+        """Whether every worker of the sheet is warm, and the service is not stopping."""
+        return self.sheet.all_ready
 
-    def totals(self) -> dict[str, Counts]:
-        """By model, what all workers have counted since the service began."""
-        cells = self.sheet.totals()
-        return {name: _counts(cells[begin:]) for name, begin in self._begins.items()}
+    def snapshot(self) -> Snapshot:
+        """What the workers of the sheet have counted."""
+        return Snapshot(
+            counts_by_model(self._models, self.sheet.totals()),
+            [self._state(worker) for worker in range(self.sheet.workers)],
+        )
+
+    def _state(self, worker: int) -> WorkerState:
+        head = self.sheet.head(worker).tolist()
+        return WorkerState(
+            name=str(worker + 1),
+            ready=bool(head[READY]),
+            waiting=head[WAITING],
+            running=head[RUNNING],
+            answered=answered(self._models, self.sheet.counters(worker)),
+            restarts=head[RESTARTS],
+            used=usage.read(head[PID]),
+        )
+
+
+def answered(models: Sequence[str], cells: Sequence[int]) -> int:
+    """Requests answered, of all models, by the counters of a row of their sheet."""
+    return sum(cells[i * _Layout.width] for i in range(len(models)))
+
+
+def counts_by_model(models: Sequence[str], cells: Sequence[int]) -> dict[str, Counts]:
+    """By model, what the counters of a row, or the sums of several rows, say."""
+    return {name: _counts(cells[i * _Layout.width :]) for i, name in enumerate(models)}
 
 
 def new_sheet(workers: int, models: Sequence[str], file: int | None = None) -> Sheet:

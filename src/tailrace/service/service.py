@@ -9,7 +9,7 @@ from tailrace.service.batcher import Batcher
 from tailrace.service.config import ServiceConfig
 from tailrace.service.errors import NoPicturesError, NotReadyError, UnknownModelError
 from tailrace.service.faults import Faults
-from tailrace.service.meter import Meter
+from tailrace.service.meter import Meter, Siblings
 from tailrace.service.pictures import DrawnPictures, FolderPictures, Pictures
 from tailrace.service.predict import PictureWork
 from tailrace.service.stages import StageClock
@@ -18,10 +18,14 @@ from tailrace.service.stages import StageClock
 class Service:
     """What the routes work on. `load` and `warm_up` may run on any thread, the rest on the loop."""
 
-    def __init__(self, config: ServiceConfig, meter: Meter) -> None:
-        """Loads nothing yet. What happens is noted in `meter`."""
+    def __init__(
+        self, config: ServiceConfig, meter: Meter, siblings: Siblings | None = None
+    ) -> None:
+        """Loads nothing yet. What happens is noted in `meter`; `siblings` are the service's
+        workers, those of the meter's sheet if left out."""
         self.config = config
         self.meter = meter
+        self.siblings: Siblings = siblings or meter
         self.batcher = Batcher(
             config.threads,
             config.queue,
@@ -38,7 +42,7 @@ class Service:
     @property
     def ready(self) -> bool:
         """Whether every process of the service is warm, and none is stopping."""
-        return self.meter.sheet.all_ready
+        return self.siblings.all_ready
 
     def load(self) -> None:
         """Loads the models and looks the pictures up.
