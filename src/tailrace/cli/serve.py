@@ -8,7 +8,10 @@ import typer
 
 from tailrace.units import parse_duration_s
 
-EXAMPLE = "Example: [bold]tailrace serve shapes --port 5000[/bold]"
+EXAMPLE = (
+    "Example: [bold]tailrace serve shapes --port 5000[/bold]\n\n"
+    "On a Ray cluster: [bold]tailrace serve shapes --ray auto --replicas 1..8[/bold]"
+)
 
 
 def serve(
@@ -39,10 +42,15 @@ def serve(
     host: Annotated[
         str, typer.Option(help="Any but a loopback address demands TAILRACE_TOKEN.")
     ] = "127.0.0.1",
-    workers: Annotated[int, typer.Option(help="Processes on the same port.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes on the same port; 1 if left out. Not with --ray.")
+    ] = None,
     concurrency: Annotated[
         int | None,
-        typer.Option(help="Inference threads a process; the cores are shared out if left out."),
+        typer.Option(
+            help="Inference threads a process; the cores are shared out if left out. "
+            "With --ray those of a replica, 1 if left out."
+        ),
     ] = None,
     intra_op: Annotated[
         int, typer.Option(metavar="N", help="Threads one inference is computed on.")
@@ -69,33 +77,61 @@ def serve(
         str | None,
         typer.Option(hidden=True, help="For tests: stage=NAME,delay=50ms,share=0.02."),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|ADDRESS",
+            help="Serve replicas on a Ray cluster: this machine's, or HOST:PORT of a head node.",
+        ),
+    ] = None,
+    replicas: Annotated[
+        str | None,
+        typer.Option(metavar="N|N..M", help="With --ray: how many, 1 if left out; or a range."),
+    ] = None,
 ) -> None:
     """Serve models over HTTP until SIGTERM or Ctrl-C.
 
     POST a JPEG or PNG to /predict/MODEL; /docs lists the other routes.
     """
+    from tailrace.errors import UsageError
     from tailrace.service.config import TOKEN_VARIABLE, ServiceConfig
     from tailrace.service.fault import parse_fault
-    from tailrace.service.workers import serve as serve_models
 
-    serve_models(
-        ServiceConfig(
-            models=tuple(models),
-            model_path=model_path,
-            twin=twin,
-            dataset=dataset,
-            host=host,
-            port=port,
-            workers=workers,
-            concurrency=concurrency,
-            intra_op_threads=intra_op,
-            max_batch=max_batch,
-            batch_window_s=parse_duration_s(batch_window),
-            queue=queue,
-            runtime=runtime,
-            device=device,
-            grace_s=parse_duration_s(grace),
-            fault=None if fault is None else parse_fault(fault),
-            token=os.environ.get(TOKEN_VARIABLE) or None,
-        )
+    if ray is None and replicas is not None:
+        raise UsageError("--replicas is for --ray: --workers are processes on this machine")
+    if ray is not None and workers is not None:
+        raise UsageError("--workers are processes on one machine: with --ray say --replicas")
+    if ray is not None and concurrency is None:
+        concurrency = 1
+    config = ServiceConfig(
+        models=tuple(models),
+        model_path=model_path,
+        twin=twin,
+        dataset=dataset,
+        host=host,
+        port=port,
+        workers=1 if workers is None else workers,
+        concurrency=concurrency,
+        intra_op_threads=intra_op,
+        max_batch=max_batch,
+        batch_window_s=parse_duration_s(batch_window),
+        queue=queue,
+        runtime=runtime,
+        device=device,
+        grace_s=parse_duration_s(grace),
+        fault=None if fault is None else parse_fault(fault),
+        token=os.environ.get(TOKEN_VARIABLE) or None,
     )
+    if ray is None:
+        from tailrace.service.workers import serve as serve_here
+
+        serve_here(config)
+    else:
+        from tailrace.fleet.cluster import require_ray
+        from tailrace.fleet.options import parse_scale
+
+        scale = parse_scale(replicas or "1")
+        require_ray()
+        from tailrace.fleet.serving import serve_on_ray
+
+        serve_on_ray(config, scale, ray)
