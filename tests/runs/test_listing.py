@@ -105,6 +105,7 @@ async def test_run_json_says_what_was_asked(serve: Any, tmp_path: Path) -> None:
     assert asked["min_duration_s"] == 0.5
     assert asked["method"] == "GET"
     assert "headers" not in asked
+    assert asked["environment"]["usable_cores"] == len(os.sched_getaffinity(0))
 
 
 async def test_a_run_is_running_until_it_has_a_result(serve: Any, tmp_path: Path) -> None:

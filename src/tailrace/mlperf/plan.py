@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tailrace.load.traffic import Tls
+from tailrace.machine.hardware import read_machine
 from tailrace.mlperf.data import TestData, open_data, truth_of
 from tailrace.mlperf.local import LocalSystem
 from tailrace.mlperf.network.system import NetworkSystem, Routing, connect
@@ -15,7 +16,7 @@ from tailrace.mlperf.rules import rules_for
 from tailrace.mlperf.run import RunningTest, Test
 from tailrace.mlperf.samples import SampleLibrary
 from tailrace.mlperf.settings import Wishes
-from tailrace.mlperf.submission import hardware, machine
+from tailrace.mlperf.submission import machine
 from tailrace.mlperf.submission.layout import Layout
 from tailrace.mlperf.system import Payload
 from tailrace.models.model import TWIN_NOTICE
@@ -118,7 +119,7 @@ def _layout(plan: Plan) -> Layout:
         root=plan.out or RUNS_DIR / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-mlperf",
         system=plan.system_name
         or machine.system_desc_id(
-            hardware.read_machine(), compute.runtime, compute.device, remote=bool(plan.targets)
+            read_machine(), compute.runtime, compute.device, remote=bool(plan.targets)
         ),
         model=plan.spec.name,
         scenario=plan.wishes.scenario,
@@ -173,7 +174,7 @@ def _describe(plan: Plan, layout: Layout, system: LocalSystem | NetworkSystem) -
     compute = plan.compute
     layout.write_system(
         machine.describe(
-            hardware.read_machine(),
+            read_machine(),
             submitter=plan.submitter,
             division=plan.division,
             runtime=compute.runtime,

@@ -21,6 +21,7 @@ from tailrace.load.histogram import HIGHEST_US, LOWEST_US, Histogram
 from tailrace.load.plan import Plan
 from tailrace.load.result import Result
 from tailrace.load.tally import Interval
+from tailrace.machine.environment import read_environment
 
 RUNS_DIR = Path("runs")
 """Where runs go unless told otherwise, below the current directory."""
@@ -157,6 +158,7 @@ def _describe(plan: Plan) -> bytes:
             "method": _method(plan),
             "slos": [slo.expression for slo in plan.slos],
             "min_duration_s": plan.min_duration_s,
+            "environment": msgspec.to_builtins(read_environment()),
         },
         indent=2,
     ).encode()

@@ -9,10 +9,10 @@ from __future__ import annotations
 import platform
 import re
 from dataclasses import dataclass
-from importlib import metadata
 
 from tailrace import __version__
-from tailrace.mlperf.submission.hardware import Card, Machine
+from tailrace.machine.environment import version_of
+from tailrace.machine.hardware import Card, Machine
 
 _GIB = 1 << 30
 _GB = 10**9
@@ -43,7 +43,7 @@ def system_desc_id(machine: Machine, runtime: str, device: str, *, remote: bool 
         return "network-sut"
     total = (machine.sockets or 1) * machine.cores if machine.cores else None
     parts = [
-        _NOISE.sub(" ", machine.processor) or platform.machine(),
+        _NOISE.sub(" ", machine.host.processor) or platform.machine(),
         f"{total}c" if total else "",
         {"onnx": "onnxruntime"}.get(runtime, runtime),
         device,
@@ -84,7 +84,7 @@ def describe(
     }
     own = {**_host(machine), **_accelerators(machine, device), **_software(machine, runtime)}
     if network is None or network.same_host:
-        name = f"{machine.product or machine.processor} ({_framework(runtime)}, {device})"
+        name = f"{machine.host.product or machine.host.processor} ({_framework(runtime)}, {device})"
         fields |= {**own, "system_name": system_name or name}
     else:
         fields |= {**dict.fromkeys(own, ""), "system_name": system_name or ""}
@@ -93,24 +93,25 @@ def describe(
 
 
 def _host(machine: Machine) -> dict[str, str]:
+    host = machine.host
     names = sorted({disk.kind for disk in machine.disks})
     size_gb = sum(disk.size_bytes for disk in machine.disks) / _GB
     kinds = sorted({_card_text(card) for card in machine.cards})
     return {
-        "host_processor_model_name": machine.processor,
+        "host_processor_model_name": host.processor,
         "host_processors_per_node": _number(machine.sockets),
         "host_processor_core_count": _number(machine.cores),
-        "host_processor_frequency": machine.frequency,
+        "host_processor_frequency": host.frequency,
         "host_processor_caches": machine.caches,
         "host_processor_interconnect": "N/A" if machine.sockets == 1 else "",
-        "host_memory_capacity": _gib(machine.memory_bytes),
+        "host_memory_capacity": _gib(host.memory_bytes),
         "host_memory_configuration": "",
         "host_storage_capacity": f"{size_gb:.0f} GB" if machine.disks else "",
         "host_storage_type": ", ".join(names),
         "host_networking": ", ".join(kinds),
         "host_networking_topology": "",
         "host_network_card_count": _number(len(machine.cards) or None),
-        "hw_notes": "A virtual machine: as the hypervisor shows it." if machine.virtual else "",
+        "hw_notes": "A virtual machine: as the hypervisor shows it." if host.virtual else "",
     }
 
 
@@ -134,10 +135,10 @@ def _accelerators(machine: Machine, device: str) -> dict[str, str]:
 
 
 def _software(machine: Machine, runtime: str) -> dict[str, str]:
-    packages = [f"{name} {version}" for name in _SOFTWARE if (version := _version(name))]
+    packages = [f"{name} {version}" for name in _SOFTWARE if (version := version_of(name))]
     return {
         "framework": _framework(runtime),
-        "operating_system": machine.system,
+        "operating_system": machine.host.system,
         "other_software_stack": ", ".join([f"Python {platform.python_version()}", *packages]),
     }
 
@@ -147,7 +148,7 @@ def _network(machine: Machine, network: Network) -> dict[str, str]:
     own = ", ".join(sorted({_card_text(card) for card in cards}))
     speeds = sorted({card.speed_mbit for card in cards if card.speed_mbit})
     rate = ", ".join(f"{speed / 1000:g} Gbit/s" for speed in speeds)
-    stack = f"TCP/IP of {machine.system}" if machine.system else ""
+    stack = f"TCP/IP of {machine.host.system}" if machine.host.system else ""
     loopback = network.same_host
     return {
         # The checker takes it for a text.
@@ -169,14 +170,7 @@ def _network(machine: Machine, network: Network) -> dict[str, str]:
 
 def _framework(runtime: str) -> str:
     title, packages = _FRAMEWORKS.get(runtime, ("none", ()))
-    return f"{title} {next(filter(None, map(_version, packages)), '')}".strip()
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
+    return f"{title} {next(filter(None, map(version_of, packages)), '')}".strip()
 
 
 def _number(value: int | None) -> str:
