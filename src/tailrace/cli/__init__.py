@@ -13,7 +13,7 @@ from typer.main import get_command
 from tailrace import __version__
 from tailrace.errors import TailraceError
 
-COMMANDS = ("demo", "serve", "load", "find", "compare", "dashboard")
+COMMANDS = ("demo", "serve", "load", "find", "compare", "report", "dashboard")
 GROUPS = ("data", "models", "mlperf")
 
 

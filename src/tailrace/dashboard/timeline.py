@@ -7,20 +7,15 @@ fetches once. Everything else (grouping, charts, pause, zoom, export) is in stat
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import nicegui.elements.echart  # noqa: F401  registers the bundle that the charts are drawn with
 from nicegui import Client
 from nicegui.element import Element
 
+from tailrace.dashboard.charts import SERVICE_CHARTS, Clock, configure, tell_slos
 from tailrace.dashboard.feed import KEPT_INTERVALS
-from tailrace.load.point import BINS_PER_DECADE
 from tailrace.load.slo import Slo
-from tailrace.service.stages import STAGES
-
-FAILURES = ("connect", "timeout", "reset", "protocol", "http_4xx", "http_5xx", "aborted")
-
-Clock = Literal["wall", "elapsed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +47,9 @@ class Timeline:
     def __init__(self, client: Client, clock: Clock = "wall") -> None:
         self._client = client
         self._element = _Charts()
-        self._element.props["config"] = {
-            "clock": clock,
-            "stages": STAGES,
-            "failures": FAILURES,
-            "binsPerDecade": BINS_PER_DECADE,
-            "kept": KEPT_INTERVALS if clock == "wall" else None,
-        }
+        self._element.props["config"] = configure(
+            clock, SERVICE_CHARTS, kept=KEPT_INTERVALS if clock == "wall" else None
+        )
         self._element.props["hint"] = ""
         self._element.props["sources"] = "[]"
 
@@ -80,8 +71,4 @@ class Timeline:
 
 
 def _told(source: Source) -> dict[str, Any]:
-    slos = [
-        {"expression": slo.expression, "statistic": slo.statistic, "bound_ms": slo.bound_s * 1e3}
-        for slo in source.slos
-    ]
-    return {"label": source.label, "url": source.url, "slos": slos}
+    return {"label": source.label, "url": source.url, "slos": tell_slos(source.slos)}

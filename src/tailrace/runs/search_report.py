@@ -2,8 +2,6 @@
 the rate.
 """
 
-import math
-from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import msgspec
 from tailrace.load.search import Found, Step
 from tailrace.load.slo import parse_slo
 from tailrace.runs.directory import RunDirectoryError
+from tailrace.runs.log_axis import LogAxis
 
 _WIDTH, _HEIGHT = 720, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 70, 50
@@ -51,8 +50,8 @@ def draw_search(found: Found) -> str:
         for step in found.steps
         if step.percentile_ms is not None
     ]
-    across = _Axis([rate for rate, _, _ in points] or [1.0], _LEFT, _WIDTH - _RIGHT)
-    up = _Axis([ms for _, ms, _ in points] + [bound_ms], _HEIGHT - _BOTTOM, _TOP)
+    across = LogAxis([rate for rate, _, _ in points] or [1.0], _LEFT, _WIDTH - _RIGHT)
+    up = LogAxis([ms for _, ms, _ in points] + [bound_ms], _HEIGHT - _BOTTOM, _TOP)
     parts = [_grid(across, up)]
     y = up.place(bound_ms)
     parts.append(f'<line class="slo" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>')
@@ -80,7 +79,7 @@ def _dot(x: float, y: float, step: Step) -> str:
     return f'<circle class="{step.decision}" cx="{x}" cy="{y}" r="5"><title>{note}</title></circle>'
 
 
-def _grid(across: "_Axis", up: "_Axis") -> str:
+def _grid(across: LogAxis, up: LogAxis) -> str:
     lines = []
     for value in across.ticks():
         x = across.place(value)
@@ -94,25 +93,3 @@ def _grid(across: "_Axis", up: "_Axis") -> str:
     lines.append(f'<text x="{middle}" y="{_HEIGHT - 10}" text-anchor="middle">requests/s</text>')
     lines.append(f'<text x="{_LEFT - 8}" y="{_TOP - 8}" text-anchor="end">ms</text>')
     return "".join(lines)
-
-
-class _Axis:
-    """A logarithmic axis over `values`, from pixel `start` to pixel `end`."""
-
-    def __init__(self, values: Sequence[float], start: float, end: float) -> None:
-        usable = [value for value in values if value > 0] or [1.0]
-        self._low = math.log10(min(usable) / 1.3)
-        self._high = math.log10(max(usable) * 1.3)
-        self._start, self._end = start, end
-
-    def place(self, value: float) -> float:
-        share = (math.log10(max(value, 1e-9)) - self._low) / (self._high - self._low)
-        return round(self._start + share * (self._end - self._start), 1)
-
-    def ticks(self) -> list[float]:
-        return [
-            digit * 10.0**power
-            for power in range(math.floor(self._low), math.ceil(self._high) + 1)
-            for digit in (1, 2, 5)
-            if self._low <= math.log10(digit * 10.0**power) <= self._high
-        ]

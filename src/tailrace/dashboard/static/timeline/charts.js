@@ -1,10 +1,18 @@
 // What each chart shows: its series, and how a column's values come from its intervals.
 
-const line = (id, label, value, more = {}) => ({ id, label, value, colour: id, kind: "line", ...more });
-const area = { fill: 0.14 };
+import { comparisons } from "./comparison.js";
+import { area, line } from "./series.js";
 
-/** The charts in the order of the page; `stages` and `failures` name the kinds in theirs. */
-export function charts({ stages, failures }) {
+/**
+ * The charts named in `wanted`, in this order; `stages` and `failures` name the kinds in theirs, and
+ * `runs` the sources, where these are compared.
+ */
+export function charts({ charts: wanted, stages, failures, runs }) {
+  const known = [...ofOne({ stages, failures }), ...comparisons(runs ?? [])];
+  return wanted.flatMap((name) => known.filter((chart) => chart.name === name));
+}
+
+function ofOne({ stages, failures }) {
   return [
     {
       name: "latency",
@@ -110,6 +118,36 @@ export function charts({ stages, failures }) {
       series: [
         line("cpu", "CPU", (column) => column.worst((p) => p.server.cpu_percent), area),
         line("gpu", "GPU", (column) => column.worst((p) => p.server.gpu_percent)),
+      ],
+    },
+    {
+      name: "load-cpu",
+      title: "Load workers' CPU",
+      unit: "%",
+      about: "of one core, all together",
+      series: [line("cpu", "CPU", (column) => column.worst((p) => p.cpu_percent), area)],
+    },
+    {
+      name: "tick-lag",
+      title: "Tick lag",
+      unit: "ms",
+      about: "the generator's latest clock tick",
+      series: [
+        line("tick", "latest", (column) => column.worst((p) => p.tick_lag_ms), { colour: "lag", ...area }),
+      ],
+    },
+    {
+      name: "connections",
+      title: "Connections",
+      unit: "",
+      about: "open, and requests that waited for one",
+      whole: true,
+      series: [
+        line("connections", "open", (column) => column.worst((p) => p.connections), {
+          colour: "inflight",
+          ...area,
+        }),
+        line("waits", "waited", (column) => column.worst((p) => p.cap_waits), { colour: "backlog" }),
       ],
     },
   ];

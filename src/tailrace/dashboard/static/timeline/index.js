@@ -1,4 +1,4 @@
-// The timeline of one service, or of one or two runs: all charts share its time, view and moment.
+// The timeline of one service, or of runs: all charts share its time, view and moment.
 
 import { echarts } from "nicegui-echart";
 import { charts } from "./charts.js";
@@ -30,7 +30,7 @@ export class Timeline {
   #fresh = true;
   #due = false;
 
-  /** `config`: {clock, stages, failures, binsPerDecade, kept}. */
+  /** `config`: {clock, charts, stages, failures, binsPerDecade, kept, runs, title}; see charts.js. */
   constructor(element, config) {
     this.config = config;
     this.live = config.clock === "wall";
@@ -51,7 +51,7 @@ export class Timeline {
       (chart) =>
         new Plot(echarts, chart, this.theme, { binsPerDecade, timeText: this.timeText, changed: redraw }),
     );
-    this.toolbar = new Toolbar(this.live, {
+    this.toolbar = new Toolbar(this.config.title ?? "Timeline", this.live, {
       look: (span) => this.#change(() => this.view.look(span)),
       pause: () => this.#change(() => this.#pause()),
       back: () => this.#change(() => this.view.back()),
@@ -131,7 +131,7 @@ export class Timeline {
     setText(this.emptyText, text ?? "");
   }
 
-  /** Show `sources` ({label, url, slos}), whose history is fetched now. */
+  /** Show `sources`, as in store.js, whose history is fetched now. */
   open(sources) {
     this.#stores = sources.map((source) => new Store(source, this.live, this.config.kept));
     this.#choice.release();
@@ -157,6 +157,14 @@ export class Timeline {
     const [store] = this.#stores;
     if (store && !store.add(point)) this.#load(store);
     this.#schedule();
+  }
+
+  /** Draw everything for paper, or for the screen again, at the size that it has now. */
+  print(printed) {
+    this.theme.forget();
+    for (const plot of this.plots) plot.print(printed);
+    this.#fresh = true;
+    this.draw(true);
   }
 
   #schedule() {

@@ -33,17 +33,19 @@ export function look(chart, theme, sources, timeText) {
     },
     series: [
       { id: "marks", type: "line", data: [], silent: true },
-      ...sources.flatMap((_, at) => chart.series.map((one) => series(one, at, theme))),
+      ...sources.flatMap((_, at) => chart.series.map((one) => series(one, at, theme, chart.byRun))),
     ],
   };
 }
 
-function series(one, at, theme) {
+function series(one, at, theme, byRun) {
+  // Of sources that share their colours, the first one stands out.
+  const behind = at > 0 && !byRun;
   const common = {
     id: `${at}/${one.id}`,
     name: one.label,
     silent: true,
-    itemStyle: { color: theme.series(one.colour), opacity: at ? 0.5 : 1 },
+    itemStyle: { color: theme.series(byRun ? runColour(at) : one.colour), opacity: behind ? 0.5 : 1 },
     emphasis: { disabled: true },
   };
   if (one.kind === "bar") {
@@ -56,13 +58,18 @@ function series(one, at, theme) {
     symbol: "circle",
     step: one.step ?? false,
     lineStyle: {
-      width: at ? Math.max(1.2, one.width ?? 1.6) : (one.width ?? 1.6),
-      type: at ? [2, 3] : (one.dash ?? "solid"),
-      opacity: at ? 0.8 : 1,
+      width: behind ? Math.max(1.2, one.width ?? 1.6) : (one.width ?? 1.6),
+      type: behind ? [2, 3] : (one.dash ?? "solid"),
+      opacity: behind ? 0.8 : 1,
     },
     ...(one.stacked ? { stack: `lines ${at}` } : {}),
-    ...(one.fill && !at ? { areaStyle: { opacity: one.fill } } : {}),
+    ...(one.fill && !behind ? { areaStyle: { opacity: one.fill } } : {}),
   };
+}
+
+/** The colour of a run among those compared. */
+export function runColour(at) {
+  return `run-${at}`;
 }
 
 /** The data of one interval's drawing: `values` by series, the axes' ends and ticks, the marks. */

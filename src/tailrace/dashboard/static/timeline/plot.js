@@ -4,15 +4,19 @@ import { exceeds } from "./charts.js";
 import { h, setAttribute, setText } from "./dom.js";
 import { amount, number } from "./format.js";
 import { extent, HeatLegend, paint, top } from "./heatmap.js";
-import { data, eventLine, GRID, look, sloLine } from "./options.js";
+import { data, eventLine, GRID, look, runColour, sloLine } from "./options.js";
 import { logTicks, timeTicks } from "./ticks.js";
+
+const PAPER_RATIO = 3;
 
 export class Plot {
   #hidden = new Set();
   #drawn = null;
-  #legend = new Map();
+  #legend = [];
   #note = null;
+  #runs = null;
   visible = true;
+  printed = false;
   drawnAt = -Infinity;
 
   /** `changed` is called when a series is switched on or off. */
@@ -49,7 +53,24 @@ export class Plot {
       this.legend,
       this.area,
     );
-    for (const one of this.chart.series) this.#legendEntry(one);
+    if (!this.chart.byRun) this.#makeLegend(this.chart.series);
+  }
+
+  /** An entry for each series, or for each source where these have colours of their own. */
+  #makeLegend(entries) {
+    for (const { button } of this.#legend) button.remove();
+    this.#legend = entries.map((entry) => this.#legendEntry(entry));
+    this.legend.append(...this.#legend.map(({ button }) => button));
+  }
+
+  #nameRuns(sources) {
+    if (!this.chart.byRun) return;
+    if (sources.map(({ source }) => source.label).join("\n") === this.#runs) return;
+    this.#runs = sources.map(({ source }) => source.label).join("\n");
+    const [one] = this.chart.series;
+    this.#makeLegend(
+      sources.map(({ source }, at) => ({ ...one, id: runColour(at), label: source.label, colour: runColour(at), at })),
+    );
   }
 
   #legendEntry(one) {
@@ -75,12 +96,12 @@ export class Plot {
       value,
     );
     swatch.style.background = `var(--c-${one.colour.replaceAll("_", "-").replaceAll(".", "")})`;
-    this.#legend.set(one.id, { button, value });
-    this.legend.append(button);
+    return { one, button, value };
   }
 
   /** Take away a chart that has nothing to show, and the series that do not occur. */
   settle(scene) {
+    this.#nameRuns(scene.sources);
     this.occurring = this.#occurring(scene);
     this.element.hidden = this.chart.optional === true && this.occurring.size === 0;
   }
@@ -104,12 +125,12 @@ export class Plot {
     this.drawing.setOption(
       data({ range: scene.range, ticks, axis, rows, lines: this.#lines(scene) }),
     );
-    if (this.chart.slo) this.#paintUnder(scene, axis);
+    if (this.chart.heat || (this.chart.slo && !this.chart.byRun)) this.#paintUnder(scene, axis);
     setAttribute(this.canvas, "data-columns", String(scene.sources[0]?.columns.length ?? 0));
   }
 
   #begin() {
-    this.drawing = this.echarts.init(this.canvas, null, { renderer: "canvas" });
+    this.drawing = this.echarts.init(this.canvas, null, { renderer: this.printed ? "svg" : "canvas" });
     this.#drawn = null;
   }
 
@@ -119,6 +140,13 @@ export class Plot {
 
   close() {
     this.drawing?.dispose();
+    this.drawing = null;
+  }
+
+  /** Draw for paper, where lines stay sharp at any size, or for the screen again. */
+  print(printed) {
+    this.printed = printed;
+    this.close();
   }
 
   #key(one) {
@@ -140,7 +168,8 @@ export class Plot {
   #rows({ sources }) {
     return sources.flatMap(({ columns }, at) =>
       this.chart.series.map((one) => {
-        const shown = this.occurring.has(one.id) && !this.#hidden.has(one.id);
+        const hidden = this.#hidden.has(this.chart.byRun ? runColour(at) : one.id);
+        const shown = this.occurring.has(one.id) && !hidden;
         return { id: `${at}/${one.id}`, values: shown ? this.#points(one, columns) : [] };
       }),
     );
@@ -184,7 +213,7 @@ export class Plot {
 
   #paintUnder({ range, sources, slos }, axis) {
     const [width, height] = [this.canvas.clientWidth, this.canvas.clientHeight];
-    const ratio = devicePixelRatio;
+    const ratio = this.printed ? PAPER_RATIO : devicePixelRatio;
     Object.assign(this.under, { width: width * ratio, height: height * ratio });
     const x = (time) =>
       GRID.left + ((time - range[0]) / (range[1] - range[0])) * (width - GRID.left - GRID.right);
@@ -194,11 +223,11 @@ export class Plot {
     context.beginPath();
     context.rect(GRID.left * ratio, 0, (width - GRID.left - GRID.right) * ratio, height * ratio);
     context.clip();
-    const [{ source, columns }] = sources;
-    const whose = sources.length > 1 ? `${source.label}: ` : "";
+    const { source, columns } = sources[this.chart.of ?? 0];
+    const whose = sources.length > 1 && this.chart.of === undefined ? `${source.label}: ` : "";
     this.#note = whose + (this.chart.heat ? this.chart.about : this.#kept(columns, slos));
     if (this.chart.heat) {
-      const most = top(columns);
+      const most = Math.max(...sources.map((one) => top(one.columns)));
       const heat = this.theme.heat;
       paint(this.under, columns, { x, y, heat, most, binsPerDecade: this.binsPerDecade, ratio });
       this.heatLegend.draw(heat, most);
@@ -228,12 +257,11 @@ export class Plot {
   /** Say the values of one moment: `columns` has one or null a source; `when` is it in words. */
   read(columns, when) {
     const said = [];
-    for (const one of this.chart.series) {
-      const { button, value } = this.#legend.get(one.id);
-      button.hidden = !this.occurring?.has(one.id);
+    for (const { one, button, value } of this.#legend) {
+      button.hidden = !this.chart.byRun && !this.occurring?.has(one.id);
       if (button.hidden) continue;
       const figure = this.chart.whole ? amount : number;
-      const text = columns
+      const text = (this.chart.byRun ? [columns[one.at]] : columns)
         .map((column) => figure(column ? this.#value(one, column) : null))
         .join(" / ");
       setText(value, text);

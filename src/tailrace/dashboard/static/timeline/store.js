@@ -10,7 +10,10 @@ export class Store {
   #waiting = [];
   #columns = new Map();
 
-  /** `source`: {label, url, slos}; `wall`: whether time is that of the day, or since the start. */
+  /**
+   * `source`: {label, slos, url}, or `json`, its points as text, instead of a URL that answers with
+   * them; `wall`: whether time is that of the day, or since the start.
+   */
   constructor(source, wall, kept) {
     this.source = source;
     this.wall = wall;
@@ -24,13 +27,17 @@ export class Store {
   /** Fetch what is missing: everything at first, later what came after the last interval. */
   async load() {
     this.loaded = false;
-    const since = this.last ? `?since=${this.last.wall_time}` : "";
-    const answer = await fetch(this.source.url + since, { cache: "no-store" });
-    if (!answer.ok) throw new Error(`${this.source.url} answered ${answer.status}`);
-    const body = await answer.json();
+    const body = this.source.json ? JSON.parse(this.source.json) : await this.#fetch();
     this.loaded = true;
     for (const point of Array.isArray(body) ? body : body.points) this.#append(point);
     for (const point of this.#waiting.splice(0)) this.#append(point);
+  }
+
+  async #fetch() {
+    const since = this.last ? `?since=${this.last.wall_time}` : "";
+    const answer = await fetch(this.source.url + since, { cache: "no-store" });
+    if (!answer.ok) throw new Error(`${this.source.url} answered ${answer.status}`);
+    return answer.json();
   }
 
   /** Append an interval; false if some before it are missing, so that `load` is needed. */

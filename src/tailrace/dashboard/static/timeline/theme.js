@@ -12,11 +12,16 @@ export class Theme {
   /** `changed` is called when the page goes from light to dark or back. */
   constructor(changed) {
     this.observer = new MutationObserver(() => {
-      this.#colours.clear();
-      this.#heat = null;
+      this.forget();
       changed();
     });
     this.observer.observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  }
+
+  /** Ask for every colour anew. */
+  forget() {
+    this.#colours.clear();
+    this.#heat = null;
   }
 
   /** The CSS variable `--name`. */

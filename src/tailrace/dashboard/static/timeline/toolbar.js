@@ -10,8 +10,8 @@ const SPANS = [
 ];
 
 export class Toolbar {
-  /** `on`: look(span_ms), pause(), back(), png(), csv(). */
-  constructor(live, on) {
+  /** `title` is the heading's text; `on`: look(span_ms), pause(), back(), png(), csv(). */
+  constructor(title, live, on) {
     const button = (name, text, more = {}) =>
       h("button", { type: "button", class: "tool", "data-testid": name, onclick: on[name], ...more }, text);
     this.status = h("span", { class: "hint", role: "status", "data-testid": "timeline-status" });
@@ -26,11 +26,11 @@ export class Toolbar {
     this.element = h(
       "div",
       { class: "timeline-head" },
-      h("h2", { class: "heading" }, "Timeline"),
+      h("h2", { class: "heading" }, title),
       this.status,
       h(
         "div",
-        { class: "tools", role: "toolbar", "aria-label": "Timeline" },
+        { class: "tools", role: "toolbar", "aria-label": title },
         this.back,
         this.pause,
         live

@@ -1,0 +1,114 @@
+"""The runs held against the first one, figure by figure, and whether chance alone explains it."""
+
+import math
+from collections.abc import Sequence
+
+from tailrace.dashboard.figures import NONE, number
+from tailrace.report.markup import Content, Markup, h
+from tailrace.report.parts import chip, listed, section, table
+from tailrace.report.subject import Subject
+from tailrace.runs.compare import Comparison, Difference
+
+_SAME = "no more than noise"
+_UNTOLD = "cannot be told"
+
+
+def differences(subjects: Sequence[Subject], comparisons: Sequence[Comparison]) -> Content:
+    """A table of all figures, `comparisons` being those of each further run with the first; nothing
+    for one run alone.
+    """
+    if not comparisons:
+        return None
+    base = subjects[0]
+    heads: list[Content] = ["Figure", chip(subjects, base)]
+    heads += [[chip(subjects, other), f" against {base.label}"] for other in subjects[1:]]
+    rows: list[tuple[Content, ...]] = [
+        (
+            [of_one[0].name.removesuffix("/s"), h("span", f", {of_one[0].unit}", class_="unit")],
+            _shown(of_one[0].base),
+            *(_cell(one) for one in of_one),
+        )
+        for of_one in zip(*(comparison.differences for comparison in comparisons), strict=True)
+    ]
+    notes = [
+        [chip(subjects, other), " ", note]
+        for other, comparison in zip(subjects[1:], comparisons, strict=True)
+        for note in comparison.notes
+    ]
+    return section(
+        "differences",
+        "Differences",
+        listed(
+            [
+                [chip(subjects, other), " ", in_words(comparison, base.label)]
+                for other, comparison in zip(subjects[1:], comparisons, strict=True)
+            ],
+            "findings",
+        ),
+        table("differences-table", heads, rows),
+        listed(notes, "notes"),
+        about="ratio to the first run with its 95 % interval, by a bootstrap over intervals; "
+        "noise: the interval holds 1",
+    )
+
+
+def in_words(comparison: Comparison, base: str) -> str:
+    """What a comparison finds of p50 and p99, in a sentence."""
+    found = {one.name: one for one in comparison.differences}
+    said = [_clause(found[name], base) for name in ("p50", "p99") if name in found]
+    return f"{'; '.join(said)}."
+
+
+def judge(difference: Difference) -> str:
+    """The difference in a word or two: slower, faster, more, fewer, or that it cannot be told."""
+    if difference.more_than_noise is None:
+        return _UNTOLD
+    if not difference.more_than_noise:
+        return _SAME
+    up = difference.ratio_interval is not None and difference.ratio_interval[0] > 1
+    if difference.unit == "ms":
+        return "slower" if up else "faster"
+    return "more" if up else "fewer"
+
+
+def _clause(difference: Difference, base: str) -> str:
+    word = judge(difference)
+    if word == _UNTOLD:
+        return f"{difference.name} {word}"
+    figures = f"{_shown(difference.base)} → {_shown(difference.other)} {difference.unit}"
+    ratio = _ratio(difference)
+    if word == _SAME:
+        return f"{difference.name} is not distinguishable from {base}'s ({figures})"
+    return f"{difference.name} is {word} than {base}'s ({figures}{ratio and f', {ratio}'})"
+
+
+def _cell(difference: Difference) -> Markup:
+    word = judge(difference)
+    good = {"slower": "worse", "faster": "better"}.get(word, "")
+    if difference.name == "failed":
+        good = {"more": "worse", "fewer": "better"}.get(word, "")
+    return h(
+        "div",
+        h("span", _shown(difference.other), class_="now"),
+        h("span", word, class_=good or "neutral"),
+        h("small", _ratio(difference)),
+        class_="difference",
+    )
+
+
+def _ratio(difference: Difference) -> str:
+    if difference.ratio is None or math.isinf(difference.ratio):
+        return ""
+    interval = difference.ratio_interval
+    span = f" ({_times(interval[0])} – {_times(interval[1])})" if interval else ""
+    return f"×{_times(difference.ratio)}{span}"
+
+
+def _times(value: float) -> str:
+    return "∞" if math.isinf(value) else f"{value:.2f}" if value < 10 else f"{value:.3g}"
+
+
+def _shown(value: float | None) -> str:
+    if value is None:
+        return NONE
+    return "∞" if math.isinf(value) else number(value)

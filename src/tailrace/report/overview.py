@@ -1,0 +1,155 @@
+"""What the page begins with: which runs, whether they can be trusted, and their main figures."""
+
+from collections.abc import Sequence
+
+from tailrace.dashboard.figures import NONE, clock, number
+from tailrace.report.markup import Content, Markup, h
+from tailrace.report.parts import chip, lag, listed, section, statistic, table, with_unit
+from tailrace.report.subject import Subject
+
+_STATES = {
+    "running": "In progress while this was made: these are the intervals that it had finished.",
+    "interrupted": "Interrupted: the process that made it ended before it could write a result. "
+    "Everything here is of the intervals that it had finished.",
+}
+_TILES = ("p50", "p99", "p99.9")
+
+
+def head(subjects: Sequence[Subject]) -> Markup:
+    """The heading of a run, or of several."""
+    if len(subjects) > 1:
+        targets = sorted({subject.info.target for subject in subjects})
+        return h(
+            "div",
+            h("h1", f"{len(subjects)} runs compared"),
+            h("p", ", ".join(targets), class_="url"),
+            class_="title",
+        )
+    info = subjects[0].info
+    facts = [
+        info.name,
+        started(info.started),
+        f"{clock(info.duration_s)} of load",
+        f"{info.completed + info.failed:,} requests",
+    ]
+    return h(
+        "div",
+        h("h1", info.target or info.name, class_="target"),
+        h("p", " · ".join(filter(None, facts)), class_="hint"),
+        class_="title",
+    )
+
+
+def overview(subjects: Sequence[Subject]) -> Content:
+    """The verdict and the main figures of one run; of several, a table of them."""
+    if len(subjects) == 1:
+        return [_verdict(subjects[0]), _tiles(subjects[0])]
+    return section("runs", "Runs", _runs(subjects), [_notes(subjects, one) for one in subjects])
+
+
+def started(text: str) -> str:
+    """The ISO 8601 instant `text`, UTC, as a person reads it; anything else as it is."""
+    day, t, time = text.partition("T")
+    return f"{day} {time[:8]} UTC" if t and text.endswith(("Z", "+00:00")) else text
+
+
+def _word(subject: Subject) -> str:
+    verdict = subject.info.verdict
+    if verdict is None:
+        return "no verdict"
+    return "VALID" if verdict.valid else "INVALID"
+
+
+def _badge(subject: Subject) -> Markup:
+    return h("strong", _word(subject), class_=f"badge {_word(subject).split()[0].lower()}")
+
+
+def _slos(subject: Subject) -> Content:
+    items: list[Content] = [
+        h("span", f"{text} {'kept' if kept else 'broken'}", class_="kept" if kept else "broken")
+        for text, kept in subject.info.slo.items()
+    ]
+    return listed(items, "slos")
+
+
+def _reasons(subject: Subject) -> list[Content]:
+    state = _STATES.get(subject.info.state)
+    verdict = subject.info.verdict
+    return [*([state] if state else []), *(verdict.reasons if verdict else [])]
+
+
+def _verdict(subject: Subject) -> Markup:
+    return h(
+        "section",
+        h("div", _badge(subject), _slos(subject), class_="judged"),
+        listed(_reasons(subject), "reasons"),
+        class_=f"card judgement {_word(subject).split()[0].lower()}",
+        aria_label="Verdict",
+    )
+
+
+def _tiles(subject: Subject) -> Markup:
+    failures = sum(subject.failed.values())
+    total = subject.info.completed + failures
+    share = f"{100 * failures / total:.2g} % of {total:,}" if failures else f"of {total:,} requests"
+    result = subject.record.result
+    late_us = result.send_lag_us.get("p99") if result is not None else None
+    rate = f"of {number(result.rate.offered)} offered" if result is not None else ""
+    return h(
+        "div",
+        [
+            _tile(name, with_unit(statistic(subject.latency_ms, name), "ms"), _span(subject, name))
+            for name in _TILES
+        ],
+        _tile("completed", with_unit(subject.completed_per_s, "/s"), rate),
+        _tile("failed", f"{failures:,}", share, bad=failures > 0),
+        _tile("send lag p99", lag(late_us), "the generator's own"),
+        class_="card figures",
+    )
+
+
+def _span(subject: Subject, name: str) -> str:
+    interval = subject.confidence_ms.get(name)
+    if interval is None:
+        return "95 %: too few requests"
+    return f"95 %: {number(interval[0])} – {number(interval[1])}"
+
+
+def _tile(label: str, value: Content, note: str, *, bad: bool = False) -> Markup:
+    return h(
+        "div",
+        h("div", label, class_="label"),
+        h("div", value, class_="value bad" if bad else "value"),
+        h("div", note, class_="note"),
+        class_=f"figure-{label.split()[0].replace('.', '')}",
+    )
+
+
+def _runs(subjects: Sequence[Subject]) -> Markup:
+    heads = ["Run", "Verdict", "p50, ms", "p99, ms", "95 % interval", "p99.9, ms", "Completed, /s"]
+    rows: list[tuple[Content, ...]] = []
+    for subject in subjects:
+        info, interval = subject.info, subject.confidence_ms.get("p99")
+        when = " · ".join((started(info.started), clock(info.duration_s), info.profile))
+        rows.append(
+            (
+                [
+                    h("div", chip(subjects, subject), " ", info.name, class_="run-name"),
+                    h("small", when),
+                ],
+                [_badge(subject), _slos(subject)],
+                *(number(statistic(subject.latency_ms, name)) for name in ("p50", "p99")),
+                f"{number(interval[0])} – {number(interval[1])}" if interval else NONE,
+                number(statistic(subject.latency_ms, "p99.9")),
+                number(subject.completed_per_s),
+                f"{sum(subject.failed.values()):,}",
+            )
+        )
+    return table("runs-table", [*heads, "Failed"], rows)
+
+
+def _notes(subjects: Sequence[Subject], subject: Subject) -> Content:
+    reasons = _reasons(subject)
+    if not reasons:
+        return None
+    return h("div", chip(subjects, subject), listed(reasons, "reasons"), class_="why")

@@ -1,0 +1,227 @@
+"""The page of one or several runs, whole: nothing in it is fetched from anywhere."""
+
+import json
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tailrace import __version__
+from tailrace.dashboard.charts import configure, tell_slos
+from tailrace.dashboard.icons import FAVICON, MARK, SUN_AND_MOON
+from tailrace.load.result import Result
+from tailrace.load.search import Found
+from tailrace.report import bundle
+from tailrace.report.differences import differences
+from tailrace.report.health import health
+from tailrace.report.latency import latency
+from tailrace.report.markup import Content, Markup, h, join
+from tailrace.report.overview import head, overview
+from tailrace.report.parts import listed, section
+from tailrace.report.searched import read_search, search
+from tailrace.report.setting import setting
+from tailrace.report.stages import stages
+from tailrace.report.subject import Subject, is_search, read_subjects
+from tailrace.report.thin import thin
+from tailrace.runs.compare import Comparison, compare
+from tailrace.runs.record import RunInfo
+
+MOST_INTERVALS = 7200
+"""In one page, of all runs together: with more, neighbours are drawn as one."""
+
+_HEALTH_CHARTS = ("send-lag", "load-cpu", "tick-lag", "connections")
+_CHARTS = ("latency", "heatmap", "rates", "in-flight", "failures", "server", "stages")
+_COMPARED = (
+    "runs-p99",
+    "runs-p50",
+    "runs-p99.9",
+    "runs-qps",
+    "runs-in-flight",
+    "runs-failures",
+    "runs-server",
+    "runs-heatmap",
+)
+_HEALTH_COMPARED = ("runs-send-lag", "runs-load-cpu")
+
+_THEME = (
+    "document.documentElement.dataset.theme = "
+    'matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";'
+)
+"""At once, so that nothing flashes up in the other theme."""
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """A run in the report's document."""
+
+    run: str
+    """Its directory."""
+    info: RunInfo
+    result: Result | None
+    """None where it did not come to its end."""
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """What the page says, for programs: it is in the page as well, as the script `document`."""
+
+    runs: tuple[Told, ...]
+    comparisons: tuple[Comparison, ...]
+    """Of each further run with the first."""
+    searches: tuple[Found, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A report."""
+
+    html: str
+    document: Document
+
+
+def make_page(paths: Sequence[Path]) -> Page:
+    """The report on the runs and searches in the directories `paths`; several runs are compared
+    with the first of them.
+
+    Raises:
+        UsageError: one of them is neither a run's directory nor a search's, or there are too many.
+        UnknownRunError: one went away meanwhile.
+    """
+    searches = {path: read_search(path) for path in paths if is_search(path)}
+    subjects = read_subjects([path for path in paths if path not in searches])
+    comparisons = [compare(subjects[0].path, other.path) for other in subjects[1:]]
+    document = Document(
+        runs=tuple(
+            Told(run=str(one.path), info=one.info, result=one.record.result) for one in subjects
+        ),
+        comparisons=tuple(comparisons),
+        searches=tuple(searches.values()),
+    )
+    most = MOST_INTERVALS // max(1, len(subjects))
+    sources, each = [], 1
+    for subject in subjects:
+        points, own = thin(subject.record.points, most)
+        each = max(each, own)
+        packed = bundle.pack(msgspec.json.encode(points).decode())
+        sources.append({"label": subject.name, "slos": tell_slos(subject.slos), "packed": packed})
+    content = [
+        [search(path.resolve().name, found) for path, found in searches.items()],
+        _sections(subjects, comparisons, each) if subjects else None,
+    ]
+    names = [path.resolve().name for path in paths]
+    title = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    return Page(_whole(title, content, sources, document), document)
+
+
+def _sections(subjects: Sequence[Subject], comparisons: Sequence[Comparison], each: int) -> Content:
+    alone = len(subjects) == 1
+    runs = [] if alone else [subject.name for subject in subjects]
+    failing = any(sum(subject.failed.values()) for subject in subjects)
+    charts = [
+        name for name in (_CHARTS if alone else _COMPARED) if failing or "failures" not in name
+    ]
+    of_health = _HEALTH_CHARTS if alone else _HEALTH_COMPARED
+    thinned: list[Content] = [
+        f"So many intervals are drawn {each} at a time: rates are means, percentiles the highest."
+    ]
+    return [
+        head(subjects),
+        overview(subjects),
+        differences(subjects, comparisons),
+        latency(subjects),
+        section(
+            "timeline",
+            None,
+            _timeline("Timeline", charts, runs, more="" if alone else "compared"),
+            listed(thinned, "notes") if each > 1 else None,
+        ),
+        stages(subjects),
+        health(subjects, _timeline("Over time", of_health, runs)),
+        setting(subjects),
+    ]
+
+
+def _timeline(title: str, charts: Iterable[str], runs: Sequence[str], more: str = "") -> Markup:
+    config = configure("elapsed", list(charts), runs=runs, title=title)
+    return h(
+        "div", class_=f"timeline {more}".strip(), data_timeline=json.dumps(config), aria_label=title
+    )
+
+
+def _whole(
+    title: str, content: Content, sources: Sequence[dict[str, Any]], document: Document
+) -> str:
+    nonce = secrets.token_urlsafe(12)
+    policy = (
+        f"default-src 'none'; script-src 'nonce-{nonce}' blob:; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+    made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+
+    def data(name: str, text: str, kind: str = "application/json") -> Markup:
+        return h("script", Markup(text), type=kind, id=name)
+
+    def script(text: str) -> Markup:
+        return h("script", Markup(text), nonce=nonce)
+
+    page = h(
+        "html",
+        h(
+            "head",
+            h("meta", charset="utf-8"),
+            h("meta", http_equiv="Content-Security-Policy", content=policy),
+            h("meta", name="viewport", content="width=device-width, initial-scale=1"),
+            h("meta", name="generator", content=f"Tailrace {__version__}"),
+            h("title", f"{title} · Tailrace report"),
+            h("link", rel="icon", href=FAVICON),
+            h("style", Markup(bundle.style())),
+            script(_THEME),
+        ),
+        h(
+            "body",
+            h(
+                "header",
+                h("span", Markup(MARK), class_="mark", aria_hidden="true"),
+                h("span", "Tailrace report", class_="brand"),
+                h("span", f"made {made}", class_="made"),
+                h(
+                    "button",
+                    Markup(SUN_AND_MOON),
+                    id="theme",
+                    class_="icon",
+                    type="button",
+                    aria_label="Switch the theme",
+                ),
+            ),
+            h("main", h("noscript", _NO_SCRIPT), content),
+            h(
+                "footer",
+                h("span", _FOOTER),
+                h("span", f"Tailrace {__version__}"),
+            ),
+            data("document", _in_script(msgspec.json.encode(document).decode())),
+            data("sources", _in_script(json.dumps(sources))),
+            data("modules", bundle.pack(json.dumps(bundle.modules())), "text/plain"),
+            script(bundle.start_script()),
+        ),
+        lang="en",
+        data_theme="light",
+    )
+    return join([Markup("<!doctype html>\n"), page, Markup("\n")])
+
+
+_NO_SCRIPT = h(
+    "p", "The charts over time need JavaScript; all tables and figures are here.", class_="problems"
+)
+_FOOTER = (
+    "Latency is counted from the instant a request was meant to leave, so a slow service cannot "
+    "hide behind late requests. Percentiles are of answered requests; failed ones are counted "
+    "beside them, and as infinitely slow in an SLO."
+)
+
+
+def _in_script(text: str) -> str:
+    """JSON in which nothing ends a script, nor begins a comment in it."""
+    return text.replace("<", "\\u003c")

@@ -1,0 +1,87 @@
+"""Parts that sections have in common: a section, a table, a run's name in its colour, figures."""
+
+from collections.abc import Sequence
+
+from tailrace.dashboard.figures import NONE, number
+from tailrace.load.point import Percentiles
+from tailrace.report.markup import Content, Markup, h
+from tailrace.report.subject import Subject
+
+STATISTICS = ("p50", "p90", "p95", "p99", "p99.9", "max", "mean")
+
+
+def section(name: str, title: str | None, *content: Content, about: str | None = None) -> Markup:
+    """A section of the page; `about` is the small print beside its heading; without a title
+    it has none.
+    """
+    return h(
+        "section",
+        h("h2", title, h("small", about) if about else None) if title else None,
+        content,
+        id=name,
+        class_="chapter",
+    )
+
+
+def table(name: str, heads: Sequence[Content], rows: Sequence[tuple[Content, ...]]) -> Markup:
+    """A table on a card; the first cell of each row heads it, and the last one of a row that has
+    fewer than there are `heads` takes the room of the rest. Without `heads` it has no head.
+    """
+    head = h("thead", h("tr", [h("th", one, scope="col") for one in heads])) if heads else None
+    body = h("tbody", [_row(row, len(heads)) for row in rows])
+    return h("div", h("table", head, body, class_=name), class_="card scroll", tabindex=0)
+
+
+def _row(cells: tuple[Content, ...], columns: int) -> Markup:
+    first, *middle, last = cells
+    span = columns - len(cells) + 1
+    return h(
+        "tr",
+        h("th", first, scope="row"),
+        [h("td", cell) for cell in middle],
+        h("td", last, colspan=span if span > 1 else None),
+    )
+
+
+def chip(subjects: Sequence[Subject], subject: Subject) -> Content:
+    """A run's letter in its colour; nothing for one alone."""
+    if len(subjects) == 1:
+        return None
+    return h("b", subject.label, class_=f"chip run-{subjects.index(subject)}")
+
+
+def heads(subjects: Sequence[Subject]) -> list[Content]:
+    """Heads of a table that has a column for each run; none where there is but one."""
+    if len(subjects) == 1:
+        return []
+    columns = [h("span", chip(subjects, one), title=one.info.name) for one in subjects]
+    return ["", *columns]
+
+
+def with_unit(value: float | None, unit: str) -> Content:
+    """A figure as a person reads it."""
+    if value is None:
+        return NONE
+    shown = f"{value:,}" if isinstance(value, int) else number(value)
+    return [shown, h("span", f" {unit}", class_="unit") if unit else None]
+
+
+def lag(*values_us: float | None) -> Content:
+    """Latenesses in µs, in the unit that suits the largest."""
+    known = [value for value in values_us if value is not None]
+    unit, factor = ("ms", 1e-3) if max(known, default=0) >= 1000 else ("µs", 1)
+    shown = [number(None if value is None else factor * value) for value in values_us]
+    return [" / ".join(shown), h("span", f" {unit}", class_="unit") if known else None]
+
+
+def statistic(percentiles: Percentiles | None, name: str) -> float | None:
+    """One of STATISTICS."""
+    if percentiles is None:
+        return None
+    value: float | None = getattr(percentiles, name.replace(".", "_"))
+    return value
+
+
+def listed(items: Sequence[Content], class_: str) -> Content:
+    """A list; nothing where it has no items."""
+    return h("ul", [h("li", item) for item in items], class_=class_) if items else None

@@ -1,0 +1,88 @@
+"""Where the service's time went, by its stages, as it told in Server-Timing."""
+
+from collections.abc import Sequence
+
+from tailrace.dashboard.figures import number
+from tailrace.load.point import Percentiles
+from tailrace.report.markup import Content, Markup, h
+from tailrace.report.parts import chip, section, statistic, table
+from tailrace.report.subject import Subject
+from tailrace.service.stages import STAGES
+
+_SHOWN = ("mean", "p50", "p90", "p99", "p99.9", "max")
+
+
+def stages(subjects: Sequence[Subject]) -> Content:
+    """A bar of mean times and a table for each run that has stages; nothing without any."""
+    told = [subject for subject in subjects if _stages(subject)]
+    if not told:
+        return None
+    longest = max(sum(_means(subject).values()) for subject in told)
+    return section(
+        "stages",
+        "Stages of the service",
+        h(
+            "div",
+            [_bar(subjects, subject, longest) for subject in told],
+            _legend(told),
+            class_="card bars",
+        ),
+        [_table(subjects, subject) for subject in told],
+        about="ms, as the service says in Server-Timing",
+    )
+
+
+def _stages(subject: Subject) -> dict[str, Percentiles]:
+    result = subject.record.result
+    found = result.stages_ms if result is not None else {}
+    order = {name: place for place, name in enumerate(STAGES)}
+    return dict(sorted(found.items(), key=lambda item: order.get(item[0], len(order))))
+
+
+def _means(subject: Subject) -> dict[str, float]:
+    return {name: one.mean for name, one in _stages(subject).items() if one.mean is not None}
+
+
+def _bar(subjects: Sequence[Subject], subject: Subject, longest: float) -> Markup:
+    means = _means(subject)
+    parts = [
+        h(
+            "span",
+            class_="part",
+            style=f"width: {100 * mean / longest:.3f}%; background: {_colour(name)}",
+            title=f"{name} {number(mean)} ms",
+        )
+        for name, mean in means.items()
+    ]
+    return h(
+        "div",
+        h("span", chip(subjects, subject), " mean ", number(sum(means.values())), " ms"),
+        h("div", parts, class_="bar"),
+        class_="bar-row",
+    )
+
+
+def _legend(subjects: Sequence[Subject]) -> Markup:
+    names = dict.fromkeys(name for subject in subjects for name in _means(subject))
+    return h(
+        "div",
+        [
+            h("span", h("i", class_="swatch", style=f"background: {_colour(name)}"), name)
+            for name in names
+        ],
+        class_="bar-legend",
+    )
+
+
+def _colour(name: str) -> str:
+    # Names come from the service: only its letters get into a style.
+    plain = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in name)
+    return f"var(--c-stage-{plain}, var(--c-other))"
+
+
+def _table(subjects: Sequence[Subject], subject: Subject) -> Markup:
+    rows: list[tuple[Content, ...]] = [
+        (name, *(number(statistic(percentiles, one)) for one in _SHOWN))
+        for name, percentiles in _stages(subject).items()
+    ]
+    return table("stages-table", [[chip(subjects, subject), " Stage"], *_SHOWN], rows)

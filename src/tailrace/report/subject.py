@@ -1,0 +1,164 @@
+"""What a report is about: runs read from their directories, in whatever state these are."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tailrace.errors import UsageError
+from tailrace.load.confidence import percentile_interval_us
+from tailrace.load.histogram import Histogram
+from tailrace.load.point import Percentiles
+from tailrace.load.slo import Slo, parse_slo
+from tailrace.machine.environment import Environment
+from tailrace.runs.directory import RUNS_DIR
+from tailrace.runs.histogram_log import merge_log
+from tailrace.runs.listing import read_run
+from tailrace.runs.record import RunInfo, RunRecord
+
+LABELS = "ABCDEFGH"
+"""Of runs that are compared: there are colours for so many."""
+
+_PERCENTS = (50, 90, 95, 99, 99.9)
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A run, and all that a report takes from its directory."""
+
+    label: str
+    """A letter among several runs; empty for one alone."""
+    path: Path
+    record: RunRecord
+    asked: dict[str, Any]
+    """run.json; empty where it cannot be read."""
+    latency: Histogram
+    """Of all intervals, from latency.hlog; empty where it cannot be read."""
+
+    @property
+    def info(self) -> RunInfo:
+        """The run at a glance."""
+        return self.record.info
+
+    @property
+    def name(self) -> str:
+        """Label and name: one run among several is known by both."""
+        return f"{self.label} {self.info.name}".strip()
+
+    @cached_property
+    def latency_ms(self) -> Percentiles:
+        """Of the whole run; without a result, of its finished intervals."""
+        result = self.record.result
+        return result.latency_ms if result is not None else self.latency.percentiles(1000)
+
+    @cached_property
+    def confidence_ms(self) -> dict[str, Interval | None]:
+        """95 % confidence interval of each percentile, ms."""
+        if self.record.result is not None:
+            return self.record.result.confidence_ms
+        return {f"p{percent:g}": self._interval_ms(percent) for percent in _PERCENTS}
+
+    @cached_property
+    def failed(self) -> dict[str, int]:
+        """Failures by kind."""
+        if self.record.result is not None:
+            return self.record.result.failed
+        counts: Counter[str] = Counter()
+        for point in self.record.points:
+            counts.update(point.failed)
+        return dict(counts)
+
+    @property
+    def completed_per_s(self) -> float | None:
+        """Mean rate of answers over the run."""
+        result, info = self.record.result, self.info
+        if result is not None:
+            return result.rate.completed
+        return info.completed / info.duration_s if info.duration_s > 0 else None
+
+    @cached_property
+    def slos(self) -> list[Slo]:
+        """The bounds that were asked for, but for those that cannot be read."""
+        slos = []
+        for text in self.info.slo:
+            try:
+                slos.append(parse_slo(text))
+            except UsageError:
+                continue  # a file that was edited
+        return slos
+
+    @cached_property
+    def environment(self) -> Environment | None:
+        """Where the run was made; None where its run.json does not say."""
+        try:
+            return msgspec.convert(self.asked.get("environment"), Environment)
+        except msgspec.ValidationError:
+            return None
+
+    def _interval_ms(self, percent: float) -> Interval | None:
+        interval = percentile_interval_us(self.latency, percent)
+        return (interval[0] / 1e3, interval[1] / 1e3) if interval else None
+
+
+def read_subjects(paths: Sequence[Path]) -> list[Subject]:
+    """The runs in the directories `paths`.
+
+    Raises:
+        UnknownRunError: one of them is not a run's directory.
+        UsageError: there are more than LABELS.
+    """
+    if len(paths) > len(LABELS):
+        raise UsageError(f"{len(paths)} runs are too many for one report: {len(LABELS)} at most")
+    labels = LABELS if len(paths) > 1 else ("",)
+    return [
+        _read_subject(label, path.resolve()) for label, path in zip(labels, paths, strict=False)
+    ]
+
+
+def find_directory(text: str, base: Path = RUNS_DIR) -> Path:
+    """The directory of a run or a search, given by its path, or by its name below `base`.
+
+    Raises:
+        UsageError: there is no such directory, or it is of neither.
+    """
+    for path in (Path(text), base / text):
+        if is_search(path) or (path / "run.json").is_file():
+            return path
+    if Path(text).is_dir():
+        raise UsageError(f"{text} is not a run's directory: it has neither run.json nor find.json")
+    raise UsageError(f"no run {text!r}: neither a directory nor the name of one below {base}/")
+
+
+def is_search(path: Path) -> bool:
+    """Whether this is the directory of a search, by `tailrace find`."""
+    return (path / "find.json").is_file()
+
+
+def _read_subject(label: str, path: Path) -> Subject:
+    return Subject(
+        label=label,
+        path=path,
+        record=read_run(path.parent, path.name),
+        asked=_read_asked(path / "run.json"),
+        latency=_read_latency(path / "latency.hlog"),
+    )
+
+
+def _read_asked(file: Path) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+
+
+def _read_latency(file: Path) -> Histogram:
+    try:
+        return merge_log(file.read_bytes())
+    except OSError:
+        return Histogram()
