@@ -19,19 +19,30 @@ from tailrace.dashboard.feed import Feeds, points_router
 from tailrace.dashboard.frame import TITLE, frame, missing
 from tailrace.dashboard.icons import FAVICON
 from tailrace.dashboard.overview import Overview
-from tailrace.dashboard.runs_page import files_router, run_page, runs_page
+from tailrace.dashboard.runs_page import (
+    Report,
+    files_router,
+    report_router,
+    run_page,
+    runs_page,
+)
 from tailrace.dashboard.service_page import service_page
 from tailrace.openapi_page import page as openapi_page
 from tailrace.runs.directory import RUNS_DIR
 
 
 def create_app(
-    control: LoadControl, *, token: str | None = None, runs_dir: Path = RUNS_DIR
+    control: LoadControl,
+    report: Report,
+    *,
+    token: str | None = None,
+    runs_dir: Path = RUNS_DIR,
 ) -> FastAPI:
     """The pages `/services` and `/runs`, REST under `/api`, its documentation at `/docs`.
 
     Without a `token`, only requests to a loopback name are answered; with one, those that know it.
-    `runs_dir` is where `control` keeps its runs: their files can be saved from the page.
+    `runs_dir` is where `control` keeps its runs: their files, and what `report` makes of them, can
+    be saved from the page.
 
     Serve it on the event loop that runs `control`. NiceGUI keeps its pages in the process, so
     one application a process.
@@ -57,6 +68,7 @@ def create_app(
     app.include_router(rest.router(control))
     app.include_router(urls.router(control))
     app.include_router(points_router(feeds))
+    app.include_router(report_router(runs_dir, report))
     app.include_router(files_router(runs_dir))
     app.get("/static/{path:path}", include_in_schema=False)(assets.serve)
 

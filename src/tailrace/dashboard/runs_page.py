@@ -1,14 +1,15 @@
 """The runs that were: their list, one of them whole, and two laid over each other."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import quote
 
 import msgspec
-from fastapi import APIRouter
-from fastapi.responses import Response, StreamingResponse
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from nicegui import Client, ui
 from nicegui.element import Element
 
@@ -21,6 +22,9 @@ from tailrace.errors import UsageError
 from tailrace.load.slo import Slo, parse_slo
 from tailrace.runs.listing import FILES, find_run
 from tailrace.runs.record import RunInfo, RunRecord, UnknownRunError
+
+Report = Callable[[Sequence[Path]], str]
+"""Makes a page to keep and pass on, HTML, of the runs in these directories; takes a while."""
 
 _REFRESH_S = 5.0
 _CHUNK = 1 << 16
@@ -114,6 +118,36 @@ def files_router(base: Path) -> APIRouter:
     return routes
 
 
+def report_router(base: Path, report: Report) -> APIRouter:
+    """`GET /runs/{name}/report`: what `report` makes of a run below `base`, or of two, to be saved.
+    One is made at a time.
+    """
+    routes = APIRouter(include_in_schema=False)
+    turn = asyncio.Lock()
+
+    def make(names: Sequence[str]) -> str:
+        return report([find_run(base, name) for name in names])
+
+    @routes.get("/runs/{name}/report")
+    async def save(name: str, other: Annotated[str | None, Query(alias="with")] = None) -> Response:
+        names = [name] if other is None else [name, other]
+        try:
+            async with turn:
+                page = await asyncio.to_thread(make, names)
+        except UnknownRunError as error:
+            return Response(f"{error}\n", 404, media_type="text/plain")
+        file = quote(f"report-{'-'.join(names)}.html", safe="")
+        return HTMLResponse(
+            page,
+            headers={
+                "Content-Disposition": f"attachment; filename*=UTF-8''{file}",
+                "Cache-Control": "no-store",
+            },
+        )
+
+    return routes
+
+
 def _html(tag: str, classes: str, content: str, props: str = "") -> None:
     ui.html(content, sanitize=False, tag=tag).classes(classes).props(props)
 
@@ -137,15 +171,21 @@ def _slos(info: RunInfo) -> list[Slo]:
 
 
 def _title(infos: Sequence[RunInfo]) -> str:
-    if len(infos) == 1:
-        return f"<h1>{escape(infos[0].name)}</h1>"
-    one, other = infos
-    swap = f"{_path(other)}?with={quote(one.name, safe='')}"
+    one, *others = infos
+    query = "".join(f"?with={quote(other.name, safe='')}" for other in others)
+    report = _button(f"{_path(one)}/report{query}", "Report", "download data-testid=report")
+    if not others:
+        return f'<h1>{escape(one.name)}</h1><span class="buttons">{report}</span>'
+    swap = _button(f"{_path(others[0])}?with={quote(one.name, safe='')}", "Swap")
     return (
         "<h1>Two runs</h1>"
         '<span class="hint">laid over each other by the time since their starts</span>'
-        f'<span class="buttons"><a class="button" href="{escape(swap)}">Swap</a></span>'
+        f'<span class="buttons">{swap}{report}</span>'
     )
+
+
+def _button(address: str, text: str, more: str = "") -> str:
+    return f'<a class="button" href="{escape(address)}" {more}>{text}</a>'
 
 
 def _about(label: str, record: RunRecord) -> str:

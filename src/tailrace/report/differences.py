@@ -9,7 +9,7 @@ from tailrace.report.parts import chip, listed, section, table
 from tailrace.report.subject import Subject
 from tailrace.runs.compare import Comparison, Difference
 
-_SAME = "no more than noise"
+_SAME = "not distinguishable"
 _UNTOLD = "cannot be told"
 
 
@@ -60,7 +60,7 @@ def in_words(comparison: Comparison, base: str) -> str:
 
 
 def judge(difference: Difference) -> str:
-    """The difference in a word or two: slower, faster, more, fewer, or that it cannot be told."""
+    """The difference in a word or two: slower, faster, more, fewer, not distinguishable."""
     if difference.more_than_noise is None:
         return _UNTOLD
     if not difference.more_than_noise:

@@ -81,6 +81,11 @@ class Page:
     document: Document
 
 
+def make_report(paths: Sequence[Path]) -> str:
+    """The HTML of `make_page` alone."""
+    return make_page(paths).html
+
+
 def make_page(paths: Sequence[Path]) -> Page:
     """The report on the runs and searches in the directories `paths`; several runs are compared
     with the first of them.

@@ -38,11 +38,11 @@ def setting(subjects: Sequence[Subject]) -> Content:
 
 
 def differing(subjects: Sequence[Subject]) -> list[str]:
-    """Names of what is not the same for all runs."""
+    """Names of what is not the same for all runs that tell it."""
     return [
         name
         for name, of in (*_CONFIGURATION, *_ENVIRONMENT)
-        if name not in _PASSING and len({of(subject) for subject in subjects}) > 1
+        if name not in _PASSING and len({of(subject) for subject in subjects} - {""}) > 1
     ]
 
 

@@ -40,6 +40,8 @@ export default {
             data-testid="filter">
           <button type="button" class="button primary" :disabled="chosen.length !== 2"
             data-testid="overlay" @click="overlay">Overlay</button>
+          <button type="button" class="button" :disabled="!chosen.length" data-testid="report"
+            @click="report">Report</button>
         </span>
       </div>
       <div v-if="!rows.length" class="card empty-room" data-testid="no-runs">
@@ -51,7 +53,7 @@ export default {
       <div v-else class="card scroll" tabindex="0" role="region" aria-label="Table of runs">
         <table>
           <thead><tr>
-            <th scope="col"><span class="unseen">Chosen for the overlay</span></th>
+            <th scope="col"><span class="unseen">Chosen for overlay or report</span></th>
             <th v-for="column in columns" :key="column.key" scope="col"
                 :class="{ number: column.number, wide: column.wide }" :aria-sort="order(column.key)">
               <button type="button" @click="sort(column)">{{ column.label }}</button>
@@ -133,7 +135,14 @@ export default {
     },
     overlay() {
       const [one, other] = this.chosen;
-      location.href = `${this.address(one)}?with=${encodeURIComponent(other)}`;
+      location.href = this.address(one) + this.and(other);
+    },
+    report() {
+      const [one, other] = this.chosen;
+      location.href = `${this.address(one)}/report${this.and(other)}`;
+    },
+    and(other) {
+      return other === undefined ? "" : `?with=${encodeURIComponent(other)}`;
     },
   },
 };
