@@ -1,0 +1,65 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tailrace.errors import UsageError
+from tailrace.report.subject import LABELS, find_directory, read_subjects
+
+
+def test_a_run_without_a_result_has_the_same_percentiles(runs: Path) -> None:
+    slow, killed = read_subjects([runs / "slow", runs / "killed"])
+    assert (slow.label, killed.label) == ("A", "B")
+    assert killed.record.result is None
+    assert killed.latency_ms.p99 == slow.latency_ms.p99
+    spans = slow.confidence_ms["p50"], killed.confidence_ms["p50"]
+    assert spans[0] is not None
+    assert spans[1] == pytest.approx(spans[0], abs=1e-3)
+    assert killed.failed == slow.failed != {}
+    assert killed.completed_per_s == killed.info.completed / killed.info.duration_s
+    assert killed.info.completed == slow.info.completed
+    assert [slo.expression for slo in killed.slos] == ["p99<1ms"]
+
+
+def test_a_run_says_where_it_was_made(runs: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(runs / "fast", tmp_path / "run")
+    (subject,) = read_subjects([path])
+    assert subject.label == ""
+    assert subject.environment is not None
+    assert subject.environment.python
+    asked = json.loads((path / "run.json").read_text())
+    for environment in (None, {"cores": "many"}, []):
+        (path / "run.json").write_text(json.dumps({**asked, "environment": environment}))
+        (edited,) = read_subjects([path])
+        assert edited.environment is None
+
+
+def test_a_damaged_directory_is_read_as_far_as_it_goes(runs: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(runs / "fast", tmp_path / "run")
+    (path / "run.json").write_bytes(b"\xff{")
+    (path / "latency.hlog").unlink()
+    (path / "result.json").write_text("{}")
+    (subject,) = read_subjects([path])
+    assert subject.asked == {}
+    assert subject.environment is None
+    assert subject.latency.total == 0
+    assert subject.latency_ms.p99 is None
+    assert subject.record.points
+
+
+def test_a_run_is_found_by_path_or_by_name(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_directory("fast", runs) == runs / "fast"
+    assert find_directory(str(runs / "fast")) == runs / "fast"
+    (tmp_path / "other").mkdir()
+    for text, complaint in (("nothing", "no run 'nothing'"), ("other", "neither run.json nor")):
+        with pytest.raises(UsageError, match=complaint):
+            find_directory(text, runs)
+
+
+def test_more_runs_than_colours_are_too_many(runs: Path) -> None:
+    with pytest.raises(UsageError, match="too many"):
+        read_subjects([runs / "fast"] * (len(LABELS) + 1))
