@@ -220,9 +220,30 @@ async def test_the_files_are_saved_as_they_are(url: str, runs: Path) -> None:
             assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+async def test_a_report_is_saved_of_one_run_or_two(url: str, open_page: Open) -> None:
+    async with open_page(f"{url}/runs/quiet?with=busy") as page:
+        async with page.expect_download() as started:
+            await page.get_by_test_id("report").click()
+        download = await started.value
+        assert download.suggested_filename == "report-quiet-busy.html"
+        text = (await download.path()).read_text("utf-8")
+        assert text.startswith("<!doctype html>")
+        assert "2 runs compared" in text
+    async with open_page(f"{url}/runs") as page:
+        button = page.get_by_test_id("report")
+        await expect(button).to_be_disabled()
+        await page.get_by_label("Choose busy").check()
+        async with page.expect_download() as started:
+            await button.click()
+        assert (await started.value).suggested_filename == "report-busy.html"
+
+
 @pytest.mark.parametrize(
     "path",
     [
+        "/runs/nothing/report",
+        "/runs/busy/report?with=nothing",
+        "/runs/..%2fouter/report",
         "/runs/busy/secret",
         "/runs/killed/result.json",
         "/runs/nothing/run.json",

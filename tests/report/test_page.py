@@ -13,6 +13,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
+from tailrace.dashboard.figures import number
 from tailrace.load.search import Found, Step
 from tailrace.report import page as report_page
 from tailrace.report.differences import in_words, judge
@@ -109,14 +110,16 @@ async def test_one_run_is_whole_and_offline(runs: Path, open_report: Open) -> No
         assert {"load-cpu", "tick-lag", "connections"} <= set(charts)
         assert min(charts.values()) > INTERVALS / 2
         assert await ink(page, "latency") > 3
+        await expect(page.get_by_test_id("xray")).to_contain_text("slowest 1 %")
         result = json.loads((runs / "slow" / "result.json").read_text())
         await expect(page.locator(".judgement")).to_contain_text("INVALID")
         await expect(page.locator(".judgement")).to_contain_text("p99<1ms broken")
         for reason in result["verdict"]["reasons"]:
             await expect(page.locator(".judgement")).to_contain_text(reason)
         low, high = result["confidence_ms"]["p50"]
-        await expect(page.locator(".figures")).to_contain_text(f"95 %: {low:.1f} – {high:.1f}")
-        p99 = f"{result['latency_ms']['p99']:.1f}"
+        span = f"{number(low)} – {number(high)}"
+        await expect(page.locator(".figures")).to_contain_text(f"95 %: {span}")
+        p99 = number(result["latency_ms"]["p99"])
         await expect(page.locator(".percentiles-table")).to_contain_text(p99)
         await expect(page.locator(".stages-table")).to_contain_text("infer")
         await expect(page.locator("#health")).to_contain_text("http_5xx")
@@ -147,15 +150,15 @@ async def test_several_runs_are_laid_over_each_other(runs: Path, open_report: Op
         await expect(entries).to_have_count(3)
         await expect(entries.nth(1)).to_contain_text("B slow")
         both = await ink(page, "runs-p99")
-        for number in range(3):
-            await entries.nth(number).click()
+        for at in range(3):
+            await entries.nth(at).click()
         await expect(entries.nth(0)).to_have_attribute("aria-pressed", "false")
         await page.wait_for_function("() => new Promise((done) => requestAnimationFrame(done))")
         assert await ink(page, "runs-p99") < both
         found = compare(runs / "fast", runs / "slow")
         rows = page.locator(".differences-table tbody tr")
-        for number, difference in enumerate(found.differences):
-            cell = rows.nth(number).locator("td").nth(1)
+        for at, difference in enumerate(found.differences):
+            cell = rows.nth(at).locator("td").nth(1)
             await expect(cell).to_contain_text(judge(difference))
         await expect(rows.filter(has_text="p50").locator("td").nth(1)).to_contain_text("×")
         await expect(page.locator(".findings")).to_contain_text(in_words(found, "A"))

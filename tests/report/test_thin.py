@@ -20,7 +20,8 @@ def make(index: int) -> Point:
         in_flight=index % 7,
         latency_ms=Percentiles(mean=float(index), p99=100.0 - index),
         stages_ms={"infer": Percentiles(mean=2.0, p99=float(index))} if index > 3 else {},
-        latency_bins={60: index, 61: 1},
+        latency_bins={60 + index % 3: index, 70: 1},
+        components_us={"network": (1000 * index, 7), "connect": (0, 5)} if index != 6 else {},
         slowest=(slow,),
         server={"cpu_percent": float(index)} if index == 5 else {},
     )
@@ -42,7 +43,8 @@ def test_counts_add_up_and_peaks_stay(count: int) -> None:
     for field in ("sent", "completed", "interval_s"):
         assert sum(getattr(p, field) for p in thinned) == sum(getattr(p, field) for p in points)
     assert sum(p.failed.get("timeout", 0) for p in thinned) == count // 2
-    assert sum(p.latency_bins[60] for p in thinned) == sum(range(count))
+    in_bins = [sum(bins.values()) for bins in (p.latency_bins for p in thinned)]
+    assert sum(in_bins) == sum(range(count)) + count
     assert max(p.latency_ms.p99 or 0 for p in thinned) == 100
     assert thinned[-1].t_s == count
     assert all(one.t_s < other.t_s for one, other in pairwise(thinned))
@@ -57,6 +59,13 @@ def test_means_are_weighted_by_answers() -> None:
     third = thin([make(index) for index in range(8)], 4)[0][2]
     assert third.server == {"cpu_percent": 5.0}
     assert third.stages_ms["infer"].p99 == 5
+
+
+def test_components_stay_with_their_bins() -> None:
+    (whole,), _ = thin([make(index) for index in range(4)], 1)
+    assert list(whole.latency_bins) == [60, 61, 62, 70]
+    assert whole.components_us["network"] == (3000, 1000, 2000, 4 * 7)
+    assert whole.components_us["connect"] == (0, 0, 0, 4 * 5)
 
 
 def test_an_interval_that_is_missing_is_passed_over() -> None:

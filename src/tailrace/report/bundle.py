@@ -16,6 +16,8 @@ from pathlib import Path
 _STATIC = Path(str(files("tailrace.report") / "static"))
 _CHARTS = Path(str(files("tailrace.dashboard") / "static"))
 
+_SHEETS = ("page.css", "timeline.css", "xray.css")
+
 ENTRY = "tailrace-report/report.js"
 
 _IMPORT = re.compile(r'((?:^|[;}\s])(?:import|export)\b[^"();]*?from\s*|^import\s*)"([^"]+)"', re.M)
@@ -23,7 +25,7 @@ _IMPORT = re.compile(r'((?:^|[;}\s])(?:import|export)\b[^"();]*?from\s*|^import\
 
 def style() -> str:
     """All style sheets of the page."""
-    sheets = (_CHARTS / "page.css", _CHARTS / "timeline.css", _STATIC / "report.css")
+    sheets = (*(_CHARTS / name for name in _SHEETS), _STATIC / "report.css")
     return "\n".join(sheet.read_text("utf-8") for sheet in sheets)
 
 
@@ -74,6 +76,8 @@ def _folder(package: str) -> Path:
             return _STATIC
         case "tailrace-timeline":
             return _CHARTS / "timeline"
+        case "tailrace-xray":
+            return _CHARTS / "xray"
         case "nicegui-echart":
             # Found without importing it: NiceGUI takes a second, and only its file is of use here.
             spec = find_spec("nicegui")

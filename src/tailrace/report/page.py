@@ -139,19 +139,25 @@ def _sections(subjects: Sequence[Subject], comparisons: Sequence[Comparison], ea
         section(
             "timeline",
             None,
-            _timeline("Timeline", charts, runs, more="" if alone else "compared"),
+            _timeline("Timeline", charts, runs),
             listed(thinned, "notes") if each > 1 else None,
         ),
         stages(subjects),
-        health(subjects, _timeline("Over time", of_health, runs)),
+        health(subjects, _timeline("Over time", of_health, runs, plain=True)),
         setting(subjects),
     ]
 
 
-def _timeline(title: str, charts: Iterable[str], runs: Sequence[str], more: str = "") -> Markup:
-    config = configure("elapsed", list(charts), runs=runs, title=title)
+def _timeline(
+    title: str, charts: Iterable[str], runs: Sequence[str], *, plain: bool = False
+) -> Markup:
+    config = configure("elapsed", list(charts), runs=runs, title=title, plain=plain)
     return h(
-        "div", class_=f"timeline {more}".strip(), data_timeline=json.dumps(config), aria_label=title
+        "div",
+        class_="timeline compared" if runs else "timeline",
+        data_timeline=json.dumps(config),
+        role="group",
+        aria_label=title,
     )
 
 

@@ -61,7 +61,8 @@ def _merge(index: int, points: list[Point]) -> Point:
         },
         cpu_percent=highest(lambda point: point.cpu_percent),
         events=tuple(event for point in points for event in point.events),
-        latency_bins=dict(bins),
+        latency_bins=dict(sorted(bins.items())),
+        components_us=_add_components(points),
         slowest=tuple(
             nlargest(
                 SLOWEST,
@@ -74,6 +75,20 @@ def _merge(index: int, points: list[Point]) -> Point:
             for name in server
         },
     )
+
+
+def _add_components(points: Sequence[Point]) -> dict[str, tuple[int, ...]]:
+    """Sums by component over the bins of all points, as a Point has them: in the bins' order."""
+    bins = sorted({number for point in points for number in point.latency_bins})
+    place = {number: at for at, number in enumerate(bins)}
+    sums: dict[str, list[int]] = {}
+    for point in points:
+        own = sorted(point.latency_bins)
+        for name, parts_us in point.components_us.items():
+            whole = sums.setdefault(name, [0] * len(bins))
+            for number, us in zip(own, parts_us, strict=True):
+                whole[place[number]] += us
+    return {name: tuple(whole) for name, whole in sums.items()}
 
 
 def _join(parts: Sequence[Percentiles], weights: Iterable[int]) -> Percentiles:

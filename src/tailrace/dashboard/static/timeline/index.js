@@ -30,7 +30,10 @@ export class Timeline {
   #fresh = true;
   #due = false;
 
-  /** `config`: {clock, charts, stages, failures, binsPerDecade, kept, runs, title}; see charts.js. */
+  /**
+   * `config`: {clock, charts, stages, failures, binsPerDecade, kept, runs, title, plain}: see
+   * charts.js; `plain` is charts alone, with neither moment nor X-ray.
+   */
   constructor(element, config) {
     this.config = config;
     this.live = config.clock === "wall";
@@ -87,10 +90,17 @@ export class Timeline {
         this.emptyText,
       ),
     );
+    const { plain } = this.config;
     element.append(
       this.toolbar.element,
-      this.xrays.element,
-      h("div", { class: "timeline-body" }, this.charts, this.moment.element, this.empty),
+      ...(plain ? [] : [this.xrays.element]),
+      h(
+        "div",
+        { class: plain ? "timeline-body plain" : "timeline-body" },
+        this.charts,
+        plain ? null : this.moment.element,
+        this.empty,
+      ),
     );
     listen(this.charts, {
       hover: (share) => this.#choose(() => this.#choice.point(share)),

@@ -1,0 +1,90 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tailrace.load.plan import Plan
+from tailrace.load.profile import parse_profile
+from tailrace.load.slo import parse_slo
+from tailrace.load.traffic import plan_traffic
+from tailrace.runs.directory import RunDirectory
+from tests.samples import POINT
+
+
+def run_cli(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tailrace", "report", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with two runs below runs/, interrupted after 20 intervals."""
+    for name in ("one", "two"):
+        plan = Plan(
+            url="http://127.0.0.1:9/",
+            traffic=plan_traffic(["http://127.0.0.1:9/"]),
+            arrivals="poisson",
+            profile=parse_profile("50"),
+            slos=(parse_slo("p99<1s"),),
+        )
+        directory = RunDirectory(tmp_path / "runs" / name, plan)
+        directory.close()
+        points = [
+            msgspec.structs.replace(POINT, index=n, t_s=n + 1.0, wall_time=1000.0 + n)
+            for n in range(20)
+        ]
+        lines = b"".join(msgspec.json.encode(point) + b"\n" for point in points)
+        (directory.path / "timeline.jsonl").write_bytes(lines)
+    return tmp_path
+
+
+def test_one_run_leaves_its_report_in_its_directory(folder: Path) -> None:
+    done = run_cli(folder, "one")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "runs/one/report.html\n"
+    page = (folder / "runs/one/report.html").read_text("utf-8")
+    assert page.startswith("<!doctype html>")
+    assert f"{len(page.encode()) / 1e6:.2f} MB" in done.stderr
+
+
+def test_several_runs_are_compared_in_a_file_named_by_them(folder: Path) -> None:
+    done = run_cli(folder, "one", "runs/two", "--json")
+    assert done.returncode == 0, done.stderr
+    assert (folder / "report-one-two.html").exists()
+    document = json.loads(done.stdout)
+    assert [run["info"]["name"] for run in document["runs"]] == ["one", "two"]
+    assert document["comparisons"][0]["other"] == "two"
+
+
+def test_the_file_can_be_chosen(folder: Path) -> None:
+    assert run_cli(folder, "one", "--out", "x.html").stdout == "x.html\n"
+    assert (folder / "x.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (["nothing"], 2, "no run 'nothing'"),
+        (["runs"], 2, "runs is not a run's directory"),
+        ([], 2, "Missing argument"),
+        (["one", "--out", "no/such/folder.html"], 1, "cannot write no/such/folder.html"),
+        (["one"] * 9, 2, "9 runs are too many"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line(
+    folder: Path, arguments: list[str], code: int, complaint: str
+) -> None:
+    done = run_cli(folder, *arguments)
+    assert done.returncode == code
+    assert complaint in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
