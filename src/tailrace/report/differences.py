@@ -74,7 +74,7 @@ def judge(difference: Difference) -> str:
 def _clause(difference: Difference, base: str) -> str:
     word = judge(difference)
     if word == _UNTOLD:
-        return f"{difference.name} {word}"
+        return f"whether {difference.name} differs {word}"
     figures = f"{_shown(difference.base)} → {_shown(difference.other)} {difference.unit}"
     ratio = _ratio(difference)
     if word == _SAME:

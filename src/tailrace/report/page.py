@@ -30,7 +30,7 @@ from tailrace.report.thin import thin
 from tailrace.runs.compare import Comparison, compare
 from tailrace.runs.record import RunInfo
 
-MOST_INTERVALS = 7200
+MOST_INTERVALS = 1800
 """In one page, of all runs together: with more, neighbours are drawn as one."""
 
 _HEALTH_CHARTS = ("send-lag", "load-cpu", "tick-lag", "connections")

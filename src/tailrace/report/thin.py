@@ -22,7 +22,7 @@ def thin(points: Sequence[Point], most: int) -> tuple[Sequence[Point], int]:
 
 def _merge(index: int, points: list[Point]) -> Point:
     last = points[-1]
-    length_s = sum(point.interval_s for point in points)
+    length_s = round(sum(point.interval_s for point in points), 6)
     failed: Counter[str] = Counter()
     bins: Counter[int] = Counter()
     for point in points:
@@ -45,8 +45,8 @@ def _merge(index: int, points: list[Point]) -> Point:
         sent=sum(point.sent for point in points),
         completed=sum(weights),
         failed=dict(failed),
-        rps=sum(point.sent for point in points) / length_s,
-        qps=sum(weights) / length_s,
+        rps=round(sum(point.sent for point in points) / length_s, 3),
+        qps=round(sum(weights) / length_s, 3),
         in_flight=max(point.in_flight for point in points),
         backlog=max(point.backlog for point in points),
         connections=max(point.connections for point in points),
@@ -104,5 +104,6 @@ def _join(parts: Sequence[Percentiles], weights: Iterable[int]) -> Percentiles:
         for name in names
     }
     return Percentiles(
-        mean=sum(mean * weight for mean, weight in weighted) / total if total else None, **highest
+        mean=round(sum(mean * weight for mean, weight in weighted) / total, 4) if total else None,
+        **highest,
     )
