@@ -1,7 +1,8 @@
 """Takes pictures of a page of a running control room: `python tools/screenshot.py URL`.
 
 Opens the page and waits, so that starting a browser on the same machine is not in the pictures.
-Writes NAME.png, NAME-dark.png and NAME-phone.png.
+Writes NAME.png, NAME-dark.png and NAME-phone.png. Of a report, by `tailrace report`:
+`python tools/screenshot.py file:///…/report.html --name report --only light --height 1300`.
 """
 
 import argparse
@@ -13,9 +14,9 @@ from playwright.sync_api import Page, sync_playwright
 from install_browser import find_browser
 
 PICTURES = {
-    "": (1440, 900, "light"),
-    "-dark": (1440, 900, "dark"),
-    "-phone": (375, 812, "light"),
+    "light": ("", 1440, "light"),
+    "dark": ("-dark", 1440, "dark"),
+    "phone": ("-phone", 375, "light"),
 }
 MAX_BYTES = 300_000
 REDRAWN_MS = 2500
@@ -37,6 +38,8 @@ def main() -> int:
     parser.add_argument("url", help="of the page, such as http://127.0.0.1:8080/services")
     parser.add_argument("--name", default="dashboard", help="of the pictures")
     parser.add_argument("--seconds", type=float, default=63, help="to wait before the first")
+    parser.add_argument("--height", type=int, default=900, help="of the wide pictures, in pixels")
+    parser.add_argument("--only", choices=PICTURES, help="this picture alone")
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
     arguments = parser.parse_args()
     executable = find_browser()
@@ -48,7 +51,9 @@ def main() -> int:
         page = browser.new_page()
         page.goto(arguments.url)
         page.wait_for_timeout(arguments.seconds * 1000)
-        for suffix, (width, height, theme) in PICTURES.items():
+        for which in PICTURES if arguments.only is None else (arguments.only,):
+            suffix, width, theme = PICTURES[which]
+            height = 812 if which == "phone" else arguments.height
             path = arguments.out / f"{arguments.name}{suffix}.png"
             _take(page, path, width, height, theme)
             size = path.stat().st_size
