@@ -53,8 +53,8 @@ def test_the_finding_is_a_sentence() -> None:
         notes=(),
     )
     assert in_words(found, "A") == (
-        "p50 is not distinguishable from A's (10.0 → 12.0 ms); "
-        "p99 is slower than A's (10.0 → 12.0 ms, ×1.20 (1.10 – 1.30))."
+        "p50 is not distinguishable from A's: 10.0 → 12.0 ms; "
+        "p99 is slower than A's: 10.0 → 12.0 ms, ×1.20 (1.10 – 1.30)."
     )
 
 

@@ -78,8 +78,8 @@ def _clause(difference: Difference, base: str) -> str:
     figures = f"{_shown(difference.base)} → {_shown(difference.other)} {difference.unit}"
     ratio = _ratio(difference)
     if word == _SAME:
-        return f"{difference.name} is not distinguishable from {base}'s ({figures})"
-    return f"{difference.name} is {word} than {base}'s ({figures}{ratio and f', {ratio}'})"
+        return f"{difference.name} is not distinguishable from {base}'s: {figures}"
+    return f"{difference.name} is {word} than {base}'s: {figures}{ratio and f', {ratio}'}"
 
 
 def _cell(difference: Difference) -> Markup:
