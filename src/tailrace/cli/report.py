@@ -1,6 +1,5 @@
 """`tailrace report`: runs as one HTML page, several of them compared."""
 
-import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,6 +46,8 @@ def report(
     with intervals, charts, the generator's health, environment. Several are laid over each other,
     with a table of differences and whether they are more than noise.
     """
+    import webbrowser
+
     from tailrace.report.page import make_page
     from tailrace.report.subject import find_directory
 
