@@ -50,6 +50,7 @@ for = "20m"
 slo = ["p99<100ms", "mean<20ms"]
 seed = 7
 workers = 2
+ray = "10.0.0.7:6379"
 connections = 512
 timeout = 2.5
 min_duration = "1m"
@@ -107,6 +108,7 @@ def test_every_key(room: Path) -> None:
                 slo=("p99<100ms", "mean<20ms"),
                 seed=7,
                 workers=2,
+                ray="10.0.0.7:6379",
                 connections=512,
                 timeout_s=2.5,
                 min_duration_s=60.0,
@@ -225,6 +227,7 @@ SERVICE = '[[service]]\nid = "a"\nurl = "http://h/"\n'
         (SERVICE + "text = 't'\nbody = '.'", 4, "body and text both say what to send"),
         (SERVICE + "body = 'absent.jpg'", 4, "absent.jpg: No such file"),
         (SERVICE + f"body = '{'x' * 999}'", 4, "xxx: File name too long"),
+        (SERVICE + "ray = 'far'", 1, "service 'a': --ray is auto or HOST:PORT of a head node"),
         (SERVICE + "workers = 4\nconnections = 2", 1, "service 'a': connections must be at least"),
         (SERVICE + "method = 'G T'", 1, "service 'a': method 'G T' is not an HTTP method"),
         ("[[service]]\nid = 'a b'\nurl = 'http://h/'", 1, "'a b' cannot be an id"),

@@ -11,7 +11,6 @@ from tailrace.load.profile import (
     Profile,
     constant,
     parse_profile,
-    restore_profile,
 )
 from tailrace.load.profile_text import Part
 from tailrace.load.segments import Burst, Constant, Floats, Ramp, Segment
@@ -183,12 +182,12 @@ def test_a_live_change(profile: Profile, at_s: float, given: Profile, later_s: f
 
 @settings(max_examples=50, deadline=None)
 @given(sequences(), st.lists(st.tuples(st.floats(0, 100), sequences()), max_size=6), st.booleans())
-def test_expression_and_changes_give_the_profile_back(
+def test_what_is_told_of_a_profile_gives_it_back(
     profile: Profile, changes: list[tuple[float, Profile]], in_order: bool
 ) -> None:
     for change in sorted(changes, key=lambda change: change[0]) if in_order else changes:
         profile = profile.changed(*change)
-    again = restore_profile(profile.expression, profile.changes)
+    again = Profile.restored(profile.placed)
     u = np.random.default_rng(0).uniform(0, profile.integral(4000) + 10, 500)
     assert np.array_equal(profile.inverse(u), again.inverse(u))
     for t_s in (0.0, 0.5, 17.3, 1234.5):
@@ -213,6 +212,7 @@ def test_forgetting_the_past_moves_nothing(
         pruned = pruned.changed(t_s, other).without_past(t_s, reached)
         u = reached + np.random.default_rng(0).uniform(0, other.integral(30) + 10, 300)
         assert np.array_equal(whole.inverse(u), pruned.inverse(u))
+        assert np.array_equal(whole.inverse(u), Profile.restored(pruned.placed).inverse(u))
         for later_s in (t_s, t_s + 0.1, t_s + 100):
             assert pruned.rate(later_s) == whole.rate(later_s)
             assert pruned.integral(later_s) == whole.integral(later_s)
@@ -224,7 +224,6 @@ def test_a_profile_changed_for_ever_does_not_grow() -> None:
         t_s = number / 100
         profile = profile.changed(t_s, constant(number)).without_past(t_s - 0.05)
         assert len(profile.segments) <= 7
-        assert len(profile.changes) <= 7
     assert profile.rate(4.95) == 495
 
 
@@ -328,7 +327,7 @@ def test_a_recorded_rate(tmp_path: Path) -> None:
     assert (profile.peak_per_s, faster.peak_per_s) == (200, 4000)
     live = constant(5).changed(1.5, faster)
     assert [live.rate(t) for t in (1, 1.5, 2.5, 4.5)] == [5, 1000, 0, 4000]
-    restored = restore_profile(live.expression, live.changes)
+    restored = Profile.restored(live.placed)
     assert np.array_equal(restored.inverse(np.arange(5000.0)), live.inverse(np.arange(5000.0)))
     again = parse_profile(faster.expression)
     assert np.array_equal(again.inverse(np.arange(5000.0)), faster.inverse(np.arange(5000.0)))
@@ -337,7 +336,6 @@ def test_a_recorded_rate(tmp_path: Path) -> None:
 def test_recorded_counts_as_a_rate_end_with_the_file(tmp_path: Path) -> None:
     file = tmp_path / "per minute (1,2).csv"
     file.write_text("minute,count\n7,600\n8,0\n9,60\n")
-    profile = restore_profile(constant(1).expression, [])
     profile = parse_profile(f'trace("{file}")@2m,trace("{file}")')
     assert [profile.rate(t) for t in (0, 60, 119, 120, 240, 299, 300)] == [10, 0, 0, 10, 1, 1, 0]
     assert parse_profile(profile.expression).expression == profile.expression

@@ -125,8 +125,28 @@ def test_thousands_of_changes_move_no_arrival_and_leave_nothing_behind(workers: 
                 position += 1
             due, position = schedule.change(t_s, given, position).tolist(), 0
             assert len(schedule.profile.segments) <= 12
-            assert len(schedule.profile.changes) <= 4
         units = np.concatenate(list(islice(Poisson().chunks(2), 10)))[worker::workers]
         expected = np.rint(whole.inverse(units) * 1e9)
         assert len(taken) > 3000
         assert np.array_equal(taken, expected[expected <= (60.0 - 0.01) * 1e9])
+
+
+@pytest.mark.parametrize("arrivals", ["poisson", "constant"])
+@pytest.mark.parametrize("at_s", [0.0, 0.3, 2.0, 7.77])
+@pytest.mark.parametrize("worker", [0, 2])
+def test_what_is_skipped_is_all_that_is_due_before(arrivals: str, at_s: float, worker: int) -> None:
+    """As one that takes a worker's place does it: knowing nothing of the profile's past, in two
+    steps, with a change between them.
+    """
+    process = parse_arrivals(arrivals)
+    profile = parse_profile("200@1s,3000..100/4s,900")
+    whole = run(process, profile, 20, change=(at_s + 0.05, 400.0), worker=worker, workers=3)
+    schedule = Schedule(process, profile.without_past(at_s), 1, worker, 3)
+    skipped = schedule.skip(at_s)
+    schedule.change(at_s + 0.05, constant(400), 0)
+    skipped += schedule.skip(at_s + 0.0987)
+    assert skipped == (whole < at_s + 0.0987).sum()
+    rest: list[float] = []
+    while not rest or rest[-1] < 20:
+        rest += (schedule.next_piece() / 1e9).tolist()
+    assert [t for t in rest if t < 20] == whole[skipped:].tolist()

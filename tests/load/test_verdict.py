@@ -111,3 +111,9 @@ def test_what_the_generator_notices_about_its_machine(
 
 def test_problems_with_workers_come_first() -> None:
     assert verdict(tally(10), problems=["load worker 0 died"]).reasons[0] == "load worker 0 died"
+
+
+def test_clocks_that_are_apart() -> None:
+    assert verdict(tally(1000), clock_errors_s={"a": 0.0049, "b": 0.0}).valid
+    (reason,) = verdict(tally(1000), clock_errors_s={"a": 0.006, "b": 0.02, "c": 0.001}).reasons
+    assert "the clocks of 2 nodes may be off by more than 5 ms (b by 20 ms)" in reason

@@ -88,6 +88,7 @@ CONTRACT = {
     "verdict": {"valid", "reasons"},
     "slo": dict,
     "run": str,
+    "nodes": dict,
 }
 
 

@@ -46,6 +46,7 @@ def find(
     header: options.Header = None,
     method: options.Method = None,
     workers: options.Workers = 1,
+    ray: options.Ray = None,
     connections: options.Connections = 1024,
     timeout: options.Timeout = "10s",
     unix_socket: options.UnixSocket = None,
@@ -63,6 +64,7 @@ def find(
     import uvloop
 
     from tailrace.cli.output import positive_duration_s
+    from tailrace.fleet import quietly
     from tailrace.load.arrivals import parse_arrivals
     from tailrace.load.plan import Plan
     from tailrace.load.profile import constant
@@ -100,8 +102,8 @@ def find(
     bound = parse_slo(slo)
     files = SummaryFiles("find", plan.url, junit, markdown)
     began_s = time.monotonic()
-    with files.failures():
-        found = uvloop.run(_find(plan, bound, limits, directory))
+    with files.failures(), quietly():
+        found = uvloop.run(_find(plan, bound, limits, directory, ray))
     if as_json:
         from tailrace.cli.output import print_json
 
@@ -113,8 +115,11 @@ def find(
     sys.exit(0 if found.confirmed else 1)
 
 
-async def _find(plan: "Plan", slo: "Slo", limits: "SearchLimits", directory: Path) -> "Found":
+async def _find(
+    plan: "Plan", slo: "Slo", limits: "SearchLimits", directory: Path, ray: str | None
+) -> "Found":
     from tailrace.cli.output import LiveLine, interruptible
+    from tailrace.fleet import crew_at
     from tailrace.load.search import Searcher, conclude, search
     from tailrace.runs.search_report import write_search
 
@@ -128,7 +133,7 @@ async def _find(plan: "Plan", slo: "Slo", limits: "SearchLimits", directory: Pat
             f"p99 {'–' if p99 is None else f'{p99:.2f}'} ms  in flight {point.in_flight}"
         )
 
-    searcher = Searcher(plan, slo, limits, show)
+    searcher = Searcher(plan, slo, limits, show, lambda: crew_at(ray))
     steps: list[Step] = []
 
     async def go() -> None:

@@ -51,6 +51,7 @@ def load(
     header: options.Header = None,
     method: options.Method = None,
     workers: options.Workers = 1,
+    ray: options.Ray = None,
     connections: options.Connections = 1024,
     timeout: options.Timeout = "10s",
     connect_timeout: Annotated[
@@ -122,6 +123,7 @@ def load(
     import uvloop
 
     from tailrace.cli import gate, output
+    from tailrace.fleet import crew_at, quietly
     from tailrace.load.arrivals import parse_arrivals
     from tailrace.load.part import WHOLE, parse_part, parse_start
     from tailrace.load.plan import Plan
@@ -173,12 +175,14 @@ def load(
     held_against = gate.read_gate(baseline, regression)
     files = SummaryFiles("load", plan.url, junit, markdown)
     with files.failures():
+        crew = crew_at(ray)
         directory = (
             RunDirectory(out, plan)
             if out is not None
             else RunDirectory.create(RUNS_DIR, "load", plan)
         )
-        result = uvloop.run(output.follow(Run(plan, directory)))
+        with quietly():
+            result = uvloop.run(output.follow(Run(plan, directory, crew=crew)))
         judged = held_against.judge(directory.path) if held_against is not None else None
     if as_json:
         output.print_json(

@@ -32,6 +32,15 @@ Header = Annotated[
 ]
 Method = Annotated[str | None, typer.Option(help="HTTP method; POST with --body, else GET.")]
 Workers = Annotated[int, typer.Option(min=1, max=256, help="Load processes.")]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|HOST:PORT",
+        help="Spread the load processes over the nodes of this Ray cluster; auto: the one that "
+        "this machine is a node of.",
+        show_default=False,
+    ),
+]
 Connections = Annotated[
     int, typer.Option(min=1, max=1_000_000, help="The most connections open at once.")
 ]

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 from rich.console import Console
@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tailrace.errors import UsageError
-from tailrace.load.point import Percentiles, Point
+from tailrace.load.point import NodeFigures, Percentiles, Point
 from tailrace.load.result import Result
 from tailrace.runs.run import Run
 from tailrace.units import parse_duration_s
@@ -51,6 +51,8 @@ class LiveLine:
         )
         if point.backlog:
             line += f"  backlog {point.backlog:,}"
+        if point.nodes:
+            line += f"  nodes {_at_work(point.nodes)}"
         line += "".join(f"  {text}" for text in missing)
         self.draw(line)
 
@@ -152,6 +154,8 @@ def print_summary(result: Result) -> None:
             f"to the median is {escape(str(result.xray.explains))}",
             soft_wrap=True,
         )
+    for name, node in result.nodes.items():
+        console.print(escape(_describe(name, node)), soft_wrap=True)
     for expression, holds in result.slo.items():
         console.print(f"SLO {expression}: {'kept' if holds else '[bold red]broken[/]'}")
     if result.verdict.valid:
@@ -161,6 +165,23 @@ def print_summary(result: Result) -> None:
         for reason in result.verdict.reasons:
             console.print(f"  - {escape(reason)}", soft_wrap=True)
     console.print(f"run: {escape(str(result.run))}", soft_wrap=True)
+
+
+def _at_work(nodes: Mapping[str, NodeFigures]) -> str:
+    """`3`, or `2 of 3` where one is lost."""
+    count = sum(node.workers > 0 for node in nodes.values())
+    return f"{count}" if count == len(nodes) else f"{count} of {len(nodes)}"
+
+
+def _describe(name: str, node: NodeFigures) -> str:
+    lag = node.send_lag_p99_us
+    count = f"{node.workers} worker" + ("s" if node.workers > 1 else "")
+    workers = count if node.workers else f"lost at {node.seen_s:.1f} s"
+    return (
+        f"node {name}: {workers}, {node.rps:,.1f}/s sent, send lag p99 "
+        f"{'–' if lag is None else f'{lag:.0f} µs'}, CPU {node.cpu_percent:.0f} %, "
+        f"clock within {node.clock_error_ms:.2g} ms"
+    )
 
 
 def number(value: float | None) -> str:

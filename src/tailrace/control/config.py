@@ -30,6 +30,9 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     slo: tuple[str, ...] = ()
     seed: int = 1
     workers: int = 1
+    ray: str | None = None
+    """The Ray cluster on whose nodes the load workers run, `auto` or HOST:PORT; None: this machine.
+    """
     connections: int = 1024
     timeout_s: float = 10.0
     min_duration_s: float = MIN_DURATION_S

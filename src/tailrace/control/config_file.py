@@ -151,6 +151,7 @@ _SERVICE: dict[str, ValueReader] = {
     "slo": read_slos,
     "seed": read_count(0, 2**63 - 1),
     "workers": read_count(1, 256),
+    "ray": read_text,
     "connections": read_count(1, 1_000_000),
     "timeout": read_duration_s(1e-3),
     "min_duration": read_duration_s(0.0),

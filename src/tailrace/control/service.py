@@ -13,6 +13,8 @@ from tailrace.control.config import ServiceConfig
 from tailrace.control.interface import ServiceInfo, State, StateError, Update
 from tailrace.control.limits import Limits
 from tailrace.errors import UsageError
+from tailrace.fleet import crew_at
+from tailrace.fleet.cluster import AUTO, check_address
 from tailrace.load.arrivals import parse_arrivals
 from tailrace.load.plan import Plan
 from tailrace.load.point import Point
@@ -95,6 +97,8 @@ def _check(config: ServiceConfig) -> None:
         raise UsageError("body and text both say what to send: give one of them")
     if not 1 <= config.workers <= _MAX_WORKERS:
         raise UsageError(f"workers must be 1 to {_MAX_WORKERS}, not {config.workers}")
+    if config.ray is not None:
+        check_address(config.ray)
     if not config.workers <= config.connections <= 1_000_000:
         raise UsageError(
             f"connections must be at least one a worker and at most 1,000,000, "
@@ -250,7 +254,8 @@ class Service:
     async def _begin(self) -> Run:
         prepared, settings = self._prepared, self._settings
         config, profile = prepared.config, self._profile
-        for url in filter(None, (config.url, config.metrics_url)):
+        cluster = f"http://{config.ray}" if config.ray not in (None, AUTO) else None
+        for url in filter(None, (config.url, config.metrics_url, cluster)):
             await settings.limits.check_target(url)
         plan = Plan(
             url=config.url,
@@ -267,8 +272,9 @@ class Service:
             min_duration_s=config.min_duration_s,
         )
         probe = self._make_probe()
+        crew = crew_at(config.ray)
         directory = RunDirectory.create(settings.runs_dir, config.id, plan)
-        run = Run(plan, directory, probe.latest if probe is not None else None)
+        run = Run(plan, directory, probe.latest if probe is not None else None, crew)
         await run.start()
         # Given while the workers started.
         if self._profile is not profile:

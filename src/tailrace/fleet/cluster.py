@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import logging
+import os
 from collections.abc import Iterator
 
 import grpc
@@ -36,8 +37,9 @@ def connect(address: str) -> None:
         TailraceError: no cluster answers there, or this machine is no node of it.
     """
     import ray
+    from ray.exceptions import RayError
 
-    _check_form(address)
+    check_address(address)
     if ray.is_initialized():
         joined = ray.get_runtime_context().gcs_address
         if address not in (AUTO, joined):
@@ -55,7 +57,7 @@ def connect(address: str) -> None:
             logging_level=logging.CRITICAL,
             configure_logging=False,
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
         reason = " ".join(str(error).split())
         raise TailraceError(f"cannot join the Ray cluster at {found}: {reason}") from error
 
@@ -76,7 +78,12 @@ def connected(address: str) -> Iterator[None]:
         ray.shutdown()
 
 
-def _check_form(address: str) -> None:
+def check_address(address: str) -> None:
+    """Look whether `address` can be that of a cluster.
+
+    Raises:
+        UsageError: it is neither `auto` nor HOST:PORT.
+    """
     host, _, port = address.rpartition(":")
     if address != AUTO and (not host or not port.isdigit() or "/" in host):
         raise UsageError(f"--ray is auto or HOST:PORT of a head node, not {address!r}")
@@ -103,6 +110,14 @@ def _check_answer(address: str) -> None:
         try:
             health.Check(health_pb2.HealthCheckRequest(), timeout=_REACH_S)
         except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+                # Ray has the token, if it is told to use it.
+                if os.environ.get("RAY_AUTH_MODE") == "token":
+                    return
+                raise TailraceError(
+                    f"the Ray cluster at {address} asks for a token: set RAY_AUTH_MODE=token, and "
+                    "have its ~/.ray/auth_token on this machine"
+                ) from error
             raise TailraceError(
                 f"no Ray cluster answers at {address} ({error.code().name.lower()})"
             ) from error

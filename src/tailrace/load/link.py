@@ -1,75 +1,106 @@
-"""The session's side of its tie to one load worker: the process and the socket to it."""
+"""The session's side of its tie to one load worker: what it was told, what it has reported."""
 
 import asyncio
-import socket
-import sys
 from collections.abc import Callable
-from typing import cast
 
 from tailrace.errors import TailraceError
-from tailrace.load.messages import Broken, Message, Reader, Ready, Setup, Snapshot, frame
+from tailrace.load.crew import Crew, Line
+from tailrace.load.messages import Broken, Message, Reader, Ready, Setup, Snapshot, Start
 
 
 class GeneratorError(TailraceError):
     """The load workers cannot be started."""
 
 
-class WorkerLink(asyncio.Protocol):
+class WorkerLink:
     """The session's side of the tie to one load worker."""
 
     def __init__(
         self,
         number: int,
-        received: Callable[[Snapshot], None],
+        received: Callable[["WorkerLink", Snapshot], None],
         lost: Callable[["WorkerLink", str], None],
     ) -> None:
         self.number = number
         self.reported = 0
+        """Every interval of a lower number is reported."""
+        self.begun_s: float | None = None
+        """When its offering begins, seconds since the run's start; None until it is told."""
+        self.counted_s = 0.0
+        """Up to when its share is reported, seconds since the run's start."""
         self.over = False
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.gave_up = False
+        """It ended its part by itself, and said why."""
+        self.lost = False
+        """It went before its time."""
+        self._line: Line | None = None
+        self._held: list[Message] = []
+        """Told before there is a line."""
+        self._killed = False
         self._received = received
         self._on_lost = lost
         self._reader = Reader(self._receive)
-        self._transport: asyncio.Transport | None = None
-        self._process: asyncio.subprocess.Process | None = None
 
-    async def spawn(self, setup: Setup) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "tailrace.load.process", str(theirs.fileno())),
-                pass_fds=[theirs.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-            )
-        await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
-        self.tell(setup)
+    @property
+    def node(self) -> str:
+        """The machine it runs on; "" for this one."""
+        return self._line.node if self._line is not None else ""
+
+    @property
+    def line(self) -> Line:
+        """The way to the worker, once it is hired."""
+        assert self._line is not None
+        return self._line
+
+    @property
+    def offering(self) -> bool:
+        """Whether it has been started and reports are still to come."""
+        return self.begun_s is not None and not self.over
+
+    async def hire(self, crew: Crew, setup: Setup) -> None:
+        """Have the worker started and set up; `ready` is done when it is.
+
+        Raises:
+            OSError, GeneratorError: it cannot be started.
+        """
+        self._line = await crew.hire(setup, self._reader.feed, self._gone)
+        if self._killed:
+            self._line.kill()
+        for message in self._held:
+            self._line.tell(message)
+        self._held.clear()
+
+    def start(self, start_ns: int, begun_s: float, interval_s: float) -> None:
+        """Let it offer its share from `begun_s` on; the run began at `start_ns` of our clock."""
+        self.begun_s = self.counted_s = begun_s
+        self.reported = int(begun_s / interval_s)
+        self.tell(Start(start_ns + self.line.clock_offset_ns, begun_s))
 
     def tell(self, message: Message) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(frame(message))
+        """Send a message; to a worker that is gone, nothing."""
+        if self._line is not None:
+            self._line.tell(message)
+        else:
+            self._held.append(message)
 
     def kill(self) -> None:
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
-        if self._transport is not None:
-            self._transport.abort()
+        """End the worker at once."""
+        self._killed = True
+        if self._line is not None:
+            self._line.kill()
 
     async def reap(self) -> None:
-        if self._process is not None:
-            await self._process.wait()
+        """Return when the worker has ended."""
+        if self._line is not None:
+            await self._line.reap()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-
-    def data_received(self, data: bytes) -> None:
-        self._reader.feed(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
+    def _gone(self, reason: str) -> None:
         if not self.ready.done():
-            self.ready.set_exception(GeneratorError(f"worker {self.number} ended at once"))
+            self.ready.set_exception(GeneratorError(f"worker {self.number} {reason} at once"))
         elif not self.over:
-            self.over = True
-            self._on_lost(self, "died")
+            self.over = self.lost = True
+            self._on_lost(self, reason)
 
     def _receive(self, message: Message) -> None:
         match message:
@@ -79,8 +110,10 @@ class WorkerLink(asyncio.Protocol):
                 self.ready.set_exception(GeneratorError(reason))
             case Broken(reason):
                 # Its last snapshot is still to come.
+                self.gave_up = self.lost = True
                 self._on_lost(self, f"gave up ({reason})")
-            case Snapshot(index=index, last=last):
+            case Snapshot(index=index, last=last, end_ns=end_ns):
                 self.reported = index + 1
+                self.counted_s = end_ns / 1e9
                 self.over = last
-                self._received(message)
+                self._received(self, message)

@@ -1,4 +1,4 @@
-"""What a session and its load workers say to each other, over one stream socket a worker.
+"""What a session and its load workers say to each other, over a byte stream a worker.
 
 Each message is msgpack behind its length, a little-endian uint32.
 """
@@ -26,8 +26,8 @@ class Setup(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     turn: list[int]
     arrivals: str
     seed: int
-    profile: str
-    changes: list[tuple[float, str]]
+    profile: list[tuple[float, float, str]]
+    """What `Profile.placed` says."""
     duration_s: float | None
     connections: int
     timeout_s: float
@@ -35,6 +35,8 @@ class Setup(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     first_byte_timeout_s: float
     interval_s: float
     spin: bool
+    from_s: float = 0.0
+    """What is due before it, seconds since the run's start, is not this worker's to offer."""
 
 
 class Ready(msgspec.Struct, tag=True, frozen=True):
@@ -42,9 +44,12 @@ class Ready(msgspec.Struct, tag=True, frozen=True):
 
 
 class Start(msgspec.Struct, tag=True, frozen=True):
-    """Session → worker: the run's time zero, ns of CLOCK_MONOTONIC, a little ahead."""
+    """Session → worker: the run's time zero, ns of the worker's CLOCK_MONOTONIC, and from when on
+    to offer, seconds since then; both are a little ahead for one that is there from the start.
+    """
 
     start_ns: int
+    from_s: float = 0.0
 
 
 class Change(msgspec.Struct, tag=True, frozen=True):
@@ -68,6 +73,8 @@ class Snapshot(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """Worker → session: what happened in one interval; the last one ends the worker's run."""
 
     index: int
+    """Number of the interval: it ends (index + 1)·interval_s after the run's start, or a little
+    later. One that a stalled worker passed over is absent."""
     last: bool
     end_ns: int
     length_ns: int
@@ -100,6 +107,10 @@ Message = Setup | Ready | Start | Change | Stop | Abandon | Snapshot | Broken
 
 encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+read_setup = msgspec.msgpack.Decoder(Setup).decode
+"""A Setup as `encoder` packs it."""
+read_requests = msgspec.msgpack.Decoder(list[Request]).decode
+"""Requests as `encoder` packs them."""
 
 
 def frame(message: Message) -> bytes:

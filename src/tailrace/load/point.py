@@ -5,7 +5,8 @@ from typing import Literal
 import msgspec
 
 EventKind = Literal["rate", "profile", "stop", "worker"]
-"""A change of the rate or of the profile, the end of the offering, a load worker that died."""
+"""A change of the rate or of the profile, the end of the offering, a load worker that died or
+was replaced."""
 BINS_PER_DECADE = 20
 """Of `Point.latency_bins`: each bin is 12 % wide."""
 
@@ -49,6 +50,25 @@ class SlowRequest(msgspec.Struct, frozen=True, kw_only=True):
     send_lag_ms: float
     stages_ms: dict[str, float] = {}
     """What the service said of it in Server-Timing."""
+
+
+class NodeFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What one machine of a fleet did in an interval, or in a whole run."""
+
+    workers: int
+    """Load workers that are at work on it; 0 once it is lost."""
+    rps: float
+    """Requests it sent, a second."""
+    send_lag_p99_us: float | None
+    """None where nothing was sent."""
+    cpu_percent: float
+    """Of one core, its load workers' together."""
+    seen_s: float
+    """Up to when it has reported, seconds since the run's start."""
+    clock_error_ms: float
+    """The most by which the node's idea of an instant of the run can be off, drift included."""
+    clock_drift_ms: float
+    """By how much its clock has gone away from the session's since the start."""
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,3 +121,5 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     server: dict[str, float] = {}
     """What the service's own /metrics tell of the interval: `cpu_percent` of one core, and
     `gpu_percent`; empty where they tell nothing."""
+    nodes: dict[str, NodeFigures] = {}
+    """By name, the machines of a fleet; empty for a run on one machine."""

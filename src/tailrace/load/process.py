@@ -77,11 +77,11 @@ class _Session(asyncio.Protocol):
                     self._transport.write(frame(Broken(str(error))))
                 else:
                     self._transport.write(frame(Ready()))
-            case Start(start_ns), Worker() as worker:
+            case Start(start_ns, from_s), Worker() as worker:
                 # What is alive now stays; collecting it again and again would only add lag.
                 gc.collect()
                 gc.freeze()
-                self._run = asyncio.get_running_loop().create_task(worker.run(start_ns))
+                self._run = asyncio.get_running_loop().create_task(worker.run(start_ns, from_s))
                 self._run.add_done_callback(lambda _: self._transport.close())
             case Change(t_s, profile), Worker() as worker:
                 try:

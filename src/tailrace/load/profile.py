@@ -19,7 +19,7 @@ from tailrace.errors import UsageError
 from tailrace.load.profile_text import Part, join_parts, parse_parts
 from tailrace.load.segments import Constant, Floats, Segment, check_rate
 
-__all__ = ["Profile", "check_rate", "constant", "parse_profile", "restore_profile"]
+__all__ = ["Profile", "check_rate", "constant", "parse_profile"]
 
 
 class Profile:
@@ -39,7 +39,7 @@ class Profile:
 
     __slots__ = (
         "_areas",
-        "_changes",
+        "_changed",
         "_curved",
         "_ends",
         "_expression",
@@ -64,10 +64,9 @@ class Profile:
             areas.append(areas[-1] + float(shape.integral(np.asarray(length))))
         spans = zip(starts.tolist(), starts.tolist()[1:], strict=False)
         parts = [Part(s, _length(*span)) for s, span in zip(shapes, spans, strict=False)]
-        levels = [s.rate_per_s if isinstance(s, Constant) else np.nan for s in shapes]
         self._expression = join_parts([*parts, Part(shapes[-1], None)])
-        self._changes: tuple[tuple[float, str], ...] = ()
-        self._set(shapes, starts, np.array(areas), np.array(levels))
+        self._changed = False
+        self._set(shapes, starts, np.array(areas), _levels(shapes))
 
     @classmethod
     def of_parts(cls, parts: Sequence[Part]) -> "Profile":
@@ -82,6 +81,21 @@ class Profile:
             starts.append(starts[-1] + part.length_s)
         profile = cls(starts, [part.segment for part in parts])
         profile._expression = join_parts(parts)
+        return profile
+
+    @classmethod
+    def restored(cls, placed: Sequence[tuple[float, float, str]]) -> "Profile":
+        """The profile that `placed` told of, bit for bit; it counts as changed live.
+
+        Raises:
+            UsageError: an expression cannot be read.
+        """
+        starts, areas, expressions = zip(*placed, strict=True)
+        segments = tuple(parse_parts(expression)[0].segment for expression in expressions)
+        profile = cls.__new__(cls)
+        profile._expression = ",".join(expressions)
+        profile._changed = True
+        profile._set(segments, np.array(starts), np.array(areas), _levels(segments))
         return profile
 
     def _set(
@@ -101,11 +115,11 @@ class Profile:
         starts: Floats,
         areas: Floats,
         levels: Floats,
-        changes: tuple[tuple[float, str], ...],
+        changed: bool,
     ) -> "Profile":
         profile = Profile.__new__(Profile)
         profile._expression = self._expression
-        profile._changes = changes
+        profile._changed = changed
         profile._set(segments, starts, areas, levels)
         return profile
 
@@ -119,9 +133,16 @@ class Profile:
         return self._expression
 
     @property
-    def changes(self) -> list[tuple[float, str]]:
-        """(from t in s, expression of what began there) of each live change, in the order made."""
-        return list(self._changes)
+    def placed(self) -> list[tuple[float, float, str]]:
+        """(start in s, Λ there, expression) of each segment, live changes included: what
+        `restored` reads.
+        """
+        return [
+            (start, area, segment.expression)
+            for start, area, segment in zip(
+                self._starts.tolist(), self._areas.tolist(), self._segments, strict=True
+            )
+        ]
 
     @property
     def peak_per_s(self) -> float:
@@ -189,18 +210,16 @@ class Profile:
         """
         if not math.isfinite(t_s):
             raise UsageError(f"a change of profile needs a finite instant, not {t_s} s")
-        if profile._changes or profile._starts[0] != 0:
+        if profile._changed or profile._starts[0] != 0:
             raise UsageError("a profile that was changed live cannot be what another changes to")
         kept = int(np.searchsorted(self._starts, t_s, side="left"))
-        begin_s, area = float(self._starts[0]), float(self._areas[0])
-        if kept:
-            begin_s, area = t_s, self._first_arrival_from(t_s, kept - 1)
+        begin_s, area = t_s if kept else float(self._starts[0]), self.first_arrival_from(t_s)
         return self._like(
             self._segments[:kept] + profile._segments,
             np.append(self._starts[:kept], begin_s + profile._starts),
             np.append(self._areas[:kept], area + profile._areas),
             np.append(self._levels[:kept], profile._levels),
-            (*self._changes, (t_s, profile._expression)),
+            changed=True,
         )
 
     def without_past(self, t_s: float, u: float = math.inf) -> "Profile":
@@ -214,26 +233,27 @@ class Profile:
         first = max(min(first, self._at(t_s)), 0)
         if not first:
             return self
-        begin_s = float(self._starts[first])
         return self._like(
             self._segments[first:],
             self._starts[first:],
             self._areas[first:],
             self._levels[first:],
-            tuple(change for change in self._changes if change[0] >= begin_s),
+            self._changed,
         )
 
     def _at(self, t_s: float) -> int:
         return max(int(np.searchsorted(self._starts, t_s, side="right")) - 1, 0)
 
-    def _first_arrival_from(self, t_s: float, number: int) -> float:
-        """The least u that `inverse` puts at `t_s`, within segment `number`, or later: Λ(t) but for
-        its last bits.
+    def first_arrival_from(self, t_s: float) -> float:
+        """The least u that `inverse` puts at `t_s` or later: Λ(t) but for its last bits.
 
         With Λ(t) itself, an arrival a rounding error beyond it would move to the change's side
-        though its time lies before the change. Looks at nothing before the segment, so that one
-        who has forgotten that finds the same.
+        though its time lies before the change. Looks at nothing before the segment that `t_s` lies
+        in, so that one who has forgotten that finds the same.
         """
+        number = int(np.searchsorted(self._starts, t_s, side="left")) - 1
+        if number < 0:
+            return float(self._areas[0])
         segment, start = self._segments[number], float(self._starts[number])
         least = float(self._areas[number])
         next_area = float(self._areas[number + 1]) if number + 1 < len(self._areas) else math.inf
@@ -275,16 +295,8 @@ def parse_profile(text: str) -> Profile:
     return Profile.of_parts(parse_parts(text))
 
 
-def restore_profile(expression: str, changes: Sequence[tuple[float, str]]) -> Profile:
-    """The profile whose `expression` and `changes` these are, bit for bit.
-
-    Raises:
-        UsageError: an expression cannot be read.
-    """
-    profile = parse_profile(expression)
-    for t_s, given in changes:
-        profile = profile.changed(t_s, parse_profile(given))
-    return profile
+def _levels(segments: Sequence[Segment]) -> Floats:
+    return np.array([s.rate_per_s if isinstance(s, Constant) else np.nan for s in segments])
 
 
 def _length(start: float, end: float) -> float:

@@ -3,7 +3,7 @@
 import msgspec
 
 from tailrace.load.confidence import percentile_interval_us
-from tailrace.load.point import Percentiles
+from tailrace.load.point import NodeFigures, Percentiles
 from tailrace.load.session import Session
 from tailrace.load.tally import Tally
 from tailrace.load.verdict import Verdict
@@ -43,6 +43,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     slo: dict[str, bool]
     run: str | None
+    nodes: dict[str, NodeFigures] = {}
+    """Over the whole run, the machines of a fleet by name; empty for a run on one machine."""
 
 
 def build_result(session: Session, run: str | None) -> Result:
@@ -74,6 +76,7 @@ def build_result(session: Session, run: str | None) -> Result:
         verdict=session.verdict,
         slo={slo.expression: slo.holds(total.latency, total.failures) for slo in session.plan.slos},
         run=run,
+        nodes=session.nodes,
     )
 
 

@@ -32,6 +32,21 @@ class Schedule:
         self._begin = self._end = 0
         self._reached = 0.0
 
+    def skip(self, t_s: float) -> int:
+        """Pass over the arrivals due before `t_s`, as one that takes another's place does: how many
+        they were. To be called before any piece is taken.
+        """
+        first = self.profile.first_arrival_from(t_s)
+        skipped = 0
+        while True:
+            here = int(np.searchsorted(self._chunk[self._end :], first, side="left"))
+            skipped += here
+            self._begin = self._end = self._end + here
+            if self._end < len(self._chunk):
+                return skipped
+            self._chunk = next(self._chunks)
+            self._begin = self._end = 0
+
     def next_piece(self) -> NDArray[np.int64]:
         """Intended times of the next arrivals, int64 [n], ns since the run's start, rising.
 

@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from tailrace.errors import TailraceError, UsageError
+from tailrace.load.crew import Crew
 from tailrace.load.early_stopping import CONFIDENCE, chance_at_most, share_above, still_needed
 from tailrace.load.plan import Plan
 from tailrace.load.profile import constant
@@ -150,6 +151,7 @@ class Searcher:
         plan: what to offer, but for the rate and the duration.
         slo: the percentile SLO to search under.
         on_interval: told of the rate and each interval as it ends.
+        make_crew: where the load workers of each step come from; None: processes of this machine.
 
     Raises:
         UsageError: the SLO is not on a percentile.
@@ -161,6 +163,7 @@ class Searcher:
         slo: Slo,
         limits: SearchLimits,
         on_interval: Callable[[float, Interval], None],
+        make_crew: Callable[[], Crew | None] = lambda: None,
     ) -> None:
         if slo.percent is None:
             raise UsageError(f"{slo.expression!r}: a search needs a percentile, as in p99<100ms")
@@ -168,6 +171,7 @@ class Searcher:
         self._slo = slo
         self._limits = limits
         self._on_interval = on_interval
+        self._make_crew = make_crew
         self._session: Session | None = None
         self._cancelled = False
 
@@ -195,7 +199,7 @@ class Searcher:
             slos=(slo,),
             min_duration_s=0.0,
         )
-        session = self._session = Session(plan)
+        session = self._session = Session(plan, self._make_crew())
         counted = Tally()
         decision: Decision | None = None
         reason = ""

@@ -3,22 +3,22 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import cast
 
+from tailrace.errors import TailraceError, UsageError
+from tailrace.load.crew import Crew, LocalCrew
 from tailrace.load.event_log import EventLog
 from tailrace.load.link import GeneratorError, WorkerLink
-from tailrace.load.messages import Abandon, Change, Setup, Snapshot, Start, Stop
+from tailrace.load.messages import Abandon, Change, Snapshot, Stop
+from tailrace.load.nodes import Nodes
 from tailrace.load.plan import Plan
-from tailrace.load.point import Event, EventKind
+from tailrace.load.point import Event, EventKind, NodeFigures
 from tailrace.load.profile import Profile, constant
 from tailrace.load.segments import Constant, format_number
 from tailrace.load.tally import Interval, Tally, make_point
+from tailrace.load.team import Team
 from tailrace.load.verdict import Verdict, judge, missing_for
 
-_LEAD_NS = 100_000_000
-"""How far ahead the common start lies: all workers must know of it by then."""
-_CHANGE_LEAD_NS = 10_000_000
-"""How far ahead a live change lies, so that every worker bends its schedule at one instant."""
-_READY_TIMEOUT_S = 30.0
 _SETTLE_MARGIN_S = 5.0
 _CLOCK_STEP_NS = 20_000_000
 """NTP slews a clock by at most 0.5 ms a second; more than this within an interval is a step."""
@@ -27,11 +27,13 @@ _CLOCK_STEP_NS = 20_000_000
 class Session:
     """One run in progress. `start`, read `intervals` to their end, and then `total` is final.
 
-    All methods belong to one event loop. A worker that dies is left behind: the run goes on with
-    the others, and `problems` says what is missing.
+    All methods belong to one event loop. Where a worker dies another takes its share over, if one
+    can be had; the run goes on with the others in any case, and `problems` says what is missing.
+
+    `crew` is where the workers come from: processes of this machine if None.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, crew: Crew | None = None) -> None:
         self.plan = plan
         self.profile = plan.profile
         self.total = Tally()
@@ -40,8 +42,12 @@ class Session:
         self.duration_s = 0.0
         self._start_ns = 0
         self._end_s = plan.duration_s
-        self._workers: list[WorkerLink] = []
-        self._snapshots: dict[int, list[Snapshot]] = {}
+        self._crew = crew or LocalCrew()
+        self._team = Team(plan, self._crew, self._received, self._lost)
+        self._nodes = Nodes()
+        self._reports: dict[int, list[tuple[WorkerLink, Snapshot]]] = {}
+        """Not merged yet, by number of the interval."""
+        self._taking_over: set[asyncio.Task[None]] = set()
         self._queue: asyncio.Queue[Interval | None] = asyncio.Queue()
         self._next_index = 0
         self._merged_s = 0.0
@@ -57,23 +63,23 @@ class Session:
             GeneratorError: a worker does not come up.
         """
         try:
-            await self._prepare_workers()
+            await self._team.assemble(self.profile)
             self._clock_offset_ns = _clock_offset_ns()
             self._start_ns = self._soonest_start_ns()
             self.start_wall_time = (self._start_ns + self._clock_offset_ns) / 1e9
-            for worker in self._workers:
-                worker.tell(Start(self._start_ns))
+            for link in self._team.links:
+                link.start(self._start_ns, 0.0, self.plan.interval_s)
+            self._nodes.join(self._team.links)
             if self._end_s is not None:
                 self._watch_end()
             for act in self._when_started:
                 act()
             await asyncio.sleep(max(-self.elapsed_s, 0))
-        except (OSError, TimeoutError, GeneratorError) as error:
-            self._kill()
-            reason = str(error) or f"not ready after {_READY_TIMEOUT_S:.0f} s"
-            raise GeneratorError(f"the load workers cannot start: {reason}") from error
-        except asyncio.CancelledError:
-            self._kill()
+        except (OSError, GeneratorError) as error:
+            await self._give_up()
+            raise GeneratorError(f"the load workers cannot start: {error}") from error
+        except (UsageError, asyncio.CancelledError):
+            await self._give_up()
             raise
 
     @property
@@ -86,6 +92,16 @@ class Session:
             min_duration_s=self.plan.min_duration_s,
             slos=self.plan.slos,
             problems=self.problems,
+            clock_errors_s={
+                node: clock.error_ns / 1e9 for node, clock in self._crew.clocks.items()
+            },
+        )
+
+    @property
+    def nodes(self) -> dict[str, NodeFigures]:
+        """What each machine of a fleet did so far, by name; empty for a run on this one alone."""
+        return self._nodes.total(
+            self.duration_s or max(self.elapsed_s, 0.0), self._team.links, self._crew.clocks
         )
 
     @property
@@ -98,12 +114,12 @@ class Session:
     def elapsed_s(self) -> float:
         """Seconds since the run's start; negative before it."""
         now_ns = time.monotonic_ns()
-        return (now_ns - (self._start_ns or now_ns + _LEAD_NS)) / 1e9
+        return (now_ns - (self._start_ns or now_ns + self._crew.start_lead_ns)) / 1e9
 
     @property
     def rate_per_s(self) -> float:
         """The rate asked for, a change on its way to the workers included."""
-        return self.profile.rate(max(self.elapsed_s, 0.0) + _CHANGE_LEAD_NS / 1e9)
+        return self.profile.rate(max(self.elapsed_s, 0.0) + self._change_lead_s)
 
     def set_rate(self, rate_per_s: float) -> float:
         """Change the rate; returns when that takes effect, seconds since the start.
@@ -119,15 +135,14 @@ class Session:
         Raises:
             UsageError: `profile` was itself changed live.
         """
-        t_s = max(self.elapsed_s + _CHANGE_LEAD_NS / 1e9, 0.0)
+        t_s = max(self.elapsed_s + self._change_lead_s, 0.0)
         changed = self.profile.changed(t_s, profile)
         if not self._start_ns:
             self._when_started.append(lambda: self.set_profile(profile))
             return t_s
         # The target of an interval not merged yet is still to be told.
         self.profile = changed.without_past(self._merged_s)
-        for worker in self._workers:
-            worker.tell(Change(t_s, profile.expression))
+        self._team.tell(Change(t_s, profile.expression))
         match profile.segments:
             case (Constant(rate_per_s),):
                 self._note(t_s, "rate", f"{format_number(rate_per_s)}/s", rate_per_s)
@@ -144,8 +159,9 @@ class Session:
         if self._end_s is None or now_s < self._end_s:
             self._end_s = now_s
             self._note(now_s, "stop", "stop", 0.0)
-        for worker in self._workers:
-            worker.tell(Stop(self._end_s))
+        self._team.tell(Stop(self._end_s))
+        for task in self._taking_over:
+            task.cancel()
         self._watch_end()
 
     def abandon(self) -> None:
@@ -154,18 +170,20 @@ class Session:
             self._when_started.append(self.abandon)
             return
         self.stop()
-        for worker in self._workers:
-            worker.tell(Abandon())
+        self._team.tell(Abandon())
 
     async def intervals(self) -> AsyncIterator[Interval]:
         """Each interval as it ends, until the run is over. To be read by one reader."""
         while (interval := await self._queue.get()) is not None:
             yield interval
-        for worker in self._workers:
-            await worker.reap()
+        await self._team.dismiss()
+
+    @property
+    def _change_lead_s(self) -> float:
+        return self._crew.change_lead_ns / 1e9
 
     def _soonest_start_ns(self) -> int:
-        soonest_ns = time.monotonic_ns() + _LEAD_NS
+        soonest_ns = time.monotonic_ns() + self._crew.start_lead_ns
         if self.plan.start_at is None:
             return soonest_ns
         start_ns = round(self.plan.start_at * 1e9) - self._clock_offset_ns
@@ -173,49 +191,59 @@ class Session:
             raise GeneratorError("the time to start had passed when they were ready")
         return start_ns
 
-    async def _prepare_workers(self) -> None:
-        plan = self.plan
-        for number in range(plan.workers):
-            worker = WorkerLink(number, self._received, self._lost)
-            self._workers.append(worker)
-            share, shares = plan.part.share(number, plan.workers)
-            setup = Setup(
-                worker=share,
-                workers=shares,
-                endpoints=plan.traffic.endpoints,
-                requests=plan.traffic.requests,
-                turn=plan.traffic.turn,
-                arrivals=plan.arrivals,
-                seed=plan.seed,
-                profile=plan.profile.expression,
-                changes=plan.profile.changes,
-                duration_s=plan.duration_s,
-                connections=-(-plan.connections // plan.workers),
-                timeout_s=plan.timeout_s,
-                connect_timeout_s=min(plan.connect_timeout_s, plan.timeout_s),
-                first_byte_timeout_s=min(plan.first_byte_timeout_s, plan.timeout_s),
-                interval_s=plan.interval_s,
-                spin=plan.spin,
-            )
-            await worker.spawn(setup)
-        async with asyncio.timeout(_READY_TIMEOUT_S):
-            await asyncio.gather(*(worker.ready for worker in self._workers))
-
-    def _received(self, snapshot: Snapshot) -> None:
-        self._snapshots.setdefault(snapshot.index, []).append(snapshot)
+    def _received(self, link: WorkerLink, snapshot: Snapshot) -> None:
+        self._reports.setdefault(snapshot.index, []).append((link, snapshot))
         self._merge()
 
-    def _lost(self, worker: WorkerLink, reason: str) -> None:
+    def _lost(self, link: WorkerLink, reason: str) -> None:
         if not self._start_ns:
-            self._when_started.append(lambda: self._lost(worker, reason))
+            self._when_started.append(lambda: self._lost(link, reason))
             return
         now_s = max(self.elapsed_s, 0.0)
-        what = f"load worker {worker.number} {reason}"
-        self.problems.append(
-            f"{what} {now_s:.1f} s into the run: what it had left to send was not offered"
-        )
+        what = f"{_name(link)} {reason}"
+        problem = f"{what} {now_s:.1f} s into the run"
         self._note(now_s, "worker", what, self._target_per_s(now_s))
+        if self._is_replaceable(link, now_s):
+            task = asyncio.get_running_loop().create_task(self._take_over(link, now_s))
+            self._taking_over.add(task)
+        else:
+            problem += ": what it had left to send was not offered"
+        self.problems.append(problem)
         self._merge()
+
+    def _is_replaceable(self, link: WorkerLink, now_s: float) -> bool:
+        """Not one that would fail for the same reason, nor at the run's end."""
+        at_once = link.begun_s is None or (link.begun_s > 0 and link.counted_s == link.begun_s)
+        ended = self._end_s is not None and now_s + self._change_lead_s >= self._end_s
+        return not link.gave_up and not at_once and not ended
+
+    async def _take_over(self, lost: WorkerLink, now_s: float) -> None:
+        """Let another worker offer what `lost` had left to send."""
+        outcome = "to the end"
+        try:
+            link = await self._team.replace(lost, self.profile, now_s)
+            begun_s = max(self.elapsed_s, 0.0) + self._change_lead_s
+            if not link.over and (self._end_s is None or begun_s < self._end_s):
+                link.start(self._start_ns, begun_s, self.plan.interval_s)
+                self._nodes.join([link])
+                by = f"{link.node} took" if link.node else "another took"
+                outcome = f"to {begun_s:.2f} s, when {by} it over"
+                what = f"load worker {lost.number} was replaced" + _on(link)
+                self._note(begun_s, "worker", what, self._target_per_s(begun_s))
+            else:
+                link.over = True
+                link.kill()
+        except (OSError, TailraceError) as error:
+            outcome = f"to the end, as nobody could take it over ({error})"
+        except asyncio.CancelledError:
+            # The run was stopped meanwhile.
+            pass
+        finally:
+            self._taking_over.remove(cast("asyncio.Task[None]", asyncio.current_task()))
+            self.problems.append(
+                f"the share of {_name(lost)} is missing from {lost.counted_s:.2f} s {outcome}"
+            )
+            self._merge()
 
     def _note(self, t_s: float, kind: EventKind, text: str, rate_per_s: float) -> None:
         wall_time = round(self.start_wall_time + t_s, 6)
@@ -230,14 +258,16 @@ class Session:
 
     def _merge(self) -> None:
         """Hand on every interval that no worker can add to any more."""
-        running = [worker.reported for worker in self._workers if not worker.over]
-        complete = min(running, default=None)
-        while self._next_index in self._snapshots and (
-            complete is None or self._next_index < complete
-        ):
-            snapshots = self._snapshots.pop(self._next_index)
-            self._emit(snapshots, last=complete is None and not self._snapshots)
-        if complete is None and not self._snapshots:
+        offering = [link.reported for link in self._team.links if link.offering]
+        complete = min(offering, default=None)
+        over = complete is None and not self._taking_over
+        while self._reports:
+            index = min(self._reports)
+            if complete is not None and index >= complete:
+                return
+            reports = self._reports.pop(index)
+            self._emit(reports, last=over and not self._reports)
+        if over:
             if self._events:
                 # Nobody was left to report the interval in which they happened.
                 self._emit([], last=True)
@@ -248,8 +278,9 @@ class Session:
             )
             self._queue.put_nowait(None)
 
-    def _emit(self, snapshots: list[Snapshot], last: bool) -> None:
+    def _emit(self, reports: list[tuple[WorkerLink, Snapshot]], last: bool) -> None:
         self._watch_clock()
+        snapshots = [snapshot for _, snapshot in reports]
         tally = Tally()
         for snapshot in snapshots:
             tally.add(snapshot)
@@ -271,6 +302,7 @@ class Session:
                 0.0 if ended else self.profile.rate(min(t_s, end_s)) / self.plan.part.parts
             ),
             events=self._events.take(float("inf") if last else t_s),
+            nodes=self._nodes.add(reports, length_s, self._team.links, self._crew.clocks),
         )
         self._next_index += 1
         self._merged_s = t_s
@@ -289,11 +321,19 @@ class Session:
             self._watchdog.cancel()
         assert self._end_s is not None
         left_s = self._end_s - self.elapsed_s + self.plan.timeout_s + _SETTLE_MARGIN_S
-        self._watchdog = asyncio.get_running_loop().call_later(max(left_s, 0), self._kill)
+        self._watchdog = asyncio.get_running_loop().call_later(max(left_s, 0), self._team.kill)
 
-    def _kill(self) -> None:
-        for worker in self._workers:
-            worker.kill()
+    async def _give_up(self) -> None:
+        self._team.kill()
+        await self._crew.close()
+
+
+def _name(link: WorkerLink) -> str:
+    return f"load worker {link.number}" + _on(link)
+
+
+def _on(link: WorkerLink) -> str:
+    return f" on {link.node}" if link.node else ""
 
 
 def _clock_offset_ns() -> int:

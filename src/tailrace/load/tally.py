@@ -7,7 +7,7 @@ from heapq import nlargest
 from tailrace.load.breakdown import Breakdown
 from tailrace.load.histogram import Histogram
 from tailrace.load.messages import Snapshot
-from tailrace.load.point import BINS_PER_DECADE, SLOWEST, Event, Point
+from tailrace.load.point import BINS_PER_DECADE, SLOWEST, Event, NodeFigures, Point
 
 
 @dataclass(slots=True)
@@ -75,6 +75,7 @@ def make_point(
     length_s: float,
     target_per_s: float,
     events: tuple[Event, ...],
+    nodes: dict[str, NodeFigures],
 ) -> Point:
     """The figures of one interval, `length_s` long and ended at `t_s`; `tally` is of its
     `snapshots`, one a worker.
@@ -106,4 +107,5 @@ def make_point(
         latency_bins=tally.latency.bins(BINS_PER_DECADE),
         components_us=tally.breakdown.in_us(),
         slowest=tuple(nlargest(SLOWEST, slow, key=lambda request: request.latency_ms)),
+        nodes=nodes,
     )

@@ -5,7 +5,7 @@ bound, early stopping), with the bound of each SLO, and those under which the ge
 be trusted. A run that only lacks time or answers says how much is missing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -24,6 +24,10 @@ LAG_SHARE = 0.1
 it is there to measure."""
 BUSY_SHARE = 0.8
 """Above this share of a core a load worker has too little left to be on time."""
+CLOCK_ERROR_S = 5e-3
+"""How far apart the clocks of a fleet may be. Latency is taken on one node and does not suffer; the
+shares of the nodes are offered that much apart, and with it the edges of steps and bursts blur: at
+5 ms still less than half of what is looked at in a window of 10 ms."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -40,12 +44,14 @@ def judge(
     min_duration_s: float = MIN_DURATION_S,
     slos: Sequence[Slo] = (),
     problems: Sequence[str] = (),
+    clock_errors_s: Mapping[str, float] | None = None,
 ) -> Verdict:
     """The verdict on a run, or on what there is of it so far, from its merged figures.
 
-    `duration_s` is how long it offered load; `problems` is what went wrong with its workers.
+    `duration_s` is how long it offered load; `problems` is what went wrong with its workers;
+    `clock_errors_s` by how much the clock of each node of a fleet may be off.
     """
-    reasons = [*problems, *_generator_faults(total)]
+    reasons = [*problems, *_clock_faults(clock_errors_s or {}), *_generator_faults(total)]
     if duration_s < min_duration_s:
         reasons.append(
             f"it ran {format_duration(duration_s)}, less than the minimum of "
@@ -90,6 +96,19 @@ def missing_for(total: Tally, slo: Slo) -> str | None:
         f"SLO {slo.expression} is not proven: {needed:,} more requests under "
         f"{format_duration(slo.bound_s)} needed ({over:,} of {resolved:,} over it)"
     )
+
+
+def _clock_faults(errors_s: Mapping[str, float]) -> list[str]:
+    apart = {node: error_s for node, error_s in errors_s.items() if error_s > CLOCK_ERROR_S}
+    if not apart:
+        return []
+    node = max(apart, key=apart.__getitem__)
+    fault = (
+        f"the clocks of {len(apart)} nodes may be off by more than "
+        f"{format_duration(CLOCK_ERROR_S)} ({node} by {format_duration(apart[node])}): keep the "
+        "nodes' clocks in step (NTP, PTP), or use ones that are nearer"
+    )
+    return [fault]
 
 
 def _generator_faults(total: Tally) -> list[str]:

@@ -17,7 +17,7 @@ from tailrace.load.messages import (
 )
 from tailrace.load.pacer import TimerFd
 from tailrace.load.pool import Limits, Pool
-from tailrace.load.profile import Profile, parse_profile, restore_profile
+from tailrace.load.profile import Profile, parse_profile
 from tailrace.load.recorder import Recorder
 from tailrace.load.request import Request
 from tailrace.load.schedule import NEVER_NS, Schedule
@@ -55,7 +55,7 @@ class Worker:
         self._place = 0
         self._schedule = Schedule(
             parse_arrivals(setup.arrivals),
-            restore_profile(setup.profile, setup.changes),
+            Profile.restored(setup.profile),
             setup.seed,
             setup.worker,
             setup.workers,
@@ -69,6 +69,8 @@ class Worker:
         self._changes: list[tuple[float, Profile]] = []
         """Announced, and not worked into the schedule yet."""
         self._offered = 0
+        """Arrivals of its share that are past: those it skipped included."""
+        self._skip(setup.from_s)
         self._reported = self._totals()
         self._tick_lag_ns = 0
         self._interval_ns = int(setup.interval_s * 1e9)
@@ -77,10 +79,16 @@ class Worker:
         self._cpu_ns = 0
         self._finished = asyncio.get_running_loop().create_future()
 
-    async def run(self, start_ns: int) -> None:
-        """Send from `start_ns` on until the end of the run, then until all is answered."""
+    async def run(self, start_ns: int, from_s: float = 0.0) -> None:
+        """Send from `from_s` after `start_ns` on until the end of the run, then until all is
+        answered.
+        """
         loop = asyncio.get_running_loop()
-        self._start_ns = self._since_ns = start_ns
+        self._skip(from_s)
+        self._reported = self._totals()
+        self._index = int(from_s / self._setup.interval_s)
+        self._start_ns = start_ns
+        self._since_ns = start_ns + int(from_s * 1e9)
         self._stop_at(self._end_s)
         self._refill()
         self._cpu_ns = time.process_time_ns()
@@ -88,7 +96,7 @@ class Worker:
             loop.call_soon(self._spin)
         else:
             loop.add_reader(self._timer.fd, self._wake)
-            self._timer.arm(start_ns)
+            self._timer.arm(self._since_ns)
         ticker = loop.create_task(self._tick())
         try:
             await self._finished
@@ -130,6 +138,10 @@ class Worker:
     def _stop_at(self, t_s: float) -> None:
         self._end_s = t_s
         self._end_ns = self._start_ns + round(min(t_s * 1e9, NEVER_NS - self._start_ns))
+
+    def _skip(self, t_s: float) -> None:
+        self._offered += self._schedule.skip(t_s)
+        self._place = self._offered % len(self._turn)
 
     def _load(self, times_ns: NDArray[np.int64]) -> None:
         self._due = (times_ns + self._start_ns).tolist()
@@ -228,7 +240,7 @@ class Worker:
         setup = self._setup
         loop = asyncio.get_running_loop()
         step_s = min(0.1, setup.interval_s, setup.timeout_s / 4, setup.first_byte_timeout_s / 4)
-        boundary = self._start_ns + self._interval_ns
+        boundary = self._start_ns + self._interval_ns * (self._index + 1)
         while True:
             now = monotonic_ns()
             ended = now >= self._end_ns and self._caught_up()
@@ -247,10 +259,12 @@ class Worker:
             for pool in self._pools:
                 pool.expire(now)
             if now >= boundary:
+                passed = 1 + (now - boundary) // self._interval_ns
                 # The interval in which the run ends also takes in the answers still to come.
                 if not boundary - self._interval_ns < self._end_ns <= boundary:
+                    self._index += passed - 1
                     self._snapshot(last=False)
-                boundary += self._interval_ns * (1 + (now - boundary) // self._interval_ns)
+                boundary += self._interval_ns * passed
             if self._report.is_closing():
                 loop.stop()
 

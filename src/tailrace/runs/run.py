@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import msgspec
 
+from tailrace.load.crew import Crew
 from tailrace.load.plan import Plan
 from tailrace.load.result import Result, build_result
 from tailrace.load.session import Session
@@ -17,7 +18,8 @@ class Run:
     """One load execution and its directory of results.
 
     Start it, read `intervals` to their end, then `result` is there and the directory complete.
-    `probe` is asked at the end of each interval for what goes into its `Point.server`.
+    `probe` is asked at the end of each interval for what goes into its `Point.server`; the load
+    workers come from `crew`, or are processes of this machine.
     """
 
     def __init__(
@@ -25,8 +27,9 @@ class Run:
         plan: Plan,
         directory: RunDirectory,
         probe: Callable[[], dict[str, float]] | None = None,
+        crew: Crew | None = None,
     ) -> None:
-        self.session = Session(plan)
+        self.session = Session(plan, crew)
         self.directory = directory
         self._probe = probe
         self._result: Result | None = None

@@ -108,7 +108,7 @@ class GetRunRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class ServiceConfig(_message.Message):
-    __slots__ = ("id", "url", "name", "method", "headers", "body", "text", "arrivals", "profile", "duration_s", "slo", "seed", "workers", "connections", "timeout_s", "min_duration_s", "verify", "ca_file", "metrics_url")
+    __slots__ = ("id", "url", "name", "method", "headers", "body", "text", "arrivals", "profile", "duration_s", "slo", "seed", "workers", "connections", "timeout_s", "min_duration_s", "verify", "ca_file", "metrics_url", "ray")
     class HeadersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -135,6 +135,7 @@ class ServiceConfig(_message.Message):
     VERIFY_FIELD_NUMBER: _ClassVar[int]
     CA_FILE_FIELD_NUMBER: _ClassVar[int]
     METRICS_URL_FIELD_NUMBER: _ClassVar[int]
+    RAY_FIELD_NUMBER: _ClassVar[int]
     id: str
     url: str
     name: str
@@ -154,7 +155,8 @@ class ServiceConfig(_message.Message):
     verify: bool
     ca_file: str
     metrics_url: str
-    def __init__(self, id: _Optional[str] = ..., url: _Optional[str] = ..., name: _Optional[str] = ..., method: _Optional[str] = ..., headers: _Optional[_Mapping[str, str]] = ..., body: _Optional[str] = ..., text: _Optional[str] = ..., arrivals: _Optional[str] = ..., profile: _Optional[str] = ..., duration_s: _Optional[float] = ..., slo: _Optional[_Iterable[str]] = ..., seed: _Optional[int] = ..., workers: _Optional[int] = ..., connections: _Optional[int] = ..., timeout_s: _Optional[float] = ..., min_duration_s: _Optional[float] = ..., verify: _Optional[bool] = ..., ca_file: _Optional[str] = ..., metrics_url: _Optional[str] = ...) -> None: ...
+    ray: str
+    def __init__(self, id: _Optional[str] = ..., url: _Optional[str] = ..., name: _Optional[str] = ..., method: _Optional[str] = ..., headers: _Optional[_Mapping[str, str]] = ..., body: _Optional[str] = ..., text: _Optional[str] = ..., arrivals: _Optional[str] = ..., profile: _Optional[str] = ..., duration_s: _Optional[float] = ..., slo: _Optional[_Iterable[str]] = ..., seed: _Optional[int] = ..., workers: _Optional[int] = ..., connections: _Optional[int] = ..., timeout_s: _Optional[float] = ..., min_duration_s: _Optional[float] = ..., verify: _Optional[bool] = ..., ca_file: _Optional[str] = ..., metrics_url: _Optional[str] = ..., ray: _Optional[str] = ...) -> None: ...
 
 class ServiceInfo(_message.Message):
     __slots__ = ("id", "name", "url", "method", "arrivals", "profile", "state", "rate_per_s", "slo", "run", "problems", "verdict", "missing")
@@ -221,7 +223,7 @@ class Percentiles(_message.Message):
     def __init__(self, mean: _Optional[float] = ..., p50: _Optional[float] = ..., p90: _Optional[float] = ..., p95: _Optional[float] = ..., p99: _Optional[float] = ..., p99_9: _Optional[float] = ..., max: _Optional[float] = ...) -> None: ...
 
 class Point(_message.Message):
-    __slots__ = ("index", "t_s", "wall_time", "interval_s", "target_per_s", "offered", "sent", "completed", "failed", "rps", "qps", "in_flight", "backlog", "connections", "cap_waits", "tick_lag_ms", "latency_ms", "service_ms", "send_lag_us", "stages_ms", "cpu_percent", "events", "latency_bins", "slowest", "server", "components_us")
+    __slots__ = ("index", "t_s", "wall_time", "interval_s", "target_per_s", "offered", "sent", "completed", "failed", "rps", "qps", "in_flight", "backlog", "connections", "cap_waits", "tick_lag_ms", "latency_ms", "service_ms", "send_lag_us", "stages_ms", "cpu_percent", "events", "latency_bins", "slowest", "server", "components_us", "nodes")
     class FailedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -257,6 +259,13 @@ class Point(_message.Message):
         key: str
         value: Sums
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Sums, _Mapping]] = ...) -> None: ...
+    class NodesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: NodeFigures
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[NodeFigures, _Mapping]] = ...) -> None: ...
     INDEX_FIELD_NUMBER: _ClassVar[int]
     T_S_FIELD_NUMBER: _ClassVar[int]
     WALL_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -283,6 +292,7 @@ class Point(_message.Message):
     SLOWEST_FIELD_NUMBER: _ClassVar[int]
     SERVER_FIELD_NUMBER: _ClassVar[int]
     COMPONENTS_US_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
     index: int
     t_s: float
     wall_time: float
@@ -309,7 +319,8 @@ class Point(_message.Message):
     slowest: _containers.RepeatedCompositeFieldContainer[SlowRequest]
     server: _containers.ScalarMap[str, float]
     components_us: _containers.MessageMap[str, Sums]
-    def __init__(self, index: _Optional[int] = ..., t_s: _Optional[float] = ..., wall_time: _Optional[float] = ..., interval_s: _Optional[float] = ..., target_per_s: _Optional[float] = ..., offered: _Optional[int] = ..., sent: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[_Mapping[str, int]] = ..., rps: _Optional[float] = ..., qps: _Optional[float] = ..., in_flight: _Optional[int] = ..., backlog: _Optional[int] = ..., connections: _Optional[int] = ..., cap_waits: _Optional[int] = ..., tick_lag_ms: _Optional[float] = ..., latency_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., service_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., send_lag_us: _Optional[_Union[Percentiles, _Mapping]] = ..., stages_ms: _Optional[_Mapping[str, Percentiles]] = ..., cpu_percent: _Optional[float] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., latency_bins: _Optional[_Mapping[int, int]] = ..., slowest: _Optional[_Iterable[_Union[SlowRequest, _Mapping]]] = ..., server: _Optional[_Mapping[str, float]] = ..., components_us: _Optional[_Mapping[str, Sums]] = ...) -> None: ...
+    nodes: _containers.MessageMap[str, NodeFigures]
+    def __init__(self, index: _Optional[int] = ..., t_s: _Optional[float] = ..., wall_time: _Optional[float] = ..., interval_s: _Optional[float] = ..., target_per_s: _Optional[float] = ..., offered: _Optional[int] = ..., sent: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[_Mapping[str, int]] = ..., rps: _Optional[float] = ..., qps: _Optional[float] = ..., in_flight: _Optional[int] = ..., backlog: _Optional[int] = ..., connections: _Optional[int] = ..., cap_waits: _Optional[int] = ..., tick_lag_ms: _Optional[float] = ..., latency_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., service_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., send_lag_us: _Optional[_Union[Percentiles, _Mapping]] = ..., stages_ms: _Optional[_Mapping[str, Percentiles]] = ..., cpu_percent: _Optional[float] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., latency_bins: _Optional[_Mapping[int, int]] = ..., slowest: _Optional[_Iterable[_Union[SlowRequest, _Mapping]]] = ..., server: _Optional[_Mapping[str, float]] = ..., components_us: _Optional[_Mapping[str, Sums]] = ..., nodes: _Optional[_Mapping[str, NodeFigures]] = ...) -> None: ...
 
 class Sums(_message.Message):
     __slots__ = ("us",)
@@ -355,6 +366,24 @@ class Xray(_message.Message):
     gap_ms: _containers.ScalarMap[str, float]
     explains: str
     def __init__(self, tail_requests: _Optional[int] = ..., median_requests: _Optional[int] = ..., from_ms: _Optional[float] = ..., tail_ms: _Optional[_Mapping[str, float]] = ..., median_ms: _Optional[_Mapping[str, float]] = ..., gap_ms: _Optional[_Mapping[str, float]] = ..., explains: _Optional[str] = ...) -> None: ...
+
+class NodeFigures(_message.Message):
+    __slots__ = ("workers", "rps", "send_lag_p99_us", "cpu_percent", "seen_s", "clock_error_ms", "clock_drift_ms")
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    RPS_FIELD_NUMBER: _ClassVar[int]
+    SEND_LAG_P99_US_FIELD_NUMBER: _ClassVar[int]
+    CPU_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    SEEN_S_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_ERROR_MS_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_DRIFT_MS_FIELD_NUMBER: _ClassVar[int]
+    workers: int
+    rps: float
+    send_lag_p99_us: float
+    cpu_percent: float
+    seen_s: float
+    clock_error_ms: float
+    clock_drift_ms: float
+    def __init__(self, workers: _Optional[int] = ..., rps: _Optional[float] = ..., send_lag_p99_us: _Optional[float] = ..., cpu_percent: _Optional[float] = ..., seen_s: _Optional[float] = ..., clock_error_ms: _Optional[float] = ..., clock_drift_ms: _Optional[float] = ...) -> None: ...
 
 class Event(_message.Message):
     __slots__ = ("t_s", "wall_time", "kind", "text", "rate_per_s")
@@ -511,7 +540,7 @@ class Bounds(_message.Message):
     def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
 
 class Result(_message.Message):
-    __slots__ = ("target", "arrivals", "seed", "duration_s", "offered", "sent", "completed", "failed", "rate", "latency_ms", "confidence_ms", "service_ms", "send_lag_us", "stages_ms", "verdict", "slo", "run", "xray")
+    __slots__ = ("target", "arrivals", "seed", "duration_s", "offered", "sent", "completed", "failed", "rate", "latency_ms", "confidence_ms", "service_ms", "send_lag_us", "stages_ms", "verdict", "slo", "run", "xray", "nodes")
     class FailedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -547,6 +576,13 @@ class Result(_message.Message):
         key: str
         value: bool
         def __init__(self, key: _Optional[str] = ..., value: _Optional[bool] = ...) -> None: ...
+    class NodesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: NodeFigures
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[NodeFigures, _Mapping]] = ...) -> None: ...
     TARGET_FIELD_NUMBER: _ClassVar[int]
     ARRIVALS_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
@@ -565,6 +601,7 @@ class Result(_message.Message):
     SLO_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
     XRAY_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
     target: str
     arrivals: str
     seed: int
@@ -583,4 +620,5 @@ class Result(_message.Message):
     slo: _containers.ScalarMap[str, bool]
     run: str
     xray: Xray
-    def __init__(self, target: _Optional[str] = ..., arrivals: _Optional[str] = ..., seed: _Optional[int] = ..., duration_s: _Optional[float] = ..., offered: _Optional[int] = ..., sent: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[_Mapping[str, int]] = ..., rate: _Optional[_Union[Rates, _Mapping]] = ..., latency_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., confidence_ms: _Optional[_Mapping[str, Bounds]] = ..., service_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., send_lag_us: _Optional[_Mapping[str, Number]] = ..., stages_ms: _Optional[_Mapping[str, Percentiles]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., slo: _Optional[_Mapping[str, bool]] = ..., run: _Optional[str] = ..., xray: _Optional[_Union[Xray, _Mapping]] = ...) -> None: ...
+    nodes: _containers.MessageMap[str, NodeFigures]
+    def __init__(self, target: _Optional[str] = ..., arrivals: _Optional[str] = ..., seed: _Optional[int] = ..., duration_s: _Optional[float] = ..., offered: _Optional[int] = ..., sent: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[_Mapping[str, int]] = ..., rate: _Optional[_Union[Rates, _Mapping]] = ..., latency_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., confidence_ms: _Optional[_Mapping[str, Bounds]] = ..., service_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., send_lag_us: _Optional[_Mapping[str, Number]] = ..., stages_ms: _Optional[_Mapping[str, Percentiles]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., slo: _Optional[_Mapping[str, bool]] = ..., run: _Optional[str] = ..., xray: _Optional[_Union[Xray, _Mapping]] = ..., nodes: _Optional[_Mapping[str, NodeFigures]] = ...) -> None: ...

@@ -1,0 +1,73 @@
+"""What is sent along when a worker's setup names files."""
+
+from pathlib import Path
+
+import pytest
+
+from tailrace.errors import UsageError
+from tailrace.fleet.files import Parcel
+from tailrace.load.messages import Change, Setup, Stop
+from tailrace.load.target import Endpoint
+
+
+def setup(arrivals: str, profile: str, ca_file: str | None = None) -> Setup:
+    return Setup(
+        worker=0,
+        workers=1,
+        endpoints=[Endpoint(host="h", port=443, tls=True, ca_file=ca_file)],
+        requests=[],
+        turn=[],
+        arrivals=arrivals,
+        seed=1,
+        profile=[(0.0, 0.0, "5"), (1.0, 5.0, profile)],
+        duration_s=None,
+        connections=1,
+        timeout_s=1.0,
+        connect_timeout_s=1.0,
+        first_byte_timeout_s=1.0,
+        interval_s=1.0,
+        spin=False,
+    )
+
+
+def test_every_file_is_packed_and_named_anew(tmp_path: Path) -> None:
+    contents = {"a b.csv": "t\n1\n2\n", "r,1.csv": "t_s,rate\n0,5\n", "ca.pem": "PEM"}
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content)
+    parcel = Parcel()
+    packed = parcel.pack(
+        setup(
+            f"trace:{tmp_path}/a b.csv?scale=2",
+            f'trace("{tmp_path}/r,1.csv",speed=3)',
+            f"{tmp_path}/ca.pem",
+        )
+    )
+    assert isinstance(packed, Setup)
+    assert str(tmp_path) not in repr(packed)
+    assert {content.decode() for content in parcel.files.values()} == set(contents.values())
+    by_content = {content.decode(): name for name, content in parcel.files.items()}
+    assert packed.arrivals == f"trace:{by_content[contents['a b.csv']]}?scale=2"
+    assert packed.profile[0] == (0.0, 0.0, "5")
+    assert packed.profile[1] == (1.0, 5.0, f"trace({by_content[contents['r,1.csv']]},speed=3)")
+    assert packed.endpoints[0].ca_file == by_content["PEM"]
+
+
+def test_a_change_is_packed_with_its_lengths(tmp_path: Path) -> None:
+    file = tmp_path / "rates.csv"
+    file.write_text("t_s,rate\n0,5\n")
+    parcel = Parcel()
+    packed = parcel.pack(Change(2.5, f"trace({file})@30s,100..200/10s"))
+    (name,) = parcel.files
+    assert packed == Change(2.5, f"trace({name})@30s,100..200/10s")
+
+
+def test_what_names_no_file_is_left_as_it_is() -> None:
+    parcel = Parcel()
+    for message in (setup("gamma:2", "100..200/60s"), Change(1.0, "5@3s,6"), Stop(1.0)):
+        assert parcel.pack(message) == message
+    assert parcel.files == {}
+
+
+def test_a_file_that_is_gone(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file"):
+        Parcel().pack(Change(1.0, f"trace({tmp_path}/none.csv)"))
