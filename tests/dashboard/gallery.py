@@ -17,6 +17,7 @@ from fastapi import FastAPI, Request, Response
 from nicegui import Client, ui
 
 from tailrace.dashboard import assets
+from tailrace.dashboard.fleet_panel import FleetPanel
 from tailrace.dashboard.frame import frame
 from tailrace.dashboard.server import serving
 from tailrace.dashboard.timeline import Source, Timeline
@@ -27,7 +28,8 @@ SLOS = [parse_slo("p99<100ms")]
 
 
 def create_app(folder: Path) -> FastAPI:
-    """`/live/{name}` is as a service's page has it, `/run` and `/runs` as those of runs.
+    """`/live/{name}` is as a service's page has it, `/run` and `/runs` as those of runs;
+    `/fleet/{name}` has the machines of the last interval.
 
     An interval that is posted to `/next/{name}` is appended, and the browsers are told of it
     unless the query says `told=false`. `/data/flaky` fails the first time.
@@ -70,6 +72,11 @@ def create_app(folder: Path) -> FastAPI:
         if name in shown:
             shown[name].append(timeline)
             client.on_delete(lambda: shown[name].remove(timeline))
+
+    @ui.page("/fleet/{name}")
+    async def fleet(client: Client, name: str) -> None:
+        with frame(client, name):
+            FleetPanel().show(points[name][-1] if points[name] else None)
 
     @ui.page("/run")
     async def one(client: Client) -> None:

@@ -28,6 +28,7 @@ CONFIGS = st.builds(
     slo=st.sampled_from([(), ("p99<100ms",), ("p99<100ms", "mean<5ms")]),
     seed=st.integers(0, 2**40),
     workers=st.integers(1, 64),
+    ray=st.sampled_from([None, "auto", "10.0.0.1:6379"]),
     connections=st.integers(1, 10_000),
     timeout_s=SECONDS,
     min_duration_s=st.just(0.0) | SECONDS,

@@ -9,6 +9,7 @@ from tailrace.control.interface import LoadControl, ServiceInfo, Window
 from tailrace.dashboard.controls import Controls
 from tailrace.dashboard.feed import Feed, Feeds
 from tailrace.dashboard.figures import FIGURES, NONE, broken, clock, number
+from tailrace.dashboard.fleet_panel import FleetPanel
 from tailrace.dashboard.original import ORIGINALS
 from tailrace.dashboard.timeline import Source, Timeline
 from tailrace.load.point import Percentiles, Point
@@ -46,6 +47,7 @@ class _Page:
         self._controls = Controls(control, feed, client)
         self._tiles = _Tiles()
         self._verdict = _VerdictCard()
+        self._fleet = FleetPanel()
         self._timeline = Timeline(client)
         self._original = _OriginalFigures()
         self._open()
@@ -59,6 +61,7 @@ class _Page:
         self._controls.show()
         self._tiles.show(window, feed)
         self._verdict.show(feed.service)
+        self._fleet.show(feed.latest)
         self._original.show(window, feed.latest)
         self._timeline.say(_offer(feed.service))
         if self._slos != feed.slos:

@@ -1,0 +1,86 @@
+"""The machines of a fleet on the page, in a real browser."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import msgspec
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from tailrace.load.point import NodeFigures
+from tests.samples import POINT
+
+Open = Callable[..., AbstractAsyncContextManager[Page]]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NODES = {
+    "node-a": NodeFigures(
+        workers=2,
+        rps=1234.5,
+        send_lag_p99_us=85.2,
+        cpu_percent=31.0,
+        seen_s=125.0,
+        clock_error_ms=0.41,
+        clock_drift_ms=0.0,
+    ),
+    "<b>": NodeFigures(
+        workers=0,
+        rps=0.0,
+        send_lag_p99_us=None,
+        cpu_percent=0.0,
+        seen_s=62.0,
+        clock_error_ms=0.62,
+        clock_drift_ms=0.1,
+    ),
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gallery(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """The gallery's address."""
+    folder = tmp_path_factory.mktemp("gallery")
+    for name, nodes in (("far", NODES), ("near", {})):
+        points = [msgspec.structs.replace(POINT, nodes=nodes)]
+        (folder / f"{name}.json").write_bytes(msgspec.json.encode(points))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(Path(__file__).with_name("gallery.py")),
+        str(folder),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        url = (await process.stdout.readline()).decode().strip()
+        assert url, "the gallery did not start"
+        yield url
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+async def test_a_row_for_each_machine(browser: Browser, gallery: str, open_page: Open) -> None:
+    async with open_page(f"{gallery}/fleet/far") as page:
+        rows = page.get_by_test_id("fleet").locator("tbody tr")
+        await expect(rows).to_have_count(2)
+        cells = [await rows.nth(number).locator("th, td").all_inner_texts() for number in (0, 1)]
+        assert cells[0] == ["node-a", "2", "1,234", "85.2 µs", "31.0 %", "0.41 ms", "2:05"]
+        assert cells[1] == ["<b>", "0", "0.00", "–", "0.00 %", "0.62 ms", "lost, 1:02"]
+        await expect(rows.nth(1)).to_have_attribute("data-state", "lost")
+
+
+async def test_it_fits_a_phone(browser: Browser, gallery: str, open_page: Open) -> None:
+    async with open_page(f"{gallery}/fleet/far", viewport={"width": 390, "height": 800}) as page:
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+async def test_a_run_on_one_machine_has_none(
+    browser: Browser, gallery: str, open_page: Open
+) -> None:
+    async with open_page(f"{gallery}/fleet/near") as page:
+        await expect(page.get_by_test_id("fleet")).to_be_hidden()
