@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tailrace.load.child import ChildProcess
 from tailrace.load.plan import Plan
 from tailrace.load.profile import parse_profile
 from tailrace.load.request import Body
@@ -28,6 +29,13 @@ def make_plan(
         profile=parse_profile(profile),
         **(defaults | settings),
     )
+
+
+def pid_of(session: Session, number: int = 0) -> int:
+    """The id of a load worker's process."""
+    line = session._team.links[number].line
+    assert isinstance(line, ChildProcess)
+    return line.pid
 
 
 @pytest.fixture

@@ -22,14 +22,9 @@ from tailrace.load.profile import Profile, constant, parse_profile
 from tailrace.load.request import Body
 from tailrace.load.schedule import Schedule
 from tailrace.load.session import Session
+from tests.load.conftest import pid_of
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-def pid_of(session: Session, number: int = 0) -> int:
-    line = session._team.links[number].line
-    assert isinstance(line, ChildProcess)
-    return line.pid
 
 
 async def until_replaced(session: Session) -> AsyncIterator[Point]:

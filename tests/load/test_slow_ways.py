@@ -15,6 +15,7 @@ import trustme
 from tailrace.load.session import Session
 from tailrace.load.traffic import Tls
 from tailrace.load.xray import Xray
+from tests.load.conftest import pid_of
 
 DELAY_S = 0.4
 """Far more than what other programs on a busy machine add."""
@@ -158,13 +159,12 @@ async def test_at_the_cap_requests_wait_for_a_connection(serve: Any, offer: Any)
 async def test_a_stalled_generator_is_send_lag(serve: Any, plan: Any) -> None:
     session = Session(plan(serve(answer).url, profile="200", duration_s=2.5))
     await session.start()
-    process = session._workers[0]._process
-    assert process is not None
+    process = pid_of(session)
     for _ in range(3):
         await asyncio.sleep(0.3)
-        os.kill(process.pid, signal.SIGSTOP)
+        os.kill(process, signal.SIGSTOP)
         await asyncio.sleep(0.2)
-        os.kill(process.pid, signal.SIGCONT)
+        os.kill(process, signal.SIGCONT)
     async for _ in session.intervals():
         pass
     xray = explained(session)

@@ -36,7 +36,7 @@ _WATCH_S = 5.0
 """How often the clocks are read again."""
 _FRESH_S = 3 * HEARTBEAT_S
 """A node that has been silent for longer may be about to be lost."""
-_CHANGE_NS = 10_000_000
+_CHANGE_NS = 20_000_000
 _MOST_NS = 90_000_000
 
 
@@ -66,10 +66,10 @@ class RayCrew:
 
     @property
     def change_lead_ns(self) -> int:
-        """See Crew. Twice the longest of the nodes' usual round trips, for the calls to leave one
-        after another and to be taken up late, beyond what a worker itself needs.
+        """See Crew. Beyond what a worker itself needs, four of the slowest node's round trips at
+        their best: a busy node answers late, and a call waits for the one before it.
         """
-        return min(_CHANGE_NS + 2 * self._round_trip_ns, _MOST_NS)
+        return min(_CHANGE_NS + 4 * self._round_trip_ns, _MOST_NS)
 
     @property
     def clocks(self) -> Mapping[str, NodeClock]:
