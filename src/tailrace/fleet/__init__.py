@@ -8,11 +8,13 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tailrace.load.crew import Crew
+if TYPE_CHECKING:
+    from tailrace.load.crew import Crew
 
 
-def crew_at(address: str | None) -> Crew | None:
+def crew_at(address: str | None) -> "Crew | None":
     """Load workers on the Ray cluster at `address`; None, the processes of this machine, for None.
 
     Raises:
