@@ -446,12 +446,12 @@ async def test_a_change_made_while_a_share_is_taken_over_holds_for_it(
     await session.start()
     await asyncio.sleep(0.7)
     os.kill(pid_of(session), signal.SIGKILL)
-    points: list[Point] = []
-    async for point in until_replaced(session):
-        points.append(point)
-        if len(session.problems) == 1 and session.profile.rate(5) == 100:
-            session.set_rate(400)
-    assert session.profile.rate(5) == 400
+    while not session.problems:
+        await asyncio.sleep(0.001)
+    session.set_rate(400)
+    assert len(session.problems) == 1
+    points = [point async for point in until_replaced(session)]
+    assert len(session.problems) == 2
     whole = [point for point in points[:-1] if point.t_s - point.interval_s > points[-1].t_s - 2]
     offered = sum(point.offered for point in whole)
     assert offered / sum(point.interval_s for point in whole) == pytest.approx(400, rel=0.1)
