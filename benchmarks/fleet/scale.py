@@ -109,6 +109,7 @@ def merge(frames: list[bytes]) -> None:
         length_s=1.0,
         target_per_s=1.0,
         events=(),
+        nodes={},
     )
     encoder.encode(point)
 
@@ -125,9 +126,11 @@ def _median_s(work: Callable[[], object], rounds: int) -> float:
 def costs(rate_per_s: float, rounds: int) -> None:
     """Prints what each part of a fleet costs in a second of its run."""
     print(f"\n{rate_per_s:,.0f} requests/s, medians of {rounds} rounds\n")
-    print("| workers | each, /s | drawing, % of a worker's core | snapshot, KB, without and with")
-    print("stages | into the session, MB/s | merging, % of the session's core |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print(
+        "| workers | each, /s | drawing, % of a worker's core | snapshot, KB: no stages, seven | "
+        "into the session, MB/s | merging, % of its core |"
+    )
+    print("| --- " * 6 + "|")
     for workers in (16, 32, 64, 128, 256):
         each = round(rate_per_s / workers)
         drawing = _median_s(lambda: draw("poisson", rate_per_s, 0, workers, 1.0), rounds)  # noqa: B023
