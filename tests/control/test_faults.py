@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import resource
 import select
 import signal
@@ -178,13 +179,17 @@ def test_a_load_worker_that_is_killed(serve: Any, control_room: Launch, tmp_path
     assert said["service"]["state"] == "running"
     assert not said["service"]["verdict"]["valid"]
     assert any("load worker" in reason for reason in said["service"]["verdict"]["reasons"])
+    until(room, lambda update: completes(update) and len(update["service"]["problems"]) == 2)
     later = said["point"]["index"] + 3
     until(room, lambda update: completes(update) and update["point"]["index"] >= later)
     room.ask("POST", "/services/x/stop")
     points = timeline(only_run(tmp_path))
     assert_whole(points)
-    (event,) = (e for point in points for e in point["events"] if e["kind"] == "worker")
-    assert "load worker" in event["text"]
+    died, replaced = (
+        e["text"] for point in points for e in point["events"] if e["kind"] == "worker"
+    )
+    assert re.fullmatch(r"load worker \d died", died)
+    assert re.fullmatch(r"load worker \d was replaced", replaced)
     result = json.loads((only_run(tmp_path) / "result.json").read_text())
     assert not result["verdict"]["valid"]
     assert result["completed"] > 0
@@ -197,8 +202,13 @@ def test_every_load_worker_is_killed(serve: Any, control_room: Launch, tmp_path:
     until(room, completes)
     (worker,) = children(room.process)
     os.kill(worker, signal.SIGKILL)
-    ended = until(room, lambda update: update["service"]["state"] == "idle")
-    assert ended["service"]["problems"]
+    replaced = until(room, lambda update: len(update["service"]["problems"]) == 2)
+    assert re.fullmatch(
+        r"the share of load worker 0 is missing from \S+ s to \S+ s, when another took it over",
+        replaced["service"]["problems"][1],
+    )
+    until(room, completes)
+    room.ask("POST", "/services/x/stop")
     room.expect(r"^x: [\d,]+ answered in .*INVALID")
     # The service can be put under load again.
     room.ask("POST", "/services/x/start")
