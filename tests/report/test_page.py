@@ -321,3 +321,24 @@ async def test_the_document_says_the_same_to_programs(runs: Path) -> None:
     (comparison,) = document["comparisons"]
     assert (comparison["base"], comparison["other"]) == ("fast", "slow")
     json.dumps(document)
+
+
+async def test_a_fleet_has_a_row_for_each_node(
+    runs: Path, open_report: Open, tmp_path: Path
+) -> None:
+    path = shutil.copytree(runs / "fast", tmp_path / "fleet")
+    result = json.loads((path / "result.json").read_text())
+    node = {"rps": 66.5, "send_lag_p99_us": 2500, "cpu_percent": 3.5, "clock_drift_ms": 0.01}
+    result["nodes"] = {
+        "node-a": node | {"workers": 2, "seen_s": 3.0, "clock_error_ms": 0.42},
+        "node-b": node | {"workers": 0, "seen_s": 1.5, "clock_error_ms": 0.61},
+    }
+    (path / "result.json").write_text(json.dumps(result))
+    async with open_report(path) as page:
+        rows = page.locator(".nodes-table tbody tr")
+        assert await rows.all_inner_texts() == [
+            "node-a\t2\t66.5\t2.50 ms\t3.50\t0.42 ms\t3.00 s",
+            "node-b\tlost\t66.5\t2.50 ms\t3.50\t0.61 ms\t1.50 s",
+        ]
+    async with open_report(runs / "fast") as page:
+        await expect(page.locator("#nodes")).to_have_count(0)

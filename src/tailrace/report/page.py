@@ -20,6 +20,7 @@ from tailrace.report.differences import differences
 from tailrace.report.health import health
 from tailrace.report.latency import latency
 from tailrace.report.markup import Content, Markup, h, join
+from tailrace.report.nodes import nodes
 from tailrace.report.overview import head, overview
 from tailrace.report.parts import listed, section
 from tailrace.report.searched import read_search, search
@@ -144,6 +145,7 @@ def _sections(subjects: Sequence[Subject], comparisons: Sequence[Comparison], ea
         ),
         stages(subjects),
         health(subjects, _timeline("Over time", of_health, runs, plain=True)),
+        nodes(subjects),
         setting(subjects),
     ]
 
