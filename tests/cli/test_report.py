@@ -73,8 +73,8 @@ def test_the_file_can_be_chosen(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "complaint"),
     [
-        (["nothing"], 2, "no run 'nothing'"),
-        (["runs"], 2, "runs is not a run's directory"),
+        (["nothing"], 2, "there is no run nothing: give a run's directory"),
+        (["runs"], 2, "there is no run runs"),
         ([], 2, "Missing argument"),
         (["one", "--out", "no/such/folder.html"], 1, "cannot write no/such/folder.html"),
         (["one"] * 9, 2, "9 runs are too many"),

@@ -17,7 +17,7 @@ from tailrace.load.slo import Slo, parse_slo
 from tailrace.machine.environment import Environment
 from tailrace.runs.directory import RUNS_DIR
 from tailrace.runs.histogram_log import merge_log
-from tailrace.runs.listing import read_run
+from tailrace.runs.listing import locate_run, read_run
 from tailrace.runs.record import RunInfo, RunRecord
 
 LABELS = "ABCDEFGH"
@@ -125,14 +125,12 @@ def find_directory(text: str, base: Path = RUNS_DIR) -> Path:
     """The directory of a run or a search, given by its path, or by its name below `base`.
 
     Raises:
-        UsageError: there is no such directory, or it is of neither.
+        UsageError: it is neither.
     """
     for path in (Path(text), base / text):
-        if is_search(path) or (path / "run.json").is_file():
+        if is_search(path):
             return path
-    if Path(text).is_dir():
-        raise UsageError(f"{text} is not a run's directory: it has neither run.json nor find.json")
-    raise UsageError(f"no run {text!r}: neither a directory nor the name of one below {base}/")
+    return locate_run(base, text)
 
 
 def is_search(path: Path) -> bool:

@@ -92,8 +92,9 @@ def locate_run(base: Path, text: str) -> Path:
     Raises:
         UsageError: it is neither.
     """
-    for path in (Path(text).resolve(), base.resolve() / text):
-        if path.name in _names(path.parent):
+    for path in (Path(text), base / text):
+        whole = path.resolve()
+        if whole.name in _names(whole.parent):
             return path
     raise UsageError(f"there is no run {text}: give a run's directory, or its name below {base}/")
 
