@@ -7,6 +7,7 @@ import resource
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -411,13 +412,12 @@ async def test_the_share_of_a_killed_worker_is_taken_over(
     # What it sent after its last report arrived, and is not counted.
     due = np.flatnonzero((times < end_s) & ~(mine & (times >= 1.2 + 0.3) & (times < to_s + 0.01)))
     early = {int(n) for n in np.flatnonzero(lost & (times < 1.2 + 0.3))}
-    assert session.total.failed == {}
-    # What is due as it is stopped is on its way already, or not.
-    due = due[times[due] < end_s - 0.05]
+    assert set(session.total.failed) <= {"aborted"}
     assert set(due.tolist()) - early <= sent <= set(np.flatnonzero(times < end_s + 1).tolist())
     # A busy machine sends some of what is due after the report that it is due before.
     assert session.total.offered == pytest.approx((times < end_s).sum() - lost.sum(), abs=40)
-    assert session.total.completed == session.total.offered
+    assert session.total.completed + session.total.failures == session.total.offered
+    assert sum(sum(point.failed.values()) for point in points) == session.total.failures
     assert [point.index for point in points] == list(range(len(points)))
     assert points[-1].t_s == pytest.approx(end_s, abs=0.3)
     events = [event for point in points for event in point.events]
@@ -430,11 +430,12 @@ async def test_the_share_of_a_killed_worker_is_taken_over(
     assert events[1].t_s == pytest.approx(to_s, abs=0.01)
     assert not session.verdict.valid
     assert died in session.verdict.reasons
-    # All whole intervals after it are whole again.
-    for point in points:
+    # All whole intervals after it are whole again, where they were reported in time.
+    for before, point in pairwise(points):
+        late_s = max(before.tick_lag_ms, point.tick_lag_ms) / 1e3
         if point.t_s - point.interval_s > to_s + 0.1 and point.t_s < end_s:
             offered = ((times >= point.t_s - point.interval_s) & (times < point.t_s)).sum()
-            assert point.offered == pytest.approx(offered, abs=3)
+            assert point.offered == pytest.approx(offered, abs=3 + 200 * late_s)
 
 
 async def test_a_change_made_while_a_share_is_taken_over_holds_for_it(

@@ -28,6 +28,8 @@ class WorkerLink:
         """When its offering begins, seconds since the run's start; None until it is told."""
         self.counted_s = 0.0
         """Up to when its share is reported, seconds since the run's start."""
+        self.unanswered = 0
+        """Requests that it had offered by then, and that were neither answered nor failed."""
         self.over = False
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.gave_up = False
@@ -112,8 +114,9 @@ class WorkerLink:
                 # Its last snapshot is still to come.
                 self.gave_up = self.lost = True
                 self._on_lost(self, f"gave up ({reason})")
-            case Snapshot(index=index, last=last, end_ns=end_ns):
-                self.reported = index + 1
-                self.counted_s = end_ns / 1e9
-                self.over = last
+            case Snapshot():
+                self.reported = message.index + 1
+                self.counted_s = message.end_ns / 1e9
+                self.unanswered = message.in_flight + message.backlog
+                self.over = message.last
                 self._received(self, message)

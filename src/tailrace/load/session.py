@@ -47,6 +47,8 @@ class Session:
         self._nodes = Nodes()
         self._reports: dict[int, list[tuple[WorkerLink, Snapshot]]] = {}
         """Not merged yet, by number of the interval."""
+        self._aborted = 0
+        """Requests that were under way at workers that are gone, not told of yet."""
         self._taking_over: set[asyncio.Task[None]] = set()
         self._queue: asyncio.Queue[Interval | None] = asyncio.Queue()
         self._next_index = 0
@@ -202,6 +204,8 @@ class Session:
         now_s = max(self.elapsed_s, 0.0)
         what = f"{_name(link)} {reason}"
         problem = f"{what} {now_s:.1f} s into the run"
+        if not link.gave_up:
+            self._aborted += link.unanswered
         self._note(now_s, "worker", what, self._target_per_s(now_s))
         if self._is_replaceable(link, now_s):
             task = asyncio.get_running_loop().create_task(self._take_over(link, now_s))
@@ -285,6 +289,9 @@ class Session:
         for snapshot in snapshots:
             tally.add(snapshot)
             self.total.add(snapshot)
+        for counted in (tally, self.total):
+            counted.fail("aborted", self._aborted)
+        self._aborted = 0
         t_s = max((snapshot.end_ns / 1e9 for snapshot in snapshots), default=self.elapsed_s)
         length_s = max(
             (snapshot.length_ns / 1e9 for snapshot in snapshots), default=t_s - self._merged_s

@@ -48,13 +48,18 @@ class Tally:
         self.cpu_ns += snapshot.cpu_ns
         self.worker_ns += snapshot.length_ns
         for kind, count in snapshot.failed.items():
-            self.failed[kind] = self.failed.get(kind, 0) + count
+            self.fail(kind, count)
         self.latency.add_packed(snapshot.latency)
         self.service.add_packed(snapshot.service)
         self.send_lag.add_packed(snapshot.send_lag)
         for stage, packed in snapshot.stages.items():
             self.stages.setdefault(stage, Histogram()).add_packed(packed)
         self.breakdown.add_packed(snapshot.breakdown)
+
+    def fail(self, kind: str, count: int) -> None:
+        """Count failed requests."""
+        if count:
+            self.failed[kind] = self.failed.get(kind, 0) + count
 
 
 @dataclass(frozen=True, slots=True)
