@@ -462,7 +462,7 @@ async def test_a_worker_killed_near_the_end_is_not_replaced(serve: Any, plan: An
     server = serve()
     session = Session(plan(server.url, profile="200", duration_s=1.0, workers=2))
     await session.start()
-    await asyncio.sleep(0.7)
+    await asyncio.sleep(0.85)
     os.kill(pid_of(session), signal.SIGKILL)
     async for _ in session.intervals():
         pass

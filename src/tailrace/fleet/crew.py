@@ -1,6 +1,7 @@
 """Load workers on the nodes of a Ray cluster."""
 
 import asyncio
+import contextlib
 import platform
 from collections.abc import Mapping
 from typing import Any
@@ -153,18 +154,28 @@ class RayCrew:
         return node
 
     async def _substitute(self) -> tuple[Any, Node]:
-        """An actor on the node with the fewest workers among those that were just heard from.
+        """An actor on the node with the fewest workers among those that were just heard from; where
+        that fails, on the next one.
 
         It asks for no CPU: in a full cluster a worker too many on a node, whose send lag tells, is
         better than a share that nobody offers.
         """
         now_s = asyncio.get_running_loop().time()
-        fresh = [node for node in self._used() if node.lines and now_s - node.heard_s < _FRESH_S]
-        if fresh:
-            node_id = min(fresh, key=lambda node: node.lines).id
-        else:
-            # None works any more: this machine is a node as well.
-            node_id = ray.get_runtime_context().get_node_id()
+        fresh = [
+            node
+            for node in self._used()
+            if node.lines and not node.doubtful and now_s - node.heard_s < _FRESH_S
+        ]
+        # Where none works any more: this machine is a node as well.
+        ids = [node.id for node in sorted(fresh, key=lambda node: node.lines)] or [
+            ray.get_runtime_context().get_node_id()
+        ]
+        for node_id in ids[:-1]:
+            with contextlib.suppress(GeneratorError):
+                return await self._substitute_on(node_id)
+        return await self._substitute_on(ids[-1])
+
+    async def _substitute_on(self, node_id: str) -> tuple[Any, Node]:
         agent = self._make_agent(NodeAffinitySchedulingStrategy(node_id, soft=False), cpus=0)
         node = await self._meet(agent)
         if node.watch is None:

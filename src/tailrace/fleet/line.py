@@ -80,10 +80,12 @@ class RayLine:
             answer = asyncio.ensure_future(_await(self._agent.hear.remote()))
             try:
                 if not await _within(answer, LOST_S):
+                    self._node.doubtful = True
                     self._end(f"was lost (nothing heard from it for {LOST_S:g} s)")
                     return
                 heard, reason = answer.result()
             except RayError:
+                self._node.doubtful = True
                 self._end("was lost (its node or its Ray actor died)")
                 return
             finally:

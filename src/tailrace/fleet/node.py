@@ -18,6 +18,8 @@ class Node:
         """Load workers at work on it."""
         self.heard_s = 0.0
         """When something was heard from it last, by the event loop's clock."""
+        self.doubtful = False
+        """A worker on it was lost with its actor, or in silence: so may the next one be."""
         self.watch: ClockWatch | None = None
         """Its clock, once it has been read."""
         self.agent: Any = None
