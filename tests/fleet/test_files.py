@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tailrace.errors import UsageError
@@ -71,3 +72,10 @@ def test_what_names_no_file_is_left_as_it_is() -> None:
 def test_a_file_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
         Parcel().pack(Change(1.0, f"trace({tmp_path}/none.csv)"))
+
+
+def test_a_unix_socket_is_on_one_machine_only() -> None:
+    endpoint = Endpoint(host="h", port=80, unix_socket="/run/service")
+    asked = msgspec.structs.replace(setup("poisson", "5"), endpoints=[endpoint])
+    with pytest.raises(UsageError, match="not with --ray"):
+        Parcel().pack(asked)

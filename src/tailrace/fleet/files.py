@@ -27,10 +27,12 @@ class Parcel:
         """The message with every file it names by the name in `files`.
 
         Raises:
-            UsageError: one cannot be read.
+            UsageError: one cannot be read, or is a Unix socket.
         """
         match message:
             case Setup():
+                if any(endpoint.unix_socket is not None for endpoint in message.endpoints):
+                    raise UsageError("a Unix socket is this machine's alone: not with --ray")
                 return msgspec.structs.replace(
                     message,
                     arrivals=self._arrivals(message.arrivals),
