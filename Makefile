@@ -20,7 +20,7 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	@$(BIN)/python tools/install_browser.py
 ifeq ($(ARGS),)
-	$(BIN)/python -m pytest -m "not alone" -n 4 --dist loadfile --no-loadscope-reorder --durations=15 || \
+	$(BIN)/python -m pytest -m "not alone" -n 3 --dist loadfile --no-loadscope-reorder --durations=15 || \
 	    $(BIN)/python -m pytest -m "not alone" --last-failed --last-failed-no-failures none
 	$(BIN)/python -m pytest -m alone || \
 	    $(BIN)/python -m pytest -m alone --last-failed --last-failed-no-failures none

@@ -96,6 +96,8 @@ def test_builder_serves_and_its_queue_is_ours(url: str) -> None:
 
 
 def test_what_waits_at_the_proxy_is_bounded(url: str) -> None:
+    # A proxy that has just begun does not know the route yet.
+    _until(lambda: httpx.get(f"{url}/gpu", timeout=TIMEOUT_S).status_code == 200)
     port = int(url.rpartition(":")[2])
     head = b"POST /predict/shapes HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
     with contextlib.ExitStack() as stack:
