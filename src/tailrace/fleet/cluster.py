@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import logging
-import os
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tailrace.errors import TailraceError, UsageError
 
 AUTO = "auto"
 NAMESPACE = "tailrace"
 _REACH_S = 5.0
+_QUESTION = "/ray.rpc.NodeInfoGcsService/GetClusterId"
+"""The first one that Ray itself asks."""
 
 
 def require_ray() -> None:
@@ -62,22 +61,6 @@ def connect(address: str) -> None:
         raise TailraceError(f"cannot join the Ray cluster at {found}: {reason}") from error
 
 
-@contextlib.contextmanager
-def connected(address: str) -> Iterator[None]:
-    """Connects, and leaves the cluster at the end, which ends what this process owns there.
-
-    Raises:
-        UsageError, TailraceError: see `connect`.
-    """
-    import ray
-
-    connect(address)
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
 def check_address(address: str) -> None:
     """Look whether `address` can be that of a cluster.
 
@@ -104,20 +87,40 @@ def _find(address: str) -> str:
 
 
 def _check_answer(address: str) -> None:
-    # Ray itself would try for two minutes, and say much.
+    # Ray itself would try for twenty seconds or two minutes, and say much.
+    code = _ask(address)
+    if code is grpc.StatusCode.UNAUTHENTICATED:
+        code = _ask(address, _credentials())
+    if code is grpc.StatusCode.UNAUTHENTICATED:
+        raise TailraceError(
+            f"the Ray cluster at {address} asks for its token: have its ~/.ray/auth_token on this "
+            "machine, or set RAY_AUTH_TOKEN to it; RAY_AUTH_MODE, if it is set, must be token"
+        )
+    if code is not grpc.StatusCode.OK:
+        raise TailraceError(f"no Ray cluster answers at {address} ({code.name.lower()})")
+
+
+def _ask(address: str, credentials: Mapping[str, str] | None = None) -> grpc.StatusCode:
+    """How the cluster answers a question that it answers to its own alone."""
     with grpc.insecure_channel(address) as channel:
-        health = health_pb2_grpc.HealthStub(channel)
+        ask = channel.unary_unary(_QUESTION, bytes, bytes)
         try:
-            health.Check(health_pb2.HealthCheckRequest(), timeout=_REACH_S)
+            ask(b"", timeout=_REACH_S, metadata=tuple((credentials or {}).items()))
         except grpc.RpcError as error:
-            if error.code() is grpc.StatusCode.UNAUTHENTICATED:
-                # Ray has the token, if it is told to use it.
-                if os.environ.get("RAY_AUTH_MODE") == "token":
-                    return
-                raise TailraceError(
-                    f"the Ray cluster at {address} asks for a token: set RAY_AUTH_MODE=token, and "
-                    "have its ~/.ray/auth_token on this machine"
-                ) from error
-            raise TailraceError(
-                f"no Ray cluster answers at {address} ({error.code().name.lower()})"
-            ) from error
+            code: grpc.StatusCode = error.code()
+            return code
+    return grpc.StatusCode.OK
+
+
+def _credentials() -> Mapping[str, str]:
+    """This machine's token, as Ray finds it and is told to use it unless RAY_AUTH_MODE forbids
+    that; empty if there is none.
+    """
+    from ray._private.authentication.authentication_token_setup import (
+        maybe_enable_token_auth_if_token_available,
+    )
+    from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
+
+    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+    found: dict[str, str] = AuthenticationTokenLoader.instance().get_token_for_http_header()
+    return found

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import http.client
 import ipaddress
-import os
 import signal
 import threading
 import time
@@ -25,7 +24,8 @@ from ray.util import get_node_ip_address
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tailrace.errors import TailraceError, UsageError
-from tailrace.fleet.cluster import connected
+from tailrace.fleet import quietly
+from tailrace.fleet.cluster import connect
 from tailrace.fleet.options import Scale
 from tailrace.fleet.registry import running_replicas
 from tailrace.fleet.replicas import APPLICATION, REGISTRY, application
@@ -60,17 +60,20 @@ def serve_on_ray(config: ServiceConfig, scale: Scale, address: str) -> None:
             model cannot be loaded.
     """
     config.check_settings()
-    with _without_stdout(), connected(address), _stopped_by_signals() as stopping:
-        _check_unused()
-        head = _head_address()
-        config = _with_port(config, head)
-        owner = _own()
-        try:
-            _start(config, scale)
-            _Attendant(config, scale, head, stopping).attend()
-        finally:
-            _end(config)
-            del owner
+    with quietly():
+        connect(address)
+        # After Ray's own handlers are in place.
+        with _stopped_by_signals() as stopping:
+            _check_unused()
+            head = _head_address()
+            config = _with_port(config, head)
+            owner = _own()
+            try:
+                _start(config, scale)
+                _Attendant(config, scale, head, stopping).attend()
+            finally:
+                _end(config)
+                del owner
 
 
 def _check_unused() -> None:
@@ -253,15 +256,7 @@ def _last_line(text: str) -> str:
 
 
 @contextlib.contextmanager
-def _without_stdout() -> Iterator[None]:
-    # Ray prints there what its daemons note. Nothing of ours goes to it.
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
-        yield
-
-
-@contextlib.contextmanager
 def _stopped_by_signals() -> Iterator[threading.Event]:
-    # Entered after Ray's own handlers are in place.
     stopping = threading.Event()
     previous = {
         number: signal.signal(number, lambda *_: stopping.set())
