@@ -76,6 +76,7 @@ async def test_not_ready_until_warm_nor_while_stopping(held: Held, jpeg: bytes) 
 
 async def test_full_queue_is_503_with_retry_after(held: Held, jpeg: bytes) -> None:
     held.service.load()
+    held.service.warm_up()
     held.hold()
     held.hold()
     async with held.client() as client:
@@ -96,6 +97,7 @@ async def test_full_queue_is_503_with_retry_after(held: Held, jpeg: bytes) -> No
 
 async def test_deadline_is_504_without_inference(held: Held, jpeg: bytes) -> None:
     held.service.load()
+    held.service.warm_up()
     held.hold()
     deadline = {"Tailrace-Deadline-Ms": "30"}
     raw = {"Inference-Header-Content-Length": "0", **deadline}
@@ -111,6 +113,7 @@ async def test_deadline_is_504_without_inference(held: Held, jpeg: bytes) -> Non
 
 async def test_what_cannot_be_an_inference_is_refused_before_the_queue(held: Held) -> None:
     held.service.load()
+    held.service.warm_up()
     held.hold()
     held.hold()
     async with held.client() as client:
@@ -145,6 +148,7 @@ async def test_every_route_is_described(held: Held) -> None:
 
 async def test_request_of_a_client_that_left_is_dropped(held: Held, jpeg: bytes) -> None:
     held.service.load()
+    held.service.warm_up()
     held.hold()
     sent: list[dict[str, Any]] = []
 

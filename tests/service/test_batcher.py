@@ -118,6 +118,7 @@ def make(runtime: GatedRuntime) -> Iterator[Make]:
 
     def batcher(**settings: Any) -> Batcher:
         made.append(Batcher(**({"threads": 1, "queue": 100} | settings)))
+        made[-1].start()
         return made[-1]
 
     yield batcher
@@ -226,6 +227,7 @@ def test_batches_are_those_of_a_simple_list(
 
     async def run() -> list[Any]:
         batcher = Batcher(1, 100, max_batch)
+        batcher.start()
         held = batcher.submit(Echo(models[0], 0))
         runtime.wait_for(1)
         tickets = [batcher.submit(work) for work in works]
@@ -525,7 +527,7 @@ def test_machine_that_gives_too_few_threads(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(threading.Thread, "start", start_three)
     with pytest.raises(UsageError, match=r"--concurrency 9: .* 3 threads"):
-        Batcher(9, 1)
+        Batcher(9, 1).start()
     for thread in threading.enumerate():
         if thread.name.startswith("inference-"):
             thread.join(TIMEOUT_S)
@@ -577,6 +579,7 @@ def test_every_answer_is_its_own_requests(
             observe=lambda _, rows: noted.append(rows),
             levels=lambda *level: levels.append(level),
         )
+        batcher.start()
         await asyncio.gather(*(client(batcher) for _ in range(24)))
         assert batcher.close(TIMEOUT_S)
 

@@ -128,6 +128,7 @@ def serve() -> Serve:
         service = Service(config, Meter(sheet, 0, config.models))
         if load:
             service.load()
+            service.warm_up()
         async with _listen(build(service)) as url:
             served = Served(service, url)
             async with served.client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tailrace.errors import UsageError
+from tailrace.models.runtimes import RuntimeFailedError
 from tailrace.models.runtimes.null import NullRuntime
 from tailrace.models.runtimes.onnx import OnnxRuntime
 from tailrace.service.config import ServiceConfig
@@ -27,7 +29,7 @@ def make() -> Iterator[Make]:
     made: list[Service] = []
 
     def service(*models: str, workers: int = 1, **settings: Any) -> Service:
-        config = ServiceConfig(models=models, workers=workers, concurrency=1, **settings)
+        config = ServiceConfig(models=models, workers=workers, **({"concurrency": 1} | settings))
         made.append(Service(config, Meter(new_sheet(workers, models), 0, models)))
         return made[-1]
 
@@ -71,6 +73,33 @@ def test_each_batch_size_of_each_model_is_warmed_up(make: Make, inferred: Sizes)
     for counts in service.meter.snapshot().models.values():
         assert not any(counts.outcomes.values())
         assert counts.batches.sum == 0
+
+
+def test_each_thread_is_warmed_up(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: dict[int, list[int]] = {}
+    run = NullRuntime.run
+
+    def note(self: NullRuntime, inputs: Any, outputs: Any) -> Any:
+        threads.setdefault(threading.get_ident(), []).append(len(next(iter(inputs.values()))))
+        return run(self, inputs, outputs)
+
+    monkeypatch.setattr(NullRuntime, "run", note)
+    service = make("null", concurrency=3, max_batch=2)
+    service.load()
+    service.warm_up()
+    assert sorted(map(sorted, threads.values())) == [[1, 1, 2]] * 3
+    assert threading.get_ident() not in threads
+
+
+def test_model_that_cannot_be_warmed_up(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeFailedError("no memory")
+
+    monkeypatch.setattr(NullRuntime, "run", fail)
+    service = make("null", concurrency=2)
+    service.load()
+    with pytest.raises(RuntimeFailedError, match="no memory"):
+        service.warm_up()
 
 
 def test_file_of_one_at_a_time_takes_no_batches(

@@ -38,11 +38,15 @@ class LocalSystem:
         ((spec, file),) = config.files(say)
         self.model = models.load(spec, file, config.options, config.is_twin(spec))
         config.check_batch([self.model])
-        for batch in range(1, config.max_batch + 1):
-            self.model.warm_up(batch)
         self._batcher = Batcher(
             config.threads, sys.maxsize, config.max_batch, int(config.batch_window_s * 1e9)
         )
+
+        def warm_up() -> None:
+            for batch in range(1, config.max_batch + 1):
+                self.model.warm_up(batch)
+
+        self._batcher.start(warm_up)
         notice = f" ({self.model.notice})" if self.model.notice else ""
         self._name = (
             f"Tailrace {spec.name} {config.runtime} {self.model.runtime.device}, "

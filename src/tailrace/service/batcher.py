@@ -13,6 +13,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 
 from tailrace.errors import UsageError
 from tailrace.models.model import Model
@@ -44,13 +45,10 @@ class Batcher:
         observe: Observe = lambda *_: None,
         levels: Callable[[int, int], None] = lambda *_: None,
     ) -> None:
-        """Starts `threads`; at most `queue` requests will wait for one of them.
+        """Of `threads`, once they are started; at most `queue` requests will wait for one of them.
 
         Tells `observe` the model and rows of each inference, and `levels` how many requests wait
         and how many are worked on, at each change; both under a lock, so they had better be quick.
-
-        Raises:
-            UsageError: the machine does not give so many threads.
         """
         self._queue = queue
         self._max_batch = max_batch
@@ -66,18 +64,38 @@ class Batcher:
         self._closed = False
         self._changed = threading.Condition(threading.Lock())
         self._threads: list[threading.Thread] = []
+
+    def start(self, warm_up: Callable[[], None] = lambda: None) -> None:
+        """Starts the threads; each calls `warm_up` before it takes its first request, all of them
+        at a time. Returns when all have. Until then requests wait.
+
+        Each, since what a card needs for a batch of a new size is set up for each thread anew, in
+        more than a second.
+
+        Raises:
+            UsageError: the machine does not give so many threads.
+            Exception: what `warm_up` raises.
+        """
+        warm: list[Future[None]] = []
         try:
-            for number in range(threads):
-                name = f"inference-{number}"
-                thread = threading.Thread(target=self._work, name=name, daemon=True)
+            for number in range(self._idle):
+                warm.append(Future())
+                thread = threading.Thread(
+                    target=self._work,
+                    args=(warm_up, warm[-1]),
+                    name=f"inference-{number}",
+                    daemon=True,
+                )
                 thread.start()
                 self._threads.append(thread)
         except RuntimeError as error:
             self.close(0.0)
             raise UsageError(
-                f"--concurrency {threads}: this machine gives one process "
+                f"--concurrency {self._idle}: this machine gives one process "
                 f"{len(self._threads)} threads"
             ) from error
+        for done in warm:
+            done.result()
 
     @property
     def waiting(self) -> int:
@@ -151,7 +169,13 @@ class Batcher:
             thread.join(max(0.0, ends_s - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
-    def _work(self) -> None:
+    def _work(self, warm_up: Callable[[], None], warm: Future[None]) -> None:
+        try:
+            warm_up()
+        except Exception as error:  # noqa: BLE001 - told to whoever waits for it
+            warm.set_exception(error)
+            return
+        warm.set_result(None)
         done = 0
         while batch := self._take(done):
             compute(batch, self._note_inference)

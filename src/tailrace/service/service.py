@@ -53,17 +53,24 @@ class Service:
         """
         if self.config.dataset is not None:
             self._pictures = FolderPictures(image_files(self.config.dataset))
-        for spec, file in self.config.files():
-            twin = self.config.is_twin(spec)
-            self._models[spec.name] = models.load(spec, file, self.config.options, twin)
-        self.config.check_batch(self._models.values())
+        loaded = {
+            spec.name: models.load(spec, file, self.config.options, self.config.is_twin(spec))
+            for spec, file in self.config.files()
+        }
+        self.config.check_batch(loaded.values())
+        self._models = loaded
 
     def warm_up(self) -> None:
-        """Sends a picture through each loaded model, and a batch of each size; then it is ready.
+        """Starts the inference threads, of which each sends a picture through each loaded model,
+        and a batch of each size; then it is ready.
 
         Raises:
+            UsageError: the machine does not give so many threads.
             RuntimeFailedError: a model does not compute.
         """
+        self.batcher.start(self._warm_up_thread)
+
+    def _warm_up_thread(self) -> None:
         for model in self._models.values():
             work = PictureWork(model, lambda: self._drawn.draw().data, 0.0, StageClock())
             work.finish(model.runtime.run(work.prepare(), work.outputs))

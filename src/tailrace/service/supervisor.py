@@ -145,6 +145,11 @@ class _Supervisor:
                 self._ready.discard(index)
                 self._sheet.note_death(index)
                 del self._running[index]
+                # One that has told why it cannot start is still there.
+                if process.returncode is None:
+                    with contextlib.suppress(ProcessLookupError):
+                        process.kill()
+                    await process.wait()
 
     async def _attend(
         self, index: int, process: asyncio.subprocess.Process, pipe: socket.socket

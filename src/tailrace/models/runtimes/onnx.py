@@ -59,6 +59,7 @@ _DATATYPES = {
     "tensor(double)": "FP64",
     "tensor(string)": "BYTES",
 }
+_ERRORS_ONLY = 3
 _FATAL_ONLY = 4
 # A path and a function of ONNX Runtime's source, before what a user can use.
 _ORIGIN = re.compile(r"/\S+\.(?:cc|h):\d+ [^()]*(?:\([^()]*\))+ ")
@@ -144,6 +145,8 @@ def _prepare(device: Device) -> None:
             f"this ONNX Runtime has no {device.kind}, only {there}: pip uninstall onnxruntime, "
             "then pip install 'onnxruntime-gpu[cuda,cudnn]'"
         )
+    # It warns at each start that no card comes with a plug-in.
+    onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
     # NVIDIA's libraries from pip lie where the system does not look for them.
     with contextlib.redirect_stdout(sys.stderr):
         onnxruntime.preload_dlls()
