@@ -15,17 +15,7 @@ os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A head with one CPU, where the tests themselves are, and two more nodes with two each."""
-    import ray
-    from ray.cluster_utils import Cluster
+    from tests.fleet.nodes import ray_cluster
 
-    cluster = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
-    )
-    try:
-        for _ in range(2):
-            cluster.add_node(num_cpus=2)
-        cluster.wait_for_nodes()
+    with ray_cluster(1, 2, 2) as cluster:
         yield cluster
-    finally:
-        ray.shutdown()
-        cluster.shutdown()

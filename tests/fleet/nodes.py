@@ -7,19 +7,25 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import ray
 from ray.cluster_utils import Cluster
+
+_OBJECT_STORE_BYTES = 100_000_000
+"""Of each node: by itself Ray takes a third of the machine."""
 
 
 @contextlib.contextmanager
-def two_nodes(cpus: int = 2) -> Iterator[str]:
-    """A cluster of a head node and another, of `cpus` each; its address."""
-    cluster = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": cpus, "include_dashboard": False}
-    )
+def ray_cluster(*cpus: int) -> Iterator[Cluster]:
+    """A cluster of a node each with so many CPUs; the first is its head."""
+    nodes = [{"num_cpus": count, "object_store_memory": _OBJECT_STORE_BYTES} for count in cpus]
+    cluster = Cluster(initialize_head=True, head_node_args=nodes[0] | {"include_dashboard": False})
     try:
-        cluster.add_node(num_cpus=cpus)
-        yield cluster.address
+        for node in nodes[1:]:
+            cluster.add_node(**node)
+        cluster.wait_for_nodes()
+        yield cluster
     finally:
+        ray.shutdown()
         cluster.shutdown()
 
 

@@ -21,7 +21,7 @@ from tailrace.fleet.options import Scale
 from tailrace.fleet.registry import running_replicas
 from tailrace.fleet.replicas import app, application
 from tailrace.service.config import TOKEN_VARIABLE, ServiceConfig
-from tests.fleet.nodes import two_nodes
+from tests.fleet.nodes import ray_cluster
 from tests.server_process import Scrape
 
 TIMEOUT_S = 120.0
@@ -32,8 +32,8 @@ NAME = "tailrace"
 def url() -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with two_nodes() as address, quietly():
-        connect(address)
+    with ray_cluster(2, 2) as cluster, quietly():
+        connect(cluster.address)
         serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": port})
         try:
             yield f"http://127.0.0.1:{port}"

@@ -21,7 +21,7 @@ import httpx
 import pytest
 
 from tailrace.datasets.shapes import draw_scene
-from tests.fleet.nodes import replica_pids, serve_pids, two_nodes
+from tests.fleet.nodes import ray_cluster, replica_pids, serve_pids
 from tests.server_process import Scrape, ServerProcess
 
 TIMEOUT_S = 120.0
@@ -32,8 +32,8 @@ _OPTIONS = ("shapes", "null", "--port", "0", "--concurrency", "1", "--grace", "6
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
-    with two_nodes() as address:
-        yield address
+    with ray_cluster(2, 2) as cluster:
+        yield cluster.address
 
 
 @pytest.fixture(scope="module")

@@ -69,8 +69,8 @@ class Batcher:
         """Starts the threads; each calls `warm_up` before it takes its first request, all of them
         at a time. Returns when all have. Until then requests wait.
 
-        Each, since what a card needs for a batch of a new size is set up for each thread anew, in
-        more than a second.
+        Each, since a runtime may keep something for each, as ONNX Runtime's on a card its handles
+        of cuBLAS and cuDNN.
 
         Raises:
             UsageError: the machine does not give so many threads.

@@ -19,7 +19,7 @@ from tailrace.models import store, zoo
 from tailrace.models.runtimes import Runtime, RuntimeFailedError, TensorInfo
 from tailrace.models.runtimes.datatypes import DTYPES
 from tailrace.models.runtimes.device import Device
-from tailrace.models.runtimes.onnx import OnnxRuntime, providers, session_options
+from tailrace.models.runtimes.onnx import OnnxRuntime, _reason, providers, session_options
 
 ELEMENTS = {
     "BOOL": TensorProto.BOOL,
@@ -149,3 +149,25 @@ def test_nothing_is_told_to_anyone(tmp_path: Path) -> None:
     homes = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
     subprocess.run([sys.executable, "-c", load], env=environment | homes, check=True, timeout=60)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+# As ONNX Runtime 1.31 says them with no card to be seen, and with one.
+NO_CARD = """[ONNXRuntimeError] : 1 : FAIL : provider_options_utils.h:187 Parse Failed to parse
+provider option "device_id": CUDA failure 100: no CUDA-capable device is detected ; GPU=-1 ;
+hostname=vm ; file=/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_execution_provider_info.cc
+; line=70 ; expr=cudaGetDeviceCount(&num_devices); """
+NO_THIRD_CARD = """provider_options_utils.h:187 Parse Failed to parse provider option "device_id":
+cuda_execution_provider_info.cc:71 operator() Invalid device ID: 3, must be between 0 (inclusive)
+and 1 (exclusive)."""
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (NO_CARD, "CUDA failure 100: no CUDA-capable device is detected"),
+        (NO_THIRD_CARD, "Invalid device ID: 3, must be between 0 (inclusive) and 1 (exclusive)."),
+    ],
+)
+def test_what_a_card_answers_without_places_in_the_source(text: str, reason: str) -> None:
+    found = _reason(RuntimeError(" ".join(text.split())))
+    assert found == f'Failed to parse provider option "device_id": {reason}'

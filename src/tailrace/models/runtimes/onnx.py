@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tailrace.errors import UsageError
 from tailrace.models.runtimes import RuntimeFailedError, TensorInfo
 from tailrace.models.runtimes.datatypes import check_inputs
 from tailrace.models.runtimes.device import Device, parse_device
+from tailrace.models.runtimes.sizes import SessionsBySize, Tensors
 
 # ONNX Runtime's exceptions have no common base but Exception; those it does not name itself are
 # RuntimeError.
@@ -61,8 +62,10 @@ _DATATYPES = {
 }
 _ERRORS_ONLY = 3
 _FATAL_ONLY = 4
-# A path and a function of ONNX Runtime's source, before what a user can use.
-_ORIGIN = re.compile(r"/\S+\.(?:cc|h):\d+ [^()]*(?:\([^()]*\))+ ")
+# Files and functions of ONNX Runtime's source, before what a user can use, and after it.
+_ORIGIN = re.compile(
+    r"/\S+\.(?:cc|h):\d+ [^()]*(?:\([^()]*\))+ |\b\w+\.(?:cc|h):\d+ \w+(?:\(\))? | ; GPU=.*"
+)
 
 
 class OnnxRuntime:
@@ -84,36 +87,48 @@ class OnnxRuntime:
         """
         wanted = parse_device(device, ("cpu", "cuda", "tensorrt"), "ONNX Runtime")
         _prepare(wanted)
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(file),
-                session_options(threads, spin),
-                providers=providers(wanted),
-                # It would go on on the CPU, even in the middle of a measurement.
-                enable_fallback=0,
-            )
-        except _ERRORS as error:
-            fault = "is not a usable ONNX model"
-            if wanted.kind != "cpu":
-                fault = f"does not load on {wanted}"
-            raise UsageError(f"{file} {fault}: {_reason(error)}") from error
-        if _PROVIDERS[wanted.kind] not in self._session.get_providers():
-            raise UsageError(
-                f"ONNX Runtime could not start {wanted} (it logs why). It needs "
-                f"{_NEEDS[wanted.kind]}"
-            )
+
+        def session() -> onnxruntime.InferenceSession:
+            return _session(file, threads, wanted, spin)
+
+        first = session()
         self.device = str(wanted)
-        self.inputs = tuple(_describe(node) for node in self._session.get_inputs())
-        self.outputs = tuple(_describe(node) for node in self._session.get_outputs())
+        self.inputs = tuple(_describe(node) for node in first.get_inputs())
+        self.outputs = tuple(_describe(node) for node in first.get_outputs())
+        batches = all(info.shape[:1] == (-1,) for info in (*self.inputs, *self.outputs))
+        self._run: Callable[[list[str], Tensors], list[NDArray[Any]]] = first.run
+        if wanted.kind != "cpu" and batches:
+            self._run = SessionsBySize(first, session).run
 
     def run(self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> list[NDArray[Any]]:
         """See Runtime."""
         check_inputs(inputs, self.inputs)
         try:
-            results: list[NDArray[Any]] = self._session.run(list(outputs), dict(inputs))
-        except _ERRORS as error:
+            results = self._run(list(outputs), dict(inputs))
+        except (UsageError, *_ERRORS) as error:
             raise RuntimeFailedError(f"ONNX Runtime failed: {_reason(error)}") from error
         return results
+
+
+def _session(file: Path, threads: int, device: Device, spin: bool) -> onnxruntime.InferenceSession:
+    try:
+        session = onnxruntime.InferenceSession(
+            str(file),
+            session_options(threads, spin),
+            providers=providers(device),
+            # It would go on on the CPU, even in the middle of a measurement.
+            enable_fallback=0,
+        )
+    except _ERRORS as error:
+        fault = "is not a usable ONNX model"
+        if device.kind != "cpu":
+            fault = f"does not load on {device}"
+        raise UsageError(f"{file} {fault}: {_reason(error)}") from error
+    if _PROVIDERS[device.kind] not in session.get_providers():
+        raise UsageError(
+            f"ONNX Runtime could not start {device} (it logs why). It needs {_NEEDS[device.kind]}"
+        )
+    return session
 
 
 def providers(device: Device) -> list[tuple[str, dict[str, int]]]:
