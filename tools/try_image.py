@@ -55,7 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--variant", choices=("cpu", "cuda", "ray"), default="cpu")
     parser.add_argument("--keep", action="store_true", help="run the image of an earlier call")
-    parser.add_argument("--mirror", default="http://deb.debian.org/debian")
+    parser.add_argument("--mirror", help="of Debian; debootstrap knows one")
     given = parser.parse_args()
     os.environ |= {"BUILDAH_ISOLATION": "chroot"}
     os.environ.setdefault("STORAGE_DRIVER", "vfs")
@@ -68,13 +68,16 @@ def main() -> None:
     sys.exit(0 if run(image) else 1)
 
 
-def make_base(mirror: str) -> None:
+def make_base(mirror: str | None) -> None:
     """A Debian with Python, as the slim images of Docker Hub are."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "root"
         packages = "python3,python3-venv,ca-certificates"
         subprocess.run(
-            ["debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", root, mirror],
+            [
+                *("debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", root),
+                *([mirror] if mirror else []),
+            ],
             check=True,
             stdout=subprocess.DEVNULL,
         )

@@ -165,7 +165,7 @@ def test_room_of_the_compose_file_is_up_and_loads_its_service(
     assert dict(aimed.headers) == {"Authorization": "Bearer secret"}
 
     # It runs, here on ports of its own and without leaving its folder; its health check passes.
-    text = file.read_text().replace("/work/runs", str(tmp_path / "runs"))
+    text = file.read_text().replace("/home/tailrace/runs", str(tmp_path / "runs"))
     text = text.replace('["service"]', '["127.0.0.1"]')
     file.write_text(text.replace("http://service:5000", str(service.base_url).rstrip("/")))
     running = control_room(

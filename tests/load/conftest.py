@@ -3,12 +3,15 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
+from tailrace.load.arrivals import Poisson
 from tailrace.load.child import ChildProcess
 from tailrace.load.plan import Plan
-from tailrace.load.profile import parse_profile
+from tailrace.load.profile import Profile, parse_profile
 from tailrace.load.request import Body
+from tailrace.load.schedule import Schedule
 from tailrace.load.session import Session
 from tailrace.load.tally import Interval
 from tailrace.load.traffic import plan_traffic
@@ -60,3 +63,10 @@ def offer() -> Offer:
         return session, intervals
 
     return run
+
+
+def scheduled(rate: float, duration_s: float, seed: int = 1) -> np.ndarray:
+    """The arrivals of a constant rate, Poisson, in s."""
+    schedule = Schedule(Poisson(), Profile([0], [rate]), seed)
+    times = np.concatenate([schedule.next_piece() for _ in range(80)]) / 1e9
+    return times[times < duration_s]

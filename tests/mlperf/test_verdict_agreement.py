@@ -13,6 +13,7 @@ from pathlib import Path
 
 import mlperf_loadgen as lg
 import numpy as np
+import pytest
 
 from tailrace.load.early_stopping import estimate_rank
 from tailrace.load.slo import Slo
@@ -86,6 +87,7 @@ def _ours(latencies_ns: np.ndarray, percent: float) -> bool:
     return judge(total, duration_s=1.0, min_duration_s=0.0, slos=[slo]).valid
 
 
+@pytest.mark.alone
 def test_server(tmp_path: Path) -> None:
     """Half of the sets are near where the verdict turns: h_min(t) + t queries with t over."""
     draw = random.Random(6)
@@ -107,8 +109,7 @@ def test_server(tmp_path: Path) -> None:
             f"p{percent:g} of {queries}: {np.sum(latencies_ns > BOUND_NS)} over\n{measured.summary}"
         )
         said[ours] += 1
-    # Few, but on a busy machine more.
-    assert on_the_edge < SETS / 10
+    assert on_the_edge < SETS / 50
     assert min(said.values()) > SETS / 5, said
 
 

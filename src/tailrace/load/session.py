@@ -3,9 +3,9 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import cast
+from functools import partial
 
-from tailrace.errors import TailraceError, UsageError
+from tailrace.errors import UsageError
 from tailrace.load.crew import Crew, LocalCrew
 from tailrace.load.event_log import EventLog
 from tailrace.load.link import GeneratorError, WorkerLink
@@ -22,6 +22,7 @@ from tailrace.load.verdict import Verdict, judge, missing_for
 _SETTLE_MARGIN_S = 5.0
 _CLOCK_STEP_NS = 20_000_000
 """NTP slews a clock by at most 0.5 ms a second; more than this within an interval is a step."""
+_TO_THE_END = "to the end"
 
 
 class Session:
@@ -49,7 +50,7 @@ class Session:
         """Not merged yet, by number of the interval."""
         self._aborted = 0
         """Requests that were under way at workers that are gone, not told of yet."""
-        self._taking_over: set[asyncio.Task[None]] = set()
+        self._taking_over: set[asyncio.Task[str]] = set()
         self._queue: asyncio.Queue[Interval | None] = asyncio.Queue()
         self._next_index = 0
         self._merged_s = 0.0
@@ -210,6 +211,7 @@ class Session:
         if self._is_replaceable(link, now_s):
             task = asyncio.get_running_loop().create_task(self._take_over(link, now_s))
             self._taking_over.add(task)
+            task.add_done_callback(partial(self._took_over, link))
         else:
             problem += ": what it had left to send was not offered"
         self.problems.append(problem)
@@ -221,33 +223,35 @@ class Session:
         ended = self._end_s is not None and now_s + self._change_lead_s >= self._end_s
         return not link.gave_up and not at_once and not ended
 
-    async def _take_over(self, lost: WorkerLink, now_s: float) -> None:
-        """Let another worker offer what `lost` had left to send."""
-        outcome = "to the end"
-        try:
-            link = await self._team.replace(lost, self.profile, now_s)
-            begun_s = max(self.elapsed_s, 0.0) + self._change_lead_s
-            if not link.over and (self._end_s is None or begun_s < self._end_s):
-                link.start(self._start_ns, begun_s, self.plan.interval_s)
-                self._nodes.join([link])
-                by = f"{link.node} took" if link.node else "another took"
-                outcome = f"to {begun_s:.2f} s, when {by} it over"
-                what = f"load worker {lost.number} was replaced" + _on(link)
-                self._note(begun_s, "worker", what, self._target_per_s(begun_s))
-            else:
-                link.over = True
-                link.kill()
-        except (OSError, TailraceError) as error:
-            outcome = f"to the end, as nobody could take it over ({error})"
-        except asyncio.CancelledError:
+    async def _take_over(self, lost: WorkerLink, now_s: float) -> str:
+        """Let another worker offer what `lost` had left to send; until when nobody did."""
+        link = await self._team.replace(lost, self.profile, now_s)
+        begun_s = max(self.elapsed_s, 0.0) + self._change_lead_s
+        if link.over or (self._end_s is not None and begun_s >= self._end_s):
+            link.over = True
+            link.kill()
+            return _TO_THE_END
+        link.start(self._start_ns, begun_s, self.plan.interval_s)
+        self._nodes.join([link])
+        what = f"load worker {lost.number} was replaced" + _on(link)
+        self._note(begun_s, "worker", what, self._target_per_s(begun_s))
+        by = f"{link.node} took" if link.node else "another took"
+        return f"to {begun_s:.2f} s, when {by} it over"
+
+    def _took_over(self, lost: WorkerLink, task: "asyncio.Task[str]") -> None:
+        # Not the task's own work: one that is cancelled before it begins does none at all.
+        self._taking_over.remove(task)
+        if task.cancelled():
             # The run was stopped meanwhile.
-            pass
-        finally:
-            self._taking_over.remove(cast("asyncio.Task[None]", asyncio.current_task()))
-            self.problems.append(
-                f"the share of {_name(lost)} is missing from {lost.counted_s:.2f} s {outcome}"
-            )
-            self._merge()
+            outcome = _TO_THE_END
+        elif error := task.exception():
+            outcome = f"{_TO_THE_END}, as nobody could take it over ({error})"
+        else:
+            outcome = task.result()
+        self.problems.append(
+            f"the share of {_name(lost)} is missing from {lost.counted_s:.2f} s {outcome}"
+        )
+        self._merge()
 
     def _note(self, t_s: float, kind: EventKind, text: str, rate_per_s: float) -> None:
         wall_time = round(self.start_wall_time + t_s, 6)
