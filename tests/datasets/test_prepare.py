@@ -115,19 +115,21 @@ def test_jpeg(source: Path, out: Path) -> None:
 
 
 def test_an_interrupted_run_goes_on(source: Path, out: Path) -> None:
+    # So large that not all are written by the time it is stopped.
+    size = (1200, 1200)
     with pytest.raises(StoppedError):
-        prepare(source, out, (30, 30), "png", workers=1, progress=stop_at(2))
+        prepare(source, out, size, "png", workers=1, progress=stop_at(2))
     assert not (out / "annotations").exists()
     first = written(out)
     assert 2 <= len(first) < 6
     steps: list[int] = []
-    prepared = prepare(source, out, (30, 30), "png", progress=lambda done, _: steps.append(done))
+    prepared = prepare(source, out, size, "png", progress=lambda done, _: steps.append(done))
     assert prepared == Prepared(6 - len(first), len(first), {})
     assert steps == list(range(len(first), 7))
     last = written(out)
     assert len(last) == 6
     assert {name: last[name] for name in first} == first
-    assert prepare(source, out, (30, 30), "png") == Prepared(0, 6, {})
+    assert prepare(source, out, size, "png") == Prepared(0, 6, {})
     assert written(out) == last
 
 

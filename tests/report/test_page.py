@@ -334,7 +334,11 @@ async def test_a_fleet_has_a_row_for_each_node(
         "node-b": node | {"workers": 0, "seen_s": 1.5, "clock_error_ms": 0.61},
     }
     (path / "result.json").write_text(json.dumps(result))
+    asked = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps(asked | {"part": "1/4"}))
     async with open_report(path) as page:
+        part = page.locator(".setting-table tr", has_text="Part of the load")
+        await expect(part).to_contain_text("1/4")
         rows = page.locator(".nodes-table tbody tr")
         assert await rows.all_inner_texts() == [
             "node-a\t2\t66.5\t2.50 ms\t3.50\t0.42 ms\t3.00 s",
@@ -342,3 +346,5 @@ async def test_a_fleet_has_a_row_for_each_node(
         ]
     async with open_report(runs / "fast") as page:
         await expect(page.locator("#nodes")).to_have_count(0)
+        rows = page.locator(".setting-table tr", has_text="Part of the load")
+        await expect(rows).to_have_count(0)

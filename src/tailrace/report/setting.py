@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tailrace.dashboard.figures import NONE
+from tailrace.load.part import WHOLE
 from tailrace.machine.environment import PACKAGES, Environment
 from tailrace.report.markup import Content, Markup, h
 from tailrace.report.overview import started
@@ -86,6 +87,10 @@ def _count(value: int) -> str:
     return f"{value:,}"
 
 
+def _part(text: str) -> str:
+    return "" if text == str(WHOLE) else text
+
+
 def _gib(size_bytes: int | None) -> str | None:
     return None if size_bytes is None else f"{size_bytes / _GIB:.3g} GiB"
 
@@ -125,6 +130,7 @@ _CONFIGURATION: tuple[_Row, ...] = (
     ("Profile", lambda subject: subject.info.profile),
     ("Arrivals", lambda subject: subject.info.arrivals),
     ("Seed", _asked("seed")),
+    ("Part of the load", _asked("part", _part)),
     ("SLOs", _asked("slos", ", ".join)),
     ("Least duration for a verdict", _asked("min_duration_s", format_duration)),
     ("Different requests", _asked("requests", _count)),
