@@ -4,6 +4,7 @@ Nothing else lives here. Results go to stdout, everything a person reads meanwhi
 """
 
 import sys
+from collections.abc import Collection
 from importlib import import_module
 from typing import NoReturn
 
@@ -23,8 +24,8 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def build() -> typer.Typer:
-    """The command line with every command mounted."""
+def build(names: Collection[str] = (*COMMANDS, *GROUPS)) -> typer.Typer:
+    """The command line with these commands, all by default; only their modules are imported."""
     root = typer.Typer(
         name="tailrace",
         add_completion=False,
@@ -45,18 +46,22 @@ def build() -> typer.Typer:
         if context.invoked_subcommand is None:
             typer.echo(context.get_help())
 
-    for name in COMMANDS:
+    for name in filter(names.__contains__, COMMANDS):
         module = import_module(f"tailrace.cli.{name}")
         root.command(name, epilog=module.EXAMPLE)(getattr(module, name))
-    for name in GROUPS:
+    for name in filter(names.__contains__, GROUPS):
         root.add_typer(import_module(f"tailrace.cli.{name}").app, name=name)
     return root
 
 
 def main() -> None:
     """Entry point: run the command line; an expected error is one line and an exit code."""
+    # Importing all of them takes longer than most commands need.
+    asked = {*COMMANDS, *GROUPS} & set(sys.argv[1:2])
     try:
-        code = get_command(build()).main(prog_name="tailrace", standalone_mode=False)
+        code = get_command(build(asked) if asked else build()).main(
+            prog_name="tailrace", standalone_mode=False
+        )
     except typer.TyperException as error:
         # typer's own errors carry these, though their common base does not declare them.
         message = getattr(error, "format_message", error.__str__)() or "interrupted"
