@@ -20,7 +20,7 @@ from tailrace.load.slo import Slo
 from tailrace.load.tally import Tally
 from tailrace.load.verdict import judge
 
-SETS = 1000
+SETS = 500
 STREAM_SETS = 100
 BOUND_NS = 3_000_000
 ROUNDING_NS = 2_000
