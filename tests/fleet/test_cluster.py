@@ -118,3 +118,28 @@ def test_a_token_that_is_missing_or_wrong_is_said_at_once(
     assert done.returncode == 1
     assert "asks for its token" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_run_that_is_terminated_says_nothing_of_ray(
+    guarded: tuple[str, Path], serve: Any, tmp_path: Path
+) -> None:
+    address, home = guarded
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "tailrace", "load", serve().url, "--ray", address),
+            *("--for", "60s", "--out", str(tmp_path / "run")),
+        ],
+        env=_environment(home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    timeline = tmp_path / "run/timeline.jsonl"
+    ends_s = time.monotonic() + 60
+    while not (timeline.exists() and timeline.stat().st_size):
+        assert time.monotonic() < ends_s
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    said, noted = process.communicate(timeout=60)
+    assert "***" not in noted, noted
+    assert "offered" in said

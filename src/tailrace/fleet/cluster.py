@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import signal
+import threading
 from collections.abc import Mapping
 
 import grpc
@@ -59,6 +61,16 @@ def connect(address: str) -> None:
     except (ConnectionError, RuntimeError, ValueError, RayError) as error:
         reason = " ".join(str(error).split())
         raise TailraceError(f"cannot join the Ray cluster at {found}: {reason}") from error
+
+
+def take_signals_back() -> None:
+    """Undo that Ray, once connected, prints its stack on SIGTERM before Python's handler runs. Does
+    nothing but on the main thread, whose handlers they are.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+        # As asyncio wants it, whose handler it may be.
+        signal.siginterrupt(signal.SIGTERM, False)
 
 
 def check_address(address: str) -> None:

@@ -19,7 +19,7 @@ import tailrace
 from tailrace.errors import UsageError
 from tailrace.fleet.agent import HEARTBEAT_S, Agent
 from tailrace.fleet.clock import ClockWatch, read_clock
-from tailrace.fleet.cluster import connect
+from tailrace.fleet.cluster import connect, take_signals_back
 from tailrace.fleet.files import Parcel
 from tailrace.fleet.line import RayLine
 from tailrace.fleet.node import Node, name_nodes
@@ -80,6 +80,7 @@ class RayCrew:
     async def gather(self, workers: int) -> None:
         """See Crew."""
         await asyncio.to_thread(connect, self._address)
+        take_signals_back()
         self._nodes = name_nodes(_nodes())
         self._group = placement_group([{"CPU": 1}] * workers, strategy="SPREAD")
         try:
