@@ -227,7 +227,7 @@ def _test(plan: "Plan", as_json: bool) -> NoReturn:
 
     running = prepare(plan, line.note)
     try:
-        with _stopped_by_signals(running.stop, line.note):
+        with _stopped_by_signals(running.stop):
             outcome = running.run(show)
         line.note("")
         result = conclude(running.test, outcome)
@@ -252,13 +252,9 @@ def _test(plan: "Plan", as_json: bool) -> NoReturn:
 
 
 @contextmanager
-def _stopped_by_signals(stop: Callable[[], None], note: Callable[[str], None]) -> Iterator[None]:
-    def handle(number: int, _: object) -> None:
-        note("stopping; the logs are being closed")
-        stop()
-
+def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
     numbers = (signal.SIGINT, signal.SIGTERM)
-    previous = [signal.signal(number, handle) for number in numbers]
+    previous = [signal.signal(number, lambda *_: stop()) for number in numbers]
     try:
         yield
     finally:

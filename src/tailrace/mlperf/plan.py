@@ -72,6 +72,8 @@ def prepare(plan: Plan, say: Callable[[str], None]) -> RunningTest:
         TailraceError: a model cannot be loaded, a node does not answer, a file cannot be written.
     """
     plan.wishes.check()
+    if not plan.targets:
+        plan.compute.check_settings()
     layout = _layout(plan)
     layout.check(plan.wishes.mode)
     data = open_data(plan.spec, plan.dataset, plan.count, say)

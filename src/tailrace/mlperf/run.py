@@ -69,6 +69,7 @@ class RunningTest:
 
     def __init__(self, test: Test, say: Callable[[str], None]) -> None:
         self.test = test
+        self._say = say
         self._stopped = threading.Event()
         self._loadgen: LoadGen | None = None
         wishes, library = test.wishes, test.library
@@ -122,6 +123,9 @@ class RunningTest:
             if now_s - shown_s >= _SHOW_S:
                 shown_s = now_s
                 show(course, _progress(course, loadgen, test.folder))
+        if self._stopped.is_set():
+            # A signal handler that says it may find a line half written.
+            self._say("stopping; the logs are being closed")
         elapsed_s = time.monotonic() - began_s
         ended: Ended = "finished"
         if not loadgen.finished.is_set():
