@@ -46,12 +46,13 @@ def _pids(title: bytes) -> list[int]:
         # Others have clusters, too.
         with contextlib.suppress(OSError):
             pid = int(folder.name) if folder.name.isdigit() else 0
-            if pid and (folder / "cmdline").read_bytes().startswith(title) and _is_ours(pid):
+            if pid and (folder / "cmdline").read_bytes().startswith(title) and is_ours(pid):
                 found.append(pid)
     return found
 
 
-def _is_ours(pid: int) -> bool:
+def is_ours(pid: int) -> bool:
+    """Whether this process started it, or one that did, and so on."""
     while pid > 1:
         if pid == os.getpid():
             return True
