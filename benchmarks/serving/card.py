@@ -41,28 +41,12 @@ _READY_WITHIN_S = 120.0
 class Row:
     """How a model is served."""
 
+    server: Contender
     workers: int
-    flags: tuple[str, ...]
-    device: str
     mps: bool = False
 
     def __str__(self) -> str:
-        words = ["--device", self.device, "--workers", str(self.workers), *self.flags]
-        return " ".join(words) + (", MPS" if self.mps else "")
-
-    def server(self, model: ServedModel) -> Contender:
-        """`tailrace serve`, so."""
-        return Contender(
-            name="tailrace",
-            title="Tailrace",
-            settings=str(self),
-            command=lambda port, _: [
-                *(sys.executable, "-m", "tailrace", "serve", *model.arguments),
-                *("--port", str(port), "--device", self.device),
-                *("--workers", str(self.workers), *self.flags),
-            ],
-            path=f"/predict/{model.name}",
-        )
+        return self.server.settings + (", MPS" if self.mps else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +66,17 @@ class Outcome:
 
 def rows(model: ServedModel, device: str, workers: int, mps: bool) -> list[Row]:
     """One process without and with batches, where the file takes them, and several."""
-    alone = ("--concurrency", "1")
-    several = Row(workers, alone, device)
     batches = onnxruntime.InferenceSession(str(model.file)).get_inputs()[0].shape[0] != 1
+
+    def row(concurrency: int, processes: int, *flags: str) -> Row:
+        on = ("--device", device, *flags)
+        return Row(contenders.tailrace(model, concurrency, processes, *on), processes)
+
+    several = row(1, workers)
     return [
-        Row(1, alone, device),
-        Row(1, ("--concurrency", "4"), device),
-        *([Row(1, ("--concurrency", "2", "--max-batch", "8"), device)] if batches else []),
+        row(1, 1),
+        row(4, 1),
+        *([row(2, 1, "--max-batch", "8")] if batches else []),
         several,
         *([replace(several, mps=True)] if mps else []),
     ]
@@ -98,14 +86,13 @@ def measure(
     row: Row, model: ServedModel, directory: Path, arguments: argparse.Namespace
 ) -> Outcome:
     """Saturation first, then Poisson arrivals at 70 % of it."""
-    server = row.server(model)
     picture = next(iter(sorted(directory.iterdir()))).read_bytes()
     with (
         _mps() if row.mps else contextlib.nullcontext(),
-        contenders.serving(server, model, picture, row.workers, arguments.cores) as running,
+        contenders.serving(row.server, model, picture, row.workers, arguments.cores) as running,
     ):
         ready_s = _wait_until_ready(running)
-        url = running.base_url + server.path
+        url = running.base_url + row.server.path
         body = ("--body", str(directory))
         rate = saturated_per_s(url, OFFERED_PER_S, arguments.connections, arguments.seconds, *body)
         told = _metrics(running.base_url)

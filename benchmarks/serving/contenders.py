@@ -69,15 +69,15 @@ class ServedModel:
         return {environment.MODEL: self.name, environment.FILE: str(self.file)}
 
 
-def tailrace(model: ServedModel, concurrency: int, workers: int = 1) -> Contender:
+def tailrace(model: ServedModel, concurrency: int, workers: int = 1, *flags: str) -> Contender:
     """`tailrace serve`, each process with `concurrency` threads."""
     return Contender(
         name="tailrace",
         title="Tailrace",
-        settings=f"--workers {workers} --concurrency {concurrency}",
+        settings=" ".join((f"--workers {workers} --concurrency {concurrency}", *flags)),
         command=lambda port, _: [
             *(sys.executable, "-m", "tailrace", "serve", *model.arguments, "--port", str(port)),
-            *("--workers", str(workers), "--concurrency", str(concurrency)),
+            *("--workers", str(workers), "--concurrency", str(concurrency), *flags),
         ],
         path=f"/predict/{model.name}",
     )

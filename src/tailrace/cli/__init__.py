@@ -56,12 +56,11 @@ def build(names: Collection[str] = (*COMMANDS, *GROUPS)) -> typer.Typer:
 
 def main() -> None:
     """Entry point: run the command line; an expected error is one line and an exit code."""
-    # Importing all of them takes longer than most commands need.
-    asked = {*COMMANDS, *GROUPS} & set(sys.argv[1:2])
+    names = {*COMMANDS, *GROUPS}
     try:
-        code = get_command(build(asked) if asked else build()).main(
-            prog_name="tailrace", standalone_mode=False
-        )
+        # Importing all of them takes longer than most commands need.
+        root = build(names & set(sys.argv[1:2]) or names)
+        code = get_command(root).main(prog_name="tailrace", standalone_mode=False)
     except typer.TyperException as error:
         # typer's own errors carry these, though their common base does not declare them.
         message = getattr(error, "format_message", error.__str__)() or "interrupted"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,19 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
+from tailrace.errors import UsageError
 from tailrace.models import store
+from tailrace.models.runtimes import RuntimeFailedError
+from tailrace.models.runtimes.onnx import OnnxRuntime
 from tailrace.models.runtimes.sizes import SessionsBySize
+
+FILE = store.embedded_file("shapes.onnx")
 
 
 class Noting:
-    """A session of the embedded model that notes the sizes it is given."""
+    """A session of the embedded model that notes the sizes it is given, itself in `made`."""
 
-    def __init__(self) -> None:
+    def __init__(self, made: list[Noting]) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(str(FILE), options)
@@ -30,8 +36,15 @@ class Noting:
         return found
 
 
-FILE = store.embedded_file("shapes.onnx")
-made: list[Noting] = []
+@pytest.fixture
+def made() -> list[Noting]:
+    """All sessions, in the order in which they were made."""
+    return []
+
+
+@pytest.fixture
+def sessions(made: list[Noting]) -> SessionsBySize:
+    return SessionsBySize(Noting(made), partial(Noting, made))
 
 
 @pytest.fixture
@@ -46,11 +59,12 @@ def names() -> tuple[str, list[str]]:
 
 
 def test_answers_are_those_of_one_session(
-    pictures: NDArray[np.uint8], names: tuple[str, list[str]]
+    sessions: SessionsBySize,
+    made: list[Noting],
+    pictures: NDArray[np.uint8],
+    names: tuple[str, list[str]],
 ) -> None:
-    made.clear()
     image, outputs = names
-    sessions = SessionsBySize(Noting(), Noting)
     exact = onnxruntime.InferenceSession(str(FILE))
     for rows in (1, 3, 9, 4, 2, 5, 1):
         given = {image: pictures[:rows]}
@@ -65,17 +79,27 @@ def test_answers_are_those_of_one_session(
 
 
 def test_threads_share_one_session_of_a_size(
-    pictures: NDArray[np.uint8], names: tuple[str, list[str]]
+    sessions: SessionsBySize,
+    made: list[Noting],
+    pictures: NDArray[np.uint8],
+    names: tuple[str, list[str]],
 ) -> None:
-    made.clear()
     image, outputs = names
-    sessions = SessionsBySize(Noting(), Noting)
-    threads = [
-        threading.Thread(target=sessions.run, args=(outputs, {image: pictures[:3]}))
-        for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: sessions.run(outputs, {image: pictures[:3]}), range(4)))
     assert [each.sizes for each in made] == [set(), {4}]
+
+
+def test_a_size_that_cannot_be_had_fails_its_batches_alone(
+    made: list[Noting], pictures: NDArray[np.uint8]
+) -> None:
+    def make() -> Noting:
+        raise UsageError("no memory on the card")
+
+    runtime = OnnxRuntime(FILE, 1)
+    runtime._run = SessionsBySize(Noting(made), make).run
+    (image,) = (tensor.name for tensor in runtime.inputs)
+    outputs = [tensor.name for tensor in runtime.outputs]
+    with pytest.raises(RuntimeFailedError, match="no memory on the card"):
+        runtime.run({image: pictures[:2]}, outputs)
+    assert len(runtime.run({image: pictures[:1]}, outputs)[0]) == 1
