@@ -1,5 +1,6 @@
 """The command line as a whole."""
 
+import os
 import subprocess
 import sys
 
@@ -45,6 +46,30 @@ def test_all_are_listed(arguments: tuple[str, ...]) -> None:
     names, said = _loaded(*arguments)
     assert names == NAMES
     assert all(f" {name} " in said for name in NAMES)
+
+
+@pytest.mark.parametrize("module", ["control.controller", "control.rpc.server", "fleet.cluster"])
+def test_grpc_has_no_handlers_around_fork_whoever_imports_it(module: str) -> None:
+    """Load workers died in them, and they write a line where they do nothing."""
+    code = f"""
+import os, sys
+class Watch:
+    def find_spec(self, name, *_):
+        if name == "grpc":
+            print(os.environ.get("GRPC_ENABLE_FORK_SUPPORT"))
+sys.meta_path.insert(0, Watch())
+import tailrace.{module}
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "GRPC_ENABLE_FORK_SUPPORT"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "0\n", done.stderr
 
 
 def test_one_that_is_not_there() -> None:
