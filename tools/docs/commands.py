@@ -68,7 +68,7 @@ def _usage(command: Any, context: Any) -> Iterator[str]:
     yield "[OPTIONS]"
     for param in command.get_params(context):
         if param.param_type_name == "argument" and not param.hidden:
-            shown = param.metavar or param.name.upper()
+            shown = (param.metavar or param.name.upper()) + ("..." if param.nargs < 0 else "")
             yield shown if param.required else f"[{shown}]"
 
 

@@ -12,6 +12,7 @@ import typer
 from typer.main import get_command
 
 from tailrace import __version__
+from tailrace.cli.layout import Command, Group
 from tailrace.errors import TailraceError
 
 COMMANDS = ("demo", "serve", "load", "find", "compare", "report", "dashboard")
@@ -28,6 +29,7 @@ def build(names: Collection[str] = (*COMMANDS, *GROUPS)) -> typer.Typer:
     """The command line with these commands, all by default; only their modules are imported."""
     root = typer.Typer(
         name="tailrace",
+        cls=Group,
         add_completion=False,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
@@ -48,7 +50,7 @@ def build(names: Collection[str] = (*COMMANDS, *GROUPS)) -> typer.Typer:
 
     for name in filter(names.__contains__, COMMANDS):
         module = import_module(f"tailrace.cli.{name}")
-        root.command(name, epilog=module.EXAMPLE)(getattr(module, name))
+        root.command(name, cls=Command, epilog=module.EXAMPLE)(getattr(module, name))
     for name in filter(names.__contains__, GROUPS):
         root.add_typer(import_module(f"tailrace.cli.{name}").app, name=name)
     return root

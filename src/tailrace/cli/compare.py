@@ -23,8 +23,9 @@ def compare(
     junit: options.JUnit = None,
     markdown: options.Markdown = None,
 ) -> None:
-    """Compare two runs figure by figure, and say what is more than noise: by a bootstrap over their
-    intervals, with 95 % confidence.
+    """Compare two runs figure by figure, and say what is more than noise.
+
+    By a bootstrap over their intervals, with 95 % confidence.
     """
     from tailrace.cli import gate, output
     from tailrace.runs.directory import RUNS_DIR

@@ -32,6 +32,9 @@ Examples:
 [bold]TAILRACE_TOKEN=… tailrace dashboard --host 0.0.0.0 --allow 10.0.0.0/8 --max-rate 5k[/bold]
 """
 
+_RPC, _LIMITS = "gRPC", "Limits"
+"""Panels of the help."""
+
 
 def dashboard(
     urls: Annotated[
@@ -49,19 +52,33 @@ def dashboard(
         typer.Option(
             help="Address to answer on; any but a loopback one demands TAILRACE_TOKEN.",
             show_default="127.0.0.1",
+            metavar="ADDRESS",
         ),
     ] = None,
     port: Annotated[
         int | None,
         typer.Option(
-            min=0, max=65535, help="Of page and REST; 0: any free one.", show_default="8080"
+            min=0,
+            max=65535,
+            help="Of page and REST; 0: any free one.",
+            show_default="8080",
+            metavar="N",
         ),
     ] = None,
     rpc_port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Of gRPC; 0: any free one.", show_default="2222"),
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Of gRPC; 0: any free one.",
+            show_default="2222",
+            metavar="N",
+            rich_help_panel=_RPC,
+        ),
     ] = None,
-    no_rpc: Annotated[bool, typer.Option("--no-rpc", help="Leave gRPC out.")] = False,
+    no_rpc: Annotated[
+        bool, typer.Option("--no-rpc", help="Leave gRPC out.", rich_help_panel=_RPC)
+    ] = False,
     runs: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Where runs are kept and listed.", show_default="runs"),
@@ -72,10 +89,14 @@ def dashboard(
             metavar="TARGET",
             help="Where load may go: 10.0.0.0/8, ::1, *.lab; repeatable.",
             show_default="any; loopback alone with another --host",
+            rich_help_panel=_LIMITS,
         ),
     ] = None,
     max_rate: Annotated[
-        str | None, typer.Option(metavar="RATE", help="Cap on each service's rate: 5000, 50k/s.")
+        str | None,
+        typer.Option(
+            metavar="RATE", help="Cap on each service's rate: 5000, 50k/s.", rich_help_panel=_LIMITS
+        ),
     ] = None,
 ) -> None:
     """Steer the load on any HTTP services, and watch their tails: page, REST and gRPC.

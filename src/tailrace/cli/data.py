@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from tailrace.cli.layout import Command, Group
 from tailrace.datasets import fetch as fetching
 from tailrace.datasets import prepare as preparing
 from tailrace.datasets import shapes
@@ -21,6 +22,7 @@ from tailrace.errors import TailraceError, UsageError
 
 app = typer.Typer(
     name="data",
+    cls=Group,
     help="Fetches, prepares and draws pictures to serve and to measure with.",
 )
 
@@ -39,6 +41,7 @@ class _Format(StrEnum):
 
 
 @app.command(
+    cls=Command,
     epilog="Examples: tailrace data fetch coco-val2017 --count 100; "
     "tailrace data fetch coco-val2017 coco && tailrace serve shapes --dataset coco",
 )
@@ -49,7 +52,8 @@ def fetch(
         typer.Argument(metavar="DIR", help="Where to; datasets/SET in the cache if left out."),
     ] = None,
     count: Annotated[
-        int | None, typer.Option(min=1, help="Only the first pictures by id, this many.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Only the first pictures by id, this many."),
     ] = None,
     url: Annotated[
         str, typer.Option("--from", metavar="URL", help="The server, or a mirror of it.")
@@ -64,6 +68,7 @@ def fetch(
 
 
 @app.command(
+    cls=Command,
     epilog="Example: tailrace data prepare coco coco-300 --size 300 300 --format png && "
     "tailrace serve shapes --dataset coco-300",
 )
@@ -82,7 +87,7 @@ def prepare(
         _Format, typer.Option("--format", help="File format of the pictures.")
     ] = _Format.png,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads; as many as cores if left out.")
+        int | None, typer.Option(metavar="N", min=1, help="Threads; as many as cores if left out.")
     ] = None,
 ) -> None:
     """Resizes the pictures of a set, and its boxes with them; goes on where it was stopped."""
@@ -99,15 +104,19 @@ def prepare(
 
 
 @app.command(
+    cls=Command,
     epilog="Example: tailrace data generate shapes drawn --count 500 && "
     "tailrace serve shapes --dataset drawn",
 )
 def generate(
     kind: Annotated[_Kind, typer.Argument(metavar="KIND", help="shapes: scenes of ten shapes.")],
     out: Annotated[Path, typer.Argument(metavar="DIR", help="Directory to write; new or empty.")],
-    count: Annotated[int, typer.Option(min=1, help="Number of pictures.")] = 100,
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="Number of pictures.")] = 100,
     seed: Annotated[
-        int, typer.Option(min=0, help="Seed of the first picture; below 1,000,000: trained on.")
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Seed of the first picture; below 1,000,000: trained on."
+        ),
     ] = shapes.HELD_OUT_SEEDS.start,
     image_format: Annotated[
         _Format, typer.Option("--format", help="File format of the pictures.")

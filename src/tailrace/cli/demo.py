@@ -34,19 +34,26 @@ _PR_SET_PDEATHSIG = 1
 
 def demo(
     duration: Annotated[
-        str | None, typer.Option("--for", help="End after this long; else on Ctrl-C.")
+        str | None,
+        typer.Option("--for", help="End after this long; else on Ctrl-C.", metavar="TIME"),
     ] = None,
-    rate: Annotated[str, typer.Option(help="Requests a second to begin with.")] = "50",
+    rate: Annotated[
+        str, typer.Option(help="Requests a second to begin with.", metavar="RATE")
+    ] = "50",
     port: Annotated[
-        int | None, typer.Option(help="Port of the dashboard; 8080, or the next free one.")
+        int | None,
+        typer.Option(help="Port of the dashboard; 8080, or the next free one.", metavar="N"),
     ] = None,
     service_port: Annotated[
-        int | None, typer.Option(help="Port of the service; 5000, or the next free one.")
+        int | None,
+        typer.Option(help="Port of the service; 5000, or the next free one.", metavar="N"),
     ] = None,
     rpc_port: Annotated[
-        int | None, typer.Option(help="Port of gRPC; 2222, or the next free one.")
+        int | None, typer.Option(help="Port of gRPC; 2222, or the next free one.", metavar="N")
     ] = None,
-    slo: Annotated[str, typer.Option(help="The bound to hold the service to.")] = "p99<100ms",
+    slo: Annotated[
+        str, typer.Option(help="The bound to hold the service to.", metavar="BOUND")
+    ] = "p99<100ms",
 ) -> None:
     """Serve the embedded detector, put Poisson load on it, and show its p99 live in a browser."""
     import uvloop

@@ -23,43 +23,85 @@ EXAMPLE = (
     "Exit code: 0 a confirmed rate; 1 none; 2 an argument cannot be used."
 )
 
+_SEARCH = "The search"
+"""Panel of the help."""
+
 
 def find(
     urls: options.Urls,
-    slo: Annotated[str, typer.Option(help="The bound to keep, as p99<100ms.")] = "p99<100ms",
-    start: Annotated[str, typer.Option(help="The rate to try first.")] = "10",
-    highest: Annotated[str, typer.Option("--max", help="The highest rate to try.")] = "1M",
+    slo: Annotated[
+        str, typer.Option(metavar="BOUND", help="The bound to keep, as p99<100ms.")
+    ] = "p99<100ms",
+    body: options.Body = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Directory for find.json and find.svg.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print find.json on stdout.")] = False,
+    start: Annotated[
+        str,
+        typer.Option(metavar="RATE", help="The rate to try first.", rich_help_panel=_SEARCH),
+    ] = "10",
+    highest: Annotated[
+        str,
+        typer.Option(
+            "--max", metavar="RATE", help="The highest rate to try.", rich_help_panel=_SEARCH
+        ),
+    ] = "1M",
     precision: Annotated[
-        float, typer.Option(min=0.001, max=0.5, help="How close, as a share of the rate.")
+        float,
+        typer.Option(
+            metavar="X",
+            min=0.001,
+            max=0.5,
+            help="How close, as a share of the rate.",
+            rich_help_panel=_SEARCH,
+        ),
     ] = 0.02,
-    step: Annotated[str, typer.Option(help="The least time to spend on a rate.")] = "10s",
+    step: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME", help="The least time to spend on a rate.", rich_help_panel=_SEARCH
+        ),
+    ] = "10s",
     longest: Annotated[
-        str, typer.Option(help="The most time to spend on a rate that stays undecided.")
+        str,
+        typer.Option(
+            metavar="TIME",
+            help="The most time to spend on a rate that stays undecided.",
+            rich_help_panel=_SEARCH,
+        ),
     ] = "60s",
-    warmup: Annotated[str, typer.Option(help="Uncounted start of each step.")] = "1s",
+    warmup: Annotated[
+        str,
+        typer.Option(metavar="TIME", help="Uncounted start of each step.", rich_help_panel=_SEARCH),
+    ] = "1s",
     confirm: Annotated[
-        str, typer.Option(help="Length of the last run, at the rate found.")
+        str,
+        typer.Option(
+            metavar="TIME",
+            help="Length of the last run, at the rate found.",
+            rich_help_panel=_SEARCH,
+        ),
     ] = "30s",
     arrivals: options.Arrivals = "poisson",
-    body: options.Body = None,
-    order: options.Order = "sequential",
-    header: options.Header = None,
+    seed: options.Seed = 1,
     method: options.Method = None,
-    workers: options.Workers = 1,
-    ray: options.Ray = None,
+    header: options.Header = None,
+    order: options.Order = "sequential",
+    junit: options.JUnit = None,
+    markdown: options.Markdown = None,
     connections: options.Connections = 1024,
     timeout: options.Timeout = "10s",
     unix_socket: options.UnixSocket = None,
     insecure: options.Insecure = False,
     cacert: options.CaCert = None,
-    seed: options.Seed = 1,
-    out: Annotated[Path | None, typer.Option(help="Directory for find.json and find.svg.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print find.json on stdout.")] = False,
-    junit: options.JUnit = None,
-    markdown: options.Markdown = None,
+    workers: options.Workers = 1,
+    ray: options.Ray = None,
 ) -> None:
-    """Find the highest rate at which a service keeps an SLO: double until it breaks, bisect, and
-    confirm. Each step lasts until early stopping decides it with 99 % confidence.
+    """Find the highest rate at which a service keeps an SLO.
+
+    Double the rate until the SLO breaks, bisect, and confirm. Each step lasts until early stopping
+    decides it with 99 % confidence.
     """
     import uvloop
 

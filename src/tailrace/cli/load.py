@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tailrace.cli import options
+from tailrace.cli import layout, options
 from tailrace.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,56 +25,127 @@ def load(
     rate: Annotated[
         str | None,
         typer.Option(
+            metavar="RATE",
             help="Requests a second, constant: 200, 200/s, 12k/min.",
             show_default="100; a trace's own",
         ),
     ] = None,
-    profile: Annotated[
-        str | None,
-        typer.Option(
-            help="The rate over time, instead of --rate: 100@30s,500 or 100..1000/60s or "
-            "sine(mean=300,amp=200,period=2m) or burst(base=100,peak=1000,every=30s,for=2s); "
-            "or a TOML file that has one."
-        ),
-    ] = None,
-    arrivals: options.Arrivals = "poisson",
-    scale: Annotated[float, typer.Option(help="With a trace: so many times its requests.")] = 1.0,
-    speed: Annotated[float, typer.Option(help="With a trace: so many times as fast.")] = 1.0,
     duration: Annotated[
         str | None,
         typer.Option(
-            "--for", help="How long to offer load: 30s, 5m, 1h.", show_default="30s; a trace's own"
+            "--for",
+            metavar="TIME",
+            help="How long to offer load: 30s, 5m, 1h.",
+            show_default="30s; a trace's own",
         ),
     ] = None,
     body: options.Body = None,
-    order: options.Order = "sequential",
-    header: options.Header = None,
+    slo: Annotated[
+        list[str] | None,
+        typer.Option(metavar="BOUND", help="A bound, as p99<100ms; repeatable. Broken: exit 1."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Run directory; by default a new one below runs/."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result document on stdout.")
+    ] = False,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PROFILE",
+            help="The rate over time, instead of --rate: 100@30s,500 or 100..1000/60s or "
+            "sine(mean=300,amp=200,period=2m) or burst(base=100,peak=1000,every=30s,for=2s); "
+            "or a TOML file that has one.",
+            rich_help_panel=layout.LOAD,
+        ),
+    ] = None,
+    arrivals: options.Arrivals = "poisson",
+    scale: Annotated[
+        float,
+        typer.Option(
+            metavar="X",
+            help="With a trace: so many times its requests.",
+            rich_help_panel=layout.LOAD,
+        ),
+    ] = 1.0,
+    speed: Annotated[
+        float,
+        typer.Option(
+            metavar="X", help="With a trace: so many times as fast.", rich_help_panel=layout.LOAD
+        ),
+    ] = 1.0,
+    seed: options.Seed = 1,
     method: options.Method = None,
-    workers: options.Workers = 1,
-    ray: options.Ray = None,
+    header: options.Header = None,
+    order: options.Order = "sequential",
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Exit 1 if the verdict is INVALID.", rich_help_panel=layout.JUDGING
+        ),
+    ] = False,
+    min_duration: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME",
+            help="A shorter run is INVALID; MLPerf's minimum unless told otherwise.",
+            rich_help_panel=layout.JUDGING,
+        ),
+    ] = "10m",
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Compare with this run: a run's directory, or its name below runs/.",
+            rich_help_panel=layout.JUDGING,
+        ),
+    ] = None,
+    regression: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BOUND",
+            help="How much worse than --baseline a run may be, as p99+10%, failed+0.5% or "
+            "completed/s-5%; repeatable. Proven worse than that: exit 1.",
+            show_default="p99+10%",
+            rich_help_panel=layout.JUDGING,
+        ),
+    ] = None,
+    junit: options.JUnit = None,
+    markdown: options.Markdown = None,
     connections: options.Connections = 1024,
     timeout: options.Timeout = "10s",
     connect_timeout: Annotated[
-        str | None, typer.Option(help="Limit on opening a connection.", show_default="--timeout")
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Limit on opening a connection.",
+            show_default="--timeout",
+            rich_help_panel=layout.CONNECTIONS,
+        ),
     ] = None,
     first_byte_timeout: Annotated[
         str | None,
-        typer.Option(help="Limit from sending to the answer's start.", show_default="--timeout"),
+        typer.Option(
+            metavar="TIME",
+            help="Limit from sending to the answer's start.",
+            show_default="--timeout",
+            rich_help_panel=layout.CONNECTIONS,
+        ),
     ] = None,
     unix_socket: options.UnixSocket = None,
     insecure: options.Insecure = False,
     cacert: options.CaCert = None,
-    spin: Annotated[
-        bool, typer.Option("--spin", help="Keep a core busy for each worker, to be less late.")
-    ] = False,
-    seed: options.Seed = 1,
-    interval: Annotated[str, typer.Option(help="Length of an interval of results.")] = "1s",
+    workers: options.Workers = 1,
+    ray: options.Ray = None,
     part: Annotated[
         str | None,
         typer.Option(
             metavar="I/N",
             help="Send this part of the schedule alone, 0/N to N-1/N, as one of N commands that "
             "are alike in all else.",
+            rich_help_panel=layout.ADVANCED,
         ),
     ] = None,
     start_at: Annotated[
@@ -83,40 +154,25 @@ def load(
             metavar="TIME",
             help="When to begin, as 2026-11-26T22:00:00Z; the same for all parts.",
             show_default="at once",
+            rich_help_panel=layout.ADVANCED,
         ),
     ] = None,
-    slo: Annotated[
-        list[str] | None, typer.Option(help="A bound, as p99<100ms; repeatable. Broken: exit 1.")
-    ] = None,
-    min_duration: Annotated[
-        str, typer.Option(help="A shorter run is INVALID; MLPerf's minimum unless told otherwise.")
-    ] = "10m",
-    out: Annotated[
-        Path | None, typer.Option(help="Run directory; by default a new one below runs/.")
-    ] = None,
-    baseline: Annotated[
-        str | None,
+    interval: Annotated[
+        str,
         typer.Option(
-            metavar="RUN",
-            help="Compare with this run: a run's directory, or its name below runs/.",
+            metavar="TIME",
+            help="Length of an interval of results.",
+            rich_help_panel=layout.ADVANCED,
         ),
-    ] = None,
-    regression: Annotated[
-        list[str] | None,
+    ] = "1s",
+    spin: Annotated[
+        bool,
         typer.Option(
-            help="How much worse than --baseline a run may be, as p99+10%, failed+0.5% or "
-            "completed/s-5%; repeatable. Proven worse than that: exit 1.",
-            show_default="p99+10%",
+            "--spin",
+            help="Keep a core busy for each worker, to be less late.",
+            rich_help_panel=layout.ADVANCED,
         ),
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if the verdict is INVALID.")] = (
-        False
-    ),
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result document on stdout.")
     ] = False,
-    junit: options.JUnit = None,
-    markdown: options.Markdown = None,
 ) -> None:
     """Put open-loop load on a URL and report its latency, from each request's intended time."""
     import msgspec

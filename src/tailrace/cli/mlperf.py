@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
 from tailrace.cli import mlperf_options as asked
 from tailrace.cli import options
+from tailrace.cli.layout import Command, Group
 from tailrace.errors import TailraceError, UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _RUN = "run"
 
 
-class _RunByDefault(TyperGroup):
+class _RunByDefault(Group):
     """`tailrace mlperf MODEL …` is `tailrace mlperf run MODEL …`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -53,10 +53,9 @@ Examples:
 _CHECK_EXAMPLE = "Example: tailrace mlperf check submission --json"
 
 
-@app.command(_RUN, epilog=_EXAMPLE)
+@app.command(_RUN, cls=Command, epilog=_EXAMPLE)
 def run(
     model: asked.Model = None,
-    profile: asked.Profile = None,
     scenario: asked.Scenario = "single-stream",
     accuracy: asked.Accuracy = False,
     find_peak: asked.FindPeak = False,
@@ -69,6 +68,7 @@ def run(
     dataset: asked.Dataset = None,
     count: asked.Count = None,
     payload: asked.Payload = None,
+    profile: asked.Profile = None,
     model_path: asked.ModelPath = None,
     twin: asked.Twin = False,
     backend: asked.Backend = None,
@@ -167,7 +167,7 @@ def run(
     _test(plan, as_json)
 
 
-@app.command(epilog=_CHECK_EXAMPLE)
+@app.command(cls=Command, epilog=_CHECK_EXAMPLE)
 def check(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="A test's folder, or any above some.")

@@ -5,8 +5,10 @@ from typing import Annotated, Literal
 
 import typer
 
-_TEST, _MODEL, _HTTP, _FILES = "The test", "The model, in process", "Over HTTP", "Files and output"
-"""Panels of the help."""
+from tailrace.cli.layout import CONNECTIONS
+
+_TEST, _MODEL, _FILES = "The test", "The model, in process", "Files and output"
+"""Panels of the help, and the one that has what `load` shares."""
 
 Model = Annotated[str | None, typer.Argument(metavar="MODEL", help="See 'tailrace models list'.")]
 Profile = Annotated[
@@ -20,7 +22,11 @@ Profile = Annotated[
 ]
 Scenario = Annotated[
     str,
-    typer.Option(help="single-stream, multi-stream, server or offline.", rich_help_panel=_TEST),
+    typer.Option(
+        metavar="NAME",
+        help="single-stream, multi-stream, server or offline.",
+        rich_help_panel=_TEST,
+    ),
 ]
 Accuracy = Annotated[
     bool,
@@ -44,7 +50,7 @@ Target = Annotated[
     typer.Option(
         metavar="URL",
         help="Test a service over HTTP, as http://HOST:PORT; repeat it for several nodes.",
-        rich_help_panel=_HTTP,
+        rich_help_panel=CONNECTIONS,
     ),
 ]
 Rate = Annotated[
@@ -52,6 +58,7 @@ Rate = Annotated[
     typer.Option(
         "--rate",
         "--qps",
+        metavar="RATE",
         help="Server: queries a second. Offline: samples a second to expect.",
         show_default="offline: measured",
         rich_help_panel=_TEST,
@@ -60,6 +67,7 @@ Rate = Annotated[
 Slo = Annotated[
     str | None,
     typer.Option(
+        metavar="BOUND",
         help="Server: percentile and bound, as p99<100ms.",
         show_default="MLPerf's for MODEL",
         rich_help_panel=_TEST,
@@ -67,13 +75,16 @@ Slo = Annotated[
 ]
 MinDuration = Annotated[
     str | None,
-    typer.Option(help="A quick run, not official.", show_default="10m", rich_help_panel=_TEST),
+    typer.Option(
+        metavar="TIME", help="A quick run, not official.", show_default="10m", rich_help_panel=_TEST
+    ),
 ]
 MinQueries = Annotated[
     int | None,
     typer.Option(
         "--min-queries",
         "--min-query-count",
+        metavar="N",
         min=1,
         help="A quick run, not official.",
         show_default="MLPerf's",
@@ -103,7 +114,9 @@ Dataset = Annotated[
 ]
 Count = Annotated[
     int | None,
-    typer.Option(min=1, help="Only the first samples; not official.", rich_help_panel=_TEST),
+    typer.Option(
+        metavar="N", min=1, help="Only the first samples; not official.", rich_help_panel=_TEST
+    ),
 ]
 Payload = Annotated[
     Literal["picture", "tensor"] | None,
@@ -132,17 +145,21 @@ Backend = Annotated[
     typer.Option(
         "--backend",
         "--runtime",
+        metavar="NAME",
         help="onnxruntime or tensorflow.",
         show_default="onnxruntime",
         rich_help_panel=_MODEL,
     ),
 ]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, tensorrt.", rich_help_panel=_MODEL)]
+Device = Annotated[
+    str, typer.Option(metavar="NAME", help="cpu, cuda, cuda:N, tensorrt.", rich_help_panel=_MODEL)
+]
 Concurrency = Annotated[
     int | None,
     typer.Option(
         "--concurrency",
         "--threads",
+        metavar="N",
         help="Inference threads.",
         show_default="cores",
         rich_help_panel=_MODEL,
@@ -169,25 +186,32 @@ BatchWindow = Annotated[
 ]
 Routing = Annotated[
     Literal["round-robin", "least-outstanding"],
-    typer.Option(help="Which of several nodes a query goes to.", rich_help_panel=_HTTP),
+    typer.Option(help="Which of several nodes a query goes to.", rich_help_panel=CONNECTIONS),
 ]
 Connections = Annotated[
     int,
     typer.Option(
+        metavar="N",
         min=1,
         help="The most connections open to a node; more queries wait.",
-        rich_help_panel=_HTTP,
+        rich_help_panel=CONNECTIONS,
     ),
 ]
 Timeout = Annotated[
     str,
     typer.Option(
-        help="A query unanswered this long after it was sent has failed.", rich_help_panel=_HTTP
+        metavar="TIME",
+        help="A query unanswered this long after it was sent has failed.",
+        rich_help_panel=CONNECTIONS,
     ),
 ]
 Header = Annotated[
     list[str] | None,
-    typer.Option(help="'Name: value', sent with each query; repeatable.", rich_help_panel=_HTTP),
+    typer.Option(
+        metavar="NAME:VALUE",
+        help="'Name: value', sent with each query; repeatable.",
+        rich_help_panel=CONNECTIONS,
+    ),
 ]
 RemoteName = Annotated[
     str | None,
@@ -195,7 +219,7 @@ RemoteName = Annotated[
         metavar="NAME",
         help="What the target calls the model.",
         show_default="MODEL",
-        rich_help_panel=_HTTP,
+        rich_help_panel=CONNECTIONS,
     ),
 ]
 Out = Annotated[
@@ -203,6 +227,7 @@ Out = Annotated[
     typer.Option(
         "--out",
         "--output",
+        metavar="DIR",
         help="Folder in the layout of a submission; tests add up in it.",
         show_default="a new one below runs/",
         rich_help_panel=_FILES,
@@ -216,7 +241,9 @@ Division = Annotated[
         rich_help_panel=_FILES,
     ),
 ]
-Submitter = Annotated[str, typer.Option(help="Who submits.", rich_help_panel=_FILES)]
+Submitter = Annotated[
+    str, typer.Option(metavar="NAME", help="Who submits.", rich_help_panel=_FILES)
+]
 SystemName = Annotated[
     str | None,
     typer.Option(

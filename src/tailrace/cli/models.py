@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tailrace.cli.layout import Command, Group
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from tailrace.models.zoo.spec import Format, ModelSpec
 
 app = typer.Typer(
-    name="models", help="Lists the models that can be served, and fetches their files."
+    name="models", cls=Group, help="Lists the models that can be served, and fetches their files."
 )
 
 _WIDTH = 120
@@ -29,7 +31,7 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="See 'tailrace models
 _Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
-@app.command("list", epilog="Example: tailrace models list --json | jq -r '.[].name'")
+@app.command("list", cls=Command, epilog="Example: tailrace models list --json | jq -r '.[].name'")
 def list_models(as_json: _Json = False) -> None:
     """Lists the models, what they cost, MLPerf's bounds for them, and what is here."""
     from tailrace.cli.output import print_json
@@ -43,7 +45,7 @@ def list_models(as_json: _Json = False) -> None:
         _print_table(entries)
 
 
-@app.command(epilog="Example: tailrace models show ssd-resnet34")
+@app.command(cls=Command, epilog="Example: tailrace models show ssd-resnet34")
 def show(name: _Name, as_json: _Json = False) -> None:
     """Shows all there is to know of one model, and how to serve it."""
     from tailrace.cli.output import print_json
@@ -58,8 +60,9 @@ def show(name: _Name, as_json: _Json = False) -> None:
 
 
 @app.command(
+    cls=Command,
     epilog="Examples: tailrace models fetch ssd-mobilenet && tailrace serve ssd-mobilenet; "
-    "tailrace models fetch ssd-resnet34 --origin tensorflow"
+    "tailrace models fetch ssd-resnet34 --origin tensorflow",
 )
 def fetch(
     name: _Name,

@@ -5,33 +5,60 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tailrace.cli import layout
+
 if TYPE_CHECKING:
     from tailrace.load.traffic import Traffic
 
 Urls = Annotated[
     list[str],
     typer.Argument(
-        metavar="URL...",
+        metavar="URL",
         help="Where to send requests; several share them by weight, as 3:http://HOST/PATH.",
     ),
 ]
 Arrivals = Annotated[
     str,
     typer.Option(
+        metavar="KIND",
         help="How requests are spaced: poisson, constant, gamma:CV, "
-        "mmpp:low=1,high=8,low_for=1000,high_for=100, trace:FILE."
+        "mmpp:low=1,high=8,low_for=1000,high_for=100, trace:FILE.",
+        rich_help_panel=layout.LOAD,
     ),
 ]
 Body = Annotated[
     Path | None,
-    typer.Option(help="A file to send, or a directory; {{counter}} in it is a request's number."),
+    typer.Option(
+        metavar="PATH",
+        help="A file to send, or a directory; {{counter}} in it is a request's number.",
+    ),
 ]
-Order = Annotated[Literal["sequential", "random"], typer.Option(help="How the bodies take turns.")]
+Order = Annotated[
+    Literal["sequential", "random"],
+    typer.Option(help="How the bodies take turns.", rich_help_panel=layout.REQUESTS),
+]
 Header = Annotated[
-    list[str] | None, typer.Option(help="'Name: value', sent with each request; repeatable.")
+    list[str] | None,
+    typer.Option(
+        metavar="NAME:VALUE",
+        help="'Name: value', sent with each request; repeatable.",
+        rich_help_panel=layout.REQUESTS,
+    ),
 ]
-Method = Annotated[str | None, typer.Option(help="HTTP method; POST with --body, else GET.")]
-Workers = Annotated[int, typer.Option(min=1, max=256, help="Load processes.")]
+Method = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="HTTP method; POST with --body, else GET.",
+        rich_help_panel=layout.REQUESTS,
+    ),
+]
+Workers = Annotated[
+    int,
+    typer.Option(
+        metavar="N", min=1, max=256, help="Load processes.", rich_help_panel=layout.ADVANCED
+    ),
+]
 Ray = Annotated[
     str | None,
     typer.Option(
@@ -39,36 +66,80 @@ Ray = Annotated[
         help="Spread the load processes over the nodes of this Ray cluster; auto: the one that "
         "this machine is a node of.",
         show_default=False,
+        rich_help_panel=layout.ADVANCED,
     ),
 ]
 Connections = Annotated[
-    int, typer.Option(min=1, max=1_000_000, help="The most connections open at once.")
+    int,
+    typer.Option(
+        metavar="N",
+        min=1,
+        max=1_000_000,
+        help="The most connections open at once.",
+        rich_help_panel=layout.CONNECTIONS,
+    ),
 ]
 Timeout = Annotated[
-    str, typer.Option(help="A request unanswered this long after its intended time fails.")
+    str,
+    typer.Option(
+        metavar="TIME",
+        help="A request unanswered this long after its intended time fails.",
+        rich_help_panel=layout.CONNECTIONS,
+    ),
 ]
 UnixSocket = Annotated[
-    Path | None, typer.Option(help="Connect to this Unix socket instead of the URL's host.")
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Connect to this Unix socket instead of the URL's host.",
+        rich_help_panel=layout.CONNECTIONS,
+    ),
 ]
 Insecure = Annotated[
-    bool, typer.Option("--insecure", help="Accept any certificate of an https:// server.")
+    bool,
+    typer.Option(
+        "--insecure",
+        help="Accept any certificate of an https:// server.",
+        rich_help_panel=layout.CONNECTIONS,
+    ),
 ]
-CaCert = Annotated[Path | None, typer.Option(help="PEM file of authorities to trust for https://.")]
+CaCert = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="PEM file of authorities to trust for https://.",
+        rich_help_panel=layout.CONNECTIONS,
+    ),
+]
 JUnit = Annotated[
-    Path | None, typer.Option(help="Write the outcome to this file as JUnit XML, for a pipeline.")
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write the outcome to this file as JUnit XML, for a pipeline.",
+        rich_help_panel=layout.JUDGING,
+    ),
 ]
 Markdown = Annotated[
     Path | None,
-    typer.Option(help="Append it to this file as Markdown, as $GITHUB_STEP_SUMMARY."),
+    typer.Option(
+        metavar="FILE",
+        help="Append it to this file as Markdown, as $GITHUB_STEP_SUMMARY.",
+        rich_help_panel=layout.JUDGING,
+    ),
 ]
 Regression = Annotated[
     list[str] | None,
     typer.Option(
+        metavar="BOUND",
         help="How much worse a run may be, as p99+10%, failed+0.5% or completed/s-5%; repeatable. "
-        "Proven worse than that: exit 1."
+        "Proven worse than that: exit 1.",
+        rich_help_panel=layout.JUDGING,
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Same seed, same schedule.")]
+Seed = Annotated[
+    int,
+    typer.Option(metavar="N", min=0, help="Same seed, same schedule.", rich_help_panel=layout.LOAD),
+]
 
 
 def read_traffic(

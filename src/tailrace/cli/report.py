@@ -23,7 +23,7 @@ def report(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN...",
+            metavar="RUN",
             help="Directories of runs (or of a search, by find), or their names below runs/; "
             "several runs are compared with the first.",
         ),
@@ -42,9 +42,10 @@ def report(
         typer.Option("--json", help="Print what it says (results, comparisons) on stdout as JSON."),
     ] = False,
 ) -> None:
-    """Write runs as one self-contained page that opens offline and prints: verdict, percentiles
-    with intervals, charts, the generator's health, environment. Several are laid over each other,
-    with a table of differences and whether they are more than noise.
+    """Write runs as one self-contained page that opens offline and prints.
+
+    Verdict, percentiles with intervals, charts, the generator's health, environment. Several are
+    laid over each other, with a table of differences and whether they are more than noise.
     """
     import webbrowser
 

@@ -13,12 +13,15 @@ EXAMPLE = (
     "On a Ray cluster: [bold]tailrace serve shapes --ray auto --replicas 1..8[/bold]"
 )
 
+_SPEED, _LIMITS, _RAY = "Threads, batches, runtime", "Limits", "On a Ray cluster"
+"""Panels of the help."""
+
 
 def serve(
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODEL...",
+            metavar="MODEL",
             help="shapes (embedded), ssd-mobilenet, ssd-resnet34, resnet50, mobilenet, retinanet, "
             "or null (no model: calibrates the overhead). See 'tailrace models list'.",
         ),
@@ -38,41 +41,78 @@ def serve(
         Path | None,
         typer.Option(metavar="DIR", help="Pictures for /gpu: COCO's layout or any folder."),
     ] = None,
-    port: Annotated[int, typer.Option(help="0 picks a free one.")] = 5000,
+    port: Annotated[int, typer.Option(help="0 picks a free one.", metavar="N")] = 5000,
     host: Annotated[
-        str, typer.Option(help="Any but a loopback address demands TAILRACE_TOKEN.")
+        str,
+        typer.Option(help="Any but a loopback address demands TAILRACE_TOKEN.", metavar="ADDRESS"),
     ] = "127.0.0.1",
     workers: Annotated[
-        int | None, typer.Option(help="Processes on the same port; 1 if left out. Not with --ray.")
+        int | None,
+        typer.Option(
+            help="Processes on the same port; 1 if left out. Not with --ray.",
+            metavar="N",
+            rich_help_panel=_SPEED,
+        ),
     ] = None,
     concurrency: Annotated[
         int | None,
         typer.Option(
             help="Inference threads a process; the cores are shared out if left out. "
-            "With --ray those of a replica, 1 if left out."
+            "With --ray those of a replica, 1 if left out.",
+            metavar="N",
+            rich_help_panel=_SPEED,
         ),
     ] = None,
     intra_op: Annotated[
-        int, typer.Option(metavar="N", help="Threads one inference is computed on.")
+        int,
+        typer.Option(
+            metavar="N", help="Threads one inference is computed on.", rich_help_panel=_SPEED
+        ),
     ] = 1,
     max_batch: Annotated[
-        int, typer.Option(metavar="N", help="The most requests one inference may take.")
+        int,
+        typer.Option(
+            metavar="N", help="The most requests one inference may take.", rich_help_panel=_SPEED
+        ),
     ] = 1,
     batch_window: Annotated[
         str,
         typer.Option(
             metavar="TIME",
             help="How long a batch that is not full waits for more, from its first arrival.",
+            rich_help_panel=_SPEED,
         ),
     ] = "0ms",
-    queue: Annotated[int, typer.Option(help="Requests that may wait, a process.")] = 256,
+    queue: Annotated[
+        int,
+        typer.Option(
+            help="Requests that may wait, a process.", metavar="N", rich_help_panel=_LIMITS
+        ),
+    ] = 256,
     runtime: Annotated[
-        str, typer.Option(help="onnx, or tensorflow for frozen graphs (needs that extra).")
+        str,
+        typer.Option(
+            help="onnx, or tensorflow for frozen graphs (needs that extra).",
+            metavar="NAME",
+            rich_help_panel=_SPEED,
+        ),
     ] = "onnx",
     device: Annotated[
-        str, typer.Option(help="cpu; with a GPU build of the runtime: cuda, cuda:N, tensorrt.")
+        str,
+        typer.Option(
+            help="cpu; with a GPU build of the runtime: cuda, cuda:N, tensorrt.",
+            metavar="NAME",
+            rich_help_panel=_SPEED,
+        ),
     ] = "cpu",
-    grace: Annotated[str, typer.Option(help="Time to finish what has begun on SIGTERM.")] = "10s",
+    grace: Annotated[
+        str,
+        typer.Option(
+            help="Time to finish what has begun on SIGTERM.",
+            metavar="TIME",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = "10s",
     fault: Annotated[
         str | None,
         typer.Option(hidden=True, help="For tests: stage=NAME,delay=50ms,share=0.02."),
@@ -82,11 +122,16 @@ def serve(
         typer.Option(
             metavar="auto|ADDRESS",
             help="Serve replicas on a Ray cluster: this machine's, or HOST:PORT of a head node.",
+            rich_help_panel=_RAY,
         ),
     ] = None,
     replicas: Annotated[
         str | None,
-        typer.Option(metavar="N|N..M", help="With --ray: how many, 1 if left out; or a range."),
+        typer.Option(
+            metavar="N|N..M",
+            help="With --ray: how many, 1 if left out; or a range.",
+            rich_help_panel=_RAY,
+        ),
     ] = None,
 ) -> None:
     """Serve models over HTTP until SIGTERM or Ctrl-C.
