@@ -31,19 +31,52 @@ def raw(response: bytes, close: bool = False) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("response", "kind"),
+    ("response", "kind", "reason", "example"),
     [
-        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "http_4xx"),
-        (b"HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 3\r\n\r\nno!", "http_5xx"),
-        (b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", "http_3xx"),
-        (b"not http at all\r\n\r\n", "protocol"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: banana\r\n\r\n", "protocol"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "protocol"),
+        (
+            b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+            *("http_4xx", "http: 404", "HTTP/1.1 404 Not Found"),
+        ),
+        (
+            b"HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 3\r\n\r\nno!",
+            *("http_5xx", "http: 503", "HTTP/1.1 503 Busy\nno!"),
+        ),
+        (
+            b"HTTP/1.1 429 X\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n2\r\nt!\r\n0\r\n\r\n",
+            *("http_4xx", "http: 429", "HTTP/1.1 429 X\nnot!"),
+        ),
+        (
+            b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n",
+            *("http_3xx", "http: 302", "HTTP/1.1 302 Found"),
+        ),
+        (
+            b"not http at all\r\n\r\n",
+            *("protocol", "protocol: does not answer HTTP", "not http at all"),
+        ),
+        (
+            b"\0\0\0\4\0\0\0\0\0",
+            *("protocol", "protocol: answers HTTP/2: Tailrace speaks HTTP/1.1"),
+            r"\x00\x00\x00\x04\x00\x00\x00\x00\x00",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: banana\r\n\r\n",
+            *("protocol", "protocol: Invalid character in Content-Length", "HTTP/1.1 200 OK"),
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            *("protocol", "protocol: Invalid character in chunk size", "HTTP/1.1 200 OK"),
+        ),
     ],
 )
-async def test_failures_by_kind(serve: Any, offer: Any, response: bytes, kind: str) -> None:
-    session, _ = await offer(serve(raw(response)).url, duration_s=0.5)
-    assert session.total.failed == {kind: session.total.offered}
+async def test_failures_by_reason(
+    serve: Any, offer: Any, response: bytes, kind: str, reason: str, example: str
+) -> None:
+    session, points = await offer(serve(raw(response)).url, duration_s=0.5)
+    offered = session.total.offered
+    assert session.total.failed == {kind: offered}
+    assert session.total.reasons == {reason: offered}
+    assert session.total.examples == {reason: example}
+    assert [i.point.examples for i in points if i.point.examples] == [{reason: example}]
     assert session.total.offered > 20
     assert session.total.latency.total == 0
 
@@ -85,11 +118,13 @@ async def test_nobody_listens(offer: Any) -> None:
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/"
         session, _ = await offer(url, duration_s=0.5)
     assert session.total.failed == {"connect": session.total.offered}
+    assert session.total.reasons == {"connect: refused": session.total.offered}
 
 
 async def test_a_name_that_does_not_resolve(offer: Any) -> None:
     session, _ = await offer("http://nowhere.invalid/", duration_s=0.5)
     assert session.total.failed == {"connect": session.total.offered}
+    assert "connect: name not known" in session.total.reasons
 
 
 async def test_a_server_that_never_answers(serve: Any, offer: Any) -> None:

@@ -26,13 +26,13 @@ def test_take_starts_afresh() -> None:
     recorder.lag_row = 1
     answer(recorder, 10, 20, 5000, b"a;dur=1")
     recorded = recorder.take(0)
-    assert recorded.failed == {"reset": 1}
+    assert recorded.reasons == {"reset": 1}
     assert set(recorded.stages) == {"a"}
     assert total(recorded.send_lag) == total(recorded.latency) == total(recorded.service) == 1
     assert len(recorded.slowest) == 1
     assert recorded.breakdown.components
     recorded = recorder.take(0)
-    assert (recorded.failed, recorded.stages, recorded.slowest) == ({}, {}, [])
+    assert (recorded.reasons, recorded.stages, recorded.slowest) == ({}, {}, [])
     assert total(recorded.send_lag) == total(recorded.latency) == total(recorded.service) == 0
     assert recorded.breakdown.components == []
 

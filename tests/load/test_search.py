@@ -86,7 +86,7 @@ def tally(fast: int, slow: int = 0, failed: int = 0) -> Tally:
     total = Tally(completed=fast + slow)
     total.latency.record(np.array([10_000_000] * fast + [200_000_000] * slow, dtype=np.int64))
     if failed:
-        total.failed["reset"] = failed
+        total.fail("reset", failed)
     return total
 
 

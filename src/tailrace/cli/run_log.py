@@ -5,6 +5,7 @@ from collections.abc import Callable
 import typer
 
 from tailrace.control.interface import ServiceInfo
+from tailrace.load.failures import describe_failures
 from tailrace.load.result import Result
 from tailrace.units import format_duration
 
@@ -46,11 +47,10 @@ class RunLog:
 
 def summary(result: Result) -> str:
     """A run in one line: counts, p99, SLOs, verdict with its reasons, and where its files are."""
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in result.failed.items())
     p99 = result.latency_ms.p99
     figures = [
         f"{result.completed:,} answered in {format_duration(result.duration_s)}",
-        f"failed: {kinds}" if kinds else "none failed",
+        f"failed: {describe_failures(result.reasons)}" if result.reasons else "none failed",
         f"p99 {format_duration(p99 / 1000)}" if p99 is not None else "no latency",
         *(f"{slo} {'kept' if kept else 'broken'}" for slo, kept in result.slo.items()),
     ]

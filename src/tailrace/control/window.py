@@ -32,6 +32,8 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     """Of one core, the load workers' together."""
     completed: int
     failed: dict[str, int]
+    reasons: dict[str, int] = {}
+    """The same failures by reason."""
     points: tuple[Point, ...]
     """The intervals themselves, oldest first."""
 
@@ -60,5 +62,6 @@ def summarize(history: Collection[Interval]) -> Window:
         cpu_percent=round(tally.cpu_ns * per_s / 1e7, 2),
         completed=tally.completed,
         failed=tally.failed,
+        reasons=tally.reasons,
         points=tuple(interval.point for interval in history),
     )

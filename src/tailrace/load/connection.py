@@ -7,11 +7,14 @@ from typing import Protocol, cast
 
 import httptools
 
+from tailrace.load.failures import protocol_reason
 from tailrace.load.recorder import PART, ROWS, Recorder
 
 _LAST_ROW = ROWS - 1
 _PART_MASK = PART - 1
 _MAX_STAGES_HEADER = 4096
+_SHOWN = 2048
+"""Bytes of an answer that are kept, to show them where it is a failure."""
 _MAX_HEAD = 256 * 1024
 """Bytes of status line and headers beyond which an answer is not HTTP any more."""
 
@@ -41,6 +44,7 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_answer",
         "_asked_ns",
         "_framed",
         "_head",
@@ -67,6 +71,7 @@ class Connection(asyncio.Protocol):
         self._waits = owner.recorder.connects
         self._framed = False
         self._head = 0
+        self._answer = b""
         self._headers_done = False
         self._no_body = False
         self._stages: bytes | None = None
@@ -108,11 +113,11 @@ class Connection(asyncio.Protocol):
         if row == _LAST_ROW:
             recorder.fold()
 
-    def fail(self, kind: str) -> None:
+    def fail(self, reason: str) -> None:
         """The request in flight has failed; the connection is not used again."""
         self.intended = 0
         self.lost = True
-        self._recorder.fail(kind)
+        self._recorder.fail(reason, self._answer)
         self.transport.abort()
 
     # asyncio.Protocol
@@ -129,12 +134,15 @@ class Connection(asyncio.Protocol):
             self._discard()
             return
         if not self._headers_done:
+            self._answer = (self._answer + data if self._head else data)[:_SHOWN]
             self._head += len(data)
+        elif len(self._answer) < _SHOWN:
+            self._answer += data[:_SHOWN]
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError:
+        except httptools.HttpParserError as error:
             if self.intended:
-                self.fail("protocol")
+                self.fail(protocol_reason(self._answer, error))
             else:
                 self._discard()
             return
@@ -148,7 +156,7 @@ class Connection(asyncio.Protocol):
                 self._parser = httptools.HttpResponseParser(self)
             self._owner.free(self)
         elif self._head > _MAX_HEAD and not self._headers_done:
-            self.fail("protocol")
+            self.fail("protocol: status line and headers are too long")
 
     def eof_received(self) -> bool:
         """The server closes; that ends a body that has no length of its own (RFC 9112, 6.3)."""
@@ -162,7 +170,9 @@ class Connection(asyncio.Protocol):
         self.lost = True
         if self.intended:
             self.intended = 0
-            self._recorder.fail("reset")
+            self._recorder.fail(
+                "reset: within the answer" if self._head else "reset: before an answer"
+            )
         self._owner.forget(self)
 
     # httptools
@@ -214,7 +224,7 @@ class Connection(asyncio.Protocol):
         else:
             self._stages = None
             self._asked_ns = 0
-            recorder.fail(f"http_{status // 100}xx")
+            recorder.fail(f"http: {status}", self._answer)
         self._head = 0
         self._headers_done = self._framed = False
         if not self._parser.should_keep_alive():

@@ -81,7 +81,8 @@ class Snapshot(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     offered: int
     sent: int
     completed: int
-    failed: dict[str, int]
+    reasons: dict[str, int]
+    """Failed requests, by reason."""
     in_flight: int
     backlog: int
     connections: int
@@ -95,6 +96,8 @@ class Snapshot(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     stages: dict[str, bytes]
     breakdown: Packed = Packed([], b"")
     slowest: list[SlowRequest] = []
+    examples: dict[str, str] = {}
+    """What came instead of an answer, by reason; of each reason once a run."""
 
 
 class Broken(msgspec.Struct, tag=True, frozen=True):

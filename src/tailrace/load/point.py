@@ -89,6 +89,11 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     completed: int
     failed: dict[str, int]
     """Failures of the interval by kind; kinds that did not occur are absent."""
+    reasons: dict[str, int] = {}
+    """The same failures by reason: `http: 404`, `connect: refused`."""
+    examples: dict[str, str] = {}
+    """Of reasons met for the first time in the run: the status line and the first bytes of an
+    answer."""
     rps: float
     qps: float
     in_flight: int

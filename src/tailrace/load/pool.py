@@ -13,6 +13,7 @@ from time import monotonic_ns
 
 from tailrace.load.connection import Connection
 from tailrace.load.dialer import Dialer
+from tailrace.load.failures import connect_reason
 from tailrace.load.recorder import Recorder
 
 _DIALS_AT_ONCE = 128
@@ -40,8 +41,7 @@ class Pool:
     """Connections to one endpoint, the one used last first.
 
     Every request ends in exactly one of: a row in the recorder (answered, status 2xx), or a
-    failure of one kind: `connect`, `timeout`, `reset`, `protocol`, `http_3xx`, `http_4xx`,
-    `http_5xx`, `aborted`.
+    failure for one reason.
     """
 
     def __init__(self, dialer: Dialer, recorder: Recorder, limits: Limits) -> None:
@@ -111,7 +111,9 @@ class Pool:
         while self.waiting and self.waiting[0][0] < oldest:
             self.waiting.popleft()
             # With no connection at all the server has not even taken one.
-            self.recorder.fail("timeout" if self.open else "connect")
+            self.recorder.fail(
+                "timeout: no connection was free" if self.open else "connect: timed out"
+            )
         silent = now_ns - self._first_byte_ns
         late = [
             connection
@@ -123,7 +125,9 @@ class Pool:
             )
         ]
         for connection in late:
-            connection.fail("timeout")
+            connection.fail(
+                "timeout: the answer broke off" if connection.answering else "timeout: no answer"
+            )
 
     def close(self) -> None:
         """End everything now; requests without an answer count as `aborted`."""
@@ -164,4 +168,4 @@ class Pool:
                 self.port_exhausted += 1
             if self.waiting:
                 self.waiting.popleft()
-                self.recorder.fail("connect")
+                self.recorder.fail(connect_reason(error))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tailrace.load.breakdown import CONNECT, CONNECTION_WAIT, Breakdown, Packed, split
+from tailrace.load.failures import MOST_REASONS, count_failure, example_of
 from tailrace.load.histogram import Histogram, IntArray
 from tailrace.load.point import SLOWEST, SlowRequest
 from tailrace.load.server_timing import ABSENT, read_header, read_headers
@@ -32,7 +33,8 @@ _Slow = tuple[int, int, int, bytes]
 class Recorded:
     """One interval's measurements; histograms are packed."""
 
-    failed: dict[str, int]
+    reasons: dict[str, int]
+    examples: dict[str, str]
     latency: bytes
     service: bytes
     send_lag: bytes
@@ -61,7 +63,10 @@ class Recorder:
         self.connection_waits = array("q", bytes(8 * ROWS))
         self.timings: list[bytes | None] = [None] * ROWS
         self.send_lags = array("q", bytes(8 * ROWS))
-        self.failed: dict[str, int] = {}
+        self.reasons: dict[str, int] = {}
+        self._examples: dict[str, str] = {}
+        self._exemplified: set[str] = set()
+        """Reasons of which an answer was shown, in the run."""
         self.latency = Histogram()
         self.service = Histogram()
         self.send_lag = Histogram()
@@ -78,9 +83,13 @@ class Recorder:
             )
         }
 
-    def fail(self, kind: str) -> None:
-        """Count one failed request."""
-        self.failed[kind] = self.failed.get(kind, 0) + 1
+    def fail(self, reason: str, answer: bytes = b"") -> None:
+        """Count one failed request; `answer` is the beginning of what came for it, if anything."""
+        count_failure(self.reasons, reason)
+        shown = self._exemplified
+        if answer and reason not in shown and len(shown) < MOST_REASONS:
+            shown.add(reason)
+            self._examples[reason] = example_of(answer)
 
     def part(self) -> None:
         """Read what servers said in the rows since the last call; fold if those are all."""
@@ -147,7 +156,8 @@ class Recorder:
         self.fold()
         used = {name: h for name, h in self._stage_histograms.items() if h.total}
         recorded = Recorded(
-            failed=self.failed,
+            reasons=self.reasons,
+            examples=self._examples,
             latency=self.latency.pack(),
             service=self.service.pack(),
             send_lag=self.send_lag.pack(),
@@ -155,7 +165,8 @@ class Recorder:
             breakdown=self.breakdown.pack(),
             slowest=[_describe(slow, start_ns) for slow in self._slowest],
         )
-        self.failed = {}
+        self.reasons = {}
+        self._examples = {}
         self._slowest = []
         self.breakdown.clear()
         for histogram in (self.latency, self.service, self.send_lag, *used.values()):

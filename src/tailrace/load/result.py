@@ -31,6 +31,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     sent: int
     completed: int
     failed: dict[str, int]
+    """By kind."""
+    reasons: dict[str, int] = {}
+    """The same failures by reason: `http: 404`, `connect: refused`."""
+    examples: dict[str, str] = {}
+    """Of each reason with an answer, one: its status line and first bytes."""
     rate: Rates
     latency_ms: Percentiles
     confidence_ms: dict[str, tuple[float, float] | None]
@@ -62,6 +67,8 @@ def build_result(session: Session, run: str | None) -> Result:
         sent=total.sent,
         completed=total.completed,
         failed=total.failed,
+        reasons=total.reasons,
+        examples=total.examples,
         rate=Rates(
             round(total.offered * per_s, 3),
             round(total.sent * per_s, 3),

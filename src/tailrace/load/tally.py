@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from heapq import nlargest
 
 from tailrace.load.breakdown import Breakdown
+from tailrace.load.failures import count_failure, kinds_of
 from tailrace.load.histogram import Histogram
 from tailrace.load.messages import Snapshot
 from tailrace.load.point import BINS_PER_DECADE, SLOWEST, Event, NodeFigures, Point
@@ -17,7 +18,10 @@ class Tally:
     offered: int = 0
     sent: int = 0
     completed: int = 0
-    failed: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Failed requests, by reason."""
+    examples: dict[str, str] = field(default_factory=dict)
+    """What came instead of an answer, by reason."""
     cap_waits: int = 0
     port_exhausted: int = 0
     tick_lag_ns: int = 0
@@ -35,7 +39,12 @@ class Tally:
     @property
     def failures(self) -> int:
         """Failed requests of every kind."""
-        return sum(self.failed.values())
+        return sum(self.reasons.values())
+
+    @property
+    def failed(self) -> dict[str, int]:
+        """Failed requests, by kind."""
+        return kinds_of(self.reasons)
 
     def add(self, snapshot: Snapshot) -> None:
         """Merge what one worker reported of one interval."""
@@ -47,8 +56,9 @@ class Tally:
         self.tick_lag_ns = max(self.tick_lag_ns, snapshot.tick_lag_ns)
         self.cpu_ns += snapshot.cpu_ns
         self.worker_ns += snapshot.length_ns
-        for kind, count in snapshot.failed.items():
-            self.fail(kind, count)
+        for reason, count in snapshot.reasons.items():
+            self.fail(reason, count)
+        self.examples = {**snapshot.examples, **self.examples}
         self.latency.add_packed(snapshot.latency)
         self.service.add_packed(snapshot.service)
         self.send_lag.add_packed(snapshot.send_lag)
@@ -56,10 +66,10 @@ class Tally:
             self.stages.setdefault(stage, Histogram()).add_packed(packed)
         self.breakdown.add_packed(snapshot.breakdown)
 
-    def fail(self, kind: str, count: int) -> None:
+    def fail(self, reason: str, count: int) -> None:
         """Count failed requests."""
         if count:
-            self.failed[kind] = self.failed.get(kind, 0) + count
+            count_failure(self.reasons, reason, count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +106,8 @@ def make_point(
         sent=tally.sent,
         completed=tally.completed,
         failed=tally.failed,
+        reasons=tally.reasons,
+        examples=tally.examples,
         rps=round(tally.sent / length_s, 3),
         qps=round(tally.completed / length_s, 3),
         in_flight=sum(snapshot.in_flight for snapshot in snapshots),

@@ -24,9 +24,11 @@ def _merge(index: int, points: list[Point]) -> Point:
     last = points[-1]
     length_s = round(sum(point.interval_s for point in points), 6)
     failed: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
     bins: Counter[int] = Counter()
     for point in points:
         failed.update(point.failed)
+        reasons.update(point.reasons)
         bins.update(point.latency_bins)
     stages = dict.fromkeys(name for point in points for name in point.stages_ms)
     server = dict.fromkeys(name for point in points for name in point.server)
@@ -45,6 +47,8 @@ def _merge(index: int, points: list[Point]) -> Point:
         sent=sum(point.sent for point in points),
         completed=sum(weights),
         failed=dict(failed),
+        reasons=dict(reasons),
+        examples={reason: text for point in points for reason, text in point.examples.items()},
         rps=round(sum(point.sent for point in points) / length_s, 3),
         qps=round(sum(weights) / length_s, 3),
         in_flight=max(point.in_flight for point in points),

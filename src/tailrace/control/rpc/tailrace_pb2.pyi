@@ -223,7 +223,7 @@ class Percentiles(_message.Message):
     def __init__(self, mean: _Optional[float] = ..., p50: _Optional[float] = ..., p90: _Optional[float] = ..., p95: _Optional[float] = ..., p99: _Optional[float] = ..., p99_9: _Optional[float] = ..., max: _Optional[float] = ...) -> None: ...
 
 class Point(_message.Message):
-    __slots__ = ("index", "t_s", "wall_time", "interval_s", "target_per_s", "offered", "sent", "completed", "failed", "rps", "qps", "in_flight", "backlog", "connections", "cap_waits", "tick_lag_ms", "latency_ms", "service_ms", "send_lag_us", "stages_ms", "cpu_percent", "events", "latency_bins", "slowest", "server", "components_us", "nodes")
+    __slots__ = ("index", "t_s", "wall_time", "interval_s", "target_per_s", "offered", "sent", "completed", "failed", "rps", "qps", "in_flight", "backlog", "connections", "cap_waits", "tick_lag_ms", "latency_ms", "service_ms", "send_lag_us", "stages_ms", "cpu_percent", "events", "latency_bins", "slowest", "server", "components_us", "nodes", "reasons", "examples")
     class FailedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -266,6 +266,20 @@ class Point(_message.Message):
         key: str
         value: NodeFigures
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[NodeFigures, _Mapping]] = ...) -> None: ...
+    class ReasonsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class ExamplesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     INDEX_FIELD_NUMBER: _ClassVar[int]
     T_S_FIELD_NUMBER: _ClassVar[int]
     WALL_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -293,6 +307,8 @@ class Point(_message.Message):
     SERVER_FIELD_NUMBER: _ClassVar[int]
     COMPONENTS_US_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
     index: int
     t_s: float
     wall_time: float
@@ -320,7 +336,9 @@ class Point(_message.Message):
     server: _containers.ScalarMap[str, float]
     components_us: _containers.MessageMap[str, Sums]
     nodes: _containers.MessageMap[str, NodeFigures]
-    def __init__(self, index: _Optional[int] = ..., t_s: _Optional[float] = ..., wall_time: _Optional[float] = ..., interval_s: _Optional[float] = ..., target_per_s: _Optional[float] = ..., offered: _Optional[int] = ..., sent: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[_Mapping[str, int]] = ..., rps: _Optional[float] = ..., qps: _Optional[float] = ..., in_flight: _Optional[int] = ..., backlog: _Optional[int] = ..., connections: _Optional[int] = ..., cap_waits: _Optional[int] = ..., tick_lag_ms: _Optional[float] = ..., latency_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., service_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., send_lag_us: _Optional[_Union[Percentiles, _Mapping]] = ..., stages_ms: _Optional[_Mapping[str, Percentiles]] = ..., cpu_percent: _Optional[float] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., latency_bins: _Optional[_Mapping[int, int]] = ..., slowest: _Optional[_Iterable[_Union[SlowRequest, _Mapping]]] = ..., server: _Optional[_Mapping[str, float]] = ..., components_us: _Optional[_Mapping[str, Sums]] = ..., nodes: _Optional[_Mapping[str, NodeFigures]] = ...) -> None: ...
+    reasons: _containers.ScalarMap[str, int]
+    examples: _containers.ScalarMap[str, str]
+    def __init__(self, index: _Optional[int] = ..., t_s: _Optional[float] = ..., wall_time: _Optional[float] = ..., interval_s: _Optional[float] = ..., target_per_s: _Optional[float] = ..., offered: _Optional[int] = ..., sent: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[_Mapping[str, int]] = ..., rps: _Optional[float] = ..., qps: _Optional[float] = ..., in_flight: _Optional[int] = ..., backlog: _Optional[int] = ..., connections: _Optional[int] = ..., cap_waits: _Optional[int] = ..., tick_lag_ms: _Optional[float] = ..., latency_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., service_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., send_lag_us: _Optional[_Union[Percentiles, _Mapping]] = ..., stages_ms: _Optional[_Mapping[str, Percentiles]] = ..., cpu_percent: _Optional[float] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., latency_bins: _Optional[_Mapping[int, int]] = ..., slowest: _Optional[_Iterable[_Union[SlowRequest, _Mapping]]] = ..., server: _Optional[_Mapping[str, float]] = ..., components_us: _Optional[_Mapping[str, Sums]] = ..., nodes: _Optional[_Mapping[str, NodeFigures]] = ..., reasons: _Optional[_Mapping[str, int]] = ..., examples: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Sums(_message.Message):
     __slots__ = ("us",)
@@ -421,7 +439,7 @@ class SlowRequest(_message.Message):
     def __init__(self, t_s: _Optional[float] = ..., latency_ms: _Optional[float] = ..., service_ms: _Optional[float] = ..., send_lag_ms: _Optional[float] = ..., stages_ms: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class Window(_message.Message):
-    __slots__ = ("intervals", "seconds", "latency_ms", "service_ms", "send_lag_us", "stages_ms", "avg_rps", "avg_qps", "sr_percent", "avg_99th_ms", "cpu_percent", "completed", "failed", "points", "xray")
+    __slots__ = ("intervals", "seconds", "latency_ms", "service_ms", "send_lag_us", "stages_ms", "avg_rps", "avg_qps", "sr_percent", "avg_99th_ms", "cpu_percent", "completed", "failed", "points", "xray", "reasons")
     class StagesMsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -430,6 +448,13 @@ class Window(_message.Message):
         value: Percentiles
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Percentiles, _Mapping]] = ...) -> None: ...
     class FailedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class ReasonsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -451,6 +476,7 @@ class Window(_message.Message):
     FAILED_FIELD_NUMBER: _ClassVar[int]
     POINTS_FIELD_NUMBER: _ClassVar[int]
     XRAY_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
     intervals: int
     seconds: float
     latency_ms: Percentiles
@@ -466,7 +492,8 @@ class Window(_message.Message):
     failed: _containers.ScalarMap[str, int]
     points: _containers.RepeatedCompositeFieldContainer[Point]
     xray: Xray
-    def __init__(self, intervals: _Optional[int] = ..., seconds: _Optional[float] = ..., latency_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., service_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., send_lag_us: _Optional[_Union[Percentiles, _Mapping]] = ..., stages_ms: _Optional[_Mapping[str, Percentiles]] = ..., avg_rps: _Optional[float] = ..., avg_qps: _Optional[float] = ..., sr_percent: _Optional[float] = ..., avg_99th_ms: _Optional[float] = ..., cpu_percent: _Optional[float] = ..., completed: _Optional[int] = ..., failed: _Optional[_Mapping[str, int]] = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., xray: _Optional[_Union[Xray, _Mapping]] = ...) -> None: ...
+    reasons: _containers.ScalarMap[str, int]
+    def __init__(self, intervals: _Optional[int] = ..., seconds: _Optional[float] = ..., latency_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., service_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., send_lag_us: _Optional[_Union[Percentiles, _Mapping]] = ..., stages_ms: _Optional[_Mapping[str, Percentiles]] = ..., avg_rps: _Optional[float] = ..., avg_qps: _Optional[float] = ..., sr_percent: _Optional[float] = ..., avg_99th_ms: _Optional[float] = ..., cpu_percent: _Optional[float] = ..., completed: _Optional[int] = ..., failed: _Optional[_Mapping[str, int]] = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., xray: _Optional[_Union[Xray, _Mapping]] = ..., reasons: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class RunInfo(_message.Message):
     __slots__ = ("name", "target", "arrivals", "profile", "started", "state", "duration_s", "intervals", "completed", "failed", "p99_ms", "verdict", "slo")
@@ -540,7 +567,7 @@ class Bounds(_message.Message):
     def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
 
 class Result(_message.Message):
-    __slots__ = ("target", "arrivals", "seed", "duration_s", "offered", "sent", "completed", "failed", "rate", "latency_ms", "confidence_ms", "service_ms", "send_lag_us", "stages_ms", "verdict", "slo", "run", "xray", "nodes")
+    __slots__ = ("target", "arrivals", "seed", "duration_s", "offered", "sent", "completed", "failed", "rate", "latency_ms", "confidence_ms", "service_ms", "send_lag_us", "stages_ms", "verdict", "slo", "run", "xray", "nodes", "reasons", "examples")
     class FailedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -583,6 +610,20 @@ class Result(_message.Message):
         key: str
         value: NodeFigures
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[NodeFigures, _Mapping]] = ...) -> None: ...
+    class ReasonsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class ExamplesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     TARGET_FIELD_NUMBER: _ClassVar[int]
     ARRIVALS_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
@@ -602,6 +643,8 @@ class Result(_message.Message):
     RUN_FIELD_NUMBER: _ClassVar[int]
     XRAY_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
     target: str
     arrivals: str
     seed: int
@@ -621,4 +664,6 @@ class Result(_message.Message):
     run: str
     xray: Xray
     nodes: _containers.MessageMap[str, NodeFigures]
-    def __init__(self, target: _Optional[str] = ..., arrivals: _Optional[str] = ..., seed: _Optional[int] = ..., duration_s: _Optional[float] = ..., offered: _Optional[int] = ..., sent: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[_Mapping[str, int]] = ..., rate: _Optional[_Union[Rates, _Mapping]] = ..., latency_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., confidence_ms: _Optional[_Mapping[str, Bounds]] = ..., service_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., send_lag_us: _Optional[_Mapping[str, Number]] = ..., stages_ms: _Optional[_Mapping[str, Percentiles]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., slo: _Optional[_Mapping[str, bool]] = ..., run: _Optional[str] = ..., xray: _Optional[_Union[Xray, _Mapping]] = ..., nodes: _Optional[_Mapping[str, NodeFigures]] = ...) -> None: ...
+    reasons: _containers.ScalarMap[str, int]
+    examples: _containers.ScalarMap[str, str]
+    def __init__(self, target: _Optional[str] = ..., arrivals: _Optional[str] = ..., seed: _Optional[int] = ..., duration_s: _Optional[float] = ..., offered: _Optional[int] = ..., sent: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[_Mapping[str, int]] = ..., rate: _Optional[_Union[Rates, _Mapping]] = ..., latency_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., confidence_ms: _Optional[_Mapping[str, Bounds]] = ..., service_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., send_lag_us: _Optional[_Mapping[str, Number]] = ..., stages_ms: _Optional[_Mapping[str, Percentiles]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., slo: _Optional[_Mapping[str, bool]] = ..., run: _Optional[str] = ..., xray: _Optional[_Union[Xray, _Mapping]] = ..., nodes: _Optional[_Mapping[str, NodeFigures]] = ..., reasons: _Optional[_Mapping[str, int]] = ..., examples: _Optional[_Mapping[str, str]] = ...) -> None: ...

@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from tailrace.load.failures import describe_failures
 from tailrace.load.result import Result
 from tailrace.load.search import Found
 from tailrace.runs.compare import Comparison
@@ -100,8 +101,11 @@ def of_load(
             "seed": str(result.seed),
             "offered": f"{result.offered:,} ({result.rate.offered:,g}/s)",
             "completed": f"{result.completed:,}",
-            "failed": ", ".join(f"{count:,} {kind}" for kind, count in result.failed.items())
-            or "none",
+            "failed": describe_failures(result.reasons or result.failed),
+            **{
+                f"answer of {reason}": " ".join(answer.split())
+                for reason, answer in result.examples.items()
+            },
             "send lag p99": _lag(result.send_lag_us["p99"]),
             **({"baseline": comparison.base} if comparison is not None else {}),
             "run": str(result.run),
