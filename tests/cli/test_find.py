@@ -90,6 +90,8 @@ def test_ctrl_c_keeps_what_was_found(serve: Any, tmp_path: Path) -> None:
     [
         (("nonsense",), "is not a URL"),
         (("http://h/", "--slo", "mean<1s"), "a search needs a percentile"),
+        (("http://h/", "--slo", "p0<1s"), "a percentile is"),
+        (("http://h/", "--slo", "p99<15s", "--timeout", "10s"), "timeout of 10 s is shorter"),
         (("http://h/", "--start", "fast"), "'fast' is not a rate"),
         (("http://127.0.0.1:9/", "--step", "1s"), "nothing answers at http://127.0.0.1:9/"),
     ],

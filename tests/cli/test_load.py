@@ -34,6 +34,8 @@ def tailrace(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (("http://h/", "--for", "ever"), "'ever' is not a duration"),
         (("http://h/", "--for", "0s"), "--for must be longer than 0"),
         (("http://h/", "--slo", "fast"), "'fast' is not an SLO"),
+        (("http://h/", "--slo", "p99<100"), "the bound has no unit"),
+        (("http://h/", "--slo", "p99<15s", "--timeout", "10s"), "timeout of 10 s is shorter"),
         (("http://h/", "--body", "absent.jpg"), "cannot read the body absent.jpg"),
         (("http://h/", "--header", "nope"), "is not a header"),
         (("http://h/", "--method", "G T"), "is not an HTTP method"),

@@ -310,6 +310,16 @@ async def test_it_waits_for_what_is_in_flight(serve: Any, offer: Any) -> None:
     assert session.total.latency.percentile_us(50)[0] == pytest.approx(1e6, rel=0.2)
 
 
+async def test_every_limit_on_a_request_follows_the_timeout(serve: Any, offer: Any) -> None:
+    async def late(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(10.2)
+        writer.write(OK)
+
+    url = serve(late).url
+    session, _ = await offer(url, duration_s=0.1, arrivals="constant", timeout_s=12.0)
+    assert session.total.completed == 10
+
+
 async def test_requests_beyond_the_connection_cap_are_late_not_lost(serve: Any, offer: Any) -> None:
     async def slow(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.1)

@@ -91,7 +91,7 @@ def find(
     junit: options.JUnit = None,
     markdown: options.Markdown = None,
     connections: options.Connections = 1024,
-    timeout: options.Timeout = "10s",
+    timeout: options.Timeout = None,
     unix_socket: options.UnixSocket = None,
     insecure: options.Insecure = False,
     cacert: options.CaCert = None,
@@ -118,6 +118,7 @@ def find(
     from tailrace.units import parse_rate_per_s
 
     parse_arrivals(arrivals)
+    bound = parse_slo(slo)
     plan = Plan(
         url=" ".join(urls),
         traffic=options.read_traffic(
@@ -128,7 +129,7 @@ def find(
         seed=seed,
         workers=workers,
         connections=connections,
-        timeout_s=positive_duration_s("--timeout", timeout),
+        timeout_s=options.read_timeout_s(timeout, [bound]),
         interval_s=0.5,
     )
     limits = SearchLimits(
@@ -141,7 +142,6 @@ def find(
         confirm_s=positive_duration_s("--confirm", confirm),
     )
     directory = out or RUNS_DIR / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-find"
-    bound = parse_slo(slo)
     files = SummaryFiles("find", plan.url, junit, markdown)
     began_s = time.monotonic()
     with files.failures(), quietly():

@@ -115,7 +115,7 @@ def load(
     junit: options.JUnit = None,
     markdown: options.Markdown = None,
     connections: options.Connections = 1024,
-    timeout: options.Timeout = "10s",
+    timeout: options.Timeout = None,
     connect_timeout: Annotated[
         str | None,
         typer.Option(
@@ -201,6 +201,7 @@ def load(
     else:
         natural_s = process.natural_duration_s if asked is None else None
         duration_s = natural_s or 30.0
+    slos = tuple(map(parse_slo, slo or ()))
     plan = Plan(
         url=" ".join(urls),
         traffic=options.read_traffic(
@@ -212,15 +213,11 @@ def load(
         seed=seed,
         workers=workers,
         connections=connections,
-        timeout_s=output.positive_duration_s("--timeout", timeout),
-        connect_timeout_s=output.positive_duration_s(
-            "--connect-timeout", connect_timeout or timeout
-        ),
-        first_byte_timeout_s=output.positive_duration_s(
-            "--first-byte-timeout", first_byte_timeout or timeout
-        ),
+        timeout_s=options.read_timeout_s(timeout, slos),
+        connect_timeout_s=_limit_s("--connect-timeout", connect_timeout),
+        first_byte_timeout_s=_limit_s("--first-byte-timeout", first_byte_timeout),
         spin=spin,
-        slos=tuple(parse_slo(text) for text in slo or []),
+        slos=slos,
         min_duration_s=parse_duration_s(min_duration),
         interval_s=output.positive_duration_s("--interval", interval),
         part=parse_part(part) if part is not None else WHOLE,
@@ -264,6 +261,12 @@ def load(
         or (judged is not None and judged.broken)
     ):
         sys.exit(1)
+
+
+def _limit_s(option: str, text: str | None) -> float | None:
+    from tailrace.cli.output import positive_duration_s
+
+    return positive_duration_s(option, text) if text is not None else None
 
 
 def _profile(text: str) -> "Profile":

@@ -1,5 +1,6 @@
 """Options that commands which put load on something share, each said once."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -8,6 +9,7 @@ import typer
 from tailrace.cli import layout
 
 if TYPE_CHECKING:
+    from tailrace.load.slo import Slo
     from tailrace.load.traffic import Traffic
 
 Urls = Annotated[
@@ -80,11 +82,12 @@ Connections = Annotated[
     ),
 ]
 Timeout = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="TIME",
         help="A request unanswered this long after its intended time fails.",
         rich_help_panel=layout.CONNECTIONS,
+        show_default="10s, or twice the largest bound",
     ),
 ]
 UnixSocket = Annotated[
@@ -140,6 +143,19 @@ Seed = Annotated[
     int,
     typer.Option(metavar="N", min=0, help="Same seed, same schedule.", rich_help_panel=layout.LOAD),
 ]
+
+
+def read_timeout_s(text: str | None, slos: "Sequence[Slo]") -> float:
+    """The timeout that `--timeout` says, or that the SLOs ask for.
+
+    Raises:
+        UsageError: it is no duration, or shorter than a bound.
+    """
+    from tailrace.cli.output import positive_duration_s
+    from tailrace.load.plan import choose_timeout_s
+
+    given_s = positive_duration_s("--timeout", text) if text is not None else None
+    return choose_timeout_s(given_s, slos)
 
 
 def read_traffic(

@@ -34,7 +34,8 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The Ray cluster on whose nodes the load workers run, `auto` or HOST:PORT; None: this machine.
     """
     connections: int = 1024
-    timeout_s: float = 10.0
+    timeout_s: float | None = None
+    """None follows the SLOs: 10 s, or twice the largest bound."""
     min_duration_s: float = MIN_DURATION_S
     """A shorter run is INVALID."""
     verify: bool = True

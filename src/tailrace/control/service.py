@@ -16,7 +16,7 @@ from tailrace.errors import UsageError
 from tailrace.fleet import crew_at
 from tailrace.fleet.cluster import AUTO, check_address
 from tailrace.load.arrivals import parse_arrivals
-from tailrace.load.plan import Plan
+from tailrace.load.plan import Plan, choose_timeout_s
 from tailrace.load.point import Point
 from tailrace.load.profile import Profile, constant, parse_profile
 from tailrace.load.request import Body, read_bodies
@@ -56,6 +56,7 @@ class Prepared:
     traffic: Traffic
     slos: tuple[Slo, ...]
     profile: Profile
+    timeout_s: float
 
 
 def prepare(config: ServiceConfig) -> Prepared:
@@ -71,6 +72,7 @@ def prepare(config: ServiceConfig) -> Prepared:
         bodies = read_bodies(config.body) if config.body is not None else []
     method = (config.method or ("POST" if bodies else "GET")).upper()
     parse_arrivals(config.arrivals)
+    slos = tuple(map(parse_slo, config.slo))
     return Prepared(
         config=config,
         method=method,
@@ -82,8 +84,9 @@ def prepare(config: ServiceConfig) -> Prepared:
             seed=config.seed,
             tls=Tls(config.verify, config.ca_file),
         ),
-        slos=tuple(parse_slo(text) for text in config.slo),
+        slos=slos,
         profile=parse_profile(config.profile),
+        timeout_s=choose_timeout_s(config.timeout_s, slos),
     )
 
 
@@ -266,7 +269,7 @@ class Service:
             seed=config.seed,
             workers=config.workers,
             connections=config.connections,
-            timeout_s=config.timeout_s,
+            timeout_s=prepared.timeout_s,
             interval_s=settings.interval_s,
             slos=prepared.slos,
             min_duration_s=config.min_duration_s,

@@ -148,7 +148,13 @@ GROUPS: tuple[Group, ...] = (
             Field("workers", "Load workers", "processes", "number", read=_whole),
             Field("ray", "Ray cluster", "auto or HOST:PORT; empty: this machine"),
             Field("connections", "Connections", "at most", "number", read=_whole),
-            Field("timeout_s", "Timeout", "of a request", read=parse_duration_s, show=_duration),
+            Field(
+                "timeout_s",
+                "Timeout",
+                "of a request; empty: 10s, or twice the largest bound",
+                read=parse_duration_s,
+                show=_duration,
+            ),
             Field("seed", "Seed", "of the arrivals", "number", read=_whole),
             Field(
                 "min_duration_s",

@@ -1,12 +1,17 @@
 """A plan: all that a run is, given beforehand."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tailrace.errors import UsageError
 from tailrace.load.part import WHOLE, Part
 from tailrace.load.profile import Profile
 from tailrace.load.slo import Slo
 from tailrace.load.traffic import Traffic
 from tailrace.load.verdict import MIN_DURATION_S
+from tailrace.units import format_duration
+
+DEFAULT_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +19,8 @@ class Plan:
     """All that a run is, given beforehand.
 
     `duration_s` None is a run that goes on until it is stopped. `timeout_s` counts from a
-    request's intended time.
+    request's intended time; the limits on connecting and on the first byte are the same where they
+    are None.
     `spin` keeps a core busy to be on
     time. `slos` and `min_duration_s` are what the verdict is about.
     `part` is what this run sends of the schedule, which arrivals and profile say as a whole;
@@ -29,12 +35,35 @@ class Plan:
     seed: int = 1
     workers: int = 1
     connections: int = 1024
-    timeout_s: float = 10.0
-    connect_timeout_s: float = 10.0
-    first_byte_timeout_s: float = 10.0
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    connect_timeout_s: float | None = None
+    first_byte_timeout_s: float | None = None
     interval_s: float = 1.0
     spin: bool = False
     slos: tuple[Slo, ...] = ()
     min_duration_s: float = MIN_DURATION_S
     part: Part = WHOLE
     start_at: float | None = None
+
+
+def choose_timeout_s(given_s: float | None, slos: Sequence[Slo]) -> float:
+    """The timeout of a run under these SLOs: `given_s`, or one that is long enough for them all.
+
+    A request that is cut off counts as over every bound: a bound beyond the timeout could only be
+    broken, whatever the service did. Unless given, it is twice the largest bound, so that how far
+    above it a latency lies is seen, too.
+
+    Raises:
+        UsageError: what is given is shorter than a bound.
+    """
+    largest = max(slos, key=lambda slo: slo.bound_s, default=None)
+    if largest is None:
+        return DEFAULT_TIMEOUT_S if given_s is None else given_s
+    follows_s = max(DEFAULT_TIMEOUT_S, 2 * largest.bound_s)
+    if given_s is not None and given_s < largest.bound_s:
+        raise UsageError(
+            f"the timeout of {format_duration(given_s)} is shorter than the bound of "
+            f"{largest.expression}, {format_duration(largest.bound_s)}: give a longer one, or none "
+            f"(it is {format_duration(follows_s)} then)"
+        )
+    return follows_s if given_s is None else given_s

@@ -5,10 +5,15 @@ import re
 from dataclasses import dataclass
 
 from tailrace.errors import UsageError
-from tailrace.load.histogram import LOWEST_US, WIDTH_US, Histogram
+from tailrace.load.histogram import HIGHEST_US, LOWEST_US, WIDTH_US, Histogram
 from tailrace.units import parse_duration_s
 
-_SLO = re.compile(r"(mean|max|p(\d{1,2}(?:\.\d+)?))\s*(<=?)\s*(.+)")
+_SLO = re.compile(r"(mean|max|p([0-9]+(?:\.[0-9]+)?))\s*(<=?)\s*(.+)")
+_LEAST_PERCENT, _MOST_PERCENT = 0.001, 99.9999999
+"""Beyond these no run is long enough to tell, and doubles no longer tell them apart from 0 or 100.
+"""
+_LEAST_S, _MOST_S = 1e-6, HIGHEST_US / 1e6
+"""What a histogram tells apart from nothing, and from longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +55,30 @@ def parse_slo(text: str) -> Slo:
     """An SLO from its expression: `p99<100ms`, `p99.9<=1s`, `mean<20ms`, `max<2s`.
 
     Raises:
-        UsageError: it cannot be read.
+        UsageError: it cannot be read, has no unit, or is beyond what can be measured.
     """
-    match = _SLO.fullmatch(text.strip())
+    expression = text.strip()
+    match = _SLO.fullmatch(expression)
     if match is None:
         raise UsageError(f"{text!r} is not an SLO: write p99<100ms, p99.9<1s, mean<20ms or max<2s")
-    statistic, percent, operator, bound = match.groups()
+    statistic, digits, operator, bound = match.groups()
+    percent = float(digits) if digits is not None else None
+    if percent is not None:
+        if not _LEAST_PERCENT <= percent <= _MOST_PERCENT:
+            raise UsageError(
+                f"{text!r}: a percentile is {_LEAST_PERCENT} to {_MOST_PERCENT}, not {digits} "
+                "(of all requests: max)"
+            )
+        statistic = f"p{percent:.10g}"
+    if not bound[-1].isalpha():
+        raise UsageError(f"{text!r}: the bound has no unit: write {expression}ms or {expression}s")
+    bound_s = parse_duration_s(bound)
+    if not _LEAST_S <= bound_s <= _MOST_S:
+        raise UsageError(f"{text!r}: a bound is 1us to {_MOST_S / 3600:g}h")
     return Slo(
-        expression=text.strip(),
+        expression=expression,
         statistic=statistic,
-        percent=float(percent) if percent is not None else None,
-        bound_s=parse_duration_s(bound),
+        percent=percent,
+        bound_s=bound_s,
         inclusive=operator == "<=",
     )
