@@ -9,6 +9,7 @@ from tailrace.errors import UsageError
 from tailrace.fleet.files import Parcel
 from tailrace.load.messages import Change, Setup, Stop
 from tailrace.load.target import Endpoint
+from tailrace.load.turns import Turns
 
 
 def setup(arrivals: str, profile: str, ca_file: str | None = None) -> Setup:
@@ -17,7 +18,7 @@ def setup(arrivals: str, profile: str, ca_file: str | None = None) -> Setup:
         workers=1,
         endpoints=[Endpoint(host="h", port=443, tls=True, ca_file=ca_file)],
         requests=[],
-        turn=[],
+        turns=Turns((1,), (1.0,)),
         arrivals=arrivals,
         seed=1,
         profile=[(0.0, 0.0, "5"), (1.0, 5.0, profile)],

@@ -3,6 +3,7 @@ import pytest
 from tailrace.load.messages import Change, Message, Reader, Setup, Start, frame
 from tailrace.load.request import Request
 from tailrace.load.target import Endpoint
+from tailrace.load.turns import Turns
 
 SENT: list[Message] = [
     Start(12345),
@@ -11,7 +12,7 @@ SENT: list[Message] = [
         workers=2,
         endpoints=[Endpoint(host="h", port=80)],
         requests=[Request(0, b"x" * 100_000), Request(0, b"head", (b"a", b"b"))],
-        turn=[0, 1],
+        turns=Turns((2,), (1.0,), "random"),
         arrivals="poisson",
         seed=1,
         profile=[(0.0, 0.0, "100"), (1.5, 150.0, "200")],

@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tailrace.errors import UsageError
@@ -9,7 +8,6 @@ from tailrace.load.request import (
     encode_requests,
     parse_header,
     read_bodies,
-    take_turns,
 )
 from tailrace.load.target import parse_target
 
@@ -86,26 +84,3 @@ def test_a_head_request_expects_no_body() -> None:
     (request,) = encode_requests(parse_target("http://h/"), "head", {}, [])
     assert request.no_body
     assert request.head.startswith(b"HEAD / ")
-
-
-def requests_of(*counts: int) -> list[list[object]]:
-    return [[object()] * count for count in counts]
-
-
-def test_turns_are_in_order_by_default() -> None:
-    assert take_turns(requests_of(3), [1], "sequential", 1) == [0, 1, 2]  # type: ignore[arg-type]
-
-
-def test_random_turns_are_seeded_and_even() -> None:
-    turn = take_turns(requests_of(4), [1], "random", 1)  # type: ignore[arg-type]
-    assert turn == take_turns(requests_of(4), [1], "random", 1)  # type: ignore[arg-type]
-    assert turn != take_turns(requests_of(4), [1], "random", 2)  # type: ignore[arg-type]
-    assert np.bincount(turn) / len(turn) == pytest.approx([0.25] * 4, abs=0.02)
-
-
-def test_targets_share_by_weight_and_take_their_own_turns() -> None:
-    turn = take_turns(requests_of(2, 3), [1, 3], "sequential", 1)  # type: ignore[arg-type]
-    first, second = [n for n in turn if n < 2], [n - 2 for n in turn if n >= 2]
-    assert len(second) / len(turn) == pytest.approx(0.75, abs=0.02)
-    assert first == [n % 2 for n in range(len(first))]
-    assert second == [n % 3 for n in range(len(second))]

@@ -36,11 +36,21 @@ async def until_replaced(session: Session) -> AsyncIterator[Point]:
 async def test_the_share_of_a_killed_worker_is_taken_over(
     serve: Any, plan: Any, workers: int
 ) -> None:
-    """Each request says its number: what arrives is the schedule, but for one gap of one share."""
+    """Each request says its number: what arrives is the schedule, but for one gap of one share; and
+    each has the body whose turn it is.
+    """
     server = serve()
-    bodies = [Body(b"{{counter}}", "text/plain")]
+    bodies = [Body(b"{{counter}} %d" % number, "text/plain") for number in range(50)]
+    traffic = {"order": "random"}
     session = Session(
-        plan(server.url, profile="200", duration_s=None, workers=workers, bodies=bodies)
+        plan(
+            server.url,
+            profile="200",
+            duration_s=None,
+            workers=workers,
+            bodies=bodies,
+            traffic=traffic,
+        )
     )
     await session.start()
     await asyncio.sleep(1.2)
@@ -60,7 +70,10 @@ async def test_the_share_of_a_killed_worker_is_taken_over(
     times = constant(200).inverse(units)
     mine = np.arange(len(times)) % workers == 0
     lost = mine & (times >= from_s) & (times < to_s)
-    sent = {int(body) for body in server.bodies}
+    turns = next(session.plan.traffic.turns.chunks(session.plan.seed))
+    numbered = [tuple(map(int, body.split())) for body in server.bodies]
+    assert all(turn == turns[number] for number, turn in numbered if number < len(turns))
+    sent = {number for number, _ in numbered}
     assert len(sent) == len(server.bodies)
     # What it sent after its last report arrived, and is not counted.
     due = np.flatnonzero((times < end_s) & ~(mine & (times >= 1.2 + 0.3) & (times < to_s + 0.01)))

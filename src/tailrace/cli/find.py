@@ -122,7 +122,7 @@ def find(
     plan = Plan(
         url=" ".join(urls),
         traffic=options.read_traffic(
-            urls, method, header, body, order, seed, unix_socket, insecure, cacert
+            urls, method, header, body, order, unix_socket, insecure, cacert
         ),
         arrivals=arrivals,
         profile=constant(1.0),

@@ -205,7 +205,7 @@ def load(
     plan = Plan(
         url=" ".join(urls),
         traffic=options.read_traffic(
-            urls, method, header, body, order, seed, unix_socket, insecure, cacert
+            urls, method, header, body, order, unix_socket, insecure, cacert
         ),
         arrivals=process.expression,
         profile=_profile(asked) if asked is not None else constant(natural),

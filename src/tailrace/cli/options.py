@@ -164,7 +164,6 @@ def read_traffic(
     header: list[str] | None,
     body: Path | None,
     order: Literal["sequential", "random"],
-    seed: int,
     unix_socket: Path | None,
     insecure: bool,
     cacert: Path | None,
@@ -183,7 +182,6 @@ def read_traffic(
         headers=dict(parse_header(text) for text in header or []),
         bodies=read_bodies(body) if body is not None else [],
         order=order,
-        seed=seed,
         unix_socket=unix_socket,
         tls=Tls(not insecure, cacert),
     )

@@ -81,7 +81,6 @@ def prepare(config: ServiceConfig) -> Prepared:
             method=method,
             headers=config.headers,
             bodies=bodies,
-            seed=config.seed,
             tls=Tls(config.verify, config.ca_file),
         ),
         slos=slos,

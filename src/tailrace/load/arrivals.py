@@ -6,12 +6,15 @@ The processes themselves are in processes.py, recorded ones in replay.py.
 import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import fields
+from typing import TypeVar
 from urllib.parse import parse_qsl
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tailrace.errors import UsageError
 from tailrace.load.processes import CHUNK, Arrivals, Constant, Gamma, Mmpp, Poisson
 from tailrace.load.replay import Replay
-from tailrace.load.segments import Floats
 
 __all__ = [
     "CHUNK",
@@ -24,6 +27,8 @@ __all__ = [
     "parse_arrivals",
     "share",
 ]
+
+S = TypeVar("S", bound=np.generic)
 
 
 def parse_arrivals(text: str, scale: float = 1.0, speed: float = 1.0) -> Arrivals:
@@ -54,10 +59,11 @@ def parse_arrivals(text: str, scale: float = 1.0, speed: float = 1.0) -> Arrival
         raise UsageError(f"arrivals {text!r}: {error}") from None
 
 
-def share(chunks: Iterator[Floats], worker: int, workers: int) -> Iterator[Floats]:
-    """Worker `worker`'s part of a schedule: every arrival whose number is ≡ worker (mod workers).
+def share(chunks: Iterator[NDArray[S]], worker: int, workers: int) -> Iterator[NDArray[S]]:
+    """Worker `worker`'s part of a sequence with a value for each arrival: that of every arrival
+    whose number is ≡ worker (mod workers).
 
-    The union over all workers is the schedule itself, whatever their number.
+    The union over all workers is the sequence itself, whatever their number.
     """
     first = 0
     for chunk in chunks:

@@ -12,6 +12,7 @@ from tailrace.load.breakdown import Packed
 from tailrace.load.point import SlowRequest
 from tailrace.load.request import Request
 from tailrace.load.target import Endpoint
+from tailrace.load.turns import Turns
 
 _LENGTH = struct.Struct("<I")
 
@@ -23,7 +24,7 @@ class Setup(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     workers: int
     endpoints: list[Endpoint]
     requests: list[Request]
-    turn: list[int]
+    turns: Turns
     arrivals: str
     seed: int
     profile: list[tuple[float, float, str]]

@@ -1,24 +1,18 @@
-"""What is sent: requests encoded once before a run, and the order in which they take turns."""
+"""What is sent: requests encoded once before a run."""
 
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import msgspec
-import numpy as np
 
 from tailrace import __version__
 from tailrace.errors import UsageError
 from tailrace.load.target import Target
 
-Order = Literal["sequential", "random"]
-
 COUNTER = b"{{counter}}"
 """In a body: replaced by the request's number in the run, from 0."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_TURN = 8192
-"""Places in a random turn; it starts over after them."""
 _CONTENT_TYPES = {
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
@@ -144,31 +138,3 @@ def _encode(
     pieces = tuple(body.content.split(COUNTER))
     template = Request(endpoint, head, pieces, no_body)
     return template if len(pieces) > 1 else Request(endpoint, template.render(0), (), no_body)
-
-
-def take_turns(
-    requests: Sequence[Sequence[Request]], weights: Sequence[float], order: Order, seed: int
-) -> list[int]:
-    """The order in which requests are sent, as numbers into all targets' requests laid end to end;
-    it starts over at its end.
-
-    With several targets, request n goes to target i with a chance in proportion to `weights[i]`;
-    a target's own requests take turns as `order` says. A function of its arguments alone.
-    """
-    draw = np.random.Generator(np.random.PCG64([seed, 0x7461726765]))
-    counts = [len(own) for own in requests]
-    if len(requests) == 1 and order == "sequential":
-        return list(range(counts[0]))
-    starts = np.cumsum([0, *counts[:-1]])
-    chances = np.asarray(weights, dtype=np.float64) / np.sum(weights)
-    targets = draw.choice(len(requests), size=_TURN, p=chances)
-    turn = np.empty(_TURN, dtype=np.int64)
-    for target, count in enumerate(counts):
-        places = np.flatnonzero(targets == target)
-        own = (
-            np.arange(len(places)) % count
-            if order == "sequential"
-            else draw.integers(0, count, len(places))
-        )
-        turn[places] = starts[target] + own
-    return [int(number) for number in turn]

@@ -97,7 +97,7 @@ class Team:
             workers=shares,
             endpoints=plan.traffic.endpoints,
             requests=plan.traffic.requests,
-            turn=plan.traffic.turn,
+            turns=plan.traffic.turns,
             arrivals=plan.arrivals,
             seed=plan.seed,
             profile=profile.placed,

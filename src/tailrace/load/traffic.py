@@ -6,19 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tailrace.errors import UsageError
-from tailrace.load.request import Body, Order, Request, encode_requests, take_turns
+from tailrace.load.request import Body, Request, encode_requests
 from tailrace.load.target import Endpoint, parse_target
+from tailrace.load.turns import Order, Turns
 
 _WEIGHTED = re.compile(r"(\d+(?:\.\d+)?):(https?://.*)")
+_MAX_WEIGHT = 1e12
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Requests, the endpoints that they name by number, and the order in which they take turns."""
+    """Requests, the endpoints that they name by number, and how they take turns."""
 
     endpoints: list[Endpoint]
     requests: list[Request]
-    turn: list[int]
+    turns: Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,6 @@ def plan_traffic(
     headers: Mapping[str, str] | None = None,
     bodies: Sequence[Body] = (),
     order: Order = "sequential",
-    seed: int = 1,
     unix_socket: Path | None = None,
     tls: Tls | None = None,
 ) -> Traffic:
@@ -57,8 +58,8 @@ def plan_traffic(
     weights, endpoints, encoded = [], [], []
     tls = tls or Tls()
     for number, (weight, url) in enumerate(map(weighted_url, urls)):
-        if weight <= 0:
-            raise UsageError(f"the weight of {url} must be more than 0")
+        if not 0 < weight <= _MAX_WEIGHT:
+            raise UsageError(f"the weight of {url} must be more than 0 and at most 1e12")
         target = parse_target(url)
         weights.append(weight)
         endpoints.append(
@@ -76,5 +77,5 @@ def plan_traffic(
     return Traffic(
         endpoints,
         [request for own in encoded for request in own],
-        take_turns(encoded, weights, order, seed),
+        Turns(tuple(map(len, encoded)), tuple(weights), order),
     )

@@ -21,6 +21,7 @@ from tailrace.load.profile import Profile, parse_profile
 from tailrace.load.recorder import Recorder
 from tailrace.load.request import Request
 from tailrace.load.schedule import NEVER_NS, Schedule
+from tailrace.load.turns import Share
 
 _BATCH = 64
 """The most requests sent before the loop may read answers again."""
@@ -51,7 +52,14 @@ class Worker:
         self._pools = [
             Pool(Dialer(endpoint), self._recorder, limits) for endpoint in setup.endpoints
         ]
-        self._turn = self._lay_out_turn()
+        self._turns = Share(
+            setup.turns,
+            [self._place_of(request) for request in setup.requests],
+            setup.seed,
+            setup.worker,
+            setup.workers,
+        )
+        self._turn: list[_Place] = []
         self._place = 0
         self._schedule = Schedule(
             parse_arrivals(setup.arrivals),
@@ -140,30 +148,17 @@ class Worker:
         self._end_ns = self._start_ns + round(min(t_s * 1e9, NEVER_NS - self._start_ns))
 
     def _skip(self, t_s: float) -> None:
-        self._offered += self._schedule.skip(t_s)
-        self._place = self._offered % len(self._turn)
+        skipped = self._schedule.skip(t_s)
+        self._turns.skip(skipped)
+        self._offered += skipped
 
     def _load(self, times_ns: NDArray[np.int64]) -> None:
         self._due = (times_ns + self._start_ns).tolist()
         self._position = 0
 
-    def _lay_out_turn(self) -> list[_Place]:
-        """What this worker sends, in its order: number worker, worker + workers, … of the turn."""
-        setup = self._setup
-        count = len(setup.turn)
-        mine = [
-            setup.requests[setup.turn[(setup.worker + setup.workers * place) % count]]
-            for place in range(count)
-        ]
-        return [
-            (
-                self._pools[request.endpoint].send,
-                request.head,
-                request.no_body,
-                request if request.pieces else None,
-            )
-            for request in mine
-        ]
+    def _place_of(self, request: Request) -> _Place:
+        template = request if request.pieces else None
+        return self._pools[request.endpoint].send, request.head, request.no_body, template
 
     def _wake(self) -> None:
         """Send what is due, then sleep until the next intended time."""
@@ -188,10 +183,9 @@ class Worker:
     def _send_due(self) -> None:
         turn = self._turn
         place = self._place
-        places = len(turn)
         due = self._due
         position = self._position
-        last = min(len(due), position + _BATCH)
+        last = min(len(due), position + min(_BATCH, len(turn) - place))
         now = min(monotonic_ns(), self._end_ns - 1)
         while position < last and due[position] <= now:
             send, content, no_body, template = turn[place]
@@ -202,8 +196,6 @@ class Worker:
             position += 1
             self._offered += 1
             place += 1
-            if place == places:
-                place = 0
         self._place = place
         self._position = position
 
@@ -224,6 +216,8 @@ class Worker:
         while self._position == len(self._due):
             # With many workers a piece may hold nothing for this one.
             self._load(self._schedule.next_piece())
+        if self._place == len(self._turn):
+            self._turn, self._place = self._turns.next_piece(), 0
 
     def _arm(self) -> None:
         self._refill()
