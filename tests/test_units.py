@@ -40,7 +40,20 @@ def test_not_a_rate(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(5e-6, "5 µs"), (0.0142, "14.2 ms"), (1.5, "1.5 s"), (600, "10 min")]
+    ("seconds", "text"),
+    [
+        (0, "0 µs"),
+        (5e-6, "5 µs"),
+        (999.4e-6, "999 µs"),
+        (999.9e-6, "1 ms"),
+        (0.0142, "14.2 ms"),
+        (0.9996, "1 s"),
+        (1.5, "1.5 s"),
+        (119.9, "2 min"),
+        (600, "10 min"),
+        (7199, "2 h"),
+        (360_000_000, "100000 h"),
+    ],
 )
 def test_format_duration(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text

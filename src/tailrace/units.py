@@ -45,9 +45,19 @@ def parse_rate_per_s(text: str) -> float:
     return float(match[1]) * _FACTOR[match[2]] / _SECONDS[per]
 
 
+_SHOWN = ((1e-3, 1e-6, "µs"), (1.0, 1e-3, "ms"), (120.0, 1.0, "s"), (7200.0, 60.0, "min"))
+
+
 def format_duration(seconds: float) -> str:
     """`seconds` in the unit a person would choose, to three significant digits: `1.5 ms`."""
-    for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms"), (120.0, 1.0, "s")):
-        if seconds < limit:
-            return f"{seconds * factor:.3g} {unit}"
-    return f"{seconds / 60:.3g} min"
+    rounded = float(f"{seconds:.3g}")  # before the unit is chosen: 999.9 µs are 1 ms
+    length_s, unit = next(
+        ((length_s, unit) for limit_s, length_s, unit in _SHOWN if rounded < limit_s),
+        (3600.0, "h"),
+    )
+    return f"{float(f'{seconds / length_s:.3g}'):g} {unit}"
+
+
+def format_lag(value_us: float | None) -> str:
+    """A lateness in µs, as every face words it: `85 µs`, `1.2 ms`, a dash where there is none."""
+    return "–" if value_us is None else format_duration(value_us / 1e6)

@@ -50,7 +50,7 @@ async def test_only_those_that_changed_are_told(tmp_path: Path) -> None:
         await controller.set_rate("c", 90)
         await controller.set_rate("a", 90)
         assert await listener.ids() == ["a", "c"]
-        assert [row["rate"] for row in msgspec.json.decode(board.all())] == [90, 80, 90]
+        assert [row["rate"] for row in msgspec.json.decode(await board.all())] == [90, 80, 90]
 
 
 async def test_services_are_listed_as_they_come_and_go(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tailrace.control.interface import Window
 from tailrace.dashboard.controls import RATES, slider_position
-from tailrace.dashboard.figures import FIGURES, broken, clock, number
+from tailrace.dashboard.figures import FIGURES, broken, clock, number, spans
 from tailrace.load.point import Percentiles
 from tailrace.load.slo import parse_slo
 
@@ -72,6 +72,19 @@ def test_a_broken_bound_is_told_at_its_figure() -> None:
     slos = [parse_slo("p99<100ms"), parse_slo("p50<10ms"), parse_slo("p99.9<1s")]
     shown = window(latency_ms=Percentiles(p50=5, p99=120, p99_9=900))
     assert broken(shown, slos) == {"p99": "over 100 ms SLO"}
+
+
+def test_a_lateness_is_worded_with_the_unit_that_suits_it() -> None:
+    figure = next(figure for figure in FIGURES if figure.name == "send-lag")
+    shown = figure.show(window(send_lag_us=Percentiles(p50=85.24, p99=1234)), None)
+    assert (shown.value, shown.unit, shown.note) == ("1.23", "ms", "p50 85.2 µs")
+
+
+def test_what_the_figures_are_of_is_told() -> None:
+    assert spans(window(intervals=60, seconds=60.0)).startswith(
+        "Percentiles, SR and failures: the last 60 s."
+    )
+    assert spans(window()) == ""
 
 
 def test_slider_steps_rise_and_find_themselves() -> None:

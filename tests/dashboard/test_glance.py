@@ -1,11 +1,12 @@
-"""What the overview says of a service, by its last intervals."""
+"""What the overview says of a service, by its window."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from tailrace.control.interface import ServiceInfo
-from tailrace.dashboard.glance import Said, glance, is_late
+from tailrace.control.interface import ServiceInfo, Window
+from tailrace.dashboard.glance import Said, glance
 from tailrace.load.point import Percentiles, Point
 from tailrace.load.slo import parse_slo
 from tailrace.load.verdict import Verdict
@@ -18,8 +19,26 @@ def tail(p99_ms: float | None, **others: float) -> Percentiles:
     return Percentiles(p99=p99_ms, **others)
 
 
-def said(info: ServiceInfo, *points: Point) -> Said:
-    return glance(info, [parse_slo(text) for text in info.slo], points)
+def said(info: ServiceInfo, *points: Point, **window: Any) -> Said:
+    """Of `points`, whose window has the last one's percentiles, and what else is given."""
+    whole = None
+    if points:
+        last = points[-1]
+        figures: dict[str, Any] = {
+            "intervals": len(points),
+            "seconds": float(len(points)),
+            "latency_ms": last.latency_ms,
+            "service_ms": last.service_ms,
+            "send_lag_us": last.send_lag_us,
+            "stages_ms": {},
+            "avg_rps": last.rps,
+            "avg_qps": last.qps,
+            "sr_percent": 100.0,
+            "completed": last.completed,
+            "failed": {},
+        }
+        whole = Window(**figures | window, points=points)
+    return glance(info, [parse_slo(text) for text in info.slo], whole, points)
 
 
 def test_before_a_run_nothing_is_claimed(service: Serve) -> None:
@@ -63,10 +82,20 @@ def test_a_broken_bound_is_a_word_and_a_flag(
         assert shown["texts"]["slo"] == over
 
 
-def test_failures_are_of_all_the_intervals_and_by_kind(service: Serve, point: Make) -> None:
-    shown = said(
-        service(), point(0, failed={"timeout": 2}), point(1, failed={"reset": 1, "timeout": 3})
-    )
+def test_the_figures_are_the_windows_whatever_its_last_interval_had(
+    service: Serve, point: Make
+) -> None:
+    last = point(59, latency_ms=tail(500), send_lag_us=Percentiles(p99=9_000), failed={"reset": 9})
+    window = {"latency_ms": tail(12), "send_lag_us": Percentiles(p99=80), "seconds": 60.0}
+    shown = said(service(slo=("p99<100ms",)), last, **window)
+    texts = shown["texts"]
+    assert (texts["p99"], texts["of"], texts["slo"]) == ("12.0", "· last 60 s", "SLO p99<100ms")
+    assert (texts["lag"], texts["failures"]) == ("lag 80 µs · CPU 3 %", "0")
+    assert shown["flags"] == "running"
+
+
+def test_failures_are_the_windows_by_kind(service: Serve, point: Make) -> None:
+    shown = said(service(), point(), failed={"reset": 1, "timeout": 5})
     assert shown["texts"]["failures"] == "6"
     assert shown["texts"]["kinds"] == "timeout 5 · reset 1"
     assert "failing" in shown["flags"].split()
@@ -81,7 +110,6 @@ def test_the_generator_is_late_by_the_verdicts_measure(
     service: Serve, point: Make, lag_us: float | None, p99_ms: float | None, late: bool
 ) -> None:
     late_point = point(send_lag_us=Percentiles(p99=lag_us), latency_ms=tail(p99_ms))
-    assert is_late(late_point) == late
     shown = said(service(), late_point)
     assert shown["texts"]["generator"] == ("late" if late else "fine")
     assert ("late" in shown["flags"].split()) == late

@@ -9,6 +9,9 @@ import httpx
 import pytest
 from playwright.async_api import Locator, Page, expect
 
+from tailrace.dashboard.figures import number
+from tailrace.units import format_lag
+
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 Room = Callable[..., AbstractAsyncContextManager[str]]
 
@@ -51,6 +54,32 @@ async def test_a_service_is_started_steered_and_stopped_in_its_row(
         await page.get_by_test_id("toggle-s2").click()
         await expect(field(page, "s2", "state")).to_have_text("idle")
         await expect(page.get_by_test_id("toggle-s2")).to_have_text("Start")
+
+
+async def test_a_figure_is_the_same_on_the_overview_on_the_services_page_and_in_rest(
+    room: Room, open_page: Open
+) -> None:
+    async with room("--services", "2") as url, open_page(f"{url}/services") as page:
+        async with httpx.AsyncClient(base_url=f"{url}/api/services/s1") as rest:
+            await rest.post("/start", json={"rate": 200})
+            await expect(field(page, "s1", "of")).to_have_text("· last 3 s", timeout=20_000)
+            await rest.post("/stop")
+            window = (await rest.get("/window")).json()
+        p99, lag = number(window["latency_ms"]["p99"]), format_lag(window["send_lag_us"]["p99"])
+        # What is told of the last interval comes up to a second after it.
+        await expect(field(page, "s1", "p99")).to_have_text(p99)
+        await expect(field(page, "s1", "lag")).to_contain_text(f"lag {lag} ")
+        await expect(field(page, "s1", "failures")).to_have_text("0")
+        await page.goto(f"{url}/services/s1")
+        await expect(page.get_by_test_id("value-p99")).to_have_text(p99)
+        tile = page.locator(".tile-send-lag .tile-value")
+        assert " ".join((await tile.inner_text()).split()) == lag
+        await expect(page.get_by_test_id("spans")).to_contain_text("the last 3")
+        for us in (None, 0, 0.04, 85.24, 999.4, 999.9, 1234, 999_900, 2.5e6, 119.9e6, 6e9, 7.3e9):
+            worded = page.evaluate(
+                "us => import('/static/timeline/format.js').then(({ lag }) => lag(us))", us
+            )
+            assert await worded == format_lag(us)
 
 
 async def test_all_are_started_and_stopped_at_once_in_every_browser(

@@ -15,7 +15,7 @@ from tailrace.errors import UsageError
 from tailrace.load.point import NodeFigures, Percentiles, Point
 from tailrace.load.result import Result
 from tailrace.runs.run import Run
-from tailrace.units import parse_duration_s
+from tailrace.units import format_lag, parse_duration_s
 
 
 def positive_duration_s(option: str, text: str) -> float:
@@ -147,7 +147,7 @@ def print_summary(result: Result) -> None:
         f"({result.rate.offered:,.1f}/s), completed {result.completed:,}, failures: {failures}"
     )
     if lag["p99"] is not None:
-        console.print(f"send lag p50 {lag['p50']:.0f} µs, p99 {lag['p99']:.0f} µs")
+        console.print(f"send lag p50 {format_lag(lag['p50'])}, p99 {format_lag(lag['p99'])}")
     if result.xray is not None and (share := result.xray.share) is not None:
         console.print(
             f"slowest 1 %: {100 * share:.0f} % of the gap of {number(result.xray.gap_total_ms)} ms "
@@ -174,12 +174,11 @@ def _at_work(nodes: Mapping[str, NodeFigures]) -> str:
 
 
 def _describe(name: str, node: NodeFigures) -> str:
-    lag = node.send_lag_p99_us
     count = f"{node.workers} worker" + ("s" if node.workers > 1 else "")
     workers = count if node.workers else f"lost at {node.seen_s:.1f} s"
     return (
         f"node {name}: {workers}, {node.rps:,.1f}/s sent, send lag p99 "
-        f"{'–' if lag is None else f'{lag:.0f} µs'}, CPU {node.cpu_percent:.0f} %, "
+        f"{format_lag(node.send_lag_p99_us)}, CPU {node.cpu_percent:.0f} %, "
         f"clock within {node.clock_error_ms:.2g} ms"
     )
 

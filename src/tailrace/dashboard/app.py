@@ -91,6 +91,7 @@ def create_app(
     async def one_service_page(id: str, client: Client) -> None:  # noqa: A002
         try:
             feed = feeds.find(id)
+            await feed.look()
         except UnknownServiceError:
             missing(client, "service", id, "services")
             return

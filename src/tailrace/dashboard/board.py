@@ -1,12 +1,19 @@
 """All services at a glance, kept and encoded once for all browsers that look at the overview."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable
 
 import msgspec
 
-from tailrace.control.interface import LoadControl, ServiceInfo, Update
+from tailrace.control.interface import (
+    LoadControl,
+    ServiceInfo,
+    UnknownServiceError,
+    Update,
+    Window,
+)
 from tailrace.dashboard.glance import glance
 from tailrace.dashboard.sparkline import SPAN_S
 from tailrace.load.point import Point
@@ -54,8 +61,10 @@ class Board:
         """Those that are listed now, in the order in which they were added."""
         return [line.service for line in self._lines.values()]
 
-    def all(self) -> str:
+    async def all(self) -> str:
         """What is to be shown of every service, as JSON."""
+        for line in tuple(self._lines.values()):
+            await self._look(line)
         return self._json(self._lines)
 
     def show(self, view: View) -> None:
@@ -68,23 +77,35 @@ class Board:
 
     async def _follow(self) -> None:
         async for update in self._control.watch(None):
-            self._take(update)
+            await self._take(update)
 
-    def _take(self, update: Update) -> None:
+    async def _take(self, update: Update) -> None:
         service = update.service
         if service.state == "removed":
             self._lines.pop(service.id, None)
         elif service.id in self._lines:
-            self._lines[service.id].service = service
+            self._lines[service.id].change(service)
         else:
             self._lines[service.id] = _Line(service)
-        if update.point is not None and service.id in self._lines:
-            self._lines[service.id].keep(update.point)
+        line = self._lines.get(service.id)
+        if line is not None and update.point is not None:
+            line.keep(update.point)
         self._changed.add(service.id)
         if self._views:
+            if line is not None:
+                await self._look(line)
             loop = asyncio.get_running_loop()
             soon_s = loop.time() + _CHANGE_S
             self._tell_at(soon_s if update.point is None else max(soon_s, self._told_s + EVERY_S))
+
+    async def _look(self, line: "_Line") -> None:
+        """Have the window as of its last interval, which nobody needs while nobody looks."""
+        if line.seen:
+            return
+        line.seen = True
+        with contextlib.suppress(UnknownServiceError):  # removed since; the update follows
+            window = await self._control.window(line.service.id)
+            line.window = window if window.points else None
 
     def _tell_at(self, when_s: float) -> None:
         if self._telling is not None:
@@ -106,20 +127,30 @@ class Board:
 
 
 class _Line:
-    """One service, and its last intervals as far as a sparkline reaches."""
+    """One service, its window, and its last intervals as far as a sparkline reaches."""
 
     def __init__(self, service: ServiceInfo) -> None:
         self.service = service
+        self.window: Window | None = None
+        """As of the last time that somebody looked; None before the run's first interval."""
+        self.seen = False
+        """Whether nothing came since."""
         self._points: deque[Point] = deque()
+
+    def change(self, service: ServiceInfo) -> None:
+        if service.state == "starting":
+            self.window, self.seen = None, True
+        self.service = service
 
     def keep(self, point: Point) -> None:
         # A new watcher is told the last interval at once, which the window had already.
         if self._points and point.wall_time <= self._points[-1].wall_time:
             return
+        self.seen = False
         self._points.append(point)
         while self._points[0].wall_time < point.wall_time - SPAN_S:
             self._points.popleft()
 
     def say(self) -> dict[str, object]:
         slos = [parse_slo(text) for text in self.service.slo]
-        return glance(self.service, slos, self._points)
+        return glance(self.service, slos, self.window, self._points)

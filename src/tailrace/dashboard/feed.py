@@ -56,11 +56,10 @@ class Feed:
         """Call `view` no more."""
         self._views.discard(view)
 
-    async def refresh(self) -> None:
-        """Read state and window anew, and tell the views."""
-        self._set_service(await self._control.get(self.service.id))
-        await self._read_window()
-        self._tell()
+    async def look(self) -> None:
+        """Have the window as of the last interval, before a view is made."""
+        if self.latest is not None:
+            await self._read_window()
 
     async def take(self, update: Update) -> None:
         """Keep what `update` says, and tell the views."""

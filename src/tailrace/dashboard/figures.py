@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tailrace.control.interface import Window
 from tailrace.load.point import Point
 from tailrace.load.slo import Slo
-from tailrace.units import format_duration
+from tailrace.units import format_duration, format_lag
 
 ENOUGH_FOR_P99_9 = 1000
 """Below this many responses the p99.9 is no percentile but one of the slowest few."""
@@ -16,10 +16,13 @@ NONE = "–"
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A tile's content: the figure, and the small print below it."""
+    """A tile's content: the figure, the small print below it, and a unit that suits the figure
+    where the tile has none of its own.
+    """
 
     value: str
     note: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,16 @@ def number(value: float | None) -> str:
     return f"{value:,.{digits}f}"
 
 
+def spans(window: Window) -> str:
+    """Which figures are of the whole window, and which of its last interval."""
+    if not window.intervals:
+        return ""
+    return (
+        f"Percentiles, SR and failures: the last {format_duration(window.seconds)}. "
+        f"RPS, QPS, in flight and CPU: the last interval."
+    )
+
+
 def clock(seconds: float) -> str:
     """`seconds` as m:ss or h:mm:ss."""
     minutes, second = divmod(int(seconds), 60)
@@ -50,12 +63,25 @@ def clock(seconds: float) -> str:
 
 def broken(window: Window, slos: Sequence[Slo]) -> dict[str, str]:
     """The bounds that a percentile of the window exceeds, by the figure's name."""
-    over = {}
-    for slo in slos:
-        value = getattr(window.latency_ms, slo.statistic.replace(".", "_"), None)
-        if value is not None and value > slo.bound_s * 1e3:
-            over[slo.statistic] = f"over {format_duration(slo.bound_s)} SLO"
-    return over
+    return {
+        slo.statistic: f"over {format_duration(slo.bound_s)} SLO" for slo in exceeded(window, slos)
+    }
+
+
+def exceeded(window: Window, slos: Sequence[Slo]) -> list[Slo]:
+    """Those of `slos` whose statistic of the window's latency is above their bound."""
+    return [
+        slo
+        for slo in slos
+        if (value := getattr(window.latency_ms, slo.statistic.replace(".", "_"), None)) is not None
+        and value > slo.bound_s * 1e3
+    ]
+
+
+def failures_by_kind(window: Window) -> str:
+    """The window's failures, the most frequent kind first; empty without any."""
+    kinds = sorted(window.failed.items(), key=lambda item: -item[1])
+    return " · ".join(f"{kind} {count:,}" for kind, count in kinds if count)
 
 
 def _p50(window: Window, _: Point | None) -> Shown:
@@ -95,8 +121,7 @@ def _sr(window: Window, _: Point | None) -> Shown:
 
 def _failures(window: Window, last: Point | None) -> Shown:
     total = sum(window.failed.values())
-    kinds = sorted(window.failed.items(), key=lambda item: -item[1])
-    note = " · ".join(f"{kind} {count:,}" for kind, count in kinds if count)
+    note = failures_by_kind(window)
     return Shown(f"{total:,}" if last else NONE, note or ("none" if last else ""))
 
 
@@ -107,8 +132,9 @@ def _in_flight(_: Window, last: Point | None) -> Shown:
 
 
 def _send_lag(window: Window, _: Point | None) -> Shown:
-    p50 = window.send_lag_us.p50
-    return Shown(number(window.send_lag_us.p99), "" if p50 is None else f"p50 {number(p50)}")
+    p50, p99 = window.send_lag_us.p50, window.send_lag_us.p99
+    value, *unit = format_lag(p99).split(" ")
+    return Shown(value, "" if p50 is None else f"p50 {format_lag(p50)}", *unit)
 
 
 def _cpu(window: Window, last: Point | None) -> Shown:
@@ -167,7 +193,7 @@ FIGURES: tuple[Figure, ...] = (
     Figure(
         "send-lag",
         "Send lag p99",
-        "µs",
+        "",
         "The generator's own lateness over the window: sent − intended.",
         _send_lag,
     ),

@@ -6,6 +6,7 @@ from nicegui import ui
 
 from tailrace.dashboard.figures import clock, number
 from tailrace.load.point import NodeFigures, Point
+from tailrace.units import format_lag
 
 _HEADS = (
     ("Node", "A machine that load workers run on."),
@@ -44,11 +45,10 @@ class FleetPanel:
 
 def _row(name: str, node: NodeFigures) -> str:
     lost = node.workers == 0
-    lag = "–" if node.send_lag_p99_us is None else f"{number(node.send_lag_p99_us)} µs"
     cells = (
         str(node.workers),
         number(node.rps),
-        lag,
+        format_lag(node.send_lag_p99_us),
         f"{number(node.cpu_percent)} %",
         f"{number(node.clock_error_ms)} ms",
         f"{'lost, ' if lost else ''}{clock(node.seen_s)}",

@@ -41,7 +41,7 @@ class Overview:
         self._nothing()
         self._rebuild()
         board.show(self._tell)
-        client.on_connect(lambda: self._say(board.all()))
+        client.on_connect(self._say_all)
         client.on_delete(lambda: board.hide(self._tell))
 
     def _head(self) -> None:
@@ -90,6 +90,9 @@ class Overview:
         self._empty.set_visibility(not services)
         self._buttons.set_visibility(bool(services))
 
+    async def _say_all(self) -> None:
+        self._say(await self._board.all())
+
     def _say(self, said: str) -> None:
         services = self._board.services
         running = sum(service.state != "idle" for service in services)
@@ -121,7 +124,9 @@ class Overview:
                     _text("asked")
             with ui.element("div").classes("cell tail"):
                 with ui.element("div"):
-                    ui.label("p99").classes("cell-label")
+                    with ui.element("div").classes("cell-label"):
+                        ui.label("p99")
+                        _text("of")
                     with ui.element("div").classes("cell-value"):
                         _text("p99")
                         ui.label("ms").classes("unit")
@@ -158,7 +163,7 @@ class Overview:
     async def _set_rate(self, service_id: str, event: events.GenericEventArguments) -> None:
         if event.args:
             await attempt(self._client, self._control.set_rate(service_id, float(event.args)))
-        self._say(self._board.all())
+        await self._say_all()
 
     async def _remove(self, service_id: str) -> None:
         async def ask() -> None:

@@ -8,12 +8,17 @@ from tailrace.dashboard.figures import NONE, number
 from tailrace.load.point import Percentiles
 from tailrace.load.result import Result
 from tailrace.runs.record import RunRecord
+from tailrace.units import format_lag
 
 Span = tuple[float, float]
 
 
 Group = Literal["Latency", "Service", "Load"]
 GROUPS: tuple[Group, ...] = ("Latency", "Service", "Load")
+
+
+def _shown(value: float | None) -> str:
+    return f"{value:,}" if isinstance(value, int) else number(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +28,15 @@ class Figure:
     group: Group
     label: str
     unit: str
+    """Empty where `words` says it."""
     value: float | None
     span: Span | None = None
+    words: Callable[[float | None], str] = _shown
 
     @property
     def shown(self) -> str:
-        """The value as a person reads it, without its unit."""
-        return _shown(self.value)
+        """The value as a person reads it."""
+        return self.words(self.value)
 
     @property
     def span_shown(self) -> str:
@@ -87,7 +94,7 @@ def _of_result(result: Result) -> list[Figure]:
         Figure("Load", "requests completed", "", result.completed),
         Figure("Load", "requests failed", "", sum(result.failed.values())),
         *failed,
-        Figure("Load", "send lag p99", "µs", result.send_lag_us.get("p99")),
+        Figure("Load", "send lag p99", "", result.send_lag_us.get("p99"), words=format_lag),
         Figure("Load", "duration", "s", result.duration_s),
     ]
 
@@ -113,7 +120,8 @@ class Pair:
             return "none"
         sign = "+" if step > 0 else "−"
         percent = f" ({sign}{abs(100 * step / one):.3g} %)" if one else ""
-        return f"{sign}{_shown(abs(step))}{percent}"
+        words = self.one.words if self.one is not None else _shown
+        return f"{sign}{words(abs(step))}{percent}"
 
     @property
     def unproven(self) -> bool:
@@ -137,7 +145,3 @@ def pair_up(one: list[Figure], other: list[Figure]) -> list[Pair]:
 
 def _key(figure: Figure) -> tuple[Group, str, str]:
     return figure.group, figure.label, figure.unit
-
-
-def _shown(value: float | None) -> str:
-    return f"{value:,}" if isinstance(value, int) else number(value)

@@ -8,7 +8,7 @@ from nicegui import Client, ui
 from tailrace.control.interface import LoadControl, ServiceInfo, Window
 from tailrace.dashboard.controls import Controls
 from tailrace.dashboard.feed import Feed, Feeds
-from tailrace.dashboard.figures import FIGURES, NONE, broken, clock, number
+from tailrace.dashboard.figures import FIGURES, NONE, broken, clock, number, spans
 from tailrace.dashboard.fleet_panel import FleetPanel
 from tailrace.dashboard.original import ORIGINALS
 from tailrace.dashboard.timeline import Source, Timeline
@@ -132,7 +132,7 @@ class _Tiles:
     """The figures, one tile each."""
 
     def __init__(self) -> None:
-        self._labels: list[tuple[ui.label, ui.label]] = []
+        self._labels: list[tuple[ui.label, ui.label, ui.label]] = []
         with ui.element("section").classes("card tiles").props('aria-label="Figures"'):
             for figure in FIGURES:
                 with (
@@ -143,19 +143,21 @@ class _Tiles:
                     ui.label(figure.label).classes("tile-label")
                     with ui.element("div").classes("tile-value"):
                         value = ui.label(NONE).props(f"data-testid=value-{figure.name}")
-                        if figure.unit:
-                            ui.label(figure.unit).classes("unit")
+                        unit = ui.label(figure.unit).classes("unit")
                     note = ui.label().classes("tile-note").props(f"data-testid=note-{figure.name}")
-                self._labels.append((value, note))
+                self._labels.append((value, unit, note))
+            self._spans = ui.label().classes("tiles-note").props("data-testid=spans")
 
     def show(self, window: Window, feed: Feed) -> None:
         over = broken(window, feed.slos)
-        for figure, (value, note) in zip(FIGURES, self._labels, strict=True):
+        for figure, (value, unit, note) in zip(FIGURES, self._labels, strict=True):
             shown = figure.show(window, feed.latest)
+            unit.set_text(figure.unit or shown.unit)
             bad = figure.name in over and shown.value != NONE
             value.set_text(shown.value)
             value.classes(add="bad" if bad else "", remove="" if bad else "bad")
             note.set_text(over[figure.name] if bad else shown.note)
+        self._spans.set_text(spans(window))
 
 
 class _VerdictCard:

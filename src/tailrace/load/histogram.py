@@ -76,8 +76,8 @@ class Histogram:
     def add_packed(self, data: bytes) -> None:
         """Merge what `pack` gave of another histogram."""
         words = np.frombuffer(data, dtype="<i8")
-        used, counts = np.split(words[3:], 2)
-        self.counts[used] += counts
+        middle = (3 + len(words)) // 2
+        self.counts[words[3:middle]] += words[middle:]
         self.total += int(words[0])
         self.sum_ns += int(words[1])
         self.max_ns = max(self.max_ns, int(words[2]))

@@ -6,8 +6,9 @@ from tailrace.dashboard.figures import number
 from tailrace.load.point import Point
 from tailrace.load.verdict import BUSY_SHARE, LAG_FLOOR_S, LAG_SHARE
 from tailrace.report.markup import Content, Markup, h
-from tailrace.report.parts import heads, lag, section, table, with_unit
+from tailrace.report.parts import heads, section, table, with_unit
 from tailrace.report.subject import Subject
+from tailrace.units import format_lag
 
 _LATE = (
     f"sent − intended; too late above {1000 * LAG_FLOOR_S:g} ms and "
@@ -55,8 +56,8 @@ def _named(name: str, why: str) -> Content:
 def _send_lag(subject: Subject) -> Content:
     result = subject.record.result
     if result is None:
-        return ["p99 at most ", lag(_most(subject, lambda point: point.send_lag_us.p99))]
-    return lag(*(result.send_lag_us.get(name) for name in ("p50", "p99", "max")))
+        return ["p99 at most ", format_lag(_most(subject, lambda point: point.send_lag_us.p99))]
+    return " / ".join(format_lag(result.send_lag_us.get(name)) for name in ("p50", "p99", "max"))
 
 
 def _tick_lag(subject: Subject) -> Content:

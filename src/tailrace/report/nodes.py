@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from tailrace.dashboard.figures import number
 from tailrace.load.point import NodeFigures
 from tailrace.report.markup import Content
-from tailrace.report.parts import chip, lag, section, table, with_unit
+from tailrace.report.parts import chip, section, table, with_unit
 from tailrace.report.subject import Subject
+from tailrace.units import format_lag
 
 _HEADS = ("workers", "sent, /s", "send lag p99", "CPU, %", "clock within", "reported up to")
 
@@ -43,7 +44,7 @@ def _row(name: str, figures: NodeFigures) -> tuple[Content, ...]:
         name,
         f"{figures.workers}" if figures.workers else "lost",
         number(figures.rps),
-        lag(figures.send_lag_p99_us),
+        format_lag(figures.send_lag_p99_us),
         number(figures.cpu_percent),
         with_unit(figures.clock_error_ms, "ms"),
         with_unit(figures.seen_s, "s"),

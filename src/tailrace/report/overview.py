@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from tailrace.dashboard.figures import NONE, clock, number
 from tailrace.report.markup import Content, Markup, h
-from tailrace.report.parts import chip, lag, listed, section, statistic, table, with_unit
+from tailrace.report.parts import chip, listed, section, statistic, table, with_unit
 from tailrace.report.subject import Subject
+from tailrace.units import format_lag
 
 _STATES = {
     "running": "In progress while this was made: these are the intervals that it had finished.",
@@ -103,7 +104,7 @@ def _tiles(subject: Subject) -> Markup:
         ],
         _tile("completed", with_unit(subject.completed_per_s, "/s"), rate),
         _tile("failed", f"{failures:,}", share, bad=failures > 0),
-        _tile("send lag p99", lag(late_us), "the generator's own"),
+        _tile("send lag p99", format_lag(late_us), "the generator's own"),
         class_="card figures",
     )
 

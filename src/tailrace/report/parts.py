@@ -66,14 +66,6 @@ def with_unit(value: float | None, unit: str) -> Content:
     return [shown, h("span", f" {unit}", class_="unit") if unit else None]
 
 
-def lag(*values_us: float | None) -> Content:
-    """Latenesses in µs, in the unit that suits the largest."""
-    known = [value for value in values_us if value is not None]
-    unit, factor = ("ms", 1e-3) if max(known, default=0) >= 1000 else ("µs", 1)
-    shown = [number(None if value is None else factor * value) for value in values_us]
-    return [" / ".join(shown), h("span", f" {unit}", class_="unit") if known else None]
-
-
 def statistic(percentiles: Percentiles | None, name: str) -> float | None:
     """One of STATISTICS."""
     if percentiles is None:

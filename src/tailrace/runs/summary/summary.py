@@ -10,7 +10,7 @@ from tailrace.load.result import Result
 from tailrace.load.search import Found
 from tailrace.runs.compare import Comparison
 from tailrace.runs.regression import Outcome, shown
-from tailrace.units import format_duration
+from tailrace.units import format_lag
 
 CheckOutcome = Literal["passed", "failed", "undecided", "error"]
 
@@ -106,7 +106,7 @@ def of_load(
                 f"answer of {reason}": " ".join(answer.split())
                 for reason, answer in result.examples.items()
             },
-            "send lag p99": _lag(result.send_lag_us["p99"]),
+            "send lag p99": format_lag(result.send_lag_us["p99"]),
             **({"baseline": comparison.base} if comparison is not None else {}),
             "run": str(result.run),
         },
@@ -188,7 +188,3 @@ def _of_slo(result: Result, expression: str, kept: bool) -> str:
 
 def _figure(value: float | None) -> str:
     return "–" if value is None else f"{value:,.4g}"
-
-
-def _lag(value_us: float | None) -> str:
-    return "none" if value_us is None else format_duration(value_us / 1e6)

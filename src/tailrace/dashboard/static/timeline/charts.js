@@ -1,11 +1,13 @@
 // What each chart shows: its series, and how a column's values come from its intervals.
 
 import { comparisons } from "./comparison.js";
+import { lag } from "./format.js";
 import { area, line } from "./series.js";
 
 /**
  * The charts named in `wanted`, in this order; `stages` and `failures` name the kinds in theirs, and
- * `runs` the sources, where these are compared.
+ * `runs` the sources, where these are compared. A chart's `figure` words a value together with its
+ * unit, where this depends on it.
  */
 export function charts({ charts: wanted, stages, failures, runs }) {
   const known = [...ofOne({ stages, failures }), ...comparisons(runs ?? [])];
@@ -88,7 +90,8 @@ function ofOne({ stages, failures }) {
     {
       name: "send-lag",
       title: "Send lag",
-      unit: "µs",
+      unit: "",
+      figure: lag,
       about: "the generator's own lateness",
       series: [line("lag", "p99", (column) => column.worst((p) => p.send_lag_us.p99), area)],
     },

@@ -1,5 +1,6 @@
 // Charts of several runs laid over each other: one figure a chart, one colour a run.
 
+import { lag } from "./format.js";
 import { line } from "./series.js";
 
 const of = (name, title, unit, about, value, more = {}) => ({
@@ -30,8 +31,8 @@ export function comparisons(runs) {
     of("runs-in-flight", "In flight", "requests", "at the interval's end", (column) => column.worst((p) => p.in_flight), {
       whole: true,
     }),
-    of("runs-send-lag", "Send lag p99", "µs", "the generator's own lateness", (column) =>
-      column.worst((p) => p.send_lag_us.p99),
+    of("runs-send-lag", "Send lag p99", "", "the generator's own lateness", (column) =>
+      column.worst((p) => p.send_lag_us.p99), { figure: lag },
     ),
     of("runs-load-cpu", "Load workers' CPU", "%", "of one core, all together", (column) =>
       column.worst((p) => p.cpu_percent),

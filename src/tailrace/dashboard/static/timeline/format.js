@@ -18,6 +18,23 @@ export function amount(value) {
   return Number.isInteger(value) ? value.toLocaleString("en-US") : number(value);
 }
 
+const UNITS = [
+  [1e-3, 1e-6, "µs"],
+  [1, 1e-3, "ms"],
+  [120, 1, "s"],
+  [7200, 60, "min"],
+  [Infinity, 3600, "h"],
+];
+
+/** A lateness of `us` µs, in the words of tailrace.units.format_lag. */
+export function lag(us) {
+  if (us === null || us === undefined) return NONE;
+  const seconds = us / 1e6;
+  const rounded = Number(seconds.toPrecision(3));
+  const [, length, unit] = UNITS.find(([limit]) => rounded < limit);
+  return `${Number((seconds / length).toPrecision(3))} ${unit}`;
+}
+
 /** A tick of an axis. */
 export function tick(value) {
   return value >= 1e4 ? `${value / 1e3}k` : value.toLocaleString("en-US");

@@ -1,7 +1,7 @@
 // The panel that explains one moment: percentiles, rates, failures, stages, slowest requests.
 
 import { h, setText } from "./dom.js";
-import { amount, number } from "./format.js";
+import { amount, lag, number } from "./format.js";
 
 const STATISTICS = ["p50", "p90", "p95", "p99", "p99.9", "max", "mean"];
 const SLOWEST = 5;
@@ -135,7 +135,7 @@ export class Moment {
       { title: said },
       h("span", { class: "slowest-ms" }, number(latency_ms)),
       bar(parts, longest),
-      h("span", { class: "hint" }, `service ${number(service_ms)} · lag ${number(send_lag_ms)}`),
+      h("span", { class: "hint" }, `service ${number(service_ms)} · lag ${lag(1e3 * send_lag_ms)}`),
       h("span", { class: "unseen" }, said),
     );
   }
@@ -176,7 +176,7 @@ function facts(column) {
     ["QPS", number(column.rate((p) => p.completed))],
     ["in flight", amount(column.worst((p) => p.in_flight))],
     ["backlog", amount(column.worst((p) => p.backlog))],
-    ["send lag p99", `${number(column.worst((p) => p.send_lag_us.p99))} µs`],
+    ["send lag p99", lag(column.worst((p) => p.send_lag_us.p99))],
     [
       "failed",
       failed.length ? failed.map(([kind, count]) => `${kind} ${amount(count)}`).join(", ") : "none",

@@ -29,7 +29,7 @@ export function look(chart, theme, sources, timeText) {
       axisLine: { show: false },
       axisTick: { show: false },
       splitLine: { show: !chart.heat, lineStyle: rule },
-      axisLabel: { ...text, margin: 8, formatter: tick },
+      axisLabel: { ...text, margin: 8, formatter: chart.figure ?? tick },
     },
     series: [
       { id: "marks", type: "line", data: [], silent: true },

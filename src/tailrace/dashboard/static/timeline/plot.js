@@ -260,7 +260,7 @@ export class Plot {
     for (const { one, button, value } of this.#legend) {
       button.hidden = !this.chart.byRun && !this.occurring?.has(one.id);
       if (button.hidden) continue;
-      const figure = this.chart.whole ? amount : number;
+      const figure = this.chart.figure ?? (this.chart.whole ? amount : number);
       const text = (this.chart.byRun ? [columns[one.at]] : columns)
         .map((column) => figure(column ? this.#value(one, column) : null))
         .join(" / ");
@@ -272,7 +272,7 @@ export class Plot {
     setAttribute(
       this.canvas,
       "aria-label",
-      `${title} over time, ${unit}. ${when ? `${when}: ${said.join(", ") || (none ?? "")}` : ""}`,
+      `${[`${title} over time`, unit].filter(Boolean).join(", ")}. ${when ? `${when}: ${said.join(", ") || (none ?? "")}` : ""}`,
     );
   }
 }
