@@ -86,6 +86,9 @@ def find(
     arrivals: options.Arrivals = "poisson",
     seed: options.Seed = 1,
     method: options.Method = None,
+    expect_status: options.ExpectStatus = None,
+    expect: options.ExpectBody = None,
+    expect_size: options.ExpectSize = None,
     header: options.Header = None,
     order: options.Order = "sequential",
     junit: options.JUnit = None,
@@ -108,6 +111,7 @@ def find(
     from tailrace.cli.output import positive_duration_s
     from tailrace.fleet import quietly
     from tailrace.load.arrivals import parse_arrivals
+    from tailrace.load.expect import parse_expect
     from tailrace.load.plan import Plan
     from tailrace.load.profile import constant
     from tailrace.load.search import SearchLimits
@@ -130,6 +134,7 @@ def find(
         workers=workers,
         connections=connections,
         timeout_s=options.read_timeout_s(timeout, [bound]),
+        expect=parse_expect(expect_status, expect_size, expect or []),
         interval_s=0.5,
     )
     limits = SearchLimits(

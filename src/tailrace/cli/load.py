@@ -78,6 +78,9 @@ def load(
     ] = 1.0,
     seed: options.Seed = 1,
     method: options.Method = None,
+    expect_status: options.ExpectStatus = None,
+    expect: options.ExpectBody = None,
+    expect_size: options.ExpectSize = None,
     header: options.Header = None,
     order: options.Order = "sequential",
     strict: Annotated[
@@ -181,6 +184,7 @@ def load(
     from tailrace.cli import gate, output
     from tailrace.fleet import crew_at, quietly
     from tailrace.load.arrivals import parse_arrivals
+    from tailrace.load.expect import parse_expect
     from tailrace.load.part import WHOLE, parse_part, parse_start
     from tailrace.load.plan import Plan
     from tailrace.load.profile import constant
@@ -216,6 +220,7 @@ def load(
         timeout_s=options.read_timeout_s(timeout, slos),
         connect_timeout_s=_limit_s("--connect-timeout", connect_timeout),
         first_byte_timeout_s=_limit_s("--first-byte-timeout", first_byte_timeout),
+        expect=parse_expect(expect_status, expect_size, expect or []),
         spin=spin,
         slos=slos,
         min_duration_s=parse_duration_s(min_duration),

@@ -55,6 +55,33 @@ Method = Annotated[
         rich_help_panel=layout.REQUESTS,
     ),
 ]
+ExpectStatus = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        help="Statuses of a good answer, as 2xx,304.",
+        show_default="2xx",
+        rich_help_panel=layout.REQUESTS,
+    ),
+]
+ExpectBody = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--expect",
+        metavar="WHAT",
+        help="What a good answer's body says: 'body contains TEXT', 'body !contains TEXT', "
+        "'json PATH', 'json !PATH', 'json PATH=VALUE'; repeatable.",
+        rich_help_panel=layout.REQUESTS,
+    ),
+]
+ExpectSize = Annotated[
+    str | None,
+    typer.Option(
+        metavar="BYTES",
+        help="Size of a good answer's body: 512, 100.. or 100..2000.",
+        rich_help_panel=layout.REQUESTS,
+    ),
+]
 Workers = Annotated[
     int,
     typer.Option(

@@ -7,7 +7,7 @@ from typing import Protocol, cast
 
 import httptools
 
-from tailrace.load.failures import protocol_reason
+from tailrace.load.failures import answer_reason, protocol_reason
 from tailrace.load.recorder import PART, ROWS, Recorder
 
 _LAST_ROW = ROWS - 1
@@ -23,6 +23,8 @@ class Owner(Protocol):
     """What a connection tells the pool that it belongs to."""
 
     recorder: Recorder
+    good: bytes
+    """1 for each status of an answer that is none of a failure."""
     sent: int
     completed: int
 
@@ -46,7 +48,9 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_answer",
         "_asked_ns",
+        "_broken",
         "_framed",
+        "_good",
         "_head",
         "_headers_done",
         "_no_body",
@@ -66,6 +70,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
         self._recorder = owner.recorder
+        self._good = owner.good
+        self._broken: str | None = None
         self.sent_ns = 0
         self._asked_ns = 0
         self._waits = owner.recorder.connects
@@ -206,7 +212,7 @@ class Connection(asyncio.Protocol):
             return
         recorder = self._recorder
         self.intended = 0
-        if status < 300:
+        if self._good[status] and self._broken is None:
             row = recorder.row
             recorder.intended[row] = intended
             recorder.sent[row] = self.sent_ns
@@ -224,7 +230,8 @@ class Connection(asyncio.Protocol):
         else:
             self._stages = None
             self._asked_ns = 0
-            recorder.fail(f"http: {status}", self._answer)
+            recorder.fail(answer_reason(status, self._broken), self._answer)
+            self._broken = None
         self._head = 0
         self._headers_done = self._framed = False
         if not self._parser.should_keep_alive():

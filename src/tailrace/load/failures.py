@@ -79,6 +79,13 @@ def connect_reason(error: BaseException) -> str:
     return f"connect: {said}"
 
 
+def answer_reason(status: int, broken: str | None = None) -> str:
+    """Why an answer is none that was expected; `broken` is what is wrong with its body."""
+    if broken is not None:
+        return f"unexpected: {broken}"
+    return f"http: {status}" if status >= 300 else f"unexpected: status {status}"
+
+
 def protocol_reason(answer: bytes, error: Exception) -> str:
     """Why an answer that begins so is not one of HTTP/1.1, and what it is if that can be told."""
     # An HTTP/2 server begins with SETTINGS (RFC 9113, 3.4): a frame of type 4 on stream 0.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from tailrace.load.breakdown import Packed
+from tailrace.load.expect import ANY_2XX, Expect
 from tailrace.load.point import SlowRequest
 from tailrace.load.request import Request
 from tailrace.load.target import Endpoint
@@ -34,6 +35,7 @@ class Setup(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     timeout_s: float
     connect_timeout_s: float
     first_byte_timeout_s: float
+    expect: Expect = ANY_2XX
     interval_s: float
     spin: bool
     from_s: float = 0.0

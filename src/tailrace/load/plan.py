@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tailrace.errors import UsageError
+from tailrace.load.expect import ANY_2XX, Expect
 from tailrace.load.part import WHOLE, Part
 from tailrace.load.profile import Profile
 from tailrace.load.slo import Slo
@@ -38,6 +39,7 @@ class Plan:
     timeout_s: float = DEFAULT_TIMEOUT_S
     connect_timeout_s: float | None = None
     first_byte_timeout_s: float | None = None
+    expect: Expect = ANY_2XX
     interval_s: float = 1.0
     spin: bool = False
     slos: tuple[Slo, ...] = ()

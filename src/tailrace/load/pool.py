@@ -11,8 +11,10 @@ from collections import deque
 from dataclasses import dataclass
 from time import monotonic_ns
 
+from tailrace.load.checked import CheckedConnection
 from tailrace.load.connection import Connection
 from tailrace.load.dialer import Dialer
+from tailrace.load.expect import ANY_2XX, Expect, good_statuses, look_into
 from tailrace.load.failures import connect_reason
 from tailrace.load.recorder import Recorder
 
@@ -44,8 +46,12 @@ class Pool:
     failure for one reason.
     """
 
-    def __init__(self, dialer: Dialer, recorder: Recorder, limits: Limits) -> None:
+    def __init__(
+        self, dialer: Dialer, recorder: Recorder, limits: Limits, expect: Expect = ANY_2XX
+    ) -> None:
         self.recorder = recorder
+        self.good = good_statuses(expect.status)
+        self._check = look_into(expect)
         self.sent = 0
         self.completed = 0
         self.cap_waits = 0
@@ -159,10 +165,13 @@ class Pool:
         # Below the cap, the next request in line has its own try.
         self._grow()
 
+    def _connection(self) -> Connection:
+        return Connection(self) if self._check is None else CheckedConnection(self, self._check)
+
     async def _dial(self) -> None:
         try:
             async with asyncio.timeout(self._limits.connect_timeout_s):
-                await self._dialer.dial(lambda: Connection(self))
+                await self._dialer.dial(self._connection)
         except (OSError, TimeoutError, UnicodeError) as error:
             if isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL:
                 self.port_exhausted += 1

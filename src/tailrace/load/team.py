@@ -106,6 +106,7 @@ class Team:
             timeout_s=plan.timeout_s,
             connect_timeout_s=min(plan.connect_timeout_s or plan.timeout_s, plan.timeout_s),
             first_byte_timeout_s=min(plan.first_byte_timeout_s or plan.timeout_s, plan.timeout_s),
+            expect=plan.expect,
             interval_s=plan.interval_s,
             spin=plan.spin,
             from_s=from_s,

@@ -50,7 +50,8 @@ class Worker:
             first_byte_timeout_s=setup.first_byte_timeout_s,
         )
         self._pools = [
-            Pool(Dialer(endpoint), self._recorder, limits) for endpoint in setup.endpoints
+            Pool(Dialer(endpoint), self._recorder, limits, setup.expect)
+            for endpoint in setup.endpoints
         ]
         self._turns = Share(
             setup.turns,

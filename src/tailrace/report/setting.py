@@ -134,6 +134,7 @@ _CONFIGURATION: tuple[_Row, ...] = (
     ("SLOs", _asked("slos", ", ".join)),
     ("Least duration for a verdict", _asked("min_duration_s", format_duration)),
     ("Different requests", _asked("requests", _count)),
+    ("Expected of an answer", _asked("expect")),
     ("Load workers", _asked("workers", _count)),
     ("Connections, at most", _asked("connections", _count)),
     ("Timeout", _asked("timeout_s", format_duration)),

@@ -153,6 +153,7 @@ def _describe(plan: Plan) -> bytes:
             "workers": plan.workers,
             "connections": plan.connections,
             "timeout_s": plan.timeout_s,
+            "expect": str(plan.expect),
             "interval_s": plan.interval_s,
             "requests": len(plan.traffic.requests),
             "method": _method(plan),
