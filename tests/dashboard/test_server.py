@@ -1,6 +1,8 @@
 """The server itself: over TLS, and at its end."""
 
 import asyncio
+import contextlib
+import json
 import logging
 import socket
 import ssl
@@ -18,8 +20,12 @@ from tailrace.control.tls import Tls
 from tailrace.dashboard.access import Access
 from tailrace.dashboard.server import serving
 from tailrace.errors import UsageError
+from tailrace.http.guard import Limits
 
 TOKEN = "a-token-of-this-test"
+TIMEOUT_S = 60.0
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+UPGRADE = b"Host: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
 
 
 def application(token: str | None = None) -> FastAPI:
@@ -43,6 +49,19 @@ def application(token: str | None = None) -> FastAPI:
     if token is not None:
         app.add_middleware(Access, token=token)
     return app
+
+
+async def ask(port: int, request: bytes) -> tuple[int, dict[str, str]]:
+    """Status and JSON of the answer, after which the server has closed."""
+    async with asyncio.timeout(TIMEOUT_S):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with contextlib.suppress(ConnectionError):
+            writer.write(request)
+            await writer.drain()
+        answer = await reader.read()
+        writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
 
 
 @pytest.fixture
@@ -102,6 +121,85 @@ async def test_a_websocket_takes_no_long_messages() -> None:
             await echo.send("x" * (2**20 + 1))
             await echo.wait_closed()
             assert echo.close_code == 1009
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status", "reason"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 200_000, 431, "65,536 bytes"),
+        (b"GET /echo HTTP/1.1\r\n" + UPGRADE + b"A: b\r\n" * 2000 + b"\r\n", 431, "1,000 headers"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "not HTTP"),
+        (b"GET / HTTP/1.1\r\n\r\n", 400, "0 Host headers"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", 400, "2 Host headers"),
+        (b"GET /echo HTTP/1.1\r\n" + UPGRADE + b"Content-Length: 1\r\n\r\nx", 400, "body"),
+    ],
+)
+async def test_what_breaks_http_or_its_limits_is_refused_before_the_token(
+    request_bytes: bytes, status: int, reason: str
+) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    async with serving(application(TOKEN), listener):
+        answer = await ask(listener.getsockname()[1], request_bytes)
+    assert answer[0] == status
+    assert reason in answer[1]["error"]
+    assert answer[1]["type"] == "HttpError"
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n",
+        # Handshakes that websockets cannot read: it waits for the client to go.
+        b"POST /echo HTTP/1.1\r\n" + UPGRADE + b"\r\n",
+        b"GET /echo HTTP/1.1\r\n" + UPGRADE + b"A: b\r\n" * 500 + b"\r\n",
+    ],
+    ids=["silent", "half a head", "websocket by POST", "websocket with many headers"],
+)
+async def test_who_says_nothing_more_is_let_go(begun: bytes) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    async with (
+        serving(application(TOKEN), listener, limits=Limits(head_s=0.2, look_s=0.05)),
+        asyncio.timeout(TIMEOUT_S),
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.getsockname()[1])
+        writer.write(begun)
+        with contextlib.suppress(ConnectionResetError):
+            await reader.read()
+        writer.close()
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n"])
+async def test_silent_connections_lock_nobody_out(begun: bytes) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    async with serving(application(), listener, limits=Limits(connections=20)):
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(100)]
+        for _, writer in held:
+            writer.write(begun)
+        async with connect(f"ws://127.0.0.1:{port}/echo") as echo, httpx.AsyncClient() as client:
+            for _ in range(10):
+                assert (await client.get(f"http://127.0.0.1:{port}/")).status_code == 200
+            await echo.send("hello")
+            assert await echo.recv() == "hello"
+        for _, writer in held:
+            writer.close()
+
+
+async def test_refusals_are_counted_not_listed(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO)
+    listener = socket.create_server(("127.0.0.1", 0))
+    async with serving(application(), listener, summary_s=0.5):
+        for _ in range(100):
+            assert (await ask(listener.getsockname()[1], b"rubbish\r\n\r\n"))[0] == 400
+        async with asyncio.timeout(TIMEOUT_S):
+            while not any("(100 in all)" in record.message for record in caplog.records):
+                await asyncio.sleep(0.05)
+    ours = [record for record in caplog.records if record.name.startswith(("tailrace", "uvicorn"))]
+    assert sum(record.levelno >= logging.WARNING for record in ours) < 20
+    assert len(capfd.readouterr().err.splitlines()) < 20
 
 
 async def test_the_end_waits_for_nobody_and_says_nothing(

@@ -175,7 +175,6 @@ ODD: dict[str, tuple[Callable[[bytes], bytes], int, bytes]] = {
         404,
         b"/no",
     ),
-    "no host": (lambda jpeg: b"GET /helloworld HTTP/1.1\r\n\r\n", 200, b"hello world"),
     "upgrade": (
         lambda jpeg: request(b"GET /helloworld", b"Connection: Upgrade", b"Upgrade: h2c"),
         200,
@@ -313,6 +312,8 @@ def test_too_long_a_body_from_an_old_client(wire: Wire) -> None:
     [
         b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
         b"BLAH / HTTP/1.1\r\n\r\n",
+        b"GET /helloworld HTTP/1.1\r\n\r\n",
+        request(b"GET /helloworld", b"Host: x"),
         b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n",
         request(PREDICT, b"Content-Length: -5"),
         request(PREDICT, b"Content-Length: 1", b"Content-Length: 2"),

@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
+from tailrace.http.guard import Guard
 from tailrace.service.app import build
 from tailrace.service.calls import Answer, Call
 from tailrace.service.config import ServiceConfig
 from tailrace.service.endpoint import Constant, Endpoint, Front
-from tailrace.service.guard import Guard
+from tailrace.service.errors import refuse
 from tailrace.service.meter import Counts, Meter, new_sheet
 from tailrace.service.service import Service
 from tailrace.service.stages import BATCH_WAIT, QUEUE, STAGES, StageClock
@@ -104,7 +105,7 @@ Serve = Callable[..., AbstractAsyncContextManager[Served]]
 async def _listen(app: ASGIApp) -> AsyncIterator[str]:
     config = uvicorn.Config(app, lifespan="off", ws="none", log_config=None)
     config.load()
-    guard = Guard(config, ServerState())
+    guard = Guard(config, ServerState(), refuse)
     # asyncio spares a connection the delay of Nagle's algorithm only if its protocol is named.
     with socket.socket(proto=socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))

@@ -4,17 +4,33 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.responses import Response
 
+from tailrace.control.answers import answer_error
 from tailrace.control.tls import Tls
+from tailrace.errors import TailraceError
+from tailrace.http.guard import Guard, Limits
 
+LIMITS = Limits(bodies_bytes=128 * 2**20)
+"""What clients may take of a control room, before any of them has shown a token."""
+SUMMARY_S = 60.0
+"""How often it is said that requests were refused, if any were."""
 _KEEP_ALIVE_S = 75
 """Longer than a program that asks now and then leaves its connection idle."""
 _WEBSOCKET_BYTES = 2**20
 """The longest message of a browser that is taken."""
+
+
+_log = logging.getLogger(__name__)
+
+
+class HttpError(TailraceError):
+    """A request is not HTTP, or goes beyond what one may take."""
 
 
 class _Server(uvicorn.Server):
@@ -26,9 +42,16 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def serving(
-    app: FastAPI, listener: socket.socket, tls: Tls | None = None
+    app: FastAPI,
+    listener: socket.socket,
+    tls: Tls | None = None,
+    *,
+    limits: Limits = LIMITS,
+    summary_s: float = SUMMARY_S,
 ) -> AsyncIterator[None]:
     """Answer on `listener`, a bound socket, for as long as the context lasts; over TLS if given.
+
+    What breaks `limits`, or HTTP, is refused and counted: every `summary_s` a line says how many.
 
     At its end, streams end and whatever clients still hold a second later is cut off. Open pages
     are not waited for: they find the server again when it is back.
@@ -37,6 +60,10 @@ async def serving(
         UsageError: a file of `tls` cannot be used.
     """
     context = tls.context() if tls is not None else None
+
+    def connect(**_: object) -> asyncio.Protocol:
+        return guard.connect()
+
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -48,15 +75,40 @@ async def serving(
         ws="websockets-sansio",
         ws_max_size=_WEBSOCKET_BYTES,
         ssl_context_factory=(lambda *_: context) if context is not None else None,
+        # It asks for a class, and calls what it is given.
+        http=cast(Any, connect),
     )
     app.state.stopping = asyncio.Event()
     server = _Server(config)
+    guard = Guard(config, server.server_state, _refuse, limits)
+    summary = asyncio.create_task(_sum_up(guard, summary_s))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield
     finally:
         app.state.stopping.set()
+        summary.cancel()
         # That a client is cut off at the end is no error.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         server.should_exit = True
         await task
+
+
+def _refuse(status: int, message: str, headers: Mapping[str, str]) -> Response:
+    answer = answer_error(HttpError(message), status)
+    answer.headers.update(headers)
+    return answer
+
+
+async def _sum_up(guard: Guard, every_s: float) -> None:
+    said = 0
+    while True:
+        await asyncio.sleep(every_s)
+        if new := guard.refused - said:
+            said = guard.refused
+            _log.warning(
+                "%s refused in the last %.0f s: broken, too long or too slow (%d in all)",
+                "1 request was" if new == 1 else f"{new:,} requests were",
+                every_s,
+                said,
+            )

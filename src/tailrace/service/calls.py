@@ -12,10 +12,8 @@ from urllib.parse import parse_qs
 
 from starlette.types import Message, Receive, Scope, Send
 
+from tailrace.http.connection import ON_GONE
 from tailrace.service.stages import StageClock
-
-ON_GONE = "tailrace.on_gone"
-"""Key of the scope, for a function that takes what to call when the client leaves, or None."""
 
 JSON = b"application/json"
 _OK = 200

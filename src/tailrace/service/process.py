@@ -23,10 +23,11 @@ import uvicorn
 import uvloop
 
 from tailrace.errors import TailraceError, UsageError
+from tailrace.http.guard import Guard
 from tailrace.service import dealer
 from tailrace.service.app import build
 from tailrace.service.config import ServiceConfig
-from tailrace.service.guard import Guard
+from tailrace.service.errors import refuse
 from tailrace.service.messages import (
     Failed,
     Listening,
@@ -83,7 +84,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         connecting: set[asyncio.Task[Any]] = set()
         self._config.load()
-        guard = Guard(self._config, self._server.server_state)
+        guard = Guard(self._config, self._server.server_state, refuse)
 
         def take(connection: socket.socket) -> None:
             connection.setblocking(False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -21,15 +22,17 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
-from tailrace.service.calls import ON_GONE
-from tailrace.service.errors import refuse
-
 if TYPE_CHECKING:
-    from tailrace.service.guard import Guard
+    from tailrace.http.guard import Guard
+
+ON_GONE = "tailrace.on_gone"
+"""Key of the scope, for a function that takes what to call when the client leaves, or None."""
 
 # Data is parsed in slices, so that no read holds thousands of requests.
 _SLICE_BYTES = 16 * 2**10
 _BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
+_HOST = re.compile(rb"[\w.~!$&'()*+,;=:%\[\]-]*", re.ASCII)
+"""What may stand in a Host header (RFC 3986, 3.2.2 and 3.2.3)."""
 
 _BUSY = 503
 _NOWHERE: Any = deque(maxlen=0)
@@ -40,7 +43,7 @@ _HEAD, _BODY, _TAKING, _CLOSING, _NEXT, _NOTHING = range(6)
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 within limits. What breaks these, or HTTP, is refused as JSON."""
+    """uvicorn's HTTP/1.1 within limits. What breaks these, or HTTP, is refused."""
 
     def __init__(self, guard: Guard, config: uvicorn.Config, state: ServerState) -> None:
         """See Guard.connect."""
@@ -100,6 +103,9 @@ class Connection(HttpToolsProtocol):
         self._without_body_bytes = 0
         if len(self.headers) > self._limits.headers:
             raise self._too_long()
+        self._check_host()
+        if self._becomes_websocket():
+            return
         self.scope[ON_GONE] = self._call_when_gone  # type: ignore[literal-required]
         super().on_headers_complete()
         # Trailers would be appended to the headers, without an end.
@@ -108,6 +114,24 @@ class Connection(HttpToolsProtocol):
             self._answered = self.cycle
         if not self.cycle.keep_alive:
             self.cycle.transport = _Farewell(self)  # type: ignore[assignment]
+
+    def _check_host(self) -> None:
+        # RFC 9112, 3.2.
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if len(hosts) != 1 and (hosts or self.parser.get_http_version() != "1.0"):
+            raise _ClientError(400, f"there are {len(hosts)} Host headers: send one")
+        if hosts and not _HOST.fullmatch(hosts[0]):
+            raise _ClientError(400, "the Host header names no host")
+
+    def _becomes_websocket(self) -> bool:
+        if not (self.parser.should_upgrade() and self._should_upgrade()):
+            return False
+        if any(name in _BODY_HEADERS for name, _ in self.headers):
+            raise _ClientError(400, "Upgrade is not for a request with a body")
+        if self.cycle is not None and not self.cycle.response_complete:
+            raise _ClientError(400, "Upgrade is not for a request that comes before an answer")
+        super().on_headers_complete()
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
@@ -152,7 +176,17 @@ class Connection(HttpToolsProtocol):
         self._guard.bodies_bytes -= self._taken_bytes
         self._taken_bytes = 0
 
+    def handle_websocket_upgrade(self) -> None:
+        """See HttpToolsProtocol, which would wait for the end of a broken handshake for ever."""
+        self._deaf = True
+        super().handle_websocket_upgrade()
+        websocket = self.transport.get_protocol()
+        self.loop.call_later(self._limits.head_s, _end_handshake, websocket, self.transport)
+
     def _upgrade(self, rest: bytes) -> None:
+        if self._should_upgrade():
+            self.handle_websocket_upgrade()
+            return
         # A server may ignore it (RFC 9110, 7.8); what follows is HTTP as before. But the parser
         # takes no body for one.
         if any(name in _BODY_HEADERS for name, _ in self.cycle.scope["headers"]):
@@ -220,7 +254,8 @@ class Connection(HttpToolsProtocol):
         self._deaf = True
         cycle = self.cycle
         retry = {"Retry-After": "1"} if error.status == _BUSY else {}
-        answer = refuse(error.status, str(error), {"Connection": "close", **retry})
+        self._guard.refused += 1
+        answer = self._guard.refuse(error.status, str(error), {"Connection": "close", **retry})
         if self.pipeline and cycle.more_body:
             # In its turn.
             self.pipeline[0] = cycle, answer  # type: ignore[assignment]
@@ -263,6 +298,11 @@ class _ClientError(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+def _end_handshake(websocket: Any, transport: asyncio.Transport) -> None:
+    if not websocket.handshake_complete:
+        transport.abort()
 
 
 def _malformed(error: httptools.HttpParserError) -> _ClientError:

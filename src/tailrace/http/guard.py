@@ -2,7 +2,7 @@
 their bodies, the connections that are open.
 
 No request is timed: every two seconds each connection is asked what it waits for, and one that has
-waited too long is closed. `tailrace.service.connection` is one of them.
+waited too long is closed. `tailrace.http.connection` is one of them.
 """
 
 from __future__ import annotations
@@ -11,13 +11,18 @@ import asyncio
 import heapq
 import math
 import resource
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import uvicorn
+from starlette.responses import Response
 from uvicorn.server import ServerState
 
-from tailrace.service.connection import Connection
+from tailrace.http.connection import Connection
+
+Refuse: TypeAlias = Callable[[int, str, Mapping[str, str]], Response]
+"""Makes a server's own answer of a status, a line for a person and headers."""
 
 # Files that a process has open besides its connections.
 _OTHER_FILES = 256
@@ -53,13 +58,21 @@ class Guard:
     """The connections of a process."""
 
     def __init__(
-        self, config: uvicorn.Config, state: ServerState, limits: Limits | None = None
+        self,
+        config: uvicorn.Config,
+        state: ServerState,
+        refuse: Refuse,
+        limits: Limits | None = None,
     ) -> None:
         """Serves the application of `config`, keeping the connections in `state` as uvicorn does.
 
-        Raises the number of files this process may open, as far as it may, to fit `limits`.
+        What breaks the limits, or HTTP, is answered by `refuse`. Raises the number of files this
+        process may open, as far as it may, to fit `limits`.
         """
         self.limits = limits or Limits()
+        self.refuse = refuse
+        self.refused = 0
+        """Requests that were refused, so far."""
         self.bodies_bytes = 0
         """Of bodies at hand."""
         self._config = config
@@ -80,18 +93,22 @@ class Guard:
             self._look_later(self.limits.look_s)
         if len(self._connections) < self._room:
             return True
-        waiting = [each for each in self._connections if each.is_spare]
+        waiting = [each for each in self._guarded() if each.is_spare]
         count = math.ceil(len(waiting) * _EVICTED_SHARE)
         for each in heapq.nlargest(count, waiting, key=lambda each: each.looks):
             each.transport.close()
         return bool(waiting)
+
+    def _guarded(self) -> list[Connection]:
+        # All but those that have become websockets.
+        return [each for each in self._connections if isinstance(each, Connection)]
 
     def _look_later(self, delay_s: float) -> None:
         self._timer = asyncio.get_running_loop().call_later(delay_s, self._look)
 
     def _look(self) -> None:
         if not self._round:
-            self._round = list(self._connections)
+            self._round = self._guarded()
             batches = max(1, math.ceil(len(self._round) / _BATCH))
             self._between_s = self.limits.look_s / batches
         for _ in range(min(_BATCH, len(self._round))):

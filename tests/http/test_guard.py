@@ -16,7 +16,8 @@ import uvloop
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from tailrace.service.guard import Guard, Limits
+from tailrace.http.guard import Guard, Limits
+from tailrace.service.errors import refuse
 
 # Enough for a busy machine to do what is to come in time; what is not to come, never comes.
 LONG_S = 60.0
@@ -131,7 +132,7 @@ async def served(limits: Limits | None = None, keep_alive_s: int = 60) -> AsyncI
         service, lifespan="off", ws="none", log_config=None, timeout_keep_alive=keep_alive_s
     )
     config.load()
-    guard = Guard(config, service.state, service.limits)
+    guard = Guard(config, service.state, refuse, service.limits)
     server = await asyncio.get_running_loop().create_server(guard.connect, "127.0.0.1", 0)
     service.port = server.sockets[0].getsockname()[1]
     try:
@@ -208,8 +209,8 @@ async def test_trailers_are_dropped() -> None:
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "Invalid method"),
         (b"GET / HTTP/1.7\r\n\r\n", "Invalid HTTP version"),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "PRI"),
-        (b"GET /\xff HTTP/1.1\r\n\r\n", "url path"),
-        (b"GET http://x HTTP/1.1\r\n\r\n", "target"),
+        (b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n", "url path"),
+        (b"GET http://x HTTP/1.1\r\nHost: x\r\n\r\n", "target"),
         (b"GET / HTTP/1.1\r\nA B\r\n\r\n", "header"),
         (POST + b"Content-Length: -5\r\n\r\n", "Content-Length"),
         (POST + b"Content-Length: 99999999999999999999\r\n\r\n", "Content-Length"),
@@ -219,6 +220,14 @@ async def test_trailers_are_dropped() -> None:
         (CHUNKED + b"xyz\r\n", "chunk size"),
         (CHUNKED + b"1\r\nabc\r\n", "chunk"),
         (POST + b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 1\r\n\r\nx", "Upgrade"),
+        (b"GET / HTTP/1.1\r\n\r\n", "0 Host headers"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nA: b\r\nhost: x\r\n\r\n", "2 Host headers"),
+        (b"GET / HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n", "2 Host headers"),
+        (b"GET http://x/ HTTP/1.1\r\n\r\n", "0 Host headers"),
+        (b"GET / HTTP/1.1\r\nHost: x y\r\n\r\n", "names no host"),
+        (b"GET / HTTP/1.1\r\nHost: me@x\r\n\r\n", "names no host"),
+        (b"GET / HTTP/1.1\r\nHost: x/y\r\n\r\n", "names no host"),
+        (b"GET / HTTP/1.1\r\nHost: \xff\r\n\r\n", "names no host"),
     ],
 )
 @on_uvloop
@@ -231,9 +240,18 @@ async def test_broken_http_is_refused(request_bytes: bytes, reason: str) -> None
         assert await client.end() == b""
 
 
+@pytest.mark.parametrize(
+    "line", [b"1.0\r\n", b"1.0\r\nHost: x\r\n", b"1.1\r\nHost:\r\n", b"1.1\r\nHost: [::1]:80\r\n"]
+)
+@on_uvloop
+async def test_one_host_is_enough(line: bytes) -> None:
+    async with served() as service:
+        assert (await (await service.connect()).ask(b"GET / HTTP/" + line + b"\r\n")).status == 200
+
+
 @on_uvloop
 async def test_upgrade_is_ignored() -> None:
-    upgrade = b"GET /%d HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    upgrade = b"GET /%d HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
     async with served() as service:
         client = await service.connect()
         client.send(b"".join(upgrade % n for n in range(5)) + GET)
@@ -309,7 +327,7 @@ async def test_slow_but_steady_body_passes() -> None:
 async def test_answer_may_take_longer_than_a_request() -> None:
     async with served(QUICK) as service:
         client = await service.connect()
-        client.send(b"GET /held HTTP/1.1\r\n\r\n")
+        client.send(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
         await asyncio.sleep(2 * QUICK.pace_s)
         service.gate.set()
         assert (await client.answer()).body == b"/held 0"
@@ -322,7 +340,9 @@ async def test_body_that_was_not_asked_for_may_wait() -> None:
         client.send(POST + b"Expect: 100-continue\r\nContent-Length: 1\r\n\r\n")
         assert (await client.answer()).status == 100
         assert (await client.ask(b"x")).body == b"/ 1"
-        client.send(b"POST /early HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
+        client.send(
+            b"POST /early HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"
+        )
         assert (await client.answer()).body == b"/early 0"
 
 
@@ -347,10 +367,10 @@ async def _write_forever(client: Client) -> None:
 @on_uvloop
 async def test_pipelined_requests_are_parsed_a_few_at_a_time_and_answered_in_order() -> None:
     count = 50_000
-    requests = b"".join(b"GET /%d HTTP/1.1\r\n\r\n" % n for n in range(count))
+    requests = b"".join(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % n for n in range(count))
     async with served() as service:
         client = await service.connect()
-        client.send(b"GET /held HTTP/1.1\r\n\r\n")
+        client.send(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
         await service.until(lambda: len(service.scopes) == 1)
         client.send(requests)
         [connection] = service.connections
@@ -367,7 +387,10 @@ async def test_pipelined_requests_are_parsed_a_few_at_a_time_and_answered_in_ord
 @on_uvloop
 async def test_client_that_leaves_is_not_written_to(caplog: pytest.LogCaptureFixture) -> None:
     async with served() as service:
-        for sent in (b"GET /held HTTP/1.1\r\n\r\n", b"GET /held HTTP/1.1\r\n\r\n" + GET * 3):
+        for sent in (
+            b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n" + GET * 3,
+        ):
             service.gate.clear()
             client = await service.connect()
             client.send(sent)
@@ -383,7 +406,7 @@ async def test_client_that_leaves_is_not_written_to(caplog: pytest.LogCaptureFix
 async def test_request_before_a_broken_one_is_answered() -> None:
     async with served(QUICK) as service:
         client = await service.connect()
-        client.send(b"GET /held HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\nrubbish\r\n\r\n")
+        client.send(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n" + GET + b"rubbish\r\n\r\n")
         await service.until(lambda: len(service.scopes) == 1)
         await asyncio.sleep(2 * QUICK.close_s)
         service.gate.set()
@@ -397,7 +420,7 @@ async def test_request_before_a_broken_one_is_answered() -> None:
 async def test_broken_body_is_refused_in_its_turn() -> None:
     async with served() as service:
         client = await service.connect()
-        client.send(b"GET /held HTTP/1.1\r\n\r\n" + CHUNKED + b"xyz\r\n")
+        client.send(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n" + CHUNKED + b"xyz\r\n")
         await service.until(lambda: len(service.scopes) == 1)
         service.gate.set()
         assert (await client.answer()).body == b"/held 0"
@@ -409,7 +432,9 @@ async def test_broken_body_is_refused_in_its_turn() -> None:
 async def test_pipelined_body_arrives_while_it_waits() -> None:
     async with served(QUICK) as service:
         client = await service.connect()
-        client.send(b"GET /held HTTP/1.1\r\n\r\n" + POST + b"Content-Length: 300000\r\n\r\n")
+        client.send(
+            b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n" + POST + b"Content-Length: 300000\r\n\r\n"
+        )
         client.send(bytes(300_000) + GET)
         await asyncio.sleep(2 * QUICK.pace_s)
         service.gate.set()
@@ -417,7 +442,9 @@ async def test_pipelined_body_arrives_while_it_waits() -> None:
             assert (await client.answer()).body == body
 
 
-@pytest.mark.parametrize("version", [b"HTTP/1.0\r\n", b"HTTP/1.1\r\nConnection: close\r\n"])
+@pytest.mark.parametrize(
+    "version", [b"HTTP/1.0\r\n", b"HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"]
+)
 @on_uvloop
 async def test_last_answer_reaches_a_client_that_still_sends(version: bytes) -> None:
     async with served() as service:
@@ -445,7 +472,7 @@ async def test_client_that_never_closes_is_left() -> None:
 async def test_new_connections_push_out_those_that_wait() -> None:
     async with served(Limits(connections=20, look_s=0.01)) as service:
         busy = await service.connect()
-        busy.send(b"GET /held HTTP/1.1\r\n\r\n")
+        busy.send(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
         await service.until(lambda: len(service.scopes) == 1)
         oldest = await service.connect()
         oldest.send(b"GET /")
@@ -469,7 +496,7 @@ async def test_no_room_is_503() -> None:
     async with served(Limits(connections=5)) as service:
         clients = [await service.connect() for _ in range(5)]
         for client in clients:
-            client.send(b"GET /held HTTP/1.1\r\n\r\n")
+            client.send(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
         await service.until(lambda: len(service.scopes) == 5)
         answer = await (await service.connect()).answer()
         assert answer.status == 503
@@ -481,7 +508,7 @@ async def test_no_room_is_503() -> None:
 
 @on_uvloop
 async def test_bodies_of_all_requests_together_are_bounded() -> None:
-    held = b"POST /held HTTP/1.1\r\nContent-Length: 80000\r\n\r\n" + bytes(80_000)
+    held = b"POST /held HTTP/1.1\r\nHost: x\r\nContent-Length: 80000\r\n\r\n" + bytes(80_000)
     chunked = CHUNKED + b"c350\r\n" + bytes(50_000) + b"\r\n0\r\n\r\n"
     async with served(Limits(bodies_bytes=100_000)) as service:
         one, two = await service.connect(), await service.connect()
@@ -508,7 +535,7 @@ async def test_bodies_of_all_requests_together_are_bounded() -> None:
 
 @on_uvloop
 async def test_bodies_nobody_reads_take_nothing() -> None:
-    early = b"POST /early HTTP/1.1\r\nContent-Length: 300000\r\n\r\n"
+    early = b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n"
     async with served(Limits(bodies_bytes=100_000)) as service:
         client = await service.connect()
         client.send(early)
