@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tailrace.load.breakdown import Breakdown, split, xray_of
 from tailrace.load.histogram import Histogram, IntArray
 from tailrace.load.point import BINS_PER_DECADE, Percentiles, Point
-from tailrace.load.server_timing import ABSENT
+from tailrace.load.server_timing import ABSENT, StageNames
 
 SPAN = st.integers(0, 3_600 * 10**9)
 STAGE = st.one_of(st.just(ABSENT), SPAN)
@@ -52,6 +52,19 @@ def test_stages_that_overlap_are_shortened_alike() -> None:
     }
 
 
+def test_a_stage_with_a_name_of_ours_is_the_servers() -> None:
+    stages = {name: array([number]) for number, name in enumerate(["send-lag", "connect"], start=3)}
+    parts = split(array([50]), {"connect": array([20])}, array([90]), stages)
+    assert {name: spans.tolist() for name, spans in parts.items()} == {
+        "send-lag": [30],
+        "connect": [20],
+        "network": [83],
+        "service": [0],
+        "send-lag (server)": [3],
+        "connect (server)": [4],
+    }
+
+
 def breakdown(requests: list[tuple[int, ...]]) -> Breakdown:
     made = Breakdown()
     latencies = array([sum(request[:4]) for request in requests])
@@ -69,7 +82,7 @@ def contents(breakdown: Breakdown) -> tuple[list[int], dict[str, list[int]]]:
 def test_merging_is_the_whole(pieces: list[list[tuple[int, ...]]]) -> None:
     merged = Breakdown()
     for piece in pieces:
-        merged.add_packed(breakdown(piece).pack())
+        merged.add_packed(breakdown(piece).pack(), StageNames())
     whole = breakdown([request for piece in pieces for request in piece])
     assert contents(merged) == contents(whole)
     assert sum(map(sum, contents(whole)[1].values())) == sum(

@@ -4,6 +4,7 @@ import pytest
 from tailrace.load.breakdown import Breakdown
 from tailrace.load.histogram import Histogram
 from tailrace.load.recorder import PART, ROWS, Recorder
+from tailrace.load.server_timing import OTHER, StageNames
 
 
 def answer(recorder: Recorder, intended: int, sent: int, done: int, timing: bytes | None) -> None:
@@ -62,7 +63,7 @@ def test_each_answer_keeps_its_own_stages(count: int) -> None:
         answer(recorder, 1000, 1100, 1_002_000, timing)
     recorded = recorder.take(0)
     merged = Breakdown()
-    merged.add_packed(recorded.breakdown)
+    merged.add_packed(recorded.breakdown, StageNames())
     found = {name: int(sums.sum()) for name, sums in merged.sums_ns.items()}
     assert {name: span for name, span in found.items() if span} == expected
     assert merged.counts.sum() == count
@@ -71,6 +72,35 @@ def test_each_answer_keeps_its_own_stages(count: int) -> None:
         histogram = Histogram()
         histogram.add_packed(recorded.stages[name])
         assert histogram.sum_ns == expected[name]
+
+
+def test_ever_new_stages_fill_no_memory() -> None:
+    """Over the whole run, not the interval alone; and no time of theirs is lost."""
+    recorder = Recorder()
+    stages: set[str] = set()
+    spans_ns = 0
+    for interval in range(4):
+        for number in range(200):
+            timing = b"i%d-n%d;dur=0.25" % (interval, number)
+            answer(recorder, 1000, 1100, 1_002_000, timing)
+        recorded = recorder.take(0)
+        stages |= set(recorded.stages)
+        stages.update(*(request.stages_ms for request in recorded.slowest))
+        for packed in recorded.stages.values():
+            histogram = Histogram()
+            histogram.add_packed(packed)
+            spans_ns += histogram.sum_ns
+        assert set(recorded.breakdown.components) <= {"send-lag", "network", *stages}
+    assert len(stages) == 64 + 1
+    assert OTHER in stages
+    assert spans_ns == 4 * 200 * 250_000
+
+
+def test_absurd_durations_are_no_overflow() -> None:
+    recorder = Recorder()
+    for _ in range(3 * ROWS):
+        answer(recorder, 1000, 1100, 1_002_000, b"a;dur=3600000" + b",a;dur=3600000" * 100)
+    recorder.take(0)
 
 
 def total(packed: bytes) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from tailrace.control.window import summarize
 from tailrace.load.arrivals import Poisson
 from tailrace.load.child import ChildProcess
 from tailrace.load.link import GeneratorError
@@ -417,6 +418,52 @@ async def test_stages_are_read_from_server_timing(serve: Callable[..., Any], off
     assert session.total.stages["infer"].total == session.total.completed
     assert session.total.stages["infer"].percentiles(1000).p50 == pytest.approx(30.5, rel=0.001)
     assert intervals[0].point.stages_ms["queue"].mean == pytest.approx(2, rel=0.001)
+
+
+async def test_all_lines_of_server_timing_count(serve: Callable[..., Any], offer: Any) -> None:
+    """A proxy adds a line of its own, and some stages are only known in the end: not those of an
+    interim response.
+    """
+
+    async def timed(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(
+            b"HTTP/1.1 103 Early Hints\r\nServer-Timing: early;dur=1\r\n\r\n"
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Server-Timing\r\n"
+            b'Server-Timing: app;dur=40;desc="a, b"\r\nserver-timing: edge;DUR="1"\r\n\r\n'
+            b"2\r\nok\r\n0\r\nServer-Timing: send;dur=2\r\n\r\n"
+        )
+
+    session, _ = await offer(serve(timed).url, duration_s=0.3)
+    assert session.total.completed
+    means_ms = {name: h.percentiles(1000).mean for name, h in session.total.stages.items()}
+    assert means_ms == {"app": 40, "edge": 1, "send": 2}
+
+
+async def test_a_server_of_ever_new_stages_fills_no_memory(serve: Any, offer: Any) -> None:
+    """Each worker meets others first; the run has so many nevertheless, in all its intervals."""
+
+    async def timed(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+            b"Server-Timing: db-%b;dur=0.01\r\n\r\nok" % body
+        )
+
+    session, intervals = await offer(
+        serve(timed).url,
+        profile="300",
+        workers=2,
+        bodies=[Body(b"{{counter}}", "text/plain")],
+    )
+    stages = session.total.stages
+    assert len(stages) == 64 + 1
+    assert sum(histogram.total for histogram in stages.values()) == session.total.completed
+    for interval in intervals:
+        point = interval.point
+        assert set(point.stages_ms) <= set(stages)
+        assert set(point.components_us) <= {"send-lag", "connect", "connection-wait", *stages} | {
+            "network"
+        }
+    assert len(summarize(intervals).stages_ms) <= 64 + 1
 
 
 async def test_more_connections_than_the_machine_allows(serve: Any, plan: Any) -> None:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from tailrace.errors import UsageError
 from tailrace.load.point import NodeFigures, Percentiles, Point
-from tailrace.load.result import Result
+from tailrace.load.result import Result, notes_on
 from tailrace.runs.run import Run
 from tailrace.units import format_lag, parse_duration_s
 
@@ -138,7 +138,7 @@ def print_summary(result: Result) -> None:
         table.add_row(label, *(_side(interval[name], side) for name in _SHOWN), style="dim")
     table.add_row("service time", *_cells(result.service_ms))
     for stage, percentiles in result.stages_ms.items():
-        table.add_row(f"  {stage}", *_cells(percentiles), style="dim")
+        table.add_row(escape(f"  {stage}"), *_cells(percentiles), style="dim")
     console.print(table)
     failures = ", ".join(f"{count:,} {kind}" for kind, count in result.failed.items()) or "none"
     lag = result.send_lag_us
@@ -154,6 +154,8 @@ def print_summary(result: Result) -> None:
             f"to the median is {escape(str(result.xray.explains))}",
             soft_wrap=True,
         )
+    for note in notes_on(result):
+        console.print(f"note: {escape(note)}", soft_wrap=True)
     for name, node in result.nodes.items():
         console.print(escape(_describe(name, node)), soft_wrap=True)
     for expression, holds in result.slo.items():

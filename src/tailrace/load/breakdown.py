@@ -11,6 +11,7 @@ import numpy as np
 
 from tailrace.load.histogram import IntArray, bin_of
 from tailrace.load.point import BINS_PER_DECADE, Point
+from tailrace.load.server_timing import StageNames
 from tailrace.load.xray import Xray, take_xray
 
 SEND_LAG = "send-lag"
@@ -56,11 +57,13 @@ class Breakdown:
         for name, spans_ns in components_ns.items():
             np.add.at(self._sums(name), number, spans_ns)
 
-    def add_packed(self, packed: Packed) -> None:
-        """Merge what `pack` gave of another one."""
+    def add_packed(self, packed: Packed, names: StageNames) -> None:
+        """Merge what `pack` gave of another one; stages beyond those in `names` add up as OTHER."""
         words = np.frombuffer(packed.data, dtype="<i8")
         used, counts, *sums = words.reshape(2 + len(packed.components), -1)
-        self.add(used, counts, dict(zip(packed.components, sums, strict=True)))
+        self.counts[used] += counts
+        for name, spans_ns in zip(packed.components, sums, strict=True):
+            self._sums(name if name in _OWN else names.known(name))[used] += spans_ns
 
     def add(
         self,
@@ -133,8 +136,8 @@ def split(
     parts[NETWORK] = np.where(told, rest_ns, 0)
     parts[SERVICE] = rest_ns - parts[NETWORK]
     for name, spans in stages.items():
-        # A server may use one of our names.
-        parts[name] = parts[name] + spans if name in parts else spans
+        # A server may use one of our names, and means something of its own by it.
+        parts[f"{name} (server)" if name in _OWN else name] = spans
     return parts
 
 

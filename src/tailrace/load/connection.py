@@ -187,8 +187,11 @@ class Connection(asyncio.Protocol):
         """One header line; three of them matter."""
         length = len(name)
         if length == 13:
-            if name.lower() == b"server-timing" and len(value) < _MAX_STAGES_HEADER:
-                self._stages = value
+            if name.lower() == b"server-timing":
+                # Lines of one name are one list (RFC 9110, 5.3).
+                said = value if self._stages is None else b"%b, %b" % (self._stages, value)
+                if len(said) < _MAX_STAGES_HEADER:
+                    self._stages = said
         elif (length == 14 and name.lower() == b"content-length") or (
             length == 17 and name.lower() == b"transfer-encoding"
         ):
@@ -208,6 +211,7 @@ class Connection(asyncio.Protocol):
         if status < 200 or not intended:
             # An interim response (RFC 9110, 15.2), or a second answer to one request.
             self._headers_done = False
+            self._stages = None
             self.lost = self.lost or not intended
             return
         recorder = self._recorder

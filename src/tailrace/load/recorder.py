@@ -13,16 +13,12 @@ from tailrace.load.breakdown import CONNECT, CONNECTION_WAIT, Breakdown, Packed,
 from tailrace.load.failures import MOST_REASONS, count_failure, example_of
 from tailrace.load.histogram import Histogram, IntArray
 from tailrace.load.point import SLOWEST, SlowRequest
-from tailrace.load.server_timing import ABSENT, read_header, read_headers
+from tailrace.load.server_timing import ABSENT, StageNames, read_header, read_headers
 
 ROWS = 4096
 
 PART = 128
 """So many rows' Server-Timing is read at a time: together is faster, all together would be long."""
-
-_MOST_STAGES = 64
-"""A server that names ever new ones must not fill the memory."""
-
 
 _Slow = tuple[int, int, int, bytes]
 """Latency, intended time, sent time, in ns, and what Server-Timing said; the slowest is greatest.
@@ -73,6 +69,7 @@ class Recorder:
         self.breakdown = Breakdown()
         self._slowest: list[_Slow] = []
         self._read = 0
+        self._names = StageNames()
         self._stages: dict[str, IntArray] = {}
         self._stage_histograms: dict[str, Histogram] = {}
         self._views = {
@@ -132,10 +129,8 @@ class Recorder:
             return
         said = {row: header for row, header in enumerate(timings, start) if header is not None}
         rows = list(said)
-        for name, spans in read_headers(list(said.values())).items():
+        for name, spans in read_headers(list(said.values()), self._names).items():
             if name not in self._stages:
-                if len(self._stages) == _MOST_STAGES:
-                    continue
                 self._stages[name] = np.full(ROWS, ABSENT, dtype=np.int64)
             self._stages[name][rows] = spans
 
@@ -163,7 +158,7 @@ class Recorder:
             send_lag=self.send_lag.pack(),
             stages={name: histogram.pack() for name, histogram in used.items()},
             breakdown=self.breakdown.pack(),
-            slowest=[_describe(slow, start_ns) for slow in self._slowest],
+            slowest=[_describe(slow, start_ns, self._names) for slow in self._slowest],
         )
         self.reasons = {}
         self._examples = {}
@@ -174,7 +169,7 @@ class Recorder:
         return recorded
 
 
-def _describe(slow: _Slow, start_ns: int) -> SlowRequest:
+def _describe(slow: _Slow, start_ns: int, names: StageNames) -> SlowRequest:
     latency_ns, intended_ns, sent_ns, server_timing = slow
     lag_ns = sent_ns - intended_ns
     return SlowRequest(
@@ -183,6 +178,7 @@ def _describe(slow: _Slow, start_ns: int) -> SlowRequest:
         service_ms=round((latency_ns - lag_ns) / 1e6, 4),
         send_lag_ms=round(lag_ns / 1e6, 4),
         stages_ms={
-            name: round(span_ns / 1e6, 4) for name, span_ns in read_header(server_timing).items()
+            name: round(span_ns / 1e6, 4)
+            for name, span_ns in read_header(server_timing, names).items()
         },
     )

@@ -4,6 +4,7 @@ import msgspec
 
 from tailrace.load.confidence import percentile_interval_us
 from tailrace.load.point import NodeFigures, Percentiles
+from tailrace.load.server_timing import MOST_STAGES, OTHER
 from tailrace.load.session import Session
 from tailrace.load.tally import Tally
 from tailrace.load.verdict import Verdict
@@ -85,6 +86,15 @@ def build_result(session: Session, run: str | None) -> Result:
         run=run,
         nodes=session.nodes,
     )
+
+
+def notes_on(result: Result) -> tuple[str, ...]:
+    """What a reader of the figures has to know, and what makes none of them invalid."""
+    crowded = (
+        f"the service named more than {MOST_STAGES} stages in Server-Timing: those that came "
+        f"later are counted together, as {OTHER}"
+    )
+    return (crowded,) if OTHER in result.stages_ms else ()
 
 
 def _interval_ms(total: Tally, percent: float) -> tuple[float, float] | None:

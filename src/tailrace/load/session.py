@@ -289,7 +289,7 @@ class Session:
     def _emit(self, reports: list[tuple[WorkerLink, Snapshot]], last: bool) -> None:
         self._watch_clock()
         snapshots = [snapshot for _, snapshot in reports]
-        tally = Tally()
+        tally = Tally(names=self.total.names)
         for snapshot in snapshots:
             tally.add(snapshot)
             self.total.add(snapshot)

@@ -9,6 +9,7 @@ from tailrace.load.failures import count_failure, kinds_of
 from tailrace.load.histogram import Histogram
 from tailrace.load.messages import Snapshot
 from tailrace.load.point import BINS_PER_DECADE, SLOWEST, Event, NodeFigures, Point
+from tailrace.load.server_timing import StageNames
 
 
 @dataclass(slots=True)
@@ -35,6 +36,8 @@ class Tally:
     send_lag: Histogram = field(default_factory=Histogram)
     stages: dict[str, Histogram] = field(default_factory=dict)
     breakdown: Breakdown = field(default_factory=Breakdown)
+    names: StageNames = field(default_factory=StageNames)
+    """Of stages: those of the whole run, for tallies of parts of it."""
 
     @property
     def failures(self) -> int:
@@ -63,8 +66,9 @@ class Tally:
         self.service.add_packed(snapshot.service)
         self.send_lag.add_packed(snapshot.send_lag)
         for stage, packed in snapshot.stages.items():
-            self.stages.setdefault(stage, Histogram()).add_packed(packed)
-        self.breakdown.add_packed(snapshot.breakdown)
+            name = self.names.known(stage)
+            self.stages.setdefault(name, Histogram()).add_packed(packed)
+        self.breakdown.add_packed(snapshot.breakdown, self.names)
 
     def fail(self, reason: str, count: int) -> None:
         """Count failed requests."""

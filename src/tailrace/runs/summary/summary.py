@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from tailrace.load.failures import describe_failures
-from tailrace.load.result import Result
+from tailrace.load.result import Result, notes_on
 from tailrace.load.search import Found
 from tailrace.runs.compare import Comparison
 from tailrace.runs.regression import Outcome, shown
@@ -110,7 +110,7 @@ def of_load(
             **({"baseline": comparison.base} if comparison is not None else {}),
             "run": str(result.run),
         },
-        notes=comparison.notes if comparison is not None else (),
+        notes=(*notes_on(result), *(comparison.notes if comparison is not None else ())),
     )
 
 
