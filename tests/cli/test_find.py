@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,28 @@ def test_ctrl_c_keeps_what_was_found(serve: Any, tmp_path: Path) -> None:
     assert "not confirmed" in out, err
     found = json.loads((tmp_path / "found" / "find.json").read_text())
     assert found["rate_per_s"] >= 1000
+
+
+def test_searches_of_one_second_have_a_directory_each(serve: Any, tmp_path: Path) -> None:
+    # As if others had begun in each of the seconds in which this one may.
+    now = datetime.now(UTC)
+    for after_s in range(60):
+        begun = now + timedelta(seconds=after_s)
+        (tmp_path / "runs" / f"{begun:%Y%m%d-%H%M%S}-find").mkdir(parents=True)
+    finished = subprocess.run(
+        command(
+            *(serve().url, "--start", "100", "--max", "100", "--slo", "p50<1s"),
+            *("--step", "100ms", "--confirm", "100ms", "--warmup", "100ms"),
+        ),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    (found,) = tmp_path.glob("runs/*/find.json")
+    assert found.parent.name.endswith("-find-2")
+    assert f"run: runs/{found.parent.name}" in finished.stdout
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import msgspec
@@ -180,6 +182,42 @@ def test_runs_of_the_same_second_have_directories_of_their_own(tmp_path: Path) -
     plan = make_plan("http://h/")
     made = {RunDirectory.create(tmp_path, "x", plan).path for _ in range(3)}
     assert len(made) == 3
+
+
+def test_runs_begun_at_one_instant_have_directories_of_their_own(tmp_path: Path) -> None:
+    plan = make_plan("http://h/")
+    together = Barrier(8)
+
+    def begin(_: int) -> Path:
+        together.wait(10)
+        directory = RunDirectory.create(tmp_path, "x", plan)
+        directory.close()
+        return directory.path
+
+    with ThreadPoolExecutor(8) as pool:
+        made = [path for _ in range(15) for path in pool.map(begin, range(8))]
+    assert len(set(made)) == len(made) == 120
+    assert all((path / "run.json").exists() for path in made)
+
+
+def test_of_two_runs_in_one_directory_one_is_refused(tmp_path: Path) -> None:
+    """Whichever comes second, though both found it empty."""
+    plan = make_plan("http://h/")
+    together = Barrier(4)
+
+    def begin(path: Path) -> str | None:
+        together.wait(10)
+        try:
+            RunDirectory(path, plan).close()
+        except RunDirectoryError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(30):
+            complaints = list(pool.map(begin, [tmp_path / str(number)] * 4))
+            assert complaints.count(None) == 1
+            assert sum("is not empty" in each for each in complaints if each) == 3
 
 
 async def test_a_run_that_cannot_start_leaves_nothing(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -116,7 +115,6 @@ def find(
     from tailrace.load.profile import constant
     from tailrace.load.search import SearchLimits
     from tailrace.load.slo import parse_slo
-    from tailrace.runs.directory import RUNS_DIR
     from tailrace.runs.summary.files import SummaryFiles
     from tailrace.runs.summary.summary import of_find
     from tailrace.units import parse_rate_per_s
@@ -146,11 +144,10 @@ def find(
         warmup_s=positive_duration_s("--warmup", warmup),
         confirm_s=positive_duration_s("--confirm", confirm),
     )
-    directory = out or RUNS_DIR / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-find"
     files = SummaryFiles("find", plan.url, junit, markdown)
     began_s = time.monotonic()
     with files.failures(), quietly():
-        found = uvloop.run(_find(plan, bound, limits, directory, ray))
+        found, directory = uvloop.run(_find(plan, bound, limits, out, ray))
     if as_json:
         from tailrace.cli.output import print_json
 
@@ -163,11 +160,12 @@ def find(
 
 
 async def _find(
-    plan: "Plan", slo: "Slo", limits: "SearchLimits", directory: Path, ray: str | None
-) -> "Found":
+    plan: "Plan", slo: "Slo", limits: "SearchLimits", out: Path | None, ray: str | None
+) -> "tuple[Found, Path]":
     from tailrace.cli.output import LiveLine, interruptible
     from tailrace.fleet import crew_at
     from tailrace.load.search import Searcher, conclude, search
+    from tailrace.runs.directory import RUNS_DIR, new_directory
     from tailrace.runs.search_report import write_search
 
     line = LiveLine()
@@ -181,6 +179,7 @@ async def _find(
         )
 
     searcher = Searcher(plan, slo, limits, show, lambda: crew_at(ray))
+    directory = out or new_directory(RUNS_DIR, "find")
     steps: list[Step] = []
 
     async def go() -> None:
@@ -203,7 +202,7 @@ async def _find(
             # Whatever ended the search, what it found is kept.
             found = conclude(plan.url, slo, limits, steps)
             write_search(directory, found)
-    return found
+    return found, directory
 
 
 def _describe(step: "Step", slo: "Slo") -> str:

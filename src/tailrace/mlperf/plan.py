@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tailrace.load.traffic import Tls
@@ -21,7 +20,7 @@ from tailrace.mlperf.submission.layout import Layout
 from tailrace.mlperf.system import Payload
 from tailrace.models.model import TWIN_NOTICE
 from tailrace.models.zoo.spec import Format, ModelSpec
-from tailrace.runs.directory import RUNS_DIR
+from tailrace.runs.directory import RUNS_DIR, new_directory
 from tailrace.service.config import ServiceConfig
 
 _AT_ONCE = 32
@@ -75,7 +74,8 @@ def prepare(plan: Plan, say: Callable[[str], None]) -> RunningTest:
     if not plan.targets:
         plan.compute.check_settings()
     layout = _layout(plan)
-    layout.check(plan.wishes.mode)
+    if plan.out is not None:
+        layout.check(plan.wishes.mode)
     data = open_data(plan.spec, plan.dataset, plan.count, say)
     if plan.wishes.mode == "accuracy":
         truth_of(plan.spec, data)
@@ -95,6 +95,8 @@ def _prepare(
     say: Callable[[str], None],
 ) -> RunningTest:
     rules = rules_for(plan.spec, plan.wishes.scenario)
+    if plan.out is None:
+        layout = replace(layout, root=new_directory(RUNS_DIR, "mlperf"))
     test = Test(
         spec=plan.spec,
         wishes=plan.wishes,
@@ -118,7 +120,7 @@ def _prepare(
 def _layout(plan: Plan) -> Layout:
     compute = plan.compute
     return Layout(
-        root=plan.out or RUNS_DIR / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-mlperf",
+        root=plan.out or RUNS_DIR,
         system=plan.system_name
         or machine.system_desc_id(
             read_machine(), compute.runtime, compute.device, remote=bool(plan.targets)

@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 from datetime import UTC, datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -33,6 +34,25 @@ class RunDirectoryError(TailraceError):
     """The run directory cannot be made or written."""
 
 
+def new_directory(base: Path, label: str) -> Path:
+    """A directory made for the caller alone, below `base`, named by the time (UTC) and `label`.
+
+    Raises:
+        RunDirectoryError: it cannot be made.
+    """
+    stem = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{label}"
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        for name in chain([stem], (f"{stem}-{number}" for number in count(2))):
+            # Making it is the only look that nobody can come in after.
+            with contextlib.suppress(FileExistsError):
+                (base / name).mkdir()
+                break
+    except OSError as error:
+        raise RunDirectoryError(f"cannot write {base}: {error.strerror}") from None
+    return base / name
+
+
 class RunDirectory:
     """The files of one run, open while it goes on.
 
@@ -50,9 +70,13 @@ class RunDirectory:
         try:
             path.mkdir(parents=True, exist_ok=True)
             if any(path.iterdir()):
-                raise RunDirectoryError(f"{path} is not empty: a run needs a directory of its own")
+                raise _not_its_own(path)
             with contextlib.ExitStack() as opened:
-                self._timeline: TextIO = opened.enter_context(_open(path / "timeline.jsonl"))
+                try:
+                    self._timeline: TextIO = opened.enter_context(_open(path / "timeline.jsonl"))
+                except FileExistsError:
+                    # Another run has begun in it since.
+                    raise _not_its_own(path) from None
                 # Held while the run goes on: it tells readers that nobody has killed it. Before
                 # run.json, which makes it a run to them, so that none has the lock meanwhile.
                 with contextlib.suppress(OSError):
@@ -69,17 +93,12 @@ class RunDirectory:
 
     @classmethod
     def create(cls, base: Path, label: str, plan: Plan) -> "RunDirectory":
-        """A new directory below `base`, named by the time (UTC) and `label`.
+        """A run in a `new_directory`.
 
         Raises:
             RunDirectoryError: it cannot be made.
         """
-        stem = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{label}"
-        name, number = stem, 1
-        while (base / name).exists():
-            number += 1
-            name = f"{stem}-{number}"
-        return cls(base / name, plan)
+        return cls(new_directory(base, label), plan)
 
     def append(self, interval: Interval) -> None:
         """Write one interval down, through to the operating system.
@@ -131,8 +150,13 @@ class RunDirectory:
             self.broken = f"cannot write the run directory {self.path}: {error.strerror}"
 
 
+def _not_its_own(path: Path) -> RunDirectoryError:
+    return RunDirectoryError(f"{path} is not empty: a run needs a directory of its own")
+
+
 def _open(path: Path) -> TextIO:
-    return path.open("w", encoding="utf-8")
+    """A file that is not there yet: of two runs in one directory, one is refused."""
+    return path.open("x", encoding="utf-8")
 
 
 def _pretty(document: Any) -> bytes:
