@@ -6,16 +6,52 @@ from tailrace.units import format_duration, parse_duration_s, parse_rate_per_s
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("30s", 30), ("250ms", 0.25), ("5m", 300), ("1.5h", 5400), ("7", 7), (" 2 min ", 120)],
+    [
+        ("30s", 30),
+        ("250ms", 0.25),
+        ("5m", 300),
+        ("1.5h", 5400),
+        ("7", 7),
+        (" 2 min ", 120),
+        ("1h30m", 5400),
+        ("1d", 86_400),
+        ("1d 12h", 129_600),
+        ("2m30.5s", 150.5),
+        ("1s500ms", 1.5),
+        ("1µs", 1e-6),
+        ("1\u03bcs", 1e-6),
+    ],
 )
 def test_durations(text: str, seconds: float) -> None:
     assert parse_duration_s(text) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("text", ["", "s", "-1s", "3 parsecs", "1e9s", "nan", "1s2s"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "s", "-1s", "3 parsecs", "1e9s", "nan", "1s2s", "5m1h", "1h30", "30 1h", "1hm", "m1"],
+)
 def test_not_a_duration(text: str) -> None:
     with pytest.raises(UsageError, match="is not a duration"):
         parse_duration_s(text)
+
+
+@pytest.mark.parametrize("text", ["9" * 400, "1" + "0" * 10, "300000h", "12000d"])
+def test_no_duration_is_endless(text: str) -> None:
+    with pytest.raises(UsageError, match="must be at most 1e9 s") as raised:
+        parse_duration_s(text)
+    assert len(str(raised.value)) < 100
+
+
+def test_a_duration_has_the_bounds_it_is_given() -> None:
+    assert parse_duration_s("1ms", least_s=1e-3) == 1e-3
+    with pytest.raises(UsageError, match=r"'0.1ns' must be from 1 ms to 1e9 s"):
+        parse_duration_s("0.1ns", least_s=1e-3)
+
+
+@pytest.mark.parametrize("text", ["9" * 400, "2000000M"])
+def test_no_rate_is_endless(text: str) -> None:
+    with pytest.raises(UsageError, match="must be at most 1e12 a second"):
+        parse_rate_per_s(text)
 
 
 @pytest.mark.parametrize(

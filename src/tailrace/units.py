@@ -1,12 +1,20 @@
-"""Durations and rates as people write them: `30s`, `1.5m`, `250ms`, `200`, `200/s`, `12k/min`."""
+"""Durations and rates as people write them: `30s`, `1h30m`, `250ms`, `200`, `200/s`, `12k/min`."""
 
 import re
 
 from tailrace.errors import UsageError
 
+MAX_DURATION_S = 1e9
+"""Over 30 years: what is longer is a slip, and far below what 64 bits of nanoseconds hold."""
+MAX_RATE_PER_S = 1e12
+"""More than any network carries."""
+MAX_SEED = 2**63 - 1
+"""What every format on a seed's way holds."""
+
 _NUMBER = r"(\d+(?:\.\d*)?|\.\d+)"
-_DURATION = re.compile(_NUMBER + r"\s*(ns|us|µs|ms|s|m|min|h)?")
-_RATE = re.compile(_NUMBER + r"\s*([kM]?)\s*(?:/\s*(s|sec|min|m|h))?")
+_PIECE = re.compile(_NUMBER + r"\s*(ns|us|µs|ms|s|min|m|h|d)\s*")
+_BARE = re.compile(_NUMBER)
+_RATE = re.compile(_NUMBER + r"\s*([kM]?)\s*(?:/\s*(s|sec|min|m|h|d))?")
 _SECONDS = {
     "ns": 1e-9,
     "us": 1e-6,
@@ -16,33 +24,56 @@ _SECONDS = {
     "m": 60.0,
     "min": 60.0,
     "h": 3600.0,
+    "d": 86400.0,
 }
 _FACTOR = {"": 1.0, "k": 1e3, "M": 1e6}
 
 
-def parse_duration_s(text: str) -> float:
-    """Seconds in `text`: `30s`, `250ms`, `5m`, `1h`; a bare number is seconds.
+def parse_duration_s(text: str, least_s: float = 0.0, most_s: float = MAX_DURATION_S) -> float:
+    """Seconds in `text`: `30s`, `250ms`, `5m`, `1h30m`, `1d`; a bare number is seconds.
 
     Raises:
-        UsageError: `text` is not a duration.
+        UsageError: `text` is not a duration, or not one from `least_s` to `most_s`.
     """
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise UsageError(f"{text!r} is not a duration: write 30s, 250ms, 5m or 1h")
-    return float(match[1]) * _SECONDS[match[2] or "s"]
+    seconds = _seconds(text.strip().replace("\u03bc", "µ"))
+    if not least_s <= seconds <= most_s:
+        most = f"{_power(most_s)} s"
+        allowed = f"from {format_duration(least_s)} to {most}" if least_s else f"at most {most}"
+        raise UsageError(f"{_shown(text)} must be {allowed}")
+    return seconds
+
+
+def _seconds(text: str) -> float:
+    if _BARE.fullmatch(text):
+        return float(text)
+    seconds, at, unit_s = 0.0, 0, float("inf")
+    while at < len(text):
+        match = _PIECE.match(text, at)
+        # Each unit once, the largest first: 5m1h is more likely a slip than 65 minutes.
+        if match is None or _SECONDS[match[2]] >= unit_s:
+            at = 0
+            break
+        at, unit_s = match.end(), _SECONDS[match[2]]
+        seconds += float(match[1]) * unit_s
+    if not at:
+        raise UsageError(f"{_shown(text)} is not a duration: write 30s, 250ms, 5m or 1h30m")
+    return seconds
 
 
 def parse_rate_per_s(text: str) -> float:
     """Requests a second in `text`: `200`, `200/s`, `12k/min`; a bare number is a second's.
 
     Raises:
-        UsageError: `text` is not a rate.
+        UsageError: `text` is not a rate, or one above MAX_RATE_PER_S.
     """
     match = _RATE.fullmatch(text.strip())
     if match is None:
-        raise UsageError(f"{text!r} is not a rate: write 200, 200/s or 12k/min")
+        raise UsageError(f"{_shown(text)} is not a rate: write 200, 200/s or 12k/min")
     per = {"sec": "s"}.get(match[3] or "s", match[3] or "s")
-    return float(match[1]) * _FACTOR[match[2]] / _SECONDS[per]
+    rate_per_s = float(match[1]) * _FACTOR[match[2]] / _SECONDS[per]
+    if rate_per_s > MAX_RATE_PER_S:
+        raise UsageError(f"{_shown(text)} must be at most {_power(MAX_RATE_PER_S)} a second")
+    return rate_per_s
 
 
 _SHOWN = ((1e-3, 1e-6, "µs"), (1.0, 1e-3, "ms"), (120.0, 1.0, "s"), (7200.0, 60.0, "min"))
@@ -61,3 +92,11 @@ def format_duration(seconds: float) -> str:
 def format_lag(value_us: float | None) -> str:
     """A lateness in µs, as every face words it: `85 µs`, `1.2 ms`, a dash where there is none."""
     return "–" if value_us is None else format_duration(value_us / 1e6)
+
+
+def _power(value: float) -> str:
+    return f"{value:g}".replace("e+0", "e").replace("e+", "e")
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:37] + "...")

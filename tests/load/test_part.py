@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,12 @@ def test_parts_as_they_are_written() -> None:
 
 
 def test_starts_as_they_are_written() -> None:
-    assert parse_start("2999-01-01T00:00:00Z") == parse_start("2999-01-01T02:00:00+02:00")
+    soon = datetime.fromtimestamp(round(time.time()) + 3600, UTC)
+    for zone in (UTC, timezone(timedelta(hours=2)), timezone(timedelta(hours=-11))):
+        assert parse_start(soon.astimezone(zone).isoformat()) == soon.timestamp()
+    for text in ("2299-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00"):
+        with pytest.raises(UsageError, match="more than a year ahead"):
+            parse_start(text)
     with pytest.raises(UsageError, match="s ago"):
         parse_start("2001-01-01T00:00:00Z")
     for text in ("", "12:00", "2999-01-01T00:00:00", "4000000000"):

@@ -35,7 +35,7 @@ def load(
         typer.Option(
             "--for",
             metavar="TIME",
-            help="How long to offer load: 30s, 5m, 1h.",
+            help="How long to offer load: 30s, 5m, 1h30m, 1d.",
             show_default="30s; a trace's own",
         ),
     ] = None,
@@ -193,7 +193,7 @@ def load(
     from tailrace.runs.run import Run
     from tailrace.runs.summary.files import SummaryFiles
     from tailrace.runs.summary.summary import of_load
-    from tailrace.units import parse_duration_s
+    from tailrace.units import MAX_DURATION_S
 
     process = parse_arrivals(arrivals, scale, speed)
     if profile is not None and rate is not None:
@@ -205,6 +205,8 @@ def load(
     else:
         natural_s = process.natural_duration_s if asked is None else None
         duration_s = natural_s or 30.0
+        if duration_s > MAX_DURATION_S:
+            raise UsageError(f"{arrivals} lasts {duration_s:.3g} s so slowed: give --for")
     slos = tuple(map(parse_slo, slo or ()))
     plan = Plan(
         url=" ".join(urls),
@@ -223,7 +225,7 @@ def load(
         expect=parse_expect(expect_status, expect_size, expect or []),
         spin=spin,
         slos=slos,
-        min_duration_s=parse_duration_s(min_duration),
+        min_duration_s=output.positive_duration_s("--min-duration", min_duration, 0.0),
         interval_s=output.positive_duration_s("--interval", interval),
         part=parse_part(part) if part is not None else WHOLE,
         start_at=parse_start(start_at) if start_at is not None else None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tailrace.cli import layout
+from tailrace.units import MAX_SEED
 
 if TYPE_CHECKING:
     from tailrace.load.slo import Slo
@@ -168,7 +169,13 @@ Regression = Annotated[
 ]
 Seed = Annotated[
     int,
-    typer.Option(metavar="N", min=0, help="Same seed, same schedule.", rich_help_panel=layout.LOAD),
+    typer.Option(
+        metavar="N",
+        min=0,
+        max=MAX_SEED,
+        help="Same seed, same schedule.",
+        rich_help_panel=layout.LOAD,
+    ),
 ]
 
 

@@ -18,16 +18,16 @@ from tailrace.runs.run import Run
 from tailrace.units import format_lag, parse_duration_s
 
 
-def positive_duration_s(option: str, text: str) -> float:
-    """The duration given to `option`.
+def positive_duration_s(option: str, text: str, least_s: float = 1e-3) -> float:
+    """The duration given to `option`: 1 ms or more unless told otherwise.
 
     Raises:
-        UsageError: it is no duration, or zero.
+        UsageError: it is no duration, too short or too long.
     """
-    seconds = parse_duration_s(text)
-    if seconds <= 0:
-        raise UsageError(f"{option} must be longer than 0")
-    return seconds
+    try:
+        return parse_duration_s(text, least_s)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from None
 
 
 _SHOWN = ("mean", "p50", "p90", "p95", "p99", "p99.9", "max")

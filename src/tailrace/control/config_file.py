@@ -46,6 +46,7 @@ from tailrace.control.tls import Tls
 from tailrace.control.toml_lines import line_of
 from tailrace.errors import UsageError
 from tailrace.runs.directory import RUNS_DIR
+from tailrace.units import MAX_SEED
 
 CONFIG_FILE = Path("tailrace.toml")
 """What is read from the current folder where no other file is named."""
@@ -149,7 +150,7 @@ _SERVICE: dict[str, ValueReader] = {
     "profile": read_profile,
     "for": read_duration_s(1e-3),
     "slo": read_slos,
-    "seed": read_count(0, 2**63 - 1),
+    "seed": read_count(0, MAX_SEED),
     "workers": read_count(1, 256),
     "ray": read_text,
     "connections": read_count(1, 1_000_000),

@@ -28,6 +28,7 @@ from tailrace.load.verdict import Verdict
 from tailrace.runs.directory import RUNS_DIR, RunDirectory
 from tailrace.runs.probe import Probe, metrics_url_of
 from tailrace.runs.run import Run
+from tailrace.units import MAX_SEED
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_WORKERS = 256
@@ -106,7 +107,7 @@ def _check(config: ServiceConfig) -> None:
             f"connections must be at least one a worker and at most 1,000,000, "
             f"not {config.connections}"
         )
-    if not 0 <= config.seed < 2**63:
+    if not 0 <= config.seed <= MAX_SEED:
         raise UsageError(f"seed must be 0 to 2^63 - 1, not {config.seed}")
     if config.method is not None and not config.method.isalpha():
         raise UsageError(f"method {config.method!r} is not an HTTP method")

@@ -7,7 +7,9 @@ from datetime import datetime
 
 from tailrace.errors import UsageError
 
-_PART = re.compile(r"(\d+)/(\d+)")
+_PART = re.compile(r"(\d{1,6})/(\d{1,6})")
+_AHEAD_S = 366 * 86400
+"""A start further away is a slip in the date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def parse_start(text: str) -> float:
     """The instant in `2026-11-26T22:00:00Z`, as ISO 8601 with its zone, in seconds since 1970.
 
     Raises:
-        UsageError: it is none, or has passed.
+        UsageError: it is none, has passed, or is more than a year ahead.
     """
     try:
         start = datetime.fromisoformat(text.strip())
@@ -60,4 +62,6 @@ def parse_start(text: str) -> float:
     ago_s = time.time() - start.timestamp()
     if ago_s > 0:
         raise UsageError(f"the start {text} was {ago_s:.0f} s ago")
+    if -ago_s > _AHEAD_S:
+        raise UsageError(f"the start {text} is more than a year ahead")
     return start.timestamp()

@@ -94,10 +94,7 @@ def parse_length_s(text: str) -> float:
     Raises:
         UsageError: `text` is not a duration, or too long a one.
     """
-    length_s = parse_duration_s(text)
-    if length_s > MAX_LENGTH_S:
-        raise UsageError(f"{text!r} is too long: at most 1e12 s")
-    return length_s
+    return parse_duration_s(text, most_s=MAX_LENGTH_S)
 
 
 class _PlacedError(UsageError):

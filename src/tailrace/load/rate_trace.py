@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailrace.errors import UsageError
-from tailrace.load.segments import MAX_RATE_PER_S, Floats, format_number
+from tailrace.load.segments import Floats, format_number
 from tailrace.load.trace import Counts, Timestamps, read_trace
+from tailrace.units import MAX_RATE_PER_S
 
 _PLAIN_FILE = re.compile(r"[\w./+~-]([\w./+~ -]*[\w./+~-])?")
 

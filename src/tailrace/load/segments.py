@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailrace.errors import UsageError
+from tailrace.units import MAX_RATE_PER_S
 
 Floats = NDArray[np.float64]
 
 MIN_RATE_PER_S = 1e-12
-"""One request in 30,000 years; keeps every formula here far from underflow."""
-MAX_RATE_PER_S = 1e12
-"""More than any network carries; keeps every formula here far from overflow."""
+"""One request in 30,000 years; keeps every formula here far from underflow, as MAX_RATE_PER_S does
+from overflow.
+"""
 MAX_LENGTH_S = 1e12
 MIN_LENGTH_S = 1e-9
 

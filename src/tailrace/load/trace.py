@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailrace.errors import UsageError
-from tailrace.load.segments import MAX_RATE_PER_S, Floats
+from tailrace.load.segments import Floats
+from tailrace.units import MAX_RATE_PER_S
 
 _TIME_NAMES = (
     *("timestamp", "timestamps", "timestamp_s", "time", "times", "time_s", "t", "t_s", "seconds"),
