@@ -14,7 +14,7 @@ def tally(fast: int = 0, slow: int = 0, failed: int = 0, lag_ms: float = 0.05) -
     total.latency.record(np.array([10_000_000] * fast + [200_000_000] * slow, dtype=np.int64))
     total.send_lag.record(np.full(fast + slow, int(lag_ms * 1e6), dtype=np.int64))
     if failed:
-        total.failed["timeout"] = failed
+        total.reasons["timeout"] = failed
     return total
 
 
@@ -73,6 +73,12 @@ def test_no_answer_at_all() -> None:
     [
         ({}, "taskset"),
         ({"cpu_ns": 9}, "use more --workers"),
+        # Waits for a connection and a busy core can follow from it.
+        (
+            {"cpu_periods": 600, "cpu_throttled": 150, "cap_waits": 17, "cpu_ns": 9},
+            "its container's CPU limit stopped it in 25 % of the limit's periods",
+        ),
+        ({"cpu_periods": 600, "cpu_throttled": 1}, "taskset"),
         ({"cap_waits": 17}, "17 requests waited for a free connection: raise --connections"),
     ],
 )
@@ -96,7 +102,7 @@ def test_lag_far_below_the_latency_is_forgiven() -> None:
     [
         ({"port_exhausted": 3}, "3 connections found no free local port"),
         ({"clock_steps_ns": 2_000_000_000}, "clock was set by 2 s"),
-        ({"failed": {"aborted": 2}}, "2 requests were abandoned"),
+        ({"reasons": {"aborted": 2}}, "2 requests were abandoned"),
     ],
 )
 def test_what_the_generator_notices_about_its_machine(

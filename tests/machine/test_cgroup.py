@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tailrace.machine.cgroup import Limits, cores, cpus, host_cores, limits, memory_kills
+from tailrace.machine.cgroup import (
+    CpuLimit,
+    Limits,
+    cores,
+    cpus,
+    host_cores,
+    limits,
+    memory_kills,
+)
 
 GIB = 2**30
 V2 = "30 24 0:26 {top} /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
@@ -166,3 +174,26 @@ def test_kills_are_counted(tmp_path: Path) -> None:
     assert memory_kills(_v2(tmp_path / "2", "/app", {"app/memory.events": events})) == 2
     control = {"memory/app/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 4"}
     assert memory_kills(_v1(tmp_path / "1", "/app", control)) == 4
+
+
+def test_what_a_cpu_limit_stopped(tmp_path: Path) -> None:
+    """By the tightest limit on the way up."""
+    loose = "nr_periods 90\nnr_throttled 1\nthrottled_usec 70000"
+    tight = "usage_usec 5\nnr_periods 70\nnr_throttled 7\nthrottled_usec 700000\n\nodd"
+    pod = {"pod/cpu.max": "200000 100000", "pod/cpu.stat": loose, "cpu.stat": "usage_usec 5"}
+    app = {"pod/app/cpu.max": "50000 100000", "pod/app/cpu.stat": tight}
+    limit = CpuLimit(_v2(tmp_path / "2", "/pod/app", pod | app))
+    assert limit.periods() == (70, 7)
+    _tree(tmp_path / "2", "", "", {"pod/app/cpu.stat": "nr_periods 80\nnr_throttled 17"})
+    assert limit.periods() == (80, 17)
+    quota = {"cpu,cpuacct/app/cpu.cfs_quota_us": "25000"}
+    period = {"cpu,cpuacct/app/cpu.cfs_period_us": "50000"}
+    stat = {"cpu,cpuacct/app/cpu.stat": "nr_periods 9\nnr_throttled 4\nthrottled_time 250000"}
+    assert CpuLimit(_v1(tmp_path / "1", "/app", quota | period | stat)).periods() == (9, 4)
+
+
+@pytest.mark.parametrize(
+    "files", [{}, {"cpu.max": "max 100000", "cpu.stat": "nr_periods 9\nnr_throttled 4"}]
+)
+def test_without_a_limit_nothing_is_stopped(tmp_path: Path, files: dict[str, str]) -> None:
+    assert CpuLimit(_v2(tmp_path, "/", files)).periods() == (0, 0)

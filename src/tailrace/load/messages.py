@@ -90,6 +90,10 @@ class Snapshot(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     backlog: int
     connections: int
     cpu_ns: int
+    cpu_periods: int = 0
+    """Of the CPU limit on the worker's container, if there is one: see `CpuLimit`."""
+    cpu_throttled: int = 0
+    """In so many of them the limit stopped it."""
     cap_waits: int
     port_exhausted: int
     tick_lag_ns: int

@@ -31,6 +31,10 @@ class Tally:
     cpu_ns: int = 0
     worker_ns: int = 0
     """Time that the workers had, all together: cpu_ns / worker_ns is their share of a core."""
+    cpu_periods: int = 0
+    """Of the CPU limits on their containers; workers in one container each count them."""
+    cpu_throttled: int = 0
+    """In which they were stopped: cpu_throttled / cpu_periods is the share."""
     latency: Histogram = field(default_factory=Histogram)
     service: Histogram = field(default_factory=Histogram)
     send_lag: Histogram = field(default_factory=Histogram)
@@ -59,6 +63,8 @@ class Tally:
         self.tick_lag_ns = max(self.tick_lag_ns, snapshot.tick_lag_ns)
         self.cpu_ns += snapshot.cpu_ns
         self.worker_ns += snapshot.length_ns
+        self.cpu_periods += snapshot.cpu_periods
+        self.cpu_throttled += snapshot.cpu_throttled
         for reason, count in snapshot.reasons.items():
             self.fail(reason, count)
         self.examples = {**snapshot.examples, **self.examples}

@@ -22,6 +22,9 @@ LAG_FLOOR_S = 1e-3
 LAG_SHARE = 0.1
 """The generator is too late when its p99 send lag passes both 1 ms and a tenth of the p99 latency
 it is there to measure."""
+THROTTLED_SHARE = 0.01
+"""A container that is stopped in more than this share of the periods of its CPU limit is late for
+that reason: more of them than of the requests that a p99 leaves out."""
 BUSY_SHARE = 0.8
 """Above this share of a core a load worker has too little left to be on time."""
 CLOCK_ERROR_S = 5e-3
@@ -137,6 +140,12 @@ def _generator_faults(total: Tally) -> list[str]:
 
 
 def _remedy(total: Tally) -> str:
+    throttled = total.cpu_throttled / total.cpu_periods if total.cpu_periods else 0.0
+    if throttled > THROTTLED_SHARE:
+        return (
+            f"its container's CPU limit stopped it in {100 * throttled:.0f} % of the limit's "
+            "periods: raise the limit, or offer less"
+        )
     if total.cap_waits:
         return (
             f"{total.cap_waits:,} requests waited for a free connection: raise --connections, or "

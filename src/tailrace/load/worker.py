@@ -22,6 +22,7 @@ from tailrace.load.recorder import Recorder
 from tailrace.load.request import Request
 from tailrace.load.schedule import NEVER_NS, Schedule
 from tailrace.load.turns import Share
+from tailrace.machine.cgroup import CpuLimit
 
 _BATCH = 64
 """The most requests sent before the loop may read answers again."""
@@ -80,6 +81,7 @@ class Worker:
         self._offered = 0
         """Arrivals of its share that are past: those it skipped included."""
         self._skip(setup.from_s)
+        self._cpu_limit = CpuLimit()
         self._reported = self._totals()
         self._tick_lag_ns = 0
         self._interval_ns = int(setup.interval_s * 1e9)
@@ -269,7 +271,13 @@ class Worker:
     def _totals(self) -> dict[str, int]:
         names = ("sent", "completed", "cap_waits", "port_exhausted")
         totals = {name: sum(getattr(pool, name) for pool in self._pools) for name in names}
-        return {"offered": self._offered, **totals}
+        periods, throttled = self._cpu_limit.periods()
+        return {
+            "offered": self._offered,
+            **totals,
+            "cpu_periods": periods,
+            "cpu_throttled": throttled,
+        }
 
     def _snapshot(self, last: bool) -> None:
         now = monotonic_ns()

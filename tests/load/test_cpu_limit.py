@@ -1,0 +1,49 @@
+"""A load worker in a real control group with a CPU limit, where one can be made."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tailrace.load.session import Session
+
+TOP = Path("/sys/fs/cgroup/cpu")
+"""Of version 1; a group of version 2 with processes in it can have none below it."""
+
+
+@pytest.fixture
+def limited() -> Iterator[Path]:
+    """A control group of 4 CPUs, with no process in it at first or last."""
+    group = TOP / f"tailrace-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / "cpu.cfs_quota_us").write_text("400000")
+    except OSError as error:
+        pytest.skip(f"no control group with a CPU limit can be made here: {error}")
+    yield group
+    move(TOP)
+    group.rmdir()
+
+
+def move(group: Path) -> None:
+    """Put this process into `group`, where what it starts will be, too."""
+    (group / "cgroup.procs").write_text(str(os.getpid()))
+
+
+async def test_a_cpu_limit_is_not_taken_for_other_processes(
+    limited: Path, serve: Any, plan: Callable[..., Any]
+) -> None:
+    session = Session(plan(serve().url, profile="300", duration_s=2.0))
+    move(limited)
+    await session.start()
+    move(TOP)
+    # 3 ms of every 100 ms.
+    (limited / "cpu.cfs_quota_us").write_text("3000")
+    snapshots = [
+        snapshot async for interval in session.intervals() for snapshot in interval.snapshots
+    ]
+    assert session.total.cpu_throttled == sum(each.cpu_throttled for each in snapshots) > 3
+    (reason,) = (text for text in session.verdict.reasons if "generator was late" in text)
+    assert "its container's CPU limit stopped it in" in reason
