@@ -6,15 +6,20 @@ from tailrace.load.expect import Broken
 LONGEST_BODY = 64 * 1024 * 1024
 """Bytes of a body beyond which it is not looked into."""
 
+_NONE = bytes(1000)
+"""No status is good."""
+
 
 class CheckedConnection(Connection):
     """A connection whose answers are good only if their bodies are."""
 
-    __slots__ = ("_body", "_check", "_size")
+    __slots__ = ("_body", "_broken", "_check", "_size", "_statuses")
 
     def __init__(self, owner: Owner, check: Broken) -> None:
         super().__init__(owner)
         self._check = check
+        self._statuses = owner.good
+        self._broken: str | None = None
         self._body = bytearray()
         self._size = 0
 
@@ -38,4 +43,12 @@ class CheckedConnection(Connection):
                 if self._size <= LONGEST_BODY
                 else f"body of more than {LONGEST_BODY >> 20} MiB, which is not looked into"
             )
+            self._good = self._statuses if self._broken is None else _NONE
         super().on_message_complete()
+        self._good = self._statuses
+        self._broken = None
+
+    def _reason(self, status: int) -> str:
+        if self._broken is not None:
+            return f"unexpected: {self._broken}"
+        return super()._reason(status)

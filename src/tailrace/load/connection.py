@@ -48,7 +48,6 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_answer",
         "_asked_ns",
-        "_broken",
         "_framed",
         "_good",
         "_head",
@@ -71,7 +70,6 @@ class Connection(asyncio.Protocol):
         self._owner = owner
         self._recorder = owner.recorder
         self._good = owner.good
-        self._broken: str | None = None
         self.sent_ns = 0
         self._asked_ns = 0
         self._waits = owner.recorder.connects
@@ -140,8 +138,12 @@ class Connection(asyncio.Protocol):
             self._discard()
             return
         if not self._headers_done:
-            self._answer = (self._answer + data if self._head else data)[:_SHOWN]
-            self._head += len(data)
+            length = len(data)
+            if self._head:
+                self._answer += data[:_SHOWN]
+            else:
+                self._answer = data if length <= _SHOWN else data[:_SHOWN]
+            self._head += length
         elif len(self._answer) < _SHOWN:
             self._answer += data[:_SHOWN]
         try:
@@ -216,7 +218,7 @@ class Connection(asyncio.Protocol):
             return
         recorder = self._recorder
         self.intended = 0
-        if self._good[status] and self._broken is None:
+        if self._good[status]:
             row = recorder.row
             recorder.intended[row] = intended
             recorder.sent[row] = self.sent_ns
@@ -234,12 +236,14 @@ class Connection(asyncio.Protocol):
         else:
             self._stages = None
             self._asked_ns = 0
-            recorder.fail(answer_reason(status, self._broken), self._answer)
-            self._broken = None
+            recorder.fail(self._reason(status), self._answer)
         self._head = 0
         self._headers_done = self._framed = False
         if not self._parser.should_keep_alive():
             self.lost = True
+
+    def _reason(self, status: int) -> str:
+        return answer_reason(status)
 
     def _discard(self) -> None:
         self.lost = True

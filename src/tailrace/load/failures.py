@@ -79,10 +79,8 @@ def connect_reason(error: BaseException) -> str:
     return f"connect: {said}"
 
 
-def answer_reason(status: int, broken: str | None = None) -> str:
-    """Why an answer is none that was expected; `broken` is what is wrong with its body."""
-    if broken is not None:
-        return f"unexpected: {broken}"
+def answer_reason(status: int) -> str:
+    """Why an answer of this status is none that was expected."""
     return f"http: {status}" if status >= 300 else f"unexpected: status {status}"
 
 
