@@ -29,6 +29,7 @@ from tailrace.runs.directory import RunDirectory
 from tailrace.runs.listing import FILES, list_runs, read_run
 from tailrace.runs.record import RunInfo, UnknownRunError
 from tailrace.runs.run import Run
+from tests.samples import POINT
 
 CONTROL_ROOM = """
 import asyncio, sys
@@ -269,6 +270,47 @@ async def test_a_timeline_of_before_is_read(serve: Any, tmp_path: Path) -> None:
         old.append(json.dumps(fields))
     timeline.write_text("\n".join(old) + "\n")
     assert len(read_run(tmp_path, "a").points) >= 3
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"latency_bins": {"4000000000": 1}},
+        {"latency_bins": {"-1": 1}},
+        {"latency_bins": {"3": -1}},
+        {"latency_bins": {"3": 2**80}},
+        {"failed": {"timeout": -1}},
+        {"t_s": 1e300},
+        {"t_s": -1},
+        {"wall_time": 1e300},
+        {"interval_s": 0},
+        {"interval_s": -1},
+        {"index": -1},
+        {"index": 2**70},
+        {"completed": 2**70},
+    ],
+)
+async def test_an_interval_that_no_run_has_is_not_read(
+    tmp_path: Path, fields: dict[str, Any]
+) -> None:
+    """Drawn, it would take the browser for ever, or the reports with it."""
+    RunDirectory(tmp_path / "a", make_plan("http://h/")).close()
+    sound = msgspec.to_builtins(POINT, str_keys=True)
+    timeline = tmp_path / "a" / "timeline.jsonl"
+    timeline.write_text("".join(json.dumps(line) + "\n" for line in (sound, sound | fields)))
+    assert read_run(tmp_path, "a").points == (POINT,)
+
+
+async def test_sums_of_other_bins_than_there_are_are_left_out(tmp_path: Path) -> None:
+    RunDirectory(tmp_path / "a", make_plan("http://h/")).close()
+    bins = {"latency_bins": {"3": 1, "5": 2}}
+    lines = [
+        json.dumps(msgspec.to_builtins(POINT) | bins | {"components_us": {"infer": sums}})
+        for sums in ([40, 90], [40], [40, 90, 1])
+    ]
+    (tmp_path / "a" / "timeline.jsonl").write_text("\n".join(lines))
+    told = [point.components_us for point in read_run(tmp_path, "a").points]
+    assert told == [{"infer": (40, 90)}, {}, {}]
 
 
 @pytest.mark.parametrize(

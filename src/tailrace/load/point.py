@@ -1,17 +1,27 @@
 """What one interval of a run amounted to: the unit of every timeline, stream and page."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 EventKind = Literal["rate", "profile", "stop", "worker"]
 """A change of the rate or of the profile, the end of the offering, a load worker that died or
 was replaced."""
 BINS_PER_DECADE = 20
 """Of `Point.latency_bins`: each bin is 12 % wide."""
+BINS = 10 * BINS_PER_DECADE
+"""From 1 µs to beyond the longest time that is told from others, an hour."""
 
 SLOWEST = 5
 """How many requests `Point.slowest` names, at most."""
+
+# What is out of these bounds is no interval of a run: a file that says so is not read, since charts
+# would be drawn over all of it.
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+Seconds = Annotated[float, Meta(ge=0, le=1e10)]
+Length = Annotated[float, Meta(gt=0, le=1e10)]
+Bin = Annotated[int, Meta(ge=0, lt=BINS)]
 
 
 class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,34 +84,34 @@ class NodeFigures(msgspec.Struct, frozen=True, kw_only=True):
 class Point(msgspec.Struct, frozen=True, kw_only=True):
     """One interval of one service's run, merged over its load workers."""
 
-    index: int
+    index: Count
     """Number of the interval in its run, from 0."""
-    t_s: float
+    t_s: Seconds
     """End of the interval, seconds since the run's start."""
-    wall_time: float
+    wall_time: Seconds
     """The same instant as Unix time, seconds, for a person's clock."""
-    interval_s: float
+    interval_s: Length
     target_per_s: float
     """What the profile asked for at the interval's end; 0 for one that began after the run's."""
-    offered: int
+    offered: Count
     """Arrivals whose intended time fell into the interval."""
-    sent: int
-    completed: int
-    failed: dict[str, int]
+    sent: Count
+    completed: Count
+    failed: dict[str, Count]
     """Failures of the interval by kind; kinds that did not occur are absent."""
-    reasons: dict[str, int] = {}
+    reasons: dict[str, Count] = {}
     """The same failures by reason: `http: 404`, `connect: refused`."""
     examples: dict[str, str] = {}
     """Of reasons met for the first time in the run: the status line and the first bytes of an
     answer."""
     rps: float
     qps: float
-    in_flight: int
+    in_flight: Count
     """Requests sent and not yet answered at the interval's end."""
-    backlog: int
+    backlog: Count
     """Requests whose intended time has passed and that wait for a connection."""
-    connections: int
-    cap_waits: int
+    connections: Count
+    cap_waits: Count
     """Requests that found every connection busy and no room for another."""
     tick_lag_ms: float
     """The most by which the generator's own clock tick came late."""
@@ -114,7 +124,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     """Of one core, the load workers' together."""
     events: tuple[Event, ...] = ()
     """What happened within the interval, in order."""
-    latency_bins: dict[int, int] = {}
+    latency_bins: dict[Bin, Count] = {}
     """How many completed requests fell into each bin of latency: number b holds those from
     10^(b/BINS_PER_DECADE) µs up to the next one's start; what took less than 1 µs is in 0."""
     components_us: dict[str, tuple[int, ...]] = {}

@@ -108,9 +108,18 @@ def read_run(base: Path, name: str) -> RunRecord:
     path = find_run(base, name)
     return RunRecord(
         info=_read_info(path),
-        points=tuple(_decode_lines(_read(path / "timeline.jsonl"), Point)),
+        points=tuple(_read_points(path / "timeline.jsonl")),
         result=_decode(_read(path / "result.json"), Result),
     )
+
+
+def _read_points(path: Path) -> Iterator[Point]:
+    for point in _decode_lines(_read(path), Point):
+        parts = point.components_us.values()
+        if all(len(sums) == len(point.latency_bins) for sums in parts):
+            yield point
+        else:  # a file that was edited: which bin a sum belongs to cannot be told
+            yield msgspec.structs.replace(point, components_us={})
 
 
 def _names(base: Path) -> set[str]:
