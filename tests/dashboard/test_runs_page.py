@@ -1,6 +1,7 @@
 """The runs in a real browser: listed, opened, laid over each other, their files saved."""
 
 import asyncio
+import gzip
 import json
 import re
 import shutil
@@ -209,6 +210,38 @@ async def test_an_odd_name_is_only_text(url: str, runs: Path, open_page: Open) -
             await page.get_by_role("link", name="timeline.jsonl").click()
         saved = await (await started.value).path()
         assert saved.read_bytes() == (runs / ODD / "timeline.jsonl").read_bytes()
+
+
+async def test_an_hour_is_thinned_for_the_page_and_compressed_for_everyone(
+    runs: Path, tmp_path: Path, room: Room, open_page: Open
+) -> None:
+    shutil.copytree(runs / "busy", tmp_path / "hour")
+    first = json.loads((tmp_path / "hour" / "timeline.jsonl").read_text().splitlines()[0])
+    whole = [
+        first | {"index": second, "t_s": second + 1, "wall_time": 1e9 + second, "interval_s": 1}
+        for second in range(3600)
+    ]
+    (tmp_path / "hour" / "timeline.jsonl").write_text("\n".join(map(json.dumps, whole)))
+    async with room("--runs", str(tmp_path)) as address:
+        async with httpx.AsyncClient(base_url=address, timeout=30) as rest:
+            for path, count in (("/runs/hour/intervals", 1800), ("/api/runs/hour", 3600)):
+                async with rest.stream("GET", path) as answer:
+                    packed = b"".join([part async for part in answer.aiter_raw()])
+                assert answer.headers["content-encoding"] == "gzip"
+                told = json.loads(gzip.decompress(packed))
+                assert len(packed) < len(json.dumps(told)) / 5
+                assert len(told["points"]) == count
+                done = sum(point["completed"] for point in told["points"])
+                assert done == 3600 * first["completed"]
+            async with rest.stream("GET", "/api/services/s1/stream") as events:
+                assert "content-encoding" not in events.headers
+                assert (await anext(events.aiter_lines())).startswith("data:")
+            assert (await rest.get("/runs/nothing/intervals")).status_code == 404
+        async with open_page(f"{address}/runs/hour") as page:
+            await expect(page.get_by_test_id("timeline-status")).to_contain_text(
+                re.compile(r"A point is \d+ intervals")
+            )
+            await expect(page.get_by_test_id("moment-time")).to_contain_text("1:00:00")
 
 
 async def test_the_files_are_saved_as_they_are(url: str, runs: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import FastAPI, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from nicegui import Client, ui
+from starlette.middleware.gzip import GZipMiddleware
 
 import tailrace
 from tailrace.control import rest, urls
@@ -22,6 +23,7 @@ from tailrace.dashboard.overview import Overview
 from tailrace.dashboard.runs_page import (
     Report,
     files_router,
+    intervals_router,
     report_router,
     run_page,
     runs_page,
@@ -69,6 +71,7 @@ def create_app(
     app.include_router(urls.router(control))
     app.include_router(points_router(feeds))
     app.include_router(report_router(runs_dir, report))
+    app.include_router(intervals_router(control))
     app.include_router(files_router(runs_dir))
     app.get("/static/{path:path}", include_in_schema=False)(assets.serve)
 
@@ -117,5 +120,7 @@ def create_app(
         binding_refresh_interval=None,
         show_welcome_message=False,
     )
+    # An hour of intervals is 12 MB: the fastest level makes a tenth of it, in a thread.
+    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=1)
     app.add_middleware(Access, token=token)
     return app

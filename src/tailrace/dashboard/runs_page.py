@@ -22,6 +22,7 @@ from tailrace.errors import UsageError
 from tailrace.load.slo import Slo, parse_slo
 from tailrace.runs.listing import FILES, find_run
 from tailrace.runs.record import RunInfo, RunRecord, UnknownRunError
+from tailrace.runs.thin import MOST_INTERVALS, thin
 
 Report = Callable[[Sequence[Path]], str]
 """Makes a page to keep and pass on, HTML, of the runs in these directories; takes a while."""
@@ -83,6 +84,27 @@ async def run_page(
         Timeline(client, clock="elapsed").open(
             [_source(label, info) for label, info in zip(labels, infos, strict=True)]
         )
+
+
+def intervals_router(control: LoadControl) -> APIRouter:
+    """`GET /runs/{name}/intervals`: what is drawn of a run, `points` that stand for `each` of its
+    intervals.
+    """
+    routes = APIRouter(include_in_schema=False)
+
+    def drawn(record: RunRecord) -> bytes:
+        points, each = thin(record.points, MOST_INTERVALS)
+        return msgspec.json.encode({"each": each, "points": points})
+
+    @routes.get("/runs/{name}/intervals")
+    async def intervals(name: str) -> Response:
+        try:
+            body = await asyncio.to_thread(drawn, await control.run(name))
+        except UnknownRunError as error:
+            return Response(f"{error}\n", 404, media_type="text/plain")
+        return Response(body, 200, {"Cache-Control": "no-store"}, "application/json")
+
+    return routes
 
 
 def files_router(base: Path) -> APIRouter:
@@ -157,7 +179,7 @@ def _path(info: RunInfo) -> str:
 
 
 def _source(label: str, info: RunInfo) -> Source:
-    return Source(f"{label} {info.name}".strip(), f"/api{_path(info)}", _slos(info))
+    return Source(f"{label} {info.name}".strip(), f"{_path(info)}/intervals", _slos(info))
 
 
 def _slos(info: RunInfo) -> list[Slo]:

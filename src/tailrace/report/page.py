@@ -27,12 +27,9 @@ from tailrace.report.searched import read_search, search
 from tailrace.report.setting import setting
 from tailrace.report.stages import stages
 from tailrace.report.subject import Subject, is_search, read_subjects
-from tailrace.report.thin import thin
 from tailrace.runs.compare import Comparison, compare
 from tailrace.runs.record import RunInfo
-
-MOST_INTERVALS = 1800
-"""In one page, of all runs together: with more, neighbours are drawn as one."""
+from tailrace.runs.thin import MOST_INTERVALS, thin
 
 _HEALTH_CHARTS = ("send-lag", "load-cpu", "tick-lag", "connections")
 _CHARTS = ("latency", "heatmap", "rates", "in-flight", "failures", "server", "stages")

@@ -242,7 +242,7 @@ export class Timeline {
       return `Paused, ${behind} s behind`;
     }
     if (this.view.zoomed) return this.#range.map(this.timeText).join(" – ");
-    const each = store.grain(this.#range);
+    const each = store.grain(this.#range) * store.each;
     return each > 1 ? `A point is ${each} intervals: rates are means, latency is the highest` : "";
   }
 
@@ -335,7 +335,7 @@ export class Timeline {
     const from = this.live ? new Date(this.#range[0]).toLocaleString() : this.timeText(this.#range[0]);
     const slo = this.#slos().map(({ expression }) => `SLO ${expression}`);
     const said = [`${from} – ${this.timeText(this.#range[1])}`, ...slo];
-    const each = store.grain(this.#range);
+    const each = store.grain(this.#range) * store.each;
     if (each > 1) said.push(`a point is ${each} intervals`);
     save(await picture(this.charts, this.theme, title, said.join(" · ")), `${this.#fileName}.png`);
   }

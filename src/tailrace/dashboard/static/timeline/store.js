@@ -6,6 +6,8 @@ const COLUMNS = 300;
 
 export class Store {
   points = [];
+  // How many intervals a point stands for as it came: of a long run, several.
+  each = 1;
   loaded = false;
   #waiting = [];
   #columns = new Map();
@@ -29,6 +31,7 @@ export class Store {
     this.loaded = false;
     const body = this.source.json ? JSON.parse(this.source.json) : await this.#fetch();
     this.loaded = true;
+    this.each = body.each ?? 1;
     for (const point of Array.isArray(body) ? body : body.points) this.#append(point);
     for (const point of this.#waiting.splice(0)) this.#append(point);
   }

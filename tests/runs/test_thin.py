@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from tailrace.load.point import Percentiles, Point, SlowRequest
-from tailrace.report.thin import thin
+from tailrace.runs.thin import thin
 from tests.samples import POINT
 
 

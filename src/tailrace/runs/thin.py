@@ -7,6 +7,9 @@ from itertools import groupby
 
 from tailrace.load.point import SLOWEST, Percentiles, Point
 
+MOST_INTERVALS = 1800
+"""On one page, of all its runs together: with more, neighbours are drawn as one."""
+
 
 def thin(points: Sequence[Point], most: int) -> tuple[Sequence[Point], int]:
     """At most `most` (or one more) intervals, each standing for as many neighbours, and for how
