@@ -24,6 +24,7 @@ LONG_S = 60.0
 QUICK = Limits(head_s=0.4, pace_bytes=1000, pace_s=0.8, close_s=0.4, look_s=0.1)
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
+HELD = b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
@@ -91,6 +92,7 @@ class Service:
 
     limits: Limits
     state: ServerState = field(default_factory=ServerState)
+    guard: Guard = field(init=False)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     scopes: list[Scope] = field(default_factory=list)
     port: int = 0
@@ -132,8 +134,8 @@ async def served(limits: Limits | None = None, keep_alive_s: int = 60) -> AsyncI
         service, lifespan="off", ws="none", log_config=None, timeout_keep_alive=keep_alive_s
     )
     config.load()
-    guard = Guard(config, service.state, refuse, service.limits)
-    server = await asyncio.get_running_loop().create_server(guard.connect, "127.0.0.1", 0)
+    service.guard = Guard(config, service.state, refuse, service.limits)
+    server = await asyncio.get_running_loop().create_server(service.guard.connect, "127.0.0.1", 0)
     service.port = server.sockets[0].getsockname()[1]
     try:
         yield service
@@ -327,7 +329,7 @@ async def test_slow_but_steady_body_passes() -> None:
 async def test_answer_may_take_longer_than_a_request() -> None:
     async with served(QUICK) as service:
         client = await service.connect()
-        client.send(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.send(HELD)
         await asyncio.sleep(2 * QUICK.pace_s)
         service.gate.set()
         assert (await client.answer()).body == b"/held 0"
@@ -370,7 +372,7 @@ async def test_pipelined_requests_are_parsed_a_few_at_a_time_and_answered_in_ord
     requests = b"".join(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % n for n in range(count))
     async with served() as service:
         client = await service.connect()
-        client.send(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.send(HELD)
         await service.until(lambda: len(service.scopes) == 1)
         client.send(requests)
         [connection] = service.connections
@@ -388,8 +390,8 @@ async def test_pipelined_requests_are_parsed_a_few_at_a_time_and_answered_in_ord
 async def test_client_that_leaves_is_not_written_to(caplog: pytest.LogCaptureFixture) -> None:
     async with served() as service:
         for sent in (
-            b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n",
-            b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n" + GET * 3,
+            HELD,
+            HELD + GET * 3,
         ):
             service.gate.clear()
             client = await service.connect()
@@ -406,7 +408,7 @@ async def test_client_that_leaves_is_not_written_to(caplog: pytest.LogCaptureFix
 async def test_request_before_a_broken_one_is_answered() -> None:
     async with served(QUICK) as service:
         client = await service.connect()
-        client.send(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n" + GET + b"rubbish\r\n\r\n")
+        client.send(HELD + GET + b"rubbish\r\n\r\n")
         await service.until(lambda: len(service.scopes) == 1)
         await asyncio.sleep(2 * QUICK.close_s)
         service.gate.set()
@@ -420,7 +422,7 @@ async def test_request_before_a_broken_one_is_answered() -> None:
 async def test_broken_body_is_refused_in_its_turn() -> None:
     async with served() as service:
         client = await service.connect()
-        client.send(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n" + CHUNKED + b"xyz\r\n")
+        client.send(HELD + CHUNKED + b"xyz\r\n")
         await service.until(lambda: len(service.scopes) == 1)
         service.gate.set()
         assert (await client.answer()).body == b"/held 0"
@@ -432,9 +434,7 @@ async def test_broken_body_is_refused_in_its_turn() -> None:
 async def test_pipelined_body_arrives_while_it_waits() -> None:
     async with served(QUICK) as service:
         client = await service.connect()
-        client.send(
-            b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n" + POST + b"Content-Length: 300000\r\n\r\n"
-        )
+        client.send(HELD + POST + b"Content-Length: 300000\r\n\r\n")
         client.send(bytes(300_000) + GET)
         await asyncio.sleep(2 * QUICK.pace_s)
         service.gate.set()
@@ -472,7 +472,7 @@ async def test_client_that_never_closes_is_left() -> None:
 async def test_new_connections_push_out_those_that_wait() -> None:
     async with served(Limits(connections=20, look_s=0.01)) as service:
         busy = await service.connect()
-        busy.send(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
+        busy.send(HELD)
         await service.until(lambda: len(service.scopes) == 1)
         oldest = await service.connect()
         oldest.send(b"GET /")
@@ -496,7 +496,7 @@ async def test_no_room_is_503() -> None:
     async with served(Limits(connections=5)) as service:
         clients = [await service.connect() for _ in range(5)]
         for client in clients:
-            client.send(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
+            client.send(HELD)
         await service.until(lambda: len(service.scopes) == 5)
         answer = await (await service.connect()).answer()
         assert answer.status == 503
@@ -541,3 +541,56 @@ async def test_bodies_nobody_reads_take_nothing() -> None:
         client.send(early)
         assert (await client.answer()).body == b"/early 0"
         assert (await client.ask(bytes(300_000) + GET)).body == b"/ 0"
+
+
+@on_uvloop
+async def test_service_that_stops_answers_once_more_on_each_connection() -> None:
+    async with served(Limits(quiet_s=LONG_S)) as service:
+        idle, new, busy, sending = [await service.connect() for _ in range(4)]
+        await idle.ask(GET)
+        busy.send(HELD)
+        sending.send(POST + b"Content-Length: 1\r\n\r\n")
+        await service.until(lambda: len(service.scopes) == 3)
+        service.guard.drain()
+        service.gate.set()
+        late = await service.connect()
+        for client, sent in ((idle, GET), (new, GET), (busy, b""), (sending, b"x"), (late, GET)):
+            answer = await client.ask(sent)
+            assert (answer.status, answer.headers["connection"]) == (200, "close")
+            # What is sent on is not answered, nor does it turn the answer into a reset.
+            client.send(GET)
+            assert await client.end() == b""
+            client.writer.close()
+        await service.until(lambda: not service.connections)
+
+
+@pytest.mark.parametrize("before", [0, 1, 3])
+@on_uvloop
+async def test_service_that_stops_answers_all_that_is_pipelined(before: int) -> None:
+    async with served(Limits(quiet_s=LONG_S)) as service:
+        client = await service.connect()
+        client.send(HELD + GET * before)
+        await service.until(lambda: len(service.scopes) == 1)
+        service.guard.drain()
+        # The first of these ends a slice of what is parsed at once.
+        client.send(GET * 2 + headers(1, 20_000) + GET)
+        [connection] = service.connections
+        await service.until(lambda: bool(connection.pipeline))
+        service.gate.set()
+        answers = [await client.answer() for _ in range(before + 5)]
+        assert [answer.headers.get("connection") for answer in answers[:-1]] == [None] * (
+            before + 4
+        )
+        assert answers[-1].headers["connection"] == "close"
+        assert await client.end() == b""
+
+
+@on_uvloop
+async def test_connections_that_stay_silent_do_not_hold_up_the_end() -> None:
+    async with served(Limits(quiet_s=0.2)) as service:
+        clients = [await service.connect() for _ in range(3)]
+        await clients[0].ask(GET)
+        service.guard.drain()
+        for client in clients:
+            assert await client.end() == b""
+        await service.until(lambda: not service.connections)

@@ -95,6 +95,10 @@ def wire(client: httpx.Client) -> Iterator[Wire]:
     wire.close()
 
 
+def with_host(*lines: bytes, version: bytes = b"HTTP/1.1") -> bytes:
+    return b"\r\n".join((b"GET /helloworld " + version, *lines, b"", b""))
+
+
 def request(start: bytes, *headers: bytes, body: bytes | None = None) -> bytes:
     length = [] if body is None else [b"Content-Length: %d" % len(body)]
     lines = (start + b" HTTP/1.1", b"Host: x", *headers, *length, b"", body or b"")
@@ -169,12 +173,9 @@ ODD: dict[str, tuple[Callable[[bytes], bytes], int, bytes]] = {
     "absolute target": (lambda jpeg: request(b"GET http://y/helloworld"), 200, b"hello world"),
     "asterisk": (lambda jpeg: request(b"OPTIONS *"), 404, b"/docs"),
     "two slashes": (lambda jpeg: request(b"POST //predict/shapes", body=jpeg), 404, b"//predict"),
-    "a host of no use": (lambda jpeg: GET.replace(b"Host: x", b"Host: ["), 200, b"hello world"),
-    "nothing at a host of no use": (
-        lambda jpeg: b"GET /no HTTP/1.1\r\nHost: [::1\r\n\r\n",
-        404,
-        b"/no",
-    ),
+    "a host and port": (lambda jpeg: with_host(b"Host: a_b.example:80"), 200, b"hello world"),
+    "a host of IPv6": (lambda jpeg: with_host(b"Host: [::1]:5000"), 200, b"hello world"),
+    "an empty host": (lambda jpeg: with_host(b"Host:"), 200, b"hello world"),
     "upgrade": (
         lambda jpeg: request(b"GET /helloworld", b"Connection: Upgrade", b"Upgrade: h2c"),
         200,
@@ -312,8 +313,6 @@ def test_too_long_a_body_from_an_old_client(wire: Wire) -> None:
     [
         b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
         b"BLAH / HTTP/1.1\r\n\r\n",
-        b"GET /helloworld HTTP/1.1\r\n\r\n",
-        request(b"GET /helloworld", b"Host: x"),
         b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n",
         request(PREDICT, b"Content-Length: -5"),
         request(PREDICT, b"Content-Length: 1", b"Content-Length: 2"),
@@ -331,6 +330,38 @@ def test_broken_http_is_a_4xx(wire: Wire, request_bytes: bytes) -> None:
     assert (headers["content-type"], headers["connection"]) == ("application/json", "close")
     assert msgspec.json.decode(body)["error"]
     assert wire.socket.recv(1) == b""
+
+
+# RFC 9112, 3: what a server must refuse though it could make sense of it.
+REFUSED: dict[str, tuple[bytes, int, bytes]] = {
+    "no host": (with_host(), 400, b"0 Host headers"),
+    "no host, absolute target": (b"GET http://x/gpu HTTP/1.1\r\n\r\n", 400, b"0 Host headers"),
+    "two hosts": (with_host(b"Host: x", b"host: x"), 400, b"2 Host headers"),
+    "two hosts of HTTP/1.0": (
+        with_host(b"Host: x", b"Host: y", version=b"HTTP/1.0"),
+        400,
+        b"2 Host headers",
+    ),
+    **{
+        f"host {host!r}": (with_host(b"Host: " + host), 400, b"names no host")
+        for host in (b"[", b"a b", b"a, b", b"a/b", b"u@a", b"a:b", b"a?b", b"a%zz", b"\xff")
+    },
+    "a fragment": (request(b"GET /helloworld#top"), 400, b"fragment"),
+    "HTTP/2.0": (with_host(b"Host: x", version=b"HTTP/2.0"), 505, b"HTTP/2.0"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_head_that_must_be_refused(wire: Wire, kind: str) -> None:
+    data, status, part = REFUSED[kind]
+    answer = wire.ask(data)
+    assert (answer[0], part in answer[2]) == (status, True), answer
+    assert (answer[1]["content-type"], answer[1]["connection"]) == ("application/json", "close")
+    assert wire.socket.recv(1) == b""
+
+
+def test_old_clients_need_no_host(wire: Wire) -> None:
+    assert wire.ask(with_host(version=b"HTTP/1.0"))[2] == b"hello world"
 
 
 def test_noise_between_requests_leaves_no_trace(launch: Callable[..., Any], jpeg: bytes) -> None:

@@ -59,11 +59,8 @@ def listener() -> Iterator[socket.socket]:
 async def dealing(listener: socket.socket) -> AsyncIterator[Dealer]:
     """A dealer at work."""
     dealing = Dealer(listener)
-    running = asyncio.create_task(dealing.run())
     yield dealing
-    running.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await running
+    await dealing.close(TIMEOUT_S)
 
 
 async def greeting(listener: socket.socket) -> bytes:
@@ -133,3 +130,22 @@ async def test_worker_notices_the_end_of_its_parent() -> None:
         assert dealer.receive(theirs, lambda _: None)
         ours.close()
         assert not dealer.receive(theirs, lambda _: None)
+
+
+async def test_all_that_have_connected_are_dealt_before_it_closes(
+    listener: socket.socket, dealing: Dealer
+) -> None:
+    address = listener.getsockname()
+    with Worker(b"a") as a, contextlib.ExitStack() as stack:
+        waiting = [
+            stack.enter_context(socket.create_connection(address, TIMEOUT_S)) for _ in range(300)
+        ]
+        dealing.add(a.pipe, ready=True)
+        await dealing.close(TIMEOUT_S)
+        a.pipe.shutdown(socket.SHUT_WR)
+        for connection in waiting:
+            connection.setblocking(False)
+            async with asyncio.timeout(TIMEOUT_S):
+                assert await asyncio.get_running_loop().sock_recv(connection, 9) == b"a"
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address, TIMEOUT_S)

@@ -10,6 +10,7 @@ import select
 import shutil
 import signal
 import socket
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,63 @@ async def test_stopping_answers_what_has_begun_and_what_waits(
         answers = await posts
     assert [answer.status_code for answer in answers] == [200] * requests
     assert server.process.wait(TIMEOUT_S) == 0
+
+
+async def _ask_on(port: int, endings: Counter[str], keep: bool) -> None:
+    # On one connection after another, until there is none to be had.
+    while True:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        except ConnectionRefusedError:
+            return
+        with contextlib.closing(writer):
+            last = False
+            while not last:
+                writer.write(b"GET /helloworld HTTP/1.1\r\nHost: x\r\n\r\n")
+                try:
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    await reader.readexactly(len("hello world"))
+                except (ConnectionError, asyncio.IncompleteReadError) as error:
+                    endings[repr(error)] += 1
+                    break
+                endings[head[:12].decode()] += 1
+                last = not keep or b"connection: close" in head
+                await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_no_request_is_lost_when_it_stops_under_load(launch: Launch, workers: str) -> None:
+    for _ in range(2):
+        server = launch("null", "--port", "0", "--workers", workers).start()
+        endings: Counter[str] = Counter()
+        clients = [
+            asyncio.create_task(_ask_on(server.port, endings, keep=number % 4 > 0))
+            for number in range(100)
+        ]
+        async with asyncio.timeout(TIMEOUT_S):
+            while sum(endings.values()) < 1000:
+                await asyncio.sleep(0.01)
+            server.process.send_signal(signal.SIGTERM)
+            await asyncio.gather(*clients)
+        assert set(endings) == {"HTTP/1.1 200"}
+        assert server.process.wait(TIMEOUT_S) == 0
+
+
+async def test_no_request_is_lost_when_one_worker_is_told_to_end(launch: Launch) -> None:
+    server = launch("null", "--port", "0", "--workers", "2").start()
+    endings: Counter[str] = Counter()
+    clients = [
+        asyncio.create_task(_ask_on(server.port, endings, keep=number % 4 > 0))
+        for number in range(50)
+    ]
+    async with asyncio.timeout(TIMEOUT_S):
+        while sum(endings.values()) < 1000:
+            await asyncio.sleep(0.01)
+        os.kill(server.workers()[1], signal.SIGTERM)
+        await asyncio.to_thread(server.expect, r"worker 2 \(pid \d+\) ended with code 0")
+        server.process.send_signal(signal.SIGTERM)
+        await asyncio.gather(*clients)
+    assert set(endings) == {"HTTP/1.1 200"}
 
 
 def test_unready_before_it_ends(launch: Launch) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,8 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
+from tailrace.http import heads
+
 if TYPE_CHECKING:
     from tailrace.http.guard import Guard
 
@@ -31,8 +32,6 @@ ON_GONE = "tailrace.on_gone"
 # Data is parsed in slices, so that no read holds thousands of requests.
 _SLICE_BYTES = 16 * 2**10
 _BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
-_HOST = re.compile(rb"[\w.~!$&'()*+,;=:%\[\]-]*", re.ASCII)
-"""What may stand in a Host header (RFC 3986, 3.2.2 and 3.2.3)."""
 
 _BUSY = 503
 _NOWHERE: Any = deque(maxlen=0)
@@ -49,8 +48,9 @@ class Connection(HttpToolsProtocol):
         """See Guard.connect."""
         super().__init__(config, state, app_state={})
         self._guard = guard
-        self._limits = guard.limits
         self._deaf = False
+        self._ended = False
+        self._last: RequestResponseCycle | None = None
         self._without_body_bytes = 0
         self._body_bytes = 0
         self._taken_bytes = 0
@@ -95,15 +95,18 @@ class Connection(HttpToolsProtocol):
             cause = error.__context__
             self._refuse(cause if isinstance(cause, _ClientError) else _malformed(error))
         else:
-            if self._without_body_bytes > self._limits.head_bytes:
+            if self._without_body_bytes > self._guard.limits.head_bytes:
                 self._refuse(self._too_long())
+            elif self._guard.draining:
+                self._take_leave()
 
     def on_headers_complete(self) -> None:
         """See httptools."""
         self._without_body_bytes = 0
-        if len(self.headers) > self._limits.headers:
+        if len(self.headers) > self._guard.limits.headers:
             raise self._too_long()
-        self._check_host()
+        if fault := heads.fault(self.parser.get_http_version(), self.url, self.headers):
+            raise _ClientError(*fault)
         if self._becomes_websocket():
             return
         self.scope[ON_GONE] = self._call_when_gone  # type: ignore[literal-required]
@@ -113,15 +116,7 @@ class Connection(HttpToolsProtocol):
         if not self.pipeline:
             self._answered = self.cycle
         if not self.cycle.keep_alive:
-            self.cycle.transport = _Farewell(self)  # type: ignore[assignment]
-
-    def _check_host(self) -> None:
-        # RFC 9112, 3.2.
-        hosts = [value for name, value in self.headers if name == b"host"]
-        if len(hosts) != 1 and (hosts or self.parser.get_http_version() != "1.0"):
-            raise _ClientError(400, f"there are {len(hosts)} Host headers: send one")
-        if hosts and not _HOST.fullmatch(hosts[0]):
-            raise _ClientError(400, "the Host header names no host")
+            self._end_with(self.cycle)
 
     def _becomes_websocket(self) -> bool:
         if not (self.parser.should_upgrade() and self._should_upgrade()):
@@ -151,7 +146,7 @@ class Connection(HttpToolsProtocol):
         if not self.cycle.response_complete:
             self._taken_bytes += len(body)
             self._guard.bodies_bytes += len(body)
-            if self._guard.bodies_bytes > self._limits.bodies_bytes:
+            if self._guard.bodies_bytes > self._guard.limits.bodies_bytes:
                 raise _ClientError(_BUSY, "too many bodies are at hand: try again in a second")
         super().on_body(body)
 
@@ -160,7 +155,7 @@ class Connection(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self._taken_bytes:
             self._give_back()
-        if self.transport.is_closing():
+        if self._ended or self.transport.is_closing():
             return
         self.flow.resume_reading()
         if self.pipeline:
@@ -168,6 +163,31 @@ class Connection(HttpToolsProtocol):
             self._start_asgi_task(self._answered, app)
             if self._held and not self.pipeline:
                 self._release()
+
+    def shutdown(self) -> None:
+        """See HttpToolsProtocol, and Guard.drain."""
+        if self._guard.draining:
+            self.looks = 0
+            self._take_leave()
+        else:
+            super().shutdown()
+
+    def _take_leave(self) -> None:
+        # The last request that has come is to have the last answer.
+        last = self.cycle
+        if self._held or last is None or last is self._last or last.response_started:
+            return
+        if self._last is not None and not self._last.response_started:
+            self._last.keep_alive, self._last.transport = True, self.transport
+        elif self._last is not None or not last.keep_alive:
+            # The last one has been answered, or will be with no help of this.
+            return
+        self._last = last
+        self._end_with(last)
+
+    def _end_with(self, cycle: RequestResponseCycle) -> None:
+        cycle.keep_alive = False
+        cycle.transport = _Farewell(self)  # type: ignore[assignment]
 
     def _call_when_gone(self, what: Callable[[], None] | None) -> None:
         self._when_gone = what
@@ -181,7 +201,7 @@ class Connection(HttpToolsProtocol):
         self._deaf = True
         super().handle_websocket_upgrade()
         websocket = self.transport.get_protocol()
-        self.loop.call_later(self._limits.head_s, _end_handshake, websocket, self.transport)
+        self.loop.call_later(self._guard.limits.head_s, _end_handshake, websocket, self.transport)
 
     def _upgrade(self, rest: bytes) -> None:
         if self._should_upgrade():
@@ -213,23 +233,25 @@ class Connection(HttpToolsProtocol):
             self._awaited, self.looks = awaited, 0
             return
         self.looks += 1
-        passed_s = self.looks * self._limits.look_s
+        passed_s = self.looks * self._guard.limits.look_s
         what = awaited[0]
-        if what == _HEAD and passed_s >= self._limits.head_s:
+        if what == _HEAD and self._guard.draining and not self._without_body_bytes:
+            what = _NEXT
+        if what == _HEAD and passed_s >= self._guard.limits.head_s:
             self._refuse(_ClientError(408, "the request's head did not come in time"))
-        elif what == _BODY and passed_s >= self._limits.pace_s:
+        elif what == _BODY and passed_s >= self._guard.limits.pace_s:
             self._refuse(_ClientError(408, "the request's body came too slowly"))
-        elif what == _NEXT and passed_s >= self.timeout_keep_alive:
-            self.transport.close()
-        elif (what == _TAKING and passed_s >= self._limits.pace_s) or (
-            what == _CLOSING and passed_s >= self._limits.close_s
+        elif what == _NEXT and passed_s >= self._patience_s():
+            self.hang_up()
+        elif (what == _TAKING and passed_s >= self._guard.limits.pace_s) or (
+            what == _CLOSING and passed_s >= self._guard.limits.close_s
         ):
             self.transport.abort()
 
     def _awaits(self) -> tuple[int, object, int]:
         # What it waits for, of which request, and how far that is.
         cycle = self.cycle
-        pace_bytes = self._limits.pace_bytes
+        pace_bytes = self._guard.limits.pace_bytes
         if unsent_bytes := self.transport.get_write_buffer_size():
             return _TAKING, cycle, math.ceil(unsent_bytes / pace_bytes)
         if cycle is None or cycle.response_complete:
@@ -241,8 +263,12 @@ class Connection(HttpToolsProtocol):
             return _BODY, cycle, self._body_bytes // pace_bytes
         return _NOTHING, cycle, 0
 
+    def _patience_s(self) -> float:
+        limits = self._guard.limits
+        return limits.quiet_s if self._guard.draining else self.timeout_keep_alive
+
     def _too_long(self) -> _ClientError:
-        limits = self._limits
+        limits = self._guard.limits
         return _ClientError(
             431,
             f"the head is too long: the limits are {limits.head_bytes:,} bytes "
@@ -273,15 +299,22 @@ class Connection(HttpToolsProtocol):
             self.hang_up()
         else:
             # The error lies in what came after this request, which has an answer to come.
-            cycle.keep_alive = False
+            self._end_with(cycle)
 
     def hang_up(self) -> None:
-        """Ends the connection, once its client has seen the answer if its request is not over:
-        closed with data on its way, it would be reset, and the answer lost with it."""
-        if self.cycle is not None and not self.cycle.more_body:
+        """Ends the connection, once its client has closed it too or had the time to: closed with
+        data on its way, it would be reset, and the answer lost with it."""
+        if self._ended:
+            return
+        self._deaf = self._ended = True
+        if not self.transport.can_write_eof():
+            # TLS has its own farewell.
             self.transport.close()
             return
-        self._deaf = True
+        if self._held:
+            self._held = b""
+            self.transport.resume_reading()
+        self.pipeline.clear()
         self.flow.resume_reading()
         self.transport.write_eof()
 

@@ -12,7 +12,7 @@ import heapq
 import math
 import resource
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import uvicorn
@@ -45,13 +45,19 @@ class Limits:
     pace_s: float = 30.0
     """So much of a body, or the rest of it, must come in this time, and of an answer be taken."""
     close_s: float = 10.0
-    """After an answer that came before the end of its request, for the client to see it."""
+    """After the last answer, for the client to see it and close."""
     bodies_bytes: int = 2**30
     """Of all requests in a process that are not answered yet; who sends more is refused."""
     connections: int = 8192
     """Open at once in a process. Further ones close those that have long waited for a request."""
     look_s: float = 2.0
     """How often connections are looked at. Times are kept to this."""
+    quiet_s: float = 1.0
+    """Without a request for so long, a connection of a server that stops is closed."""
+
+
+_DRAINING_LOOK_S = 0.1
+_DRAINING_CLOSE_S = 2.0
 
 
 class Guard:
@@ -75,6 +81,8 @@ class Guard:
         """Requests that were refused, so far."""
         self.bodies_bytes = 0
         """Of bodies at hand."""
+        self.draining = False
+        """Whether the answers to come are the last of their connections."""
         self._config = config
         self._state = state
         self._connections: set[Any] = state.connections
@@ -98,6 +106,22 @@ class Guard:
         for each in heapq.nlargest(count, waiting, key=lambda each: each.looks):
             each.transport.close()
         return bool(waiting)
+
+    def drain(self) -> None:
+        """Has each connection, those to come as well, end with the answer to what has come on it;
+        those without a request are closed once they have been still for a while."""
+        self.draining = True
+        self.limits = replace(
+            self.limits,
+            look_s=min(self.limits.look_s, _DRAINING_LOOK_S),
+            close_s=min(self.limits.close_s, _DRAINING_CLOSE_S),
+        )
+        for each in self._guarded():
+            each.shutdown()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._round.clear()
+            self._look_later(self.limits.look_s)
 
     def _guarded(self) -> list[Connection]:
         # All but those that have become websockets.

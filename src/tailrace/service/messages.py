@@ -22,6 +22,10 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
     """Every model is warm."""
 
 
+class Leaving(msgspec.Struct, frozen=True, tag="leaving"):
+    """It was told to stop: it answers what it has been dealt, and ends."""
+
+
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """The worker cannot start, and says why."""
 
@@ -30,7 +34,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """Whether what was asked for is to blame."""
 
 
-Report = Listening | Loaded | Ready | Failed
+Report = Listening | Loaded | Ready | Leaving | Failed
 
 _REPORTS: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
 

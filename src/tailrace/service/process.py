@@ -2,7 +2,8 @@
 
 `python -m tailrace.service.process WORKER DEALT COUNTERS` is worker number WORKER. Its settings
 come on stdin, its reports go to stdout. By the socket DEALT its parent deals it connections; its
-end means that the parent is gone. COUNTERS is the memory of the service's sheet.
+end means that no more will come, as the service stops or the parent is gone. COUNTERS is the memory
+of the service's sheet.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from tailrace.service.config import ServiceConfig
 from tailrace.service.errors import refuse
 from tailrace.service.messages import (
     Failed,
+    Leaving,
     Listening,
     Loaded,
     Ready,
@@ -44,8 +46,17 @@ from tailrace.service.slices import shorten_time_slice
 # A client that keeps a connection idle should be the one who closes it: were it the server, a
 # request sent at that moment would be lost.
 _KEEP_ALIVE_S = 75
+# A parent that is told that this worker leaves ends the dealing at once.
+_DEALT_WITHIN_S = 1.0
 # A computation cannot be interrupted; what still runs when the grace is over ends with the process.
 _LAST_WAIT_S = 0.1
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # They are the worker's, which has connections to be dealt yet.
+        yield
 
 
 class Worker:
@@ -73,7 +84,9 @@ class Worker:
             # It waits with asyncio, which takes fractions as well.
             timeout_graceful_shutdown=config.grace_s,  # type: ignore[arg-type]
         )
-        self._server = uvicorn.Server(self._config)
+        self._server = _Server(self._config)
+        self._stopping = asyncio.Event()
+        self._dealt = asyncio.Event()
 
     async def serve(self, parent: socket.socket) -> None:
         """Serves the connections dealt by `parent` until SIGTERM or SIGINT, or its end.
@@ -90,31 +103,39 @@ class Worker:
             connection.setblocking(False)
             task = loop.create_task(loop.connect_accepted_socket(guard.connect, connection))
             connecting.add(task)
-            task.add_done_callback(taken)
-
-        def taken(task: asyncio.Task[Any]) -> None:
-            connecting.discard(task)
-            if self._server.should_exit and not task.cancelled() and task.exception() is None:
-                # It may have come too late to be told with the others.
-                task.result()[1].shutdown()
+            task.add_done_callback(connecting.discard)
 
         def read() -> None:
             if not dealer.receive(parent, take):
                 loop.remove_reader(parent)
+                self._dealt.set()
                 self._stop()
 
+        async def leave() -> None:
+            await self._stopping.wait()
+            guard.drain()
+            self._report(Leaving())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._dealt.wait(), _DEALT_WITHIN_S)
+            if connecting:
+                await asyncio.wait(connecting)
+            self._server.should_exit = True
+
         parent.setblocking(False)
-        with _stopped_by_signals(self._stop):
-            loop.add_reader(parent, read)
-            self._report(Listening())
-            warming = asyncio.create_task(self._warm_up())
-            await self._server.serve(sockets=[])
-            loop.remove_reader(parent)
-            await asyncio.to_thread(self._service.batcher.close, _LAST_WAIT_S)
-            if warming.done():
-                warming.result()
-            else:
-                warming.cancel()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_reader(parent, read)
+        self._report(Listening())
+        warming = asyncio.create_task(self._warm_up())
+        leaving = asyncio.create_task(leave())
+        await self._server.serve(sockets=[])
+        leaving.cancel()
+        loop.remove_reader(parent)
+        await asyncio.to_thread(self._service.batcher.close, _LAST_WAIT_S)
+        if warming.done():
+            warming.result()
+        else:
+            warming.cancel()
 
     async def _warm_up(self) -> None:
         warm = False
@@ -135,22 +156,7 @@ class Worker:
 
     def _stop(self) -> None:
         self._meter.set_ready(False)
-        self._server.should_exit = True
-
-
-@contextlib.contextmanager
-def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    # uvicorn raises the signals it caught once more after it has stopped; these handlers stand
-    # there then, so that the process ends with 0.
-    previous = {
-        number: signal.signal(number, lambda *_: stop())
-        for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        self._stopping.set()
 
 
 def main() -> None:

@@ -17,7 +17,15 @@ from tailrace.machine import cgroup
 from tailrace.models.images import MAX_PIXELS
 from tailrace.service.config import ServiceConfig
 from tailrace.service.dealer import Dealer
-from tailrace.service.messages import Failed, Listening, Loaded, Ready, decode_report, encode
+from tailrace.service.messages import (
+    Failed,
+    Leaving,
+    Listening,
+    Loaded,
+    Ready,
+    decode_report,
+    encode,
+)
 from tailrace.service.meter import new_sheet
 from tailrace.service.sheet import PID
 
@@ -70,20 +78,15 @@ class _Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         stopping: asyncio.Task[Any] = asyncio.create_task(self._stopping.wait())
-        dealing = asyncio.create_task(self._dealer.run())
         keepers = {asyncio.create_task(self._keep(i)) for i in range(self._config.workers)}
         try:
-            done, _ = await asyncio.wait(
-                {stopping, dealing, *keepers}, return_when=asyncio.FIRST_COMPLETED
-            )
+            done, _ = await asyncio.wait({stopping, *keepers}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
             self._stopping.set()
             self._sheet.stop()
-            dealing.cancel()
-            await asyncio.wait({dealing})
-            self._listener.close()
+            await self._dealer.close(self._config.grace_s)
             await self._stop(keepers)
 
     async def _stop(self, keepers: set[asyncio.Task[None]]) -> None:
@@ -171,6 +174,9 @@ class _Supervisor:
                 self._announce()
             elif isinstance(report, Listening):
                 self._dealer.add(pipe, ready=False)
+            elif isinstance(report, Leaving):
+                self._dealer.remove(pipe)
+                pipe.shutdown(socket.SHUT_WR)
             elif isinstance(report, Ready):
                 self._dealer.add(pipe, ready=True)
                 self._note_ready(index, process.pid)
