@@ -14,6 +14,7 @@ from nicegui import Client, ui
 from nicegui.element import Element
 
 from tailrace.control.interface import LoadControl
+from tailrace.dashboard.failures import failures_of, failures_table
 from tailrace.dashboard.figures import clock
 from tailrace.dashboard.frame import frame, missing
 from tailrace.dashboard.run_figures import GROUPS, Figure, Group, Pair, figures_of, pair_up
@@ -81,6 +82,8 @@ async def run_page(
             for label, record in zip(labels, records, strict=True):
                 _html("section", "card run-card", _about(label, record))
         _html("section", "run-figures", _figures(labels, records), 'aria-label="Figures"')
+        if failures := _failures(labels, records):
+            _html("section", "runs-side", failures, 'aria-label="Failures" data-testid="failures"')
         Timeline(client, clock="elapsed").open(
             [_source(label, info) for label, info in zip(labels, infos, strict=True)]
         )
@@ -272,6 +275,18 @@ def _figures(labels: Sequence[str], records: Sequence[RunRecord]) -> str:
         rows = [(pair.group, _pair(pair)) for pair in pair_up(*columns)]
     tables = ((group, "".join(row for own, row in rows if own == group)) for group in GROUPS)
     return "".join(_table(group, heads, body) for group, body in tables if body)
+
+
+def _failures(labels: Sequence[str], records: Sequence[RunRecord]) -> str:
+    told = ((label, *failures_of(record)) for label, record in zip(labels, records, strict=True))
+    return "".join(
+        f'<div class="card failures"><h2>{f"<b>{label}</b> " if label else ""}Failures</h2>'
+        '<div class="scroll" tabindex="0" role="region" '
+        f'aria-label="{f"Failures of {label}" if label else "Failures"}">'
+        f"{failures_table(reasons, examples)}</div></div>"
+        for label, reasons, examples in told
+        if reasons
+    )
 
 
 def _table(group: Group, heads: Sequence[str], body: str) -> str:

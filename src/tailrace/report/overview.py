@@ -90,7 +90,7 @@ def _verdict(subject: Subject) -> Markup:
 
 
 def _tiles(subject: Subject) -> Markup:
-    failures = sum(subject.failed.values())
+    failures = sum(subject.reasons.values())
     total = subject.info.completed + failures
     share = f"{100 * failures / total:.2g} % of {total:,}" if failures else f"of {total:,} requests"
     result = subject.record.result
@@ -143,7 +143,7 @@ def _runs(subjects: Sequence[Subject]) -> Markup:
                 f"{number(interval[0])} – {number(interval[1])}" if interval else NONE,
                 number(statistic(subject.latency_ms, "p99.9")),
                 number(subject.completed_per_s),
-                f"{sum(subject.failed.values()):,}",
+                f"{sum(subject.reasons.values()):,}",
             )
         )
     return table("runs-table", [*heads, "Failed"], rows)

@@ -17,6 +17,7 @@ from tailrace.load.result import Result
 from tailrace.load.search import Found
 from tailrace.report import bundle
 from tailrace.report.differences import differences
+from tailrace.report.failed import failed
 from tailrace.report.health import health
 from tailrace.report.latency import latency
 from tailrace.report.markup import Content, Markup, h, join
@@ -121,7 +122,7 @@ def make_page(paths: Sequence[Path]) -> Page:
 def _sections(subjects: Sequence[Subject], comparisons: Sequence[Comparison], each: int) -> Content:
     alone = len(subjects) == 1
     runs = [] if alone else [subject.name for subject in subjects]
-    failing = any(sum(subject.failed.values()) for subject in subjects)
+    failing = any(sum(subject.reasons.values()) for subject in subjects)
     charts = [
         name for name in (_CHARTS if alone else _COMPARED) if failing or "failures" not in name
     ]
@@ -132,6 +133,7 @@ def _sections(subjects: Sequence[Subject], comparisons: Sequence[Comparison], ea
     return [
         head(subjects),
         overview(subjects),
+        failed(subjects),
         differences(subjects, comparisons),
         latency(subjects),
         section(

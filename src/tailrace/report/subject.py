@@ -1,6 +1,5 @@
 """What a report is about: runs read from their directories, in whatever state these are."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from tailrace.dashboard.failures import failures_of
 from tailrace.errors import UsageError
 from tailrace.load.confidence import percentile_interval_us
 from tailrace.load.histogram import Histogram
@@ -64,15 +64,19 @@ class Subject:
             return self.record.result.confidence_ms
         return {f"p{percent:g}": self._interval_ms(percent) for percent in _PERCENTS}
 
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Failures by reason, or by kind where the run knows no more."""
+        return self._failures[0]
+
+    @property
+    def examples(self) -> dict[str, str]:
+        """Answers that were failures, by their reason."""
+        return self._failures[1]
+
     @cached_property
-    def failed(self) -> dict[str, int]:
-        """Failures by kind."""
-        if self.record.result is not None:
-            return self.record.result.failed
-        counts: Counter[str] = Counter()
-        for point in self.record.points:
-            counts.update(point.failed)
-        return dict(counts)
+    def _failures(self) -> tuple[dict[str, int], dict[str, str]]:
+        return failures_of(self.record)
 
     @property
     def completed_per_s(self) -> float | None:
