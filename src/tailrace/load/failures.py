@@ -61,8 +61,9 @@ def describe_failures(reasons: Mapping[str, int]) -> str:
 def connect_reason(error: BaseException) -> str:
     """Why a connection could not be opened, from what opening it raised."""
     match error:
-        case TimeoutError() if getattr(error, "errno", None) is None:
-            said = "timed out"
+        case TimeoutError() if error.errno is None:
+            # Its argument, if any, is what took too long.
+            said = " ".join((*error.args, "timed out"))
         case ssl.SSLCertVerificationError():
             said = f"certificate not trusted ({error.verify_message})"
         case ssl.SSLError():
