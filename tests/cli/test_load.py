@@ -1,5 +1,6 @@
 """`tailrace load` as its user meets it: exit codes, streams, one-line errors."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -145,3 +146,28 @@ def test_a_profile_from_a_toml_file(serve: Any, tmp_path: Path) -> None:
     )
     assert finished.returncode == 0, finished.stderr
     assert json.loads(finished.stdout)["completed"] == pytest.approx(150, abs=2)
+
+
+def test_what_a_server_calls_its_stages_is_text(serve: Any, tmp_path: Path) -> None:
+    """In the terminal, in JUnit and in Markdown."""
+    name = "[/red] <b>|:100: é"
+
+    async def timed(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+            b"Server-Timing: %b;dur=1\r\n\r\nok" % name.encode()
+        )
+
+    url = serve(timed).url
+    arguments = ("--rate", "200", "--for", "1s", "--out", "r", "--junit", "j.xml")
+    finished = tailrace("load", url, *arguments, "--markdown", "s.md", cwd=tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    assert f"\n  {name} " in finished.stdout
+    for file in ("j.xml", "s.md"):
+        assert "tailrace load" in (tmp_path / file).read_text()
+    assert set(json.loads((tmp_path / "r/result.json").read_text())["stages_ms"]) == {name}
+    report = tailrace("report", "r", "--out", "r.html", cwd=tmp_path)
+    assert report.returncode == 0, report.stderr
+    page = (tmp_path / "r.html").read_text()
+    assert "[/red] &lt;b&gt;|:100: é" in page
+    assert "[/red] <b>" not in page.partition("</style>")[2].partition("<script")[0]

@@ -14,6 +14,7 @@ from tailrace import __version__
 from tailrace.cli.layout import Command, Group
 from tailrace.cli.streams import lost, outlast_readers
 from tailrace.errors import TailraceError
+from tailrace.plain import plain
 
 COMMANDS = ("demo", "serve", "load", "find", "compare", "report", "dashboard")
 GROUPS = ("data", "models", "mlperf")
@@ -86,5 +87,5 @@ def _run() -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    sys.stderr.write(f"tailrace: error: {message}\n")
+    sys.stderr.write(f"tailrace: error: {plain(message)}\n")
     return code

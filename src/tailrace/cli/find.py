@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tailrace.cli import options
+from tailrace.plain import plain
 
 if TYPE_CHECKING:
     from tailrace.load.plan import Plan
@@ -153,8 +154,8 @@ def find(
 
         print_json(found)
     else:
-        typer.echo(f"{found.reason}" + ("" if found.confirmed else " (not confirmed)"))
-        typer.echo(f"run: {directory}")
+        typer.echo(plain(found.reason) + ("" if found.confirmed else " (not confirmed)"))
+        typer.echo(plain(f"run: {directory}"))
     files.write(of_find(found, time.monotonic() - began_s))
     sys.exit(0 if found.confirmed else 1)
 

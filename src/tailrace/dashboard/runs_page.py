@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from html import escape
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
@@ -21,6 +20,7 @@ from tailrace.dashboard.run_figures import GROUPS, Figure, Group, Pair, figures_
 from tailrace.dashboard.timeline import Source, Timeline
 from tailrace.errors import UsageError
 from tailrace.load.slo import Slo, parse_slo
+from tailrace.plain import as_html
 from tailrace.runs.listing import FILES, find_run
 from tailrace.runs.record import RunInfo, RunRecord, UnknownRunError
 from tailrace.runs.thin import MOST_INTERVALS, thin
@@ -200,7 +200,7 @@ def _title(infos: Sequence[RunInfo]) -> str:
     query = "".join(f"?with={quote(other.name, safe='')}" for other in others)
     report = _button(f"{_path(one)}/report{query}", "Report", "download data-testid=report")
     if not others:
-        return f'<h1>{escape(one.name)}</h1><span class="buttons">{report}</span>'
+        return f'<h1>{as_html(one.name)}</h1><span class="buttons">{report}</span>'
     swap = _button(f"{_path(others[0])}?with={quote(one.name, safe='')}", "Swap")
     return (
         "<h1>Two runs</h1>"
@@ -210,26 +210,26 @@ def _title(infos: Sequence[RunInfo]) -> str:
 
 
 def _button(address: str, text: str, more: str = "") -> str:
-    return f'<a class="button" href="{escape(address)}" {more}>{text}</a>'
+    return f'<a class="button" href="{as_html(address)}" {more}>{text}</a>'
 
 
 def _about(label: str, record: RunRecord) -> str:
     info = record.info
-    name = escape(info.name)
-    title = f'<h2><b>{label}</b> <a href="{escape(_path(info))}">{name}</a></h2>' if label else ""
+    name = as_html(info.name)
+    title = f'<h2><b>{label}</b> <a href="{as_html(_path(info))}">{name}</a></h2>' if label else ""
     asked = {
-        "Target": f'<span class="code">{escape(info.target)}</span>',
-        "Profile": f'<span class="code">{escape(info.profile)}</span>',
-        "Arrivals": escape(info.arrivals),
+        "Target": f'<span class="code">{as_html(info.target)}</span>',
+        "Profile": f'<span class="code">{as_html(info.profile)}</span>',
+        "Arrivals": as_html(info.arrivals),
         "Seed": f"{record.result.seed}" if record.result is not None else "",
-        "Started": escape(started(info.started)),
+        "Started": as_html(started(info.started)),
         "Ran for": f"{clock(info.duration_s)}, {info.intervals:,} intervals",
     }
     facts = "".join(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in asked.items() if v)
     note = f'<p class="note">{_STATES[info.state]}</p>' if info.state in _STATES else ""
     files = [file for file in FILES if file != "result.json" or record.result is not None]
     links = "".join(
-        f'<li><a href="{escape(f"{_path(info)}/{file}")}" download>{file}</a></li>'
+        f'<li><a href="{as_html(f"{_path(info)}/{file}")}" download>{file}</a></li>'
         for file in files
     )
     return (
@@ -242,7 +242,7 @@ def _about(label: str, record: RunRecord) -> str:
 
 def _verdict(info: RunInfo) -> str:
     slos = "".join(
-        f'<li class="{"kept" if kept else "broken"}">{escape(slo)} {"kept" if kept else "broken"}'
+        f'<li class="{"kept" if kept else "broken"}">{as_html(slo)} {"kept" if kept else "broken"}'
         "</li>"
         for slo, kept in info.slo.items()
     )
@@ -250,7 +250,7 @@ def _verdict(info: RunInfo) -> str:
     if info.verdict is None:
         return kept
     word = "VALID" if info.verdict.valid else "INVALID"
-    reasons = "".join(f"<li>{escape(reason)}</li>" for reason in info.verdict.reasons)
+    reasons = "".join(f"<li>{as_html(reason)}</li>" for reason in info.verdict.reasons)
     return (
         f'<div class="run-verdict" data-testid="verdict"><strong class="{word.lower()}">{word}'
         f"</strong>{kept}</div>"
@@ -292,7 +292,7 @@ def _failures(labels: Sequence[str], records: Sequence[RunRecord]) -> str:
 def _table(group: Group, heads: Sequence[str], body: str) -> str:
     # Only percentiles of latency have an interval.
     shown = heads if group == "Latency" else [head for head in heads if "interval" not in head]
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in ("Figure", *shown))
+    head = "".join(f'<th scope="col">{as_html(text)}</th>' for text in ("Figure", *shown))
     return (
         f'<div class="card scroll" tabindex="0" role="region" aria-label="Figures: {group}">'
         f'<table data-testid="figures-{group.lower()}"><caption>{group}</caption>'
@@ -302,13 +302,13 @@ def _table(group: Group, heads: Sequence[str], body: str) -> str:
 
 def _row(figure: Figure) -> str:
     span = f"<td>{figure.span_shown}</td>" if figure.group == "Latency" else ""
-    return f'<tr><th scope="row">{escape(figure.label)}</th><td>{_cell(figure)}</td>{span}</tr>'
+    return f'<tr><th scope="row">{as_html(figure.label)}</th><td>{_cell(figure)}</td>{span}</tr>'
 
 
 def _pair(pair: Pair) -> str:
     chance = '<small title="Their 95 % intervals overlap">may be chance</small>'
     return (
-        f'<tr><th scope="row">{escape(pair.label)}</th><td>{_cell(pair.one)}</td>'
+        f'<tr><th scope="row">{as_html(pair.label)}</th><td>{_cell(pair.one)}</td>'
         f"<td>{_cell(pair.other)}</td>"
         f"<td>{pair.difference}{chance if pair.unproven else ''}</td></tr>"
     )

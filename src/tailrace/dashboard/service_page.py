@@ -1,6 +1,5 @@
 """The page of one service, in one browser: controls, figures, verdict, timeline."""
 
-from html import escape
 from urllib.parse import quote
 
 from nicegui import Client, ui
@@ -14,6 +13,7 @@ from tailrace.dashboard.fleet_panel import FleetPanel
 from tailrace.dashboard.original import ORIGINALS
 from tailrace.dashboard.timeline import Source, Timeline
 from tailrace.load.point import Percentiles, Point
+from tailrace.plain import as_html
 
 _NOTHING = Window(
     intervals=0,
@@ -185,7 +185,7 @@ class _VerdictCard:
         self._word.set_text(word)
         if self._card.props.get("data-verdict") != kind:
             self._card.props["data-verdict"] = kind
-        items = "".join(f"<li>{escape(reason)}</li>" for reason in reasons)
+        items = "".join(f"<li>{as_html(reason)}</li>" for reason in reasons)
         self._reasons.set_content(f"<ul>{items}</ul>")
 
 

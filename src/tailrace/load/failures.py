@@ -13,6 +13,8 @@ from collections.abc import Mapping
 
 import httptools
 
+from tailrace.plain import plain_lines
+
 MOST_REASONS = 64
 """What would be one reason more counts under its kind alone."""
 _EXAMPLE_BYTES = 200
@@ -125,8 +127,4 @@ class _Body:
 
 
 def _text(data: bytes) -> str:
-    text = data.decode(errors="backslashreplace")
-    return "".join(
-        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode()
-        for char in text.replace("\r\n", "\n")
-    )
+    return plain_lines(data.decode(errors="backslashreplace").replace("\r\n", "\n"))

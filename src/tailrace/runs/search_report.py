@@ -2,13 +2,13 @@
 the rate.
 """
 
-from html import escape
 from pathlib import Path
 
 import msgspec
 
 from tailrace.load.search import Found, Step
 from tailrace.load.slo import parse_slo
+from tailrace.plain import as_html
 from tailrace.runs.directory import RunDirectoryError
 from tailrace.runs.log_axis import LogAxis
 
@@ -55,7 +55,7 @@ def draw_search(found: Found) -> str:
     parts = [_grid(across, up)]
     y = up.place(bound_ms)
     parts.append(f'<line class="slo" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>')
-    parts.append(f'<text x="{_LEFT + 6}" y="{y - 5}">{escape(found.slo)}</text>')
+    parts.append(f'<text x="{_LEFT + 6}" y="{y - 5}">{as_html(found.slo)}</text>')
     if found.rate_per_s is not None:
         x = across.place(found.rate_per_s)
         parts.append(
@@ -66,8 +66,8 @@ def draw_search(found: Found) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
         f'width="{_WIDTH}" height="{_HEIGHT}" role="img"><style>{_STYLE}</style>'
-        f'<text class="title" x="{_LEFT}" y="22">{escape(found.reason)}</text>'
-        f'<text x="{_LEFT}" y="40">{escape(found.target)}</text>{_LEGEND}{"".join(parts)}</svg>\n'
+        f'<text class="title" x="{_LEFT}" y="22">{as_html(found.reason)}</text>'
+        f'<text x="{_LEFT}" y="40">{as_html(found.target)}</text>{_LEGEND}{"".join(parts)}</svg>\n'
     )
 
 
