@@ -13,11 +13,12 @@ from rich.table import Table
 
 from tailrace.cli.console import literal, make_console
 from tailrace.errors import UsageError
+from tailrace.load.ending import SIGNALS, describe_end
 from tailrace.load.point import NodeFigures, Percentiles, Point
 from tailrace.load.result import Result, notes_on
 from tailrace.plain import plain
 from tailrace.runs.run import Run
-from tailrace.units import format_lag, parse_duration_s
+from tailrace.units import format_duration, format_lag, parse_duration_s
 
 
 def positive_duration_s(option: str, text: str, least_s: float = 1e-3) -> float:
@@ -83,29 +84,38 @@ class LiveLine:
 
 @contextlib.contextmanager
 def interruptible(
-    stop: Callable[[], None], abandon: Callable[[], None], note: Callable[[str], None]
+    stop: Callable[[str], object],
+    abandon: Callable[[str], object],
+    note: Callable[[str], object],
 ) -> Iterator[None]:
-    """Let SIGINT and SIGTERM end what goes on with its results: the first calls `stop`, which
-    waits for the answers in flight, any further one `abandon`, which does not.
+    """Let a signal end what goes on with its results: the first calls `stop`, which waits for the
+    answers in flight, any further one `abandon`, which does not; both are told its name.
+
+    SIGHUP stays ignored where it is, as by nohup.
     """
     loop = asyncio.get_running_loop()
     signals = 0
 
-    def handle() -> None:
+    def handle(name: str) -> None:
         nonlocal signals
         signals += 1
         if signals == 1:
+            stop(name)
             note("stopping; waiting for the answers in flight (again: do not wait)")
-            stop()
         else:
-            abandon()
+            abandon(name)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, handle)
+    handled = [
+        number
+        for number in SIGNALS
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+    ]
+    for number in handled:
+        loop.add_signal_handler(number, handle, number.name)
     try:
         yield
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in handled:
             loop.remove_signal_handler(number)
 
 
@@ -174,6 +184,8 @@ def print_summary(result: Result) -> None:
     for expression, holds in result.slo.items():
         outcome = "kept" if holds else ("broken", "bold red")
         console.print(literal(f"SLO {expression}: ", outcome), soft_wrap=True)
+    if (cut := describe_end(result.ended_by, format_duration(result.duration_s))) is not None:
+        console.print(literal((cut, "yellow")), soft_wrap=True)
     if result.verdict.valid:
         console.print(literal("verdict: ", ("VALID", "bold green")))
     else:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tailrace.dashboard.figures import NONE, clock, number
+from tailrace.load.ending import describe_end
 from tailrace.report.markup import Content, Markup, h
 from tailrace.report.parts import chip, listed, section, statistic, table, with_unit
 from tailrace.report.subject import Subject
@@ -75,8 +76,10 @@ def _slos(subject: Subject) -> Content:
 
 def _reasons(subject: Subject) -> list[Content]:
     state = _STATES.get(subject.info.state)
-    verdict = subject.info.verdict
-    return [*([state] if state else []), *(verdict.reasons if verdict else [])]
+    info = subject.info
+    cut = describe_end(info.ended_by, clock(info.duration_s))
+    reasons = info.verdict.reasons if info.verdict else []
+    return [*filter(None, (state, cut)), *reasons]
 
 
 def _verdict(subject: Subject) -> Markup:

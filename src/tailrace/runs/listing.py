@@ -54,6 +54,7 @@ class _Outcome(msgspec.Struct, frozen=True):
     latency_ms: Percentiles
     verdict: Verdict
     slo: dict[str, bool] = {}
+    ended_by: str | None = None
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -181,6 +182,7 @@ def _info(path: Path, versions: tuple[tuple[int, int] | None, ...]) -> RunInfo:
             started=started,
             state="finished",
             duration_s=outcome.duration_s,
+            ended_by=outcome.ended_by,
             intervals=last.index + 1 if last else 0,
             completed=outcome.completed,
             failed=sum(outcome.failed.values()),

@@ -31,6 +31,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """
     duration_s: float
     """How long it offered load; of a run without a result, up to its last finished interval."""
+    ended_by: str | None = None
+    """As its result has it; None while there is none."""
     intervals: int
     completed: int
     failed: int
