@@ -164,10 +164,8 @@ def _print_table(entries: Iterable[ModelEntry]) -> None:
 
 
 def _print_entry(entry: ModelEntry) -> None:
-    from tailrace.cli.console import literal
-
     console = _console()
-    console.print(literal((entry.name, "bold"), f": {entry.title}"))
+    console.print(f"[bold]{entry.name}[/]: {entry.title}")
     named = f", {entry.labels} named classes" if entry.labels else ""
     _line(console, "task", entry.task + named)
     if entry.parameters is not None:
@@ -189,18 +187,15 @@ def _print_entry(entry: ModelEntry) -> None:
         _line(console, "twin", f"of the {twin.runtime} format from {twin.origin}: {state}")
     for form in entry.formats:
         _print_format(console, form)
-    console.print()
-    console.print(literal(("serve it", "bold")))
+    console.print("\n[bold]serve it[/]")
     for command in _commands(entry):
-        console.print(literal(f"  {command}"), soft_wrap=True)
+        console.print(f"  {command}", soft_wrap=True)
 
 
 def _print_format(console: Console, form: FormatEntry) -> None:
-    from tailrace.cli.console import literal
-
-    origin = f", from {form.origin}" if form.origin else ""
-    console.print()
-    console.print(literal((f"--runtime {form.runtime}", "bold"), origin))
+    console.print(
+        f"\n[bold]--runtime {form.runtime}[/]" + (f", from {form.origin}" if form.origin else "")
+    )
     batch = "any batch" if form.input.shape[0] == -1 else f"batch {form.input.shape[0]}"
     _line(console, "input", f"{form.input.name}: {_size(form.input)}, {batch}")
     _line(console, "outputs", ", ".join(form.outputs))
@@ -250,15 +245,16 @@ def _gflop(entry: ModelEntry) -> str:
 
 
 def _line(console: Console, label: str, text: str) -> None:
-    from tailrace.cli.console import literal
+    from rich.markup import escape
 
-    console.print(literal("  ", (f"{label:10}", "dim"), text), soft_wrap=True)
+    console.print(f"  [dim]{label:10}[/]{escape(text)}", soft_wrap=True)
 
 
 def _console() -> Console:
-    from tailrace.cli.console import make_console
+    from rich.console import Console
 
-    return make_console(width=None if sys.stdout.isatty() else _WIDTH)
+    width = None if sys.stdout.isatty() else _WIDTH
+    return Console(highlight=False, width=width)
 
 
 def _say(text: str) -> None:

@@ -82,8 +82,7 @@ def _of_result(result: Result) -> list[Figure]:
         Figure("Service", f"{stage} p99", "ms", percentiles.p99)
         for stage, percentiles in result.stages_ms.items()
     ]
-    reasons = result.reasons or result.failed
-    failed = [Figure("Load", f"failed: {reason}", "", n) for reason, n in reasons.items()]
+    failed = [Figure("Load", f"failed: {kind}", "", n) for kind, n in result.failed.items()]
     return [
         *latency,
         Figure("Service", "service time p50", "ms", result.service_ms.p50),

@@ -61,9 +61,6 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     confirmed: bool
     """Whether a last, longer run at that rate held too."""
     reason: str
-    ended_by: str | None = None
-    """What cut it short before it came to its own end, if anything did: the name of a signal, or
-    `error`."""
     steps: tuple[Step, ...]
 
 
@@ -176,14 +173,13 @@ class Searcher:
         self._on_interval = on_interval
         self._make_crew = make_crew
         self._session: Session | None = None
-        self.cut_by: str | None = None
-        """Who ended the search before its time, as `cancel` was told."""
+        self._cancelled = False
 
-    def cancel(self, by: str) -> None:
-        """End the step in progress, as `by` asks; `measure` raises CancelledError."""
-        self.cut_by = by
+    def cancel(self) -> None:
+        """End the step in progress; `measure` raises CancelledError."""
+        self._cancelled = True
         if self._session is not None:
-            self._session.abandon(by)
+            self._session.abandon()
 
     async def measure(self, rate_per_s: float, at_least_s: float) -> Step:
         """Try a rate for at least so many seconds.
@@ -193,7 +189,7 @@ class Searcher:
             ServiceGoneError: not one connection could be opened.
             asyncio.CancelledError: `cancel` was called.
         """
-        if self.cut_by is not None:
+        if self._cancelled:
             raise asyncio.CancelledError
         limits, slo = self._limits, self._slo
         plan = replace(
@@ -222,7 +218,7 @@ class Searcher:
                 reason = "proven with 99 % confidence"
                 session.stop()
         self._session = None
-        if self.cut_by is not None:
+        if self._cancelled:
             raise asyncio.CancelledError
         if decision is None:
             decision = "holds" if slo.holds(counted.latency, counted.failures) else "breaks"
@@ -249,16 +245,13 @@ class Searcher:
         )
 
 
-def conclude(
-    url: str, slo: Slo, limits: SearchLimits, steps: list[Step], ended_by: str | None = None
-) -> Found:
-    """What a search that is over, or was cut short as `ended_by` says, has found."""
+def conclude(url: str, slo: Slo, limits: SearchLimits, steps: list[Step]) -> Found:
+    """What a search that is over, or was cut short, has found."""
     held = [step for step in steps if step.decision == "holds"]
     broke = [step for step in steps if step.decision == "breaks"]
     rate = min((step.rate_per_s for step in held[-1:]), default=None)
     confirmed = (
-        ended_by is None
-        and bool(steps)
+        bool(steps)
         and steps[-1] is (held[-1] if held else None)
         and (steps[-1].duration_s >= limits.confirm_s)
     )
@@ -274,14 +267,11 @@ def conclude(
     else:
         lowest = min(step.rate_per_s for step in broke)
         reason = f"{rate:,.4g} requests a second hold {slo.expression}, {lowest:,.4g} do not"
-    if ended_by is not None:
-        reason += f"; the search was cut short ({ended_by})"
     return Found(
         target=url,
         slo=slo.expression,
         rate_per_s=rate,
         confirmed=confirmed,
         reason=reason,
-        ended_by=ended_by,
         steps=tuple(steps),
     )

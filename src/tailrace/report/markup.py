@@ -1,9 +1,8 @@
 """HTML and SVG from functions: text is escaped unless it is markup already."""
 
 from collections.abc import Iterable
+from html import escape
 from typing import TypeAlias
-
-from tailrace.plain import as_html
 
 _VOID = {"br", "img", "meta", "link"}
 
@@ -36,7 +35,7 @@ def join(content: Content) -> Markup:
     if isinstance(content, Markup):
         return content
     if isinstance(content, str):
-        return Markup(as_html(content))
+        return Markup(escape(content))
     return Markup("".join(map(join, content)))
 
 
@@ -44,4 +43,4 @@ def _attribute(name: str, value: Value) -> str:
     name = name.rstrip("_").replace("_", "-")
     if value is None or value is False:
         return ""
-    return f" {name}" if value is True else f' {name}="{as_html(str(value))}"'
+    return f" {name}" if value is True else f' {name}="{escape(str(value))}"'
