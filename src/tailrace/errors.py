@@ -1,10 +1,16 @@
 """The one family of errors. Each message tells the user what is wrong and what to do about it."""
 
+from tailrace.plain import plain
+
 
 class TailraceError(Exception):
     """Anything Tailrace refuses or cannot do; the CLI prints its message as one line."""
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        # It may quote a file, a header, an answer: what somebody else wrote.
+        super().__init__(plain(message))
 
 
 class UsageError(TailraceError):

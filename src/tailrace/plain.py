@@ -1,10 +1,12 @@
 """Text that comes from outside, made fit to be shown: in a terminal, a page, a file for others."""
 
+import html
+
 MOST = 1000
 """Characters of a text that are shown."""
 
 
-def plain(text: str, most: int = MOST) -> str:
+def plain(text: str, most: int | None = MOST) -> str:
     """`text` as one line of at most `most` characters, the last an ellipsis where it was longer.
 
     What a terminal, a page or XML would act on instead of showing it is escaped as in `\\x1b`:
@@ -12,8 +14,18 @@ def plain(text: str, most: int = MOST) -> str:
     Markup stays: whoever writes HTML, Markdown or for rich has to escape it.
     """
     if not text.isprintable():
-        text = "".join(map(_shown, text[: most + 1]))
-    return text if len(text) <= most else text[: most - 1] + "…"
+        text = "".join(map(_shown, text if most is None else text[: most + 1]))
+    return text if most is None or len(text) <= most else text[: most - 1] + "…"
+
+
+def plain_lines(text: str) -> str:
+    """`text` as `plain` makes it, line by line and of any length."""
+    return text if text.isprintable() else "\n".join(plain(line, None) for line in text.split("\n"))
+
+
+def as_html(text: str) -> str:
+    """`text` as `plain_lines` makes it, as HTML for an element or an attribute."""
+    return html.escape(plain_lines(text))
 
 
 def _shown(letter: str) -> str:

@@ -80,10 +80,11 @@ def test_ctrl_c_keeps_what_was_found(serve: Any, tmp_path: Path) -> None:
         assert line
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
-    assert process.returncode == 1, err
+    assert process.returncode == 130, err
     assert "not confirmed" in out, err
     found = json.loads((tmp_path / "found" / "find.json").read_text())
     assert found["rate_per_s"] >= 1000
+    assert found["ended_by"] == "SIGINT"
 
 
 def test_searches_of_one_second_have_a_directory_each(serve: Any, tmp_path: Path) -> None:

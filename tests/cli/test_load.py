@@ -1,12 +1,20 @@
 """`tailrace load` as its user meets it: exit codes, streams, one-line errors."""
 
+import asyncio
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+
+async def broken(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+    """Half of all answers are errors."""
+    status = b"500 Oops" if number % 2 else b"200 OK"
+    writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
 
 
 def tailrace(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -43,6 +51,7 @@ def tailrace(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (("http://h/", "--slo", "fast"), "'fast' is not an SLO"),
         (("http://h/", "--slo", "p99<100"), "the bound has no unit"),
         (("http://h/", "--slo", "p99<15s", "--timeout", "10s"), "timeout of 10 s is shorter"),
+        (("http://h/", "--abort-on", "failed>50%"), "'failed>50%' does not say when to give up"),
         (("http://h/", "--body", "absent.jpg"), "cannot read the body absent.jpg"),
         (("http://h/", "--header", "nope"), "is not a header"),
         (("http://h/", "--method", "G T"), "is not an HTTP method"),
@@ -96,9 +105,58 @@ def test_strict_demands_a_valid_verdict(serve: Any, tmp_path: Path) -> None:
 
 def test_a_dead_server_is_a_result_not_a_crash(tmp_path: Path) -> None:
     finished = tailrace("load", "http://127.0.0.1:9/", "--rate", "50", "--for", "1s", cwd=tmp_path)
-    assert finished.returncode == 0
+    assert finished.returncode == 1
+    assert "tailrace: error: no request was answered: " in finished.stderr
+    assert "connect: refused" in finished.stderr.splitlines()[-1]
     assert "connect" in finished.stdout
     assert "no request was answered" in finished.stdout
+
+
+def test_a_run_that_is_hopeless_gives_up(serve: Any, tmp_path: Path) -> None:
+    finished = tailrace(
+        *("load", serve(broken).url, "--rate", "100", "--for", "1h", "--interval", "100ms"),
+        *("--abort-on", "failed>40%@1s", "--json", "--junit", "j.xml"),
+        cwd=tmp_path,
+    )
+    assert finished.returncode == 1
+    result = json.loads(finished.stdout)
+    assert result["ended_by"] == "abort-on"
+    assert 0.8 < result["duration_s"] < 20
+    assert any("failed>40%@1s: " in reason for reason in result["verdict"]["reasons"])
+    assert 'name="ran to its end"' in (tmp_path / "j.xml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("number", "judged", "code"),
+    [
+        (signal.SIGINT, (), 0),
+        (signal.SIGINT, ("--slo", "p99<1m"), 130),
+        (signal.SIGTERM, ("--slo", "p50<1us"), 143),
+        (signal.SIGTERM, ("--strict", "--min-duration", "0s"), 143),
+        (signal.SIGHUP, ("--slo", "p99<1m"), 129),
+    ],
+)
+def test_a_run_that_a_signal_cut_short_says_so(
+    serve: Any, tmp_path: Path, number: signal.Signals, judged: tuple[str, ...], code: int
+) -> None:
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "tailrace", "load", serve().url, "--rate", "200", "--for"),
+            *("60s", "--interval", "100ms", "--out", "r", *judged),
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    while "RPS" not in (line := process.stderr.readline()):
+        assert line
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == code, err
+    assert f"it was cut short by {number.name} after" in out
+    assert json.loads((tmp_path / "r" / "result.json").read_text())["ended_by"] == number.name
 
 
 @pytest.mark.parametrize("command", [(), ("demo",), ("serve",), ("load",), ("data", "generate")])
@@ -145,3 +203,28 @@ def test_a_profile_from_a_toml_file(serve: Any, tmp_path: Path) -> None:
     )
     assert finished.returncode == 0, finished.stderr
     assert json.loads(finished.stdout)["completed"] == pytest.approx(150, abs=2)
+
+
+def test_what_a_server_calls_its_stages_is_text(serve: Any, tmp_path: Path) -> None:
+    """In the terminal, in JUnit and in Markdown."""
+    name = "[/red] <b>|:100: é"
+
+    async def timed(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+            b"Server-Timing: %b;dur=1\r\n\r\nok" % name.encode()
+        )
+
+    url = serve(timed).url
+    arguments = ("--rate", "200", "--for", "1s", "--out", "r", "--junit", "j.xml")
+    finished = tailrace("load", url, *arguments, "--markdown", "s.md", cwd=tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    assert f"\n  {name} " in finished.stdout
+    for file in ("j.xml", "s.md"):
+        assert "tailrace load" in (tmp_path / file).read_text()
+    assert set(json.loads((tmp_path / "r/result.json").read_text())["stages_ms"]) == {name}
+    report = tailrace("report", "r", "--out", "r.html", cwd=tmp_path)
+    assert report.returncode == 0, report.stderr
+    page = (tmp_path / "r.html").read_text()
+    assert "[/red] &lt;b&gt;|:100: é" in page
+    assert "[/red] <b>" not in page.partition("</style>")[2].partition("<script")[0]

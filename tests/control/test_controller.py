@@ -348,3 +348,29 @@ def test_ids_must_differ() -> None:
     config = ServiceConfig(id="x", url="http://h/")
     with pytest.raises(UsageError, match="two services"):
         Controller([config, config])
+
+
+async def test_what_ended_a_run_is_in_its_result(controller: Controller) -> None:
+    await controller.start("a", 100)
+    await points(controller, "a", 2)
+    await controller.stop("a")
+    result = controller.result("a")
+    assert result is not None
+    assert result.ended_by == "stop"
+    (info,) = await controller.runs()
+    assert info.ended_by == "stop"
+
+
+async def test_a_hopeless_run_ends_itself(controller: Controller, serve: Any) -> None:
+    async def broken(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
+
+    config = ServiceConfig(id="x", url=serve(broken).url, abort_on=("failed>50%@500ms",))
+    await controller.add(config)
+    await controller.start("x", 50)
+    async with asyncio.timeout(30):
+        await controller.finished("x")
+    result = controller.result("x")
+    assert result is not None
+    assert result.ended_by == "abort-on"
+    assert (await controller.get("x")).state == "idle"

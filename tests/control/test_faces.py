@@ -125,6 +125,7 @@ async def test_services_come_change_and_go(face: LoadControl, room: "Room", tmp_
         profile="10..200/30s,50",
         duration_s=12.5,
         slo=("p99<100ms", "mean<20ms"),
+        abort_on=("failed>50%@10s",),
         seed=2**63 - 1,
         workers=2,
         connections=77,

@@ -94,10 +94,10 @@ def test_the_figures_are_the_windows_whatever_its_last_interval_had(
     assert shown["flags"] == "running"
 
 
-def test_failures_are_the_windows_by_kind(service: Serve, point: Make) -> None:
-    shown = said(service(), point(), failed={"reset": 1, "timeout": 5})
+def test_failures_are_the_windows_by_reason(service: Serve, point: Make) -> None:
+    shown = said(service(), point(), reasons={"reset": 1, "http: 404": 5})
     assert shown["texts"]["failures"] == "6"
-    assert shown["texts"]["kinds"] == "timeout 5 · reset 1"
+    assert shown["texts"]["kinds"] == "5 http: 404, 1 reset"
     assert "failing" in shown["flags"].split()
     assert said(service(), point())["texts"]["failures"] == "0"
 

@@ -82,6 +82,14 @@ async def test_a_confirmation_that_fails_steps_down() -> None:
     assert 92 < found.rate_per_s <= 95
 
 
+def test_a_search_that_was_cut_is_not_confirmed() -> None:
+    steps = [step(10, True, 30), step(20, True, 30)]
+    found = conclude("u", SLO, SearchLimits(), steps, "SIGTERM")
+    assert (found.rate_per_s, found.confirmed, found.ended_by) == (20, False, "SIGTERM")
+    assert "cut short (SIGTERM)" in found.reason
+    assert conclude("u", SLO, SearchLimits(), [], "SIGTERM").ended_by == "SIGTERM"
+
+
 def tally(fast: int, slow: int = 0, failed: int = 0) -> Tally:
     total = Tally(completed=fast + slow)
     total.latency.record(np.array([10_000_000] * fast + [200_000_000] * slow, dtype=np.int64))
@@ -176,7 +184,7 @@ async def test_a_search_that_is_cancelled_ends_at_once(serve: Any, plan: Any) ->
         plan(serve().url, interval_s=0.2),
         SLO,
         SearchLimits(),
-        lambda rate, interval: searcher.cancel(),
+        lambda rate, interval: searcher.cancel("SIGINT"),
     )
     began = time.monotonic()
     with pytest.raises(asyncio.CancelledError):

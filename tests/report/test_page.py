@@ -122,7 +122,8 @@ async def test_one_run_is_whole_and_offline(runs: Path, open_report: Open) -> No
         p99 = number(result["latency_ms"]["p99"])
         await expect(page.locator(".percentiles-table")).to_contain_text(p99)
         await expect(page.locator(".stages-table")).to_contain_text("infer")
-        await expect(page.locator("#health")).to_contain_text("http_5xx")
+        await expect(page.locator("#health")).to_contain_text("http: 50")
+        await expect(page.locator("#failures pre")).to_contain_text("HTTP/1.1 50")
         await expect(page.locator("#environment")).to_contain_text("CPython")
         await expect(page.locator("svg.figure")).to_have_count(2)
         await expect(page.locator("#differences")).to_have_count(0)
@@ -341,8 +342,8 @@ async def test_a_fleet_has_a_row_for_each_node(
         await expect(part).to_contain_text("1/4")
         rows = page.locator(".nodes-table tbody tr")
         assert await rows.all_inner_texts() == [
-            "node-a\t2\t66.5\t2.50 ms\t3.50\t0.42 ms\t3.00 s",
-            "node-b\tlost\t66.5\t2.50 ms\t3.50\t0.61 ms\t1.50 s",
+            "node-a\t2\t66.5\t2.5 ms\t3.50\t0.42 ms\t3.00 s",
+            "node-b\tlost\t66.5\t2.5 ms\t3.50\t0.61 ms\t1.50 s",
         ]
     async with open_report(runs / "fast") as page:
         await expect(page.locator("#nodes")).to_have_count(0)

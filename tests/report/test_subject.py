@@ -16,7 +16,8 @@ def test_a_run_without_a_result_has_the_same_percentiles(runs: Path) -> None:
     spans = slow.confidence_ms["p50"], killed.confidence_ms["p50"]
     assert spans[0] is not None
     assert spans[1] == pytest.approx(spans[0], abs=1e-3)
-    assert killed.failed == slow.failed != {}
+    assert killed.reasons == slow.reasons != {}
+    assert killed.examples == slow.examples
     assert killed.completed_per_s == killed.info.completed / killed.info.duration_s
     assert killed.info.completed == slow.info.completed
     assert [slo.expression for slo in killed.slos] == ["p99<1ms"]

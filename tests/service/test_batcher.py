@@ -325,7 +325,7 @@ async def test_wait_is_the_queues_until_a_thread_is_free_and_then_the_windows(
     make: Make, runtime: GatedRuntime, model: Model
 ) -> None:
     levels: list[tuple[int, int]] = []
-    batcher = make(max_batch=3, window_ns=HOUR_NS, levels=lambda *level: levels.append(level))
+    batcher = make(max_batch=3, window_ns=HOUR_NS, levels=lambda *level: levels.append(level[:2]))
     tickets = [batcher.submit(Echo(model, i)) for i in range(3)]
     runtime.wait_for(1)
     first = Echo(model, 3)
@@ -343,12 +343,31 @@ async def test_wait_is_the_queues_until_a_thread_is_free_and_then_the_windows(
     assert last.clock.spans_ns[QUEUE] == 0
 
 
+async def test_the_oldest_inference_is_told_and_what_ends_is_forgotten(make: Make) -> None:
+    slow, quick = GatedRuntime(), GatedRuntime()
+    quick.gate.set()
+    began_ns: list[int] = []
+    batcher = make(threads=2, levels=lambda *level: began_ns.append(level[2]))
+    before_ns = time.monotonic_ns()
+    stuck = batcher.submit(Echo(null_model(slow, "a"), 1))
+    slow.wait_for(1)
+    oldest_ns = began_ns[-1]
+    assert before_ns <= oldest_ns <= time.monotonic_ns()
+    for turn in range(5):
+        await answers([batcher.submit(Echo(null_model(quick, "b"), turn))])
+        assert began_ns[-1] == oldest_ns
+    slow.gate.set()
+    await answers([stuck])
+    while began_ns[-1]:
+        await asyncio.sleep(0)
+
+
 async def test_nothing_counts_as_queue_while_any_thread_is_free(
     make: Make, runtime: GatedRuntime, model: Model
 ) -> None:
     levels: list[tuple[int, int]] = []
     settings_ = {"max_batch": 2, "window_ns": HOUR_NS}
-    batcher = make(threads=2, levels=lambda *level: levels.append(level), **settings_)
+    batcher = make(threads=2, levels=lambda *level: levels.append(level[:2]), **settings_)
     tickets = [batcher.submit(Echo(model, i, width=2)) for i in range(2)]
     runtime.wait_for(1)
     first = Echo(model, 2)
@@ -367,7 +386,7 @@ async def test_thread_that_watches_leaves_the_watch_to_another(make: Make) -> No
     first, second, third = (GatedRuntime() for _ in range(3))
     levels: list[tuple[int, int]] = []
     settings_ = {"max_batch": 2, "window_ns": 200_000_000}
-    batcher = make(threads=2, levels=lambda *level: levels.append(level), **settings_)
+    batcher = make(threads=2, levels=lambda *level: levels.append(level[:2]), **settings_)
     tickets = [batcher.submit(Echo(null_model(first, "a"), i)) for i in range(2)]
     first.wait_for(1)
     # The one thread that is left watches over this one's window; then the other comes back.
@@ -577,7 +596,7 @@ def test_every_answer_is_its_own_requests(
         batcher = Batcher(
             *(threads, queue, max_batch, window_ns),
             observe=lambda _, rows: noted.append(rows),
-            levels=lambda *level: levels.append(level),
+            levels=lambda *level: levels.append(level[:2]),
         )
         batcher.start()
         await asyncio.gather(*(client(batcher) for _ in range(24)))

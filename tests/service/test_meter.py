@@ -20,7 +20,7 @@ from tailrace.service.meter import (
     Meter,
     new_sheet,
 )
-from tailrace.service.sheet import READY, RUNNING, WAITING
+from tailrace.service.sheet import BEGAN, READY, RUNNING, WAITING
 from tailrace.service.stages import STAGES, StageClock
 
 MODELS = ("shapes", "null", "resnet50")
@@ -119,11 +119,12 @@ def test_model_that_is_not_served_is_not_counted() -> None:
 
 def test_levels_and_readiness_are_a_workers_own() -> None:
     workers = meters()
-    workers[1].set_levels(5, 3)
+    workers[1].set_levels(5, 3, 7)
     workers[1].set_ready(True)
     heads = [workers[0].sheet.head(n) for n in range(WORKERS)]
     assert [head[WAITING] for head in heads] == [0, 5, 0]
     assert [head[RUNNING] for head in heads] == [0, 3, 0]
+    assert [head[BEGAN] for head in heads] == [0, 7, 0]
     assert [head[READY] for head in heads] == [0, 1, 0]
     workers[1].set_ready(False)
     assert heads[1][READY] == 0

@@ -283,6 +283,46 @@ def test_connections_wait_for_the_only_worker_to_be_replaced(launch: Launch, jpe
     assert server.stop() == 0
 
 
+def test_worker_that_stands_still_is_set_aside_and_replaced(launch: Launch, jpeg: bytes) -> None:
+    server = launch("shapes", "--port", "0", "--workers", "2").start()
+    victim, survivor = server.workers()
+    os.kill(victim, signal.SIGSTOP)
+    try:
+        server.expect(rf"worker 1 \(pid {victim}\) stands still: it gets no new connections")
+        # Its sibling has them all.
+        assert {_predict(server, jpeg) for _ in range(4)} == {200}
+        assert {_ready(server) for _ in range(4)} == {503}
+        assert server.scrape()("tailrace_worker_ready", worker="1") == 0
+        os.kill(victim, signal.SIGCONT)
+        server.expect(rf"worker 1 \(pid {victim}\) moves again")
+        assert _ready(server) == 200
+        os.kill(victim, signal.SIGSTOP)
+        server.expect(rf"worker 1 \(pid {victim}\) hung: it has stood still for 10 s: starting")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGCONT)
+    server.expect(r"worker 1 \(pid \d+\) ready")
+    assert _ready(server) == 200
+    scrape = server.scrape()
+    assert [scrape("tailrace_worker_hangs_total", worker=worker) for worker in "12"] == [1, 0]
+    assert [scrape("tailrace_worker_restarts_total", worker=worker) for worker in "12"] == [1, 0]
+    assert survivor in server.workers()
+    assert server.stop() == 0
+
+
+def test_worker_whose_inference_does_not_end_is_replaced(launch: Launch, jpeg: bytes) -> None:
+    arguments = ("null", "--port", "0", "--stuck-after", "2s")
+    server = launch(*arguments, "--fault", "stage=infer,delay=600s,share=0.5").start()
+    assert httpx.get(f"{server.url}/gpu", timeout=TIMEOUT_S).status_code == 200
+    with socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT_S) as connection:
+        connection.sendall(b"GET /gpu HTTP/1.1\r\nHost: x\r\n\r\n")
+        server.expect(r"worker 1 \(pid \d+\) hung: an inference has taken 2 s: starting another")
+        server.expect(r"worker 1 \(pid \d+\) ready")
+    assert _ready(server) == 200
+    assert server.scrape()("tailrace_worker_hangs_total", worker="1") == 1
+    assert server.stop() == 0
+
+
 def test_worker_that_is_told_to_end_finishes_and_is_replaced(launch: Launch, jpeg: bytes) -> None:
     server = launch("shapes", "--port", "0", "--workers", "2").start()
     os.kill(server.workers()[1], signal.SIGTERM)

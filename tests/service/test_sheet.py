@@ -5,7 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tailrace.service.sheet import PID, READY, RESTARTS, RUNNING, WAITING, Sheet
+from tailrace.service.sheet import (
+    ASIDE,
+    BEGAN,
+    HANGS,
+    PID,
+    READY,
+    RESTARTS,
+    RUNNING,
+    WAITING,
+    Sheet,
+)
 
 CHILD = """
 import sys
@@ -24,11 +34,11 @@ def test_rows_lie_apart_and_add_up() -> None:
     for worker in range(3):
         for cell in range(4):
             sheet.counters(worker)[cell] = 10**worker * (cell + 1)
-        for cell in range(5):
+        for cell in range(len(sheet.head(worker))):
             sheet.head(worker)[cell] = -1
     assert sheet.totals() == [111, 222, 333, 444]
     assert sheet.counters(1).tolist() == [10, 20, 30, 40]
-    assert [len(sheet.head(worker)) for worker in range(3)] == [5] * 3
+    assert {len(sheet.head(worker)) for worker in range(3)} == {HANGS + 1}
 
 
 def test_cells_hold_a_century_of_nanoseconds() -> None:
@@ -56,6 +66,10 @@ def test_ready_is_all_of_them_until_it_stops() -> None:
     assert not sheet.all_ready
     sheet.head(1)[READY] = 1
     assert sheet.all_ready
+    sheet.head(0)[ASIDE] = 1
+    assert not sheet.all_ready
+    sheet.head(0)[ASIDE] = 0
+    assert sheet.all_ready
     sheet.stop()
     assert not sheet.all_ready
 
@@ -63,13 +77,14 @@ def test_ready_is_all_of_them_until_it_stops() -> None:
 def test_death_takes_what_was_at_hand_and_leaves_what_was_counted() -> None:
     sheet = Sheet(2, 1)
     for worker in range(2):
-        for cell in (PID, READY, WAITING, RUNNING):
+        for cell in (PID, READY, WAITING, RUNNING, BEGAN, ASIDE, HANGS):
             sheet.head(worker)[cell] = 7
         sheet.counters(worker)[0] = 5
     sheet.note_death(0)
     sheet.note_death(0)
     head = sheet.head(0)
-    assert [head[cell] for cell in (PID, READY, WAITING, RUNNING, RESTARTS)] == [0, 0, 0, 0, 2]
+    assert not any(head[cell] for cell in (PID, READY, WAITING, RUNNING, BEGAN, ASIDE))
+    assert [head[RESTARTS], head[HANGS]] == [2, 7]
     assert sheet.head(1)[RESTARTS] == 0
     assert sheet.totals() == [10]
     assert not sheet.all_ready

@@ -6,14 +6,15 @@ Nothing else lives here. Results go to stdout, everything a person reads meanwhi
 import sys
 from collections.abc import Collection
 from importlib import import_module
-from typing import NoReturn
 
 import typer
 from typer.main import get_command
 
 from tailrace import __version__
 from tailrace.cli.layout import Command, Group
+from tailrace.cli.streams import lost, outlast_readers
 from tailrace.errors import TailraceError
+from tailrace.plain import plain
 
 COMMANDS = ("demo", "serve", "load", "find", "compare", "report", "dashboard")
 GROUPS = ("data", "models", "mlperf")
@@ -58,6 +59,15 @@ def build(names: Collection[str] = (*COMMANDS, *GROUPS)) -> typer.Typer:
 
 def main() -> None:
     """Entry point: run the command line; an expected error is one line and an exit code."""
+    stdout, _ = outlast_readers()
+    code = _run()
+    sys.stdout.flush()
+    if (why := lost(stdout)) is not None:
+        code = code or _fail(f"cannot write to stdout: {why}", 1)
+    sys.exit(code)
+
+
+def _run() -> int:
     names = {*COMMANDS, *GROUPS}
     try:
         # Importing all of them takes longer than most commands need.
@@ -68,13 +78,14 @@ def main() -> None:
         message = getattr(error, "format_message", error.__str__)() or "interrupted"
         context = getattr(error, "ctx", None)
         hint = f" (see '{context.command_path} --help')" if context is not None else ""
-        _fail(" ".join(message.split()).rstrip(".") + hint, getattr(error, "exit_code", 130))
+        return _fail(" ".join(message.split()).rstrip(".") + hint, getattr(error, "exit_code", 130))
     except TailraceError as error:
-        _fail(str(error), error.exit_code)
-    else:
-        sys.exit(code if isinstance(code, int) else 0)
+        return _fail(str(error), error.exit_code)
+    except SystemExit as ended:
+        code = ended.code
+    return code if isinstance(code, int) else 0
 
 
-def _fail(message: str, code: int) -> NoReturn:
-    sys.stderr.write(f"tailrace: error: {message}\n")
-    sys.exit(code)
+def _fail(message: str, code: int) -> int:
+    sys.stderr.write(f"tailrace: error: {plain(message)}\n")
+    return code

@@ -199,7 +199,7 @@ async def _dashboard(room: "RoomConfig", page: socket.socket, token: str | None)
     )
     log = RunLog(line.note, controller.result)
     async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(interruptible(ended.set, controller.abandon, line.note))
+        stack.enter_context(interruptible(lambda _: ended.set(), controller.abandon, line.note))
         rpc_port = None
         if room.rpc_port is not None:
             rpc = serving_rpc(controller, room.host, room.rpc_port, token, room.tls)

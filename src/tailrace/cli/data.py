@@ -19,6 +19,7 @@ from tailrace.datasets import prepare as preparing
 from tailrace.datasets import shapes
 from tailrace.download import cache_dir
 from tailrace.errors import TailraceError, UsageError
+from tailrace.plain import plain
 
 app = typer.Typer(
     name="data",
@@ -97,7 +98,7 @@ def prepare(
             progress=lambda done, total: bars.step(_RESIZING, done, total),
         )
     for name, fault in prepared.broken.items():
-        typer.echo(f"{name} {fault}", err=True)
+        typer.echo(plain(f"{name} {fault}"), err=True)
     typer.echo(f"{prepared.resized} pictures resized, {prepared.kept} there already, in {out}")
     if prepared.broken:
         raise TailraceError(f"{len(prepared.broken)} broken pictures left out")

@@ -116,7 +116,7 @@ async def _demo(
             min_duration_s=0.0,
         )
         controller = Controller([config])
-        stack.enter_context(interruptible(ended.set, controller.abandon, line.note))
+        stack.enter_context(interruptible(lambda _: ended.set(), controller.abandon, line.note))
         line.note("starting the service ...")
         await stack.enter_async_context(service(service_port, ended))
         await stack.enter_async_context(serving(create_app(controller, make_report), page))

@@ -1,7 +1,6 @@
 """`tailrace find`: the highest rate that keeps an SLO."""
 
 import asyncio
-import contextlib
 import sys
 import time
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tailrace.cli import options
+from tailrace.plain import plain
 
 if TYPE_CHECKING:
     from tailrace.load.plan import Plan
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = (
     'Example: [bold]tailrace find http://127.0.0.1:5000/gpu --slo "p99<100ms"[/bold]\n\n'
-    "Exit code: 0 a confirmed rate; 1 none; 2 an argument cannot be used."
+    "Exit code: 0 a confirmed rate; 1 none; 2 an argument cannot be used; 130 Ctrl-C, 143 SIGTERM."
 )
 
 _SEARCH = "The search"
@@ -110,6 +110,7 @@ def find(
     from tailrace.cli.output import positive_duration_s
     from tailrace.fleet import quietly
     from tailrace.load.arrivals import parse_arrivals
+    from tailrace.load.ending import signal_code
     from tailrace.load.expect import parse_expect
     from tailrace.load.plan import Plan
     from tailrace.load.profile import constant
@@ -153,10 +154,10 @@ def find(
 
         print_json(found)
     else:
-        typer.echo(f"{found.reason}" + ("" if found.confirmed else " (not confirmed)"))
-        typer.echo(f"run: {directory}")
+        typer.echo(plain(found.reason) + ("" if found.confirmed else " (not confirmed)"))
+        typer.echo(plain(f"run: {directory}"))
     files.write(of_find(found, time.monotonic() - began_s))
-    sys.exit(0 if found.confirmed else 1)
+    sys.exit(signal_code(found.ended_by) or (0 if found.confirmed else 1))
 
 
 async def _find(
@@ -189,18 +190,20 @@ async def _find(
 
     searching = asyncio.create_task(go())
 
-    def give_up() -> None:
+    def give_up(by: str) -> None:
+        searcher.cancel(by)
         searching.cancel()
 
-    with (
-        interruptible(searcher.cancel, give_up, line.note),
-        contextlib.suppress(asyncio.CancelledError),
-    ):
+    with interruptible(searcher.cancel, give_up, line.note):
+        ended_by: str | None = "error"
         try:
             await searching
+            ended_by = None
+        except asyncio.CancelledError:
+            ended_by = searcher.cut_by
         finally:
             # Whatever ended the search, what it found is kept.
-            found = conclude(plan.url, slo, limits, steps)
+            found = conclude(plan.url, slo, limits, steps, ended_by)
             write_search(directory, found)
     return found, directory
 

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from tailrace.cli.console import literal, make_console
 from tailrace.errors import UsageError
 from tailrace.runs.compare import Comparable, Comparison, compare_runs, read_comparable
 from tailrace.runs.directory import RUNS_DIR
@@ -16,7 +15,7 @@ from tailrace.runs.listing import locate_run
 from tailrace.runs.regression import DEFAULT, Bound, Outcome, judge_bound, parse_bound
 from tailrace.runs.summary.summary import differences_table
 
-_WORDS = {"kept": "kept", "broken": "[bold red]broken[/]", "undecided": "[yellow]undecided[/]"}
+_STYLES = {"kept": "", "broken": "bold red", "undecided": "yellow"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,32 +71,35 @@ def open_gate(baseline: str, bounds: tuple[Bound, ...]) -> Gate:
     """
     read = read_comparable(locate_run(RUNS_DIR, baseline))
     if not len(read.series):
-        why = "; ".join(read.info.problems) or "it has no finished interval"
-        raise UsageError(f"nothing can be compared with {baseline}: {why}")
+        raise UsageError(f"nothing can be compared with {baseline}: it has no finished interval")
     return Gate(read, bounds)
 
 
 def print_differences(comparison: Comparison) -> None:
     """A comparison's figures and notes, on stdout."""
-    console = Console(highlight=False)
+    console = make_console()
     figures = differences_table(comparison)
     table = Table(box=None, pad_edge=False, header_style="dim")
     first, *others = figures.head
     table.add_column(first, no_wrap=True)
     for name in others:
-        table.add_column(escape(name), justify="right", overflow="fold")
+        table.add_column(literal(name), justify="right", overflow="fold")
     for row in figures.rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*map(literal, row))
     console.print(table)
     for note in comparison.notes:
-        console.print(f"  - {escape(note)}", soft_wrap=True, style="dim")
+        console.print(literal(f"  - {note}"), soft_wrap=True, style="dim")
 
 
 def print_outcomes(outcomes: Sequence[Outcome]) -> None:
     """A line a bound, on stdout."""
-    console = Console(highlight=False)
+    console = make_console()
     for found in outcomes:
         console.print(
-            f"regression {found.bound}: {_WORDS[found.outcome]}: {escape(found.reason)}",
+            literal(
+                f"regression {found.bound}: ",
+                (found.outcome, _STYLES[found.outcome]),
+                f": {found.reason}",
+            ),
             soft_wrap=True,
         )

@@ -11,12 +11,14 @@ from tailrace.errors import UsageError
 
 if TYPE_CHECKING:
     from tailrace.load.profile import Profile
+    from tailrace.load.result import Result
 
 EXAMPLE = (
     "Example: [bold]tailrace load http://127.0.0.1:5000/predict/shapes --body pictures/ "
     '--rate 200 --for 30s --slo "p99<100ms" --json[/bold]\n\n'
-    "Exit code: 0 done; 1 an SLO is broken, a --regression proven, or INVALID with --strict; "
-    "2 an argument cannot be used."
+    "Exit code: 0 done; 1 an SLO is broken, a --regression proven, INVALID with --strict, nothing "
+    "answered, or given up by --abort-on; 2 an argument cannot be used; 128 + the signal's number "
+    "where one cut short what was to be judged: 130 Ctrl-C, 143 SIGTERM."
 )
 
 
@@ -97,6 +99,15 @@ def load(
             rich_help_panel=layout.JUDGING,
         ),
     ] = "10m",
+    abort_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BOUND",
+            help="Give up once so many requests failed over so long, as failed>50%@10s; "
+            "repeatable. Exit 1.",
+            rich_help_panel=layout.JUDGING,
+        ),
+    ] = None,
     baseline: Annotated[
         str | None,
         typer.Option(
@@ -183,6 +194,7 @@ def load(
 
     from tailrace.cli import gate, output
     from tailrace.fleet import crew_at, quietly
+    from tailrace.load.abort import parse_abort_on
     from tailrace.load.arrivals import parse_arrivals
     from tailrace.load.expect import parse_expect
     from tailrace.load.part import WHOLE, parse_part, parse_start
@@ -225,6 +237,7 @@ def load(
         expect=parse_expect(expect_status, expect_size, expect or []),
         spin=spin,
         slos=slos,
+        abort_on=tuple(map(parse_abort_on, abort_on or ())),
         min_duration_s=output.positive_duration_s("--min-duration", min_duration, 0.0),
         interval_s=output.positive_duration_s("--interval", interval),
         part=parse_part(part) if part is not None else WHOLE,
@@ -262,12 +275,28 @@ def load(
             outcomes=judged.outcomes if judged is not None else (),
         )
     )
-    if (
+    broken = (
         not all(result.slo.values())
         or (strict and not result.verdict.valid)
         or (judged is not None and judged.broken)
-    ):
-        sys.exit(1)
+    )
+    is_judged = bool(slos) or strict or judged is not None
+    if code := _exit_code(result, is_judged=is_judged, broken=broken):
+        sys.exit(code)
+
+
+def _exit_code(result: "Result", *, is_judged: bool, broken: bool) -> int:
+    from tailrace.load.ending import ABORT_ON, WORKERS, signal_code
+    from tailrace.load.failures import describe_failures
+
+    silent = result.offered > 0 and result.completed == 0
+    if silent:
+        failures = describe_failures(result.reasons)
+        typer.echo(f"tailrace: error: no request was answered: {failures}", err=True)
+    # What was cut short is no judgement on the whole, whichever way it would go.
+    if (is_judged or silent) and (code := signal_code(result.ended_by)) is not None:
+        return code
+    return int(broken or silent or result.ended_by in (ABORT_ON, WORKERS))
 
 
 def _limit_s(option: str, text: str | None) -> float | None:

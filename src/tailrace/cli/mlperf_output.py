@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from tailrace.cli.console import literal, make_console
 from tailrace.cli.output import number
 from tailrace.mlperf.accuracy import Score
 from tailrace.mlperf.check import TestCheck
 from tailrace.mlperf.outcome import Outcome
 from tailrace.mlperf.result import Result
+from tailrace.plain import plain
 
 _LATENCY = "latency_"
 
@@ -25,26 +26,27 @@ def print_result(result: Result) -> None:
 
 def print_check(check: TestCheck) -> None:
     """The judgement on a test, on stdout."""
-    console = Console(highlight=False)
+    console = make_console()
     what = ", ".join(part for part in (check.model, check.scenario, check.mode) if part)
-    console.print(f"\n[bold]{escape(what or 'a test')}[/]  {escape(check.system)}", soft_wrap=True)
+    console.print()
+    console.print(literal((what or "a test", "bold"), f"  {check.system}"), soft_wrap=True)
     if check.headline is not None:
         headline = f"{check.headline.value:,.6g} {check.headline.unit}"
-        console.print(f"{escape(check.headline.name)}: [bold]{escape(headline)}[/]")
+        console.print(literal(f"{check.headline.name}: ", (headline, "bold")))
     _print_figures(console, check.figures)
     if check.valid:
-        console.print("result: [bold green]VALID[/]")
+        console.print(literal("result: ", ("VALID", "bold green")))
     else:
-        console.print("result: [bold red]INVALID[/]")
+        console.print(literal("result: ", ("INVALID", "bold red")))
     for reason in check.reasons:
-        console.print(f"  - {escape(reason)}", soft_wrap=True)
+        console.print(literal(f"  - {reason}"), soft_wrap=True)
     if check.deviations:
         console.print("not official:")
         for deviation in check.deviations:
-            console.print(f"  - {escape(deviation)}", soft_wrap=True)
+            console.print(literal(f"  - {deviation}"), soft_wrap=True)
     for note in check.notes:
-        console.print(f"note: {escape(note)}", soft_wrap=True)
-    console.print(f"logs: {escape(check.path)}", soft_wrap=True)
+        console.print(literal(f"note: {note}"), soft_wrap=True)
+    console.print(literal(f"logs: {check.path}"), soft_wrap=True)
 
 
 def _print_figures(console: Console, figures: Mapping[str, float]) -> None:
@@ -66,23 +68,23 @@ def _print_figures(console: Console, figures: Mapping[str, float]) -> None:
         if not name.startswith(_LATENCY)
     ]
     if others:
-        console.print(f"[dim]{escape(', '.join(others))}[/]", soft_wrap=True)
+        console.print(literal((", ".join(others), "dim")), soft_wrap=True)
 
 
 def _print_outcome(outcome: Outcome) -> None:
-    Console(highlight=False).print(
-        f"{outcome.issued:,} samples of {escape(outcome.dataset)} issued as {outcome.payload}s, "
+    make_console().print(
+        f"{outcome.issued:,} samples of {plain(outcome.dataset)} issued as {outcome.payload}s, "
         f"{outcome.completed:,} completed, {outcome.failed:,} failed, in {outcome.elapsed_s:.1f} s",
         soft_wrap=True,
     )
 
 
 def _print_score(score: Score) -> None:
-    console = Console(highlight=False)
-    line = f"{score.metric} {100 * score.value:.3f} % of {score.samples:,} samples"
+    console = make_console()
+    line = literal(f"{score.metric} {100 * score.value:.3f} % of {score.samples:,} samples")
     if score.target is not None:
-        verdict = "reached" if score.passed else "[bold red]missed[/]"
-        line += f"; MLPerf's target, {100 * score.target:.3f} %: {verdict}"
+        line.append(f"; MLPerf's target, {100 * score.target:.3f} %: ")
+        line.append(*(("reached",) if score.passed else ("missed", "bold red")))
     console.print(line, soft_wrap=True)
     for note in score.notes:
-        console.print(f"note: {escape(note)}", soft_wrap=True)
+        console.print(literal(f"note: {note}"), soft_wrap=True)

@@ -164,8 +164,10 @@ def _print_table(entries: Iterable[ModelEntry]) -> None:
 
 
 def _print_entry(entry: ModelEntry) -> None:
+    from tailrace.cli.console import literal
+
     console = _console()
-    console.print(f"[bold]{entry.name}[/]: {entry.title}")
+    console.print(literal((entry.name, "bold"), f": {entry.title}"))
     named = f", {entry.labels} named classes" if entry.labels else ""
     _line(console, "task", entry.task + named)
     if entry.parameters is not None:
@@ -187,15 +189,18 @@ def _print_entry(entry: ModelEntry) -> None:
         _line(console, "twin", f"of the {twin.runtime} format from {twin.origin}: {state}")
     for form in entry.formats:
         _print_format(console, form)
-    console.print("\n[bold]serve it[/]")
+    console.print()
+    console.print(literal(("serve it", "bold")))
     for command in _commands(entry):
-        console.print(f"  {command}", soft_wrap=True)
+        console.print(literal(f"  {command}"), soft_wrap=True)
 
 
 def _print_format(console: Console, form: FormatEntry) -> None:
-    console.print(
-        f"\n[bold]--runtime {form.runtime}[/]" + (f", from {form.origin}" if form.origin else "")
-    )
+    from tailrace.cli.console import literal
+
+    origin = f", from {form.origin}" if form.origin else ""
+    console.print()
+    console.print(literal((f"--runtime {form.runtime}", "bold"), origin))
     batch = "any batch" if form.input.shape[0] == -1 else f"batch {form.input.shape[0]}"
     _line(console, "input", f"{form.input.name}: {_size(form.input)}, {batch}")
     _line(console, "outputs", ", ".join(form.outputs))
@@ -245,16 +250,15 @@ def _gflop(entry: ModelEntry) -> str:
 
 
 def _line(console: Console, label: str, text: str) -> None:
-    from rich.markup import escape
+    from tailrace.cli.console import literal
 
-    console.print(f"  [dim]{label:10}[/]{escape(text)}", soft_wrap=True)
+    console.print(literal("  ", (f"{label:10}", "dim"), text), soft_wrap=True)
 
 
 def _console() -> Console:
-    from rich.console import Console
+    from tailrace.cli.console import make_console
 
-    width = None if sys.stdout.isatty() else _WIDTH
-    return Console(highlight=False, width=width)
+    return make_console(width=None if sys.stdout.isatty() else _WIDTH)
 
 
 def _say(text: str) -> None:

@@ -2,20 +2,23 @@
 
 import asyncio
 import contextlib
+import json
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from tailrace.cli.console import literal, make_console
 from tailrace.errors import UsageError
+from tailrace.load.ending import SIGNALS, describe_end
 from tailrace.load.point import NodeFigures, Percentiles, Point
 from tailrace.load.result import Result, notes_on
+from tailrace.plain import plain
 from tailrace.runs.run import Run
-from tailrace.units import format_lag, parse_duration_s
+from tailrace.units import format_duration, format_lag, parse_duration_s
 
 
 def positive_duration_s(option: str, text: str, least_s: float = 1e-3) -> float:
@@ -37,7 +40,7 @@ class LiveLine:
     """One line on stderr that follows a run: redrawn on a terminal, else a line an interval."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False, markup=False)
+        self._console = make_console(stderr=True)
         self._reported = 0
 
     def show(self, point: Point, missing: Sequence[str] = ()) -> None:
@@ -58,6 +61,7 @@ class LiveLine:
 
     def draw(self, line: str) -> None:
         """Put `line` in the place of the last one, where there is a terminal to do so."""
+        line = plain(line)
         if self._console.is_terminal:
             self._console.print(
                 "\r\x1b[2K" + line[: self._console.width - 1], end="", soft_wrap=True
@@ -75,34 +79,43 @@ class LiveLine:
         """Say something on a line of its own."""
         if self._console.is_terminal:
             self._console.print("\r\x1b[2K", end="")
-        self._console.print(text, soft_wrap=True)
+        self._console.print(plain(text), soft_wrap=True)
 
 
 @contextlib.contextmanager
 def interruptible(
-    stop: Callable[[], None], abandon: Callable[[], None], note: Callable[[str], None]
+    stop: Callable[[str], object],
+    abandon: Callable[[str], object],
+    note: Callable[[str], object],
 ) -> Iterator[None]:
-    """Let SIGINT and SIGTERM end what goes on with its results: the first calls `stop`, which
-    waits for the answers in flight, any further one `abandon`, which does not.
+    """Let a signal end what goes on with its results: the first calls `stop`, which waits for the
+    answers in flight, any further one `abandon`, which does not; both are told its name.
+
+    SIGHUP stays ignored where it is, as by nohup.
     """
     loop = asyncio.get_running_loop()
     signals = 0
 
-    def handle() -> None:
+    def handle(name: str) -> None:
         nonlocal signals
         signals += 1
         if signals == 1:
+            stop(name)
             note("stopping; waiting for the answers in flight (again: do not wait)")
-            stop()
         else:
-            abandon()
+            abandon(name)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, handle)
+    handled = [
+        number
+        for number in SIGNALS
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+    ]
+    for number in handled:
+        loop.add_signal_handler(number, handle, number.name)
     try:
         yield
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in handled:
             loop.remove_signal_handler(number)
 
 
@@ -120,14 +133,22 @@ async def follow(run: Run) -> Result:
 
 
 def print_json(document: object) -> None:
-    """`document` as one JSON document on stdout."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
+    """`document` as one JSON document on stdout: what is not to be shown in it is escaped, as JSON
+    allows for any letter.
+    """
+    text = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+    sys.stdout.write(re.sub(r"[^\x20-\x7e\n]", _escape_hidden, text) + "\n")
+
+
+def _escape_hidden(letter: re.Match[str]) -> str:
+    return letter[0] if letter[0].isprintable() else json.dumps(letter[0])[1:-1]
 
 
 def print_summary(result: Result) -> None:
     """The result as a table for a person, on stdout."""
-    console = Console(highlight=False)
-    console.print(f"\n{escape(result.target)}", soft_wrap=True)
+    console = make_console()
+    console.print()
+    console.print(literal(result.target), soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("ms", no_wrap=True)
     for name in _SHOWN:
@@ -138,35 +159,40 @@ def print_summary(result: Result) -> None:
         table.add_row(label, *(_side(interval[name], side) for name in _SHOWN), style="dim")
     table.add_row("service time", *_cells(result.service_ms))
     for stage, percentiles in result.stages_ms.items():
-        table.add_row(escape(f"  {stage}"), *_cells(percentiles), style="dim")
+        table.add_row(literal(f"  {stage}"), *_cells(percentiles), style="dim")
     console.print(table)
     failures = ", ".join(f"{count:,} {kind}" for kind, count in result.failed.items()) or "none"
     lag = result.send_lag_us
+    console.print()
     console.print(
-        f"\noffered {result.offered:,} in {result.duration_s:.1f} s "
-        f"({result.rate.offered:,.1f}/s), completed {result.completed:,}, failures: {failures}"
+        f"offered {result.offered:,} in {result.duration_s:.1f} s "
+        f"({result.rate.offered:,.1f}/s), completed {result.completed:,}, "
+        f"failures: {plain(failures)}"
     )
     if lag["p99"] is not None:
         console.print(f"send lag p50 {format_lag(lag['p50'])}, p99 {format_lag(lag['p99'])}")
     if result.xray is not None and (share := result.xray.share) is not None:
         console.print(
             f"slowest 1 %: {100 * share:.0f} % of the gap of {number(result.xray.gap_total_ms)} ms "
-            f"to the median is {escape(str(result.xray.explains))}",
+            f"to the median is {plain(str(result.xray.explains))}",
             soft_wrap=True,
         )
     for note in notes_on(result):
-        console.print(f"note: {escape(note)}", soft_wrap=True)
+        console.print(literal(f"note: {note}"), soft_wrap=True)
     for name, node in result.nodes.items():
-        console.print(escape(_describe(name, node)), soft_wrap=True)
+        console.print(literal(_describe(name, node)), soft_wrap=True)
     for expression, holds in result.slo.items():
-        console.print(f"SLO {expression}: {'kept' if holds else '[bold red]broken[/]'}")
+        outcome = "kept" if holds else ("broken", "bold red")
+        console.print(literal(f"SLO {expression}: ", outcome), soft_wrap=True)
+    if (cut := describe_end(result.ended_by, format_duration(result.duration_s))) is not None:
+        console.print(literal((cut, "yellow")), soft_wrap=True)
     if result.verdict.valid:
-        console.print("verdict: [bold green]VALID[/]")
+        console.print(literal("verdict: ", ("VALID", "bold green")))
     else:
-        console.print("verdict: [bold red]INVALID[/]")
+        console.print(literal("verdict: ", ("INVALID", "bold red")))
         for reason in result.verdict.reasons:
-            console.print(f"  - {escape(reason)}", soft_wrap=True)
-    console.print(f"run: {escape(str(result.run))}", soft_wrap=True)
+            console.print(literal(f"  - {reason}"), soft_wrap=True)
+    console.print(literal(f"run: {result.run}"), soft_wrap=True)
 
 
 def _at_work(nodes: Mapping[str, NodeFigures]) -> str:

@@ -7,6 +7,7 @@ import typer
 from tailrace.control.interface import ServiceInfo
 from tailrace.load.failures import describe_failures
 from tailrace.load.result import Result
+from tailrace.plain import plain
 from tailrace.units import format_duration
 
 
@@ -42,7 +43,7 @@ class RunLog:
             self._going.discard(service.id)
             result = self._result(service.id)
             if result is not None and result.run == service.run:
-                typer.echo(f"{service.id}: {summary(result)}")
+                typer.echo(plain(f"{service.id}: {summary(result)}"))
 
 
 def summary(result: Result) -> str:

@@ -105,6 +105,14 @@ def serve(
             rich_help_panel=_SPEED,
         ),
     ] = "cpu",
+    stuck_after: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME",
+            help="A worker of which one inference takes longer is replaced; "
+            "never sooner than 10 times what the slowest took as it started.",
+        ),
+    ] = "60s",
     grace: Annotated[
         str,
         typer.Option(
@@ -164,6 +172,7 @@ def serve(
         runtime=runtime,
         device=device,
         grace_s=parse_duration_s(grace),
+        stuck_s=parse_duration_s(stuck_after),
         fault=None if fault is None else parse_fault(fault),
         token=os.environ.get(TOKEN_VARIABLE) or None,
     )

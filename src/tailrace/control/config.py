@@ -28,6 +28,8 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     duration_s: float | None = None
     """None is a run that goes on until it is stopped."""
     slo: tuple[str, ...] = ()
+    abort_on: tuple[str, ...] = ()
+    """When a run ends itself as hopeless: `failed>50%@10s`."""
     seed: int = 1
     workers: int = 1
     ray: str | None = None

@@ -25,6 +25,7 @@ import msgspec
 from tailrace.control.config import ServiceConfig
 from tailrace.control.config_values import (
     ValueReader,
+    read_aborts,
     read_arrivals,
     read_bool,
     read_count,
@@ -150,6 +151,7 @@ _SERVICE: dict[str, ValueReader] = {
     "profile": read_profile,
     "for": read_duration_s(1e-3),
     "slo": read_slos,
+    "abort_on": read_aborts,
     "seed": read_count(0, MAX_SEED),
     "workers": read_count(1, 256),
     "ray": read_text,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tailrace.errors import UsageError
+from tailrace.load.abort import parse_abort_on
 from tailrace.load.arrivals import parse_arrivals
 from tailrace.load.profile_toml import profile_from_toml
 from tailrace.load.request import encode_requests
@@ -115,6 +116,11 @@ def read_headers(value: object, base: Path) -> dict[str, str]:
 def read_slos(value: object, base: Path) -> tuple[str, ...]:
     """An SLO, or an array of them."""
     return tuple(parse_slo(text).expression for text in read_texts(value, base))
+
+
+def read_aborts(value: object, base: Path) -> tuple[str, ...]:
+    """When to give a run up, or an array of such."""
+    return tuple(parse_abort_on(text).expression for text in read_texts(value, base))
 
 
 def read_arrivals(value: object, base: Path) -> str:

@@ -19,6 +19,7 @@ from tailrace.control.limits import Limits
 from tailrace.control.service import Prepared, Service, Settings, prepare
 from tailrace.control.window import Window, summarize
 from tailrace.errors import UsageError
+from tailrace.load.ending import STOP
 from tailrace.load.point import Point
 from tailrace.load.profile import constant, parse_profile
 from tailrace.load.result import Result
@@ -162,10 +163,10 @@ class Controller:
         """Return once no run of the service is in progress."""
         await self._find(service_id).finished()
 
-    def abandon(self) -> None:
-        """End every run at once, with what was measured so far."""
+    def abandon(self, by: str = STOP) -> None:
+        """End every run at once, as `by` asks, with what was measured so far."""
         for service in self._services.values():
-            service.abandon()
+            service.abandon(by)
 
     async def close(self) -> None:
         """Stop every run and wait for its results; none begins from now on."""

@@ -15,7 +15,9 @@ from tailrace.control.limits import Limits
 from tailrace.errors import UsageError
 from tailrace.fleet import crew_at
 from tailrace.fleet.cluster import AUTO, check_address
+from tailrace.load.abort import AbortOn, parse_abort_on
 from tailrace.load.arrivals import parse_arrivals
+from tailrace.load.ending import STOP
 from tailrace.load.plan import Plan, choose_timeout_s
 from tailrace.load.point import Point
 from tailrace.load.profile import Profile, constant, parse_profile
@@ -56,6 +58,7 @@ class Prepared:
     method: str
     traffic: Traffic
     slos: tuple[Slo, ...]
+    abort_on: tuple[AbortOn, ...]
     profile: Profile
     timeout_s: float
 
@@ -85,6 +88,7 @@ def prepare(config: ServiceConfig) -> Prepared:
             tls=Tls(config.verify, config.ca_file),
         ),
         slos=slos,
+        abort_on=tuple(map(parse_abort_on, config.abort_on)),
         profile=parse_profile(config.profile),
         timeout_s=choose_timeout_s(config.timeout_s, slos),
     )
@@ -230,10 +234,10 @@ class Service:
         if self._follower is not None:
             await asyncio.shield(self._follower)
 
-    def abandon(self) -> None:
-        """End the run at once, with what was measured so far."""
+    def abandon(self, by: str = STOP) -> None:
+        """End the run at once, as `by` asks, with what was measured so far."""
         if self._run is not None and self._state in ("running", "stopping"):
-            self._run.session.abandon()
+            self._run.session.abandon(by)
         elif self._beginning is not None and self._state == "starting":
             self._beginning.cancel()
 
@@ -272,6 +276,7 @@ class Service:
             timeout_s=prepared.timeout_s,
             interval_s=settings.interval_s,
             slos=prepared.slos,
+            abort_on=prepared.abort_on,
             min_duration_s=config.min_duration_s,
         )
         probe = self._make_probe()

@@ -7,7 +7,17 @@ from tailrace.load.point import BINS_PER_DECADE
 from tailrace.load.slo import Slo
 from tailrace.service.stages import STAGES
 
-FAILURES = ("connect", "timeout", "reset", "protocol", "http_4xx", "http_5xx", "aborted")
+FAILURES = (
+    "connect",
+    "timeout",
+    "reset",
+    "protocol",
+    "http_3xx",
+    "http_4xx",
+    "http_5xx",
+    "unexpected",
+    "aborted",
+)
 
 SERVICE_CHARTS = (
     "latency",

@@ -37,6 +37,8 @@ class Feed:
         """The run's last interval; None before its first."""
         self.latest_json = ""
         """The same as JSON, encoded once for all browsers."""
+        self.examples: dict[str, str] = {}
+        """Answers of the run that were failures, by their reason."""
         self._control = control
         self._points: deque[tuple[float, bytes]] = deque(maxlen=KEPT_INTERVALS)
         self._views: set[View] = set()
@@ -92,7 +94,7 @@ class Feed:
         if not self.slos or service.slo != self.service.slo:
             self.slos = [parse_slo(text) for text in service.slo]
         if service.state == "starting":
-            self.latest, self.window = None, None
+            self.latest, self.window, self.examples = None, None, {}
         self.service = service
 
     async def _read_window(self) -> None:
@@ -112,6 +114,7 @@ class Feed:
         encoded = msgspec.json.encode(point)
         self._points.append((point.wall_time, encoded))
         self.latest, self.latest_json = point, encoded.decode()
+        self.examples = {**point.examples, **self.examples}
 
     def _tell(self) -> None:
         if self._telling is not None:

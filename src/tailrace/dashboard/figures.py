@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tailrace.control.interface import Window
+from tailrace.load.failures import describe_failures
 from tailrace.load.point import Point
 from tailrace.load.slo import Slo
 from tailrace.units import format_duration, format_lag
@@ -78,10 +79,9 @@ def exceeded(window: Window, slos: Sequence[Slo]) -> list[Slo]:
     ]
 
 
-def failures_by_kind(window: Window) -> str:
-    """The window's failures, the most frequent kind first; empty without any."""
-    kinds = sorted(window.failed.items(), key=lambda item: -item[1])
-    return " · ".join(f"{kind} {count:,}" for kind, count in kinds if count)
+def failures_by_reason(window: Window) -> str:
+    """The window's failures, the most frequent reason first; empty without any."""
+    return describe_failures(window.reasons) if window.reasons else ""
 
 
 def _p50(window: Window, _: Point | None) -> Shown:
@@ -120,9 +120,9 @@ def _sr(window: Window, _: Point | None) -> Shown:
 
 
 def _failures(window: Window, last: Point | None) -> Shown:
-    total = sum(window.failed.values())
-    note = failures_by_kind(window)
-    return Shown(f"{total:,}" if last else NONE, note or ("none" if last else ""))
+    if last is None:
+        return Shown(NONE)
+    return Shown(f"{sum(window.reasons.values()):,}", describe_failures(window.reasons))
 
 
 def _in_flight(_: Window, last: Point | None) -> Shown:
@@ -179,7 +179,7 @@ FIGURES: tuple[Figure, ...] = (
         "failures",
         "Failures",
         "",
-        "Failed requests in the window, by kind; never part of the latency percentiles.",
+        "Failed requests in the window, by reason; never part of the latency percentiles.",
         _failures,
     ),
     Figure(

@@ -1,11 +1,10 @@
 """The machines of a fleet, a row each: what each does now, and which is lost."""
 
-from html import escape
-
 from nicegui import ui
 
 from tailrace.dashboard.figures import clock, number
 from tailrace.load.point import NodeFigures, Point
+from tailrace.plain import as_html
 from tailrace.units import format_lag
 
 _HEADS = (
@@ -35,7 +34,8 @@ class FleetPanel:
         nodes = last.nodes if last is not None else {}
         self._card.set_visibility(bool(nodes))
         heads = "".join(
-            f'<th scope="col" title="{escape(about)}">{escape(head)}</th>' for head, about in _HEADS
+            f'<th scope="col" title="{as_html(about)}">{as_html(head)}</th>'
+            for head, about in _HEADS
         )
         rows = "".join(_row(name, node) for name, node in nodes.items())
         self._table.set_content(
@@ -53,6 +53,6 @@ def _row(name: str, node: NodeFigures) -> str:
         f"{number(node.clock_error_ms)} ms",
         f"{'lost, ' if lost else ''}{clock(node.seen_s)}",
     )
-    figures = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+    figures = "".join(f"<td>{as_html(cell)}</td>" for cell in cells)
     state = "lost" if lost else "at-work"
-    return f'<tr data-state="{state}"><th scope="row">{escape(name)}</th>{figures}</tr>'
+    return f'<tr data-state="{state}"><th scope="row">{as_html(name)}</th>{figures}</tr>'

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tailrace.control.interface import ServiceInfo, Window
-from tailrace.dashboard.figures import NONE, exceeded, failures_by_kind, number
+from tailrace.dashboard.figures import NONE, exceeded, failures_by_reason, number
 from tailrace.dashboard.sparkline import sparkline
 from tailrace.load.point import Point
 from tailrace.load.slo import Slo
@@ -77,9 +77,9 @@ def _tail(window: Window | None, slos: Sequence[Slo]) -> _Part:
 def _failures(window: Window | None) -> _Part:
     if window is None:
         return {"failures": NONE, "kinds": ""}, None
-    kinds = failures_by_kind(window)
-    failures = f"{sum(window.failed.values()):,}"
-    return {"failures": failures, "kinds": kinds}, "failing" if kinds else None
+    reasons = failures_by_reason(window)
+    failures = f"{sum(window.reasons.values()):,}"
+    return {"failures": failures, "kinds": reasons}, "failing" if reasons else None
 
 
 def _generator(window: Window | None) -> _Part:

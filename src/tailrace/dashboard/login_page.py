@@ -1,10 +1,11 @@
 """The page on which a browser is asked for the token; it fetches nothing."""
 
 import math
-from html import escape
 from string import Template
 
 from starlette.responses import HTMLResponse
+
+from tailrace.plain import as_html
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; \
 frame-ancestors 'none'; base-uri 'none'"
@@ -58,9 +59,9 @@ def login_page(to: str, problem: str = "", wait_s: float = 0.0) -> HTMLResponse:
 
     Status 401, or 429 with Retry-After if the next attempt has to wait for `wait_s`.
     """
-    wrong = f'<p class="wrong" role="alert">{escape(problem.capitalize())}.</p>' if problem else ""
+    wrong = f'<p class="wrong" role="alert">{as_html(problem.capitalize())}.</p>' if problem else ""
     page = _PAGE.substitute(
-        invalid=' aria-invalid="true"' if problem else "", wrong=wrong, to=escape(to)
+        invalid=' aria-invalid="true"' if problem else "", wrong=wrong, to=as_html(to)
     )
     answer = HTMLResponse(page, 429 if wait_s else 401, {"Cache-Control": "no-store"})
     answer.headers["Content-Security-Policy"] = POLICY

@@ -82,7 +82,8 @@ def _of_result(result: Result) -> list[Figure]:
         Figure("Service", f"{stage} p99", "ms", percentiles.p99)
         for stage, percentiles in result.stages_ms.items()
     ]
-    failed = [Figure("Load", f"failed: {kind}", "", n) for kind, n in result.failed.items()]
+    reasons = result.reasons or result.failed
+    failed = [Figure("Load", f"failed: {reason}", "", n) for reason, n in reasons.items()]
     return [
         *latency,
         Figure("Service", "service time p50", "ms", result.service_ms.p50),

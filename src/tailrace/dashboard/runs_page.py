@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from html import escape
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
@@ -14,17 +13,17 @@ from nicegui import Client, ui
 from nicegui.element import Element
 
 from tailrace.control.interface import LoadControl
+from tailrace.dashboard.failures import failures_of, failures_table
 from tailrace.dashboard.figures import clock
 from tailrace.dashboard.frame import frame, missing
 from tailrace.dashboard.run_figures import GROUPS, Figure, Group, Pair, figures_of, pair_up
 from tailrace.dashboard.timeline import Source, Timeline
 from tailrace.errors import UsageError
 from tailrace.load.slo import Slo, parse_slo
-from tailrace.runs.files import FILES, MOST_BYTES
-from tailrace.runs.listing import find_run
+from tailrace.plain import as_html
+from tailrace.runs.listing import FILES, find_run
 from tailrace.runs.record import RunInfo, RunRecord, UnknownRunError
 from tailrace.runs.thin import MOST_INTERVALS, thin
-from tailrace.untrusted import UnreadableError, open_file
 
 Report = Callable[[Sequence[Path]], str]
 """Makes a page to keep and pass on, HTML, of the runs in these directories; takes a while."""
@@ -36,7 +35,6 @@ _STATES = {
     '<a href="/services">Services</a>.',
     "interrupted": "Interrupted: the process that made it ended before it could write a result. "
     "These are the intervals that it had finished.",
-    "broken": "Broken: a file of it cannot be read. This is what the others say.",
 }
 
 
@@ -84,6 +82,8 @@ async def run_page(
             for label, record in zip(labels, records, strict=True):
                 _html("section", "card run-card", _about(label, record))
         _html("section", "run-figures", _figures(labels, records), 'aria-label="Figures"')
+        if failures := _failures(labels, records):
+            _html("section", "runs-side", failures, 'aria-label="Failures" data-testid="failures"')
         Timeline(client, clock="elapsed").open(
             [_source(label, info) for label, info in zip(labels, infos, strict=True)]
         )
@@ -121,8 +121,8 @@ def files_router(base: Path) -> APIRouter:
             if file not in FILES:
                 raise FileNotFoundError
             # Of a run in progress it grows while it is sent: no length is promised.
-            opened = await asyncio.to_thread(open_file, path, MOST_BYTES[file])
-        except (UnknownRunError, UnreadableError, FileNotFoundError):
+            opened = await asyncio.to_thread(path.open, "rb")
+        except (UnknownRunError, OSError):
             return Response("There is no such file\n", 404, media_type="text/plain")
 
         def parts() -> Iterator[bytes]:
@@ -200,7 +200,7 @@ def _title(infos: Sequence[RunInfo]) -> str:
     query = "".join(f"?with={quote(other.name, safe='')}" for other in others)
     report = _button(f"{_path(one)}/report{query}", "Report", "download data-testid=report")
     if not others:
-        return f'<h1>{escape(one.name)}</h1><span class="buttons">{report}</span>'
+        return f'<h1>{as_html(one.name)}</h1><span class="buttons">{report}</span>'
     swap = _button(f"{_path(others[0])}?with={quote(one.name, safe='')}", "Swap")
     return (
         "<h1>Two runs</h1>"
@@ -210,27 +210,26 @@ def _title(infos: Sequence[RunInfo]) -> str:
 
 
 def _button(address: str, text: str, more: str = "") -> str:
-    return f'<a class="button" href="{escape(address)}" {more}>{text}</a>'
+    return f'<a class="button" href="{as_html(address)}" {more}>{text}</a>'
 
 
 def _about(label: str, record: RunRecord) -> str:
     info = record.info
-    name = escape(info.name)
-    title = f'<h2><b>{label}</b> <a href="{escape(_path(info))}">{name}</a></h2>' if label else ""
+    name = as_html(info.name)
+    title = f'<h2><b>{label}</b> <a href="{as_html(_path(info))}">{name}</a></h2>' if label else ""
     asked = {
-        "Target": f'<span class="code">{escape(info.target)}</span>',
-        "Profile": f'<span class="code">{escape(info.profile)}</span>',
-        "Arrivals": escape(info.arrivals),
+        "Target": f'<span class="code">{as_html(info.target)}</span>',
+        "Profile": f'<span class="code">{as_html(info.profile)}</span>',
+        "Arrivals": as_html(info.arrivals),
         "Seed": f"{record.result.seed}" if record.result is not None else "",
-        "Started": escape(started(info.started)),
+        "Started": as_html(started(info.started)),
         "Ran for": f"{clock(info.duration_s)}, {info.intervals:,} intervals",
     }
     facts = "".join(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in asked.items() if v)
     note = f'<p class="note">{_STATES[info.state]}</p>' if info.state in _STATES else ""
-    note += "".join(f'<p class="note">{escape(problem)}</p>' for problem in info.problems)
     files = [file for file in FILES if file != "result.json" or record.result is not None]
     links = "".join(
-        f'<li><a href="{escape(f"{_path(info)}/{file}")}" download>{file}</a></li>'
+        f'<li><a href="{as_html(f"{_path(info)}/{file}")}" download>{file}</a></li>'
         for file in files
     )
     return (
@@ -243,7 +242,7 @@ def _about(label: str, record: RunRecord) -> str:
 
 def _verdict(info: RunInfo) -> str:
     slos = "".join(
-        f'<li class="{"kept" if kept else "broken"}">{escape(slo)} {"kept" if kept else "broken"}'
+        f'<li class="{"kept" if kept else "broken"}">{as_html(slo)} {"kept" if kept else "broken"}'
         "</li>"
         for slo, kept in info.slo.items()
     )
@@ -251,7 +250,7 @@ def _verdict(info: RunInfo) -> str:
     if info.verdict is None:
         return kept
     word = "VALID" if info.verdict.valid else "INVALID"
-    reasons = "".join(f"<li>{escape(reason)}</li>" for reason in info.verdict.reasons)
+    reasons = "".join(f"<li>{as_html(reason)}</li>" for reason in info.verdict.reasons)
     return (
         f'<div class="run-verdict" data-testid="verdict"><strong class="{word.lower()}">{word}'
         f"</strong>{kept}</div>"
@@ -278,10 +277,22 @@ def _figures(labels: Sequence[str], records: Sequence[RunRecord]) -> str:
     return "".join(_table(group, heads, body) for group, body in tables if body)
 
 
+def _failures(labels: Sequence[str], records: Sequence[RunRecord]) -> str:
+    told = ((label, *failures_of(record)) for label, record in zip(labels, records, strict=True))
+    return "".join(
+        f'<div class="card failures"><h2>{f"<b>{label}</b> " if label else ""}Failures</h2>'
+        '<div class="scroll" tabindex="0" role="region" '
+        f'aria-label="{f"Failures of {label}" if label else "Failures"}">'
+        f"{failures_table(reasons, examples)}</div></div>"
+        for label, reasons, examples in told
+        if reasons
+    )
+
+
 def _table(group: Group, heads: Sequence[str], body: str) -> str:
     # Only percentiles of latency have an interval.
     shown = heads if group == "Latency" else [head for head in heads if "interval" not in head]
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in ("Figure", *shown))
+    head = "".join(f'<th scope="col">{as_html(text)}</th>' for text in ("Figure", *shown))
     return (
         f'<div class="card scroll" tabindex="0" role="region" aria-label="Figures: {group}">'
         f'<table data-testid="figures-{group.lower()}"><caption>{group}</caption>'
@@ -291,13 +302,13 @@ def _table(group: Group, heads: Sequence[str], body: str) -> str:
 
 def _row(figure: Figure) -> str:
     span = f"<td>{figure.span_shown}</td>" if figure.group == "Latency" else ""
-    return f'<tr><th scope="row">{escape(figure.label)}</th><td>{_cell(figure)}</td>{span}</tr>'
+    return f'<tr><th scope="row">{as_html(figure.label)}</th><td>{_cell(figure)}</td>{span}</tr>'
 
 
 def _pair(pair: Pair) -> str:
     chance = '<small title="Their 95 % intervals overlap">may be chance</small>'
     return (
-        f'<tr><th scope="row">{escape(pair.label)}</th><td>{_cell(pair.one)}</td>'
+        f'<tr><th scope="row">{as_html(pair.label)}</th><td>{_cell(pair.one)}</td>'
         f"<td>{_cell(pair.other)}</td>"
         f"<td>{pair.difference}{chance if pair.unproven else ''}</td></tr>"
     )

@@ -80,6 +80,10 @@ def _whole(text: str) -> int:
         raise UsageError(f"{text!r} is not a whole number") from None
 
 
+def _several(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 def _path(text: str) -> Path:
     return Path(text.strip())
 
@@ -120,7 +124,14 @@ GROUPS: tuple[Group, ...] = (
                 "slo",
                 "SLO",
                 "such as p99<100ms, mean<20ms",
-                read=lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
+                read=_several,
+                show=", ".join,
+            ),
+            Field(
+                "abort_on",
+                "Give up on",
+                "such as failed>50%@10s; empty: never",
+                read=_several,
                 show=", ".join,
             ),
         ),

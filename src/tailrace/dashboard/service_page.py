@@ -1,18 +1,19 @@
 """The page of one service, in one browser: controls, figures, verdict, timeline."""
 
-from html import escape
 from urllib.parse import quote
 
 from nicegui import Client, ui
 
 from tailrace.control.interface import LoadControl, ServiceInfo, Window
 from tailrace.dashboard.controls import Controls
+from tailrace.dashboard.failures import failures_table
 from tailrace.dashboard.feed import Feed, Feeds
 from tailrace.dashboard.figures import FIGURES, NONE, broken, clock, number, spans
 from tailrace.dashboard.fleet_panel import FleetPanel
 from tailrace.dashboard.original import ORIGINALS
 from tailrace.dashboard.timeline import Source, Timeline
 from tailrace.load.point import Percentiles, Point
+from tailrace.plain import as_html
 
 _NOTHING = Window(
     intervals=0,
@@ -47,6 +48,7 @@ class _Page:
         self._controls = Controls(control, feed, client)
         self._tiles = _Tiles()
         self._verdict = _VerdictCard()
+        self._failures = _FailuresCard()
         self._fleet = FleetPanel()
         self._timeline = Timeline(client)
         self._original = _OriginalFigures()
@@ -61,6 +63,7 @@ class _Page:
         self._controls.show()
         self._tiles.show(window, feed)
         self._verdict.show(feed.service)
+        self._failures.show(window, feed)
         self._fleet.show(feed.latest)
         self._original.show(window, feed.latest)
         self._timeline.say(_offer(feed.service))
@@ -182,8 +185,26 @@ class _VerdictCard:
         self._word.set_text(word)
         if self._card.props.get("data-verdict") != kind:
             self._card.props["data-verdict"] = kind
-        items = "".join(f"<li>{escape(reason)}</li>" for reason in reasons)
+        items = "".join(f"<li>{as_html(reason)}</li>" for reason in reasons)
         self._reasons.set_content(f"<ul>{items}</ul>")
+
+
+class _FailuresCard:
+    """The window's failures by reason, each with an answer of the run; not there without any."""
+
+    def __init__(self) -> None:
+        self._card = (
+            ui.element("section").classes("card failures").props("aria-labelledby=failures")
+        )
+        with self._card:
+            with ui.element("h2").props("id=failures"):
+                ui.label("Failures")
+            self._table = ui.html(sanitize=False).classes("scroll").props("data-testid=failures")
+            self._table.props("tabindex=0 role=region aria-labelledby=failures")
+
+    def show(self, window: Window, feed: Feed) -> None:
+        self._card.set_visibility(bool(window.reasons))
+        self._table.set_content(failures_table(window.reasons, feed.examples))
 
 
 class _OriginalFigures:

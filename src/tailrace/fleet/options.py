@@ -72,6 +72,7 @@ class Arguments(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fiel
     runtime: str = "onnx"
     device: str = "cpu"
     grace: str = "10s"
+    stuck_after: str = "60s"
 
 
 def read_arguments(given: Mapping[str, Any]) -> tuple[ServiceConfig, Scale]:
@@ -100,6 +101,7 @@ def read_arguments(given: Mapping[str, Any]) -> tuple[ServiceConfig, Scale]:
         runtime=asked.runtime,
         device=asked.device,
         grace_s=parse_duration_s(asked.grace),
+        stuck_s=parse_duration_s(asked.stuck_after),
         token=os.environ.get(TOKEN_VARIABLE) or None,
     )
     return config, parse_scale(str(asked.replicas))

@@ -27,7 +27,10 @@ from tailrace.service.meter import Meter, Snapshot, new_sheet
 from tailrace.service.service import Service
 from tailrace.service.sheet import READY, RUNNING, WAITING
 from tailrace.service.slices import shorten_time_slice
+from tailrace.service.watch import Watch
 
+HEALTH_CHECK_S = 1.0
+"""How often Ray Serve asks for a replica's health."""
 _REPORT_EVERY_S = 1.0
 _REGISTRY_WITHIN_S = 5.0
 _LAST_WORD_S = 1.0
@@ -60,6 +63,9 @@ class Replica:
             where = f"on node {socket.gethostname()}: {error}"
             await registry.note_failure.remote(where, isinstance(error, UsageError))
             raise
+        self._watch = Watch(
+            meter.sheet.head(0), config.stuck_s, self._service.slowest_s, HEALTH_CHECK_S
+        )
         gc.collect()
         gc.freeze()
         meter.set_ready(True)
@@ -72,8 +78,12 @@ class Replica:
         """Asked by Ray Serve every second; it replaces a replica that raises.
 
         Raises:
+            TailraceError: an inference is stuck.
             Exception: what ended the task that tells the registry of this replica.
         """
+        self._watch.look()
+        if reason := self._watch.stuck:
+            raise TailraceError(reason)
         if self._reporting.done():
             self._reporting.result()
 

@@ -20,7 +20,7 @@ from ray.serve.schema import LoggingConfig
 
 from tailrace.fleet.options import Scale, read_arguments
 from tailrace.fleet.registry import REPLICA, Registry
-from tailrace.fleet.replica import Replica
+from tailrace.fleet.replica import HEALTH_CHECK_S, Replica
 from tailrace.models.images import MAX_PIXELS
 from tailrace.service.config import ServiceConfig
 
@@ -35,7 +35,6 @@ _RETRY_AFTER_S = 1
 _AT_PROXY = 64
 _REGISTRY_GRACE_S = 1.0
 _DRAIN_LOOK_S = 0.1
-_HEALTH_EVERY_S = 1.0
 _HEALTH_WITHIN_S = 15.0
 _SCALE_LOOK_S = 1.0
 _SCALE_OVER_S = 5.0
@@ -67,7 +66,7 @@ def application(config: ServiceConfig, scale: Scale, owner: str | None = None) -
         max_ongoing_requests=1000,
         graceful_shutdown_timeout_s=_REGISTRY_GRACE_S,
         graceful_shutdown_wait_loop_s=_DRAIN_LOOK_S,
-        health_check_period_s=_HEALTH_EVERY_S,
+        health_check_period_s=HEALTH_CHECK_S,
         health_check_timeout_s=_HEALTH_WITHIN_S,
         logging_config=_QUIET,
     )(Registry)
@@ -86,7 +85,7 @@ def application(config: ServiceConfig, scale: Scale, owner: str | None = None) -
         request_router_config={"request_router_class": "tailrace.fleet.routing.TwoChoices"},
         graceful_shutdown_timeout_s=config.grace_s,
         graceful_shutdown_wait_loop_s=_DRAIN_LOOK_S,
-        health_check_period_s=_HEALTH_EVERY_S,
+        health_check_period_s=HEALTH_CHECK_S,
         health_check_timeout_s=_HEALTH_WITHIN_S,
         logging_config=_QUIET,
         **_numbers(scale, at_hand, config.queue),

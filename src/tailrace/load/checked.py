@@ -15,8 +15,8 @@ class CheckedConnection(Connection):
 
     __slots__ = ("_body", "_broken", "_check", "_size", "_statuses")
 
-    def __init__(self, owner: Owner, check: Broken) -> None:
-        super().__init__(owner)
+    def __init__(self, owner: Owner, address: str, check: Broken) -> None:
+        super().__init__(owner, address)
         self._check = check
         self._statuses = owner.good
         self._broken: str | None = None

@@ -2,6 +2,7 @@
 
 import asyncio
 from array import array
+from collections.abc import Callable
 from time import monotonic_ns
 from typing import Protocol, cast
 
@@ -25,7 +26,6 @@ class Owner(Protocol):
     recorder: Recorder
     good: bytes
     """1 for each status of an answer that is none of a failure."""
-    sent: int
     completed: int
 
     def made(self, connection: "Connection") -> None:
@@ -42,7 +42,8 @@ class Connection(asyncio.Protocol):
     """One connection.
 
     `intended` is the intended time of the request on it, or 0; `sent_ns` is when that was sent;
-    `lost` tells that the connection can take no more.
+    `lost` tells that the connection can take no more; `sent` counts its requests, to `address`;
+    `rest` is where it is put while it has nothing to do.
     """
 
     __slots__ = (
@@ -58,15 +59,21 @@ class Connection(asyncio.Protocol):
         "_recorder",
         "_stages",
         "_waits",
+        "address",
         "intended",
         "lost",
+        "rest",
+        "sent",
         "sent_ns",
         "transport",
     )
 
     transport: asyncio.Transport
+    rest: "Callable[[Connection], None]"
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: Owner, address: str) -> None:
+        self.address = address
+        self.sent = 0
         self._owner = owner
         self._recorder = owner.recorder
         self._good = owner.good
@@ -99,18 +106,19 @@ class Connection(asyncio.Protocol):
         """Put a request on the wire whose intended time was `intended_ns` (CLOCK_MONOTONIC).
 
         One that waited for a connection did so since `asked_ns`; how long stands in `waits`, of the
-        recorder, once it is answered.
+        recorder, once it is answered. How late it was asked for is noted already.
         """
-        recorder = self._recorder
         self.intended = intended_ns
         self._no_body = no_body
         now = monotonic_ns()
         self.sent_ns = now
+        self.transport.write(request)
+        self.sent += 1
         if waits is not None:
             self._asked_ns = asked_ns
             self._waits = waits
-        self.transport.write(request)
-        self._owner.sent += 1
+            return
+        recorder = self._recorder
         row = recorder.lag_row
         recorder.send_lags[row] = now - intended_ns
         recorder.lag_row = row + 1
@@ -121,7 +129,7 @@ class Connection(asyncio.Protocol):
         """The request in flight has failed; the connection is not used again."""
         self.intended = 0
         self.lost = True
-        self._recorder.fail(reason, self._answer)
+        self._recorder.fail(reason, self._answer if self._head else b"")
         self.transport.abort()
 
     # asyncio.Protocol

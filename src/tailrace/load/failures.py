@@ -13,6 +13,8 @@ from collections.abc import Mapping
 
 import httptools
 
+from tailrace.plain import plain_lines
+
 MOST_REASONS = 64
 """What would be one reason more counts under its kind alone."""
 _EXAMPLE_BYTES = 200
@@ -61,8 +63,9 @@ def describe_failures(reasons: Mapping[str, int]) -> str:
 def connect_reason(error: BaseException) -> str:
     """Why a connection could not be opened, from what opening it raised."""
     match error:
-        case TimeoutError() if getattr(error, "errno", None) is None:
-            said = "timed out"
+        case TimeoutError() if error.errno is None:
+            # Its argument, if any, is what took too long.
+            said = " ".join((*error.args, "timed out"))
         case ssl.SSLCertVerificationError():
             said = f"certificate not trusted ({error.verify_message})"
         case ssl.SSLError():
@@ -124,8 +127,4 @@ class _Body:
 
 
 def _text(data: bytes) -> str:
-    text = data.decode(errors="backslashreplace")
-    return "".join(
-        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode()
-        for char in text.replace("\r\n", "\n")
-    )
+    return plain_lines(data.decode(errors="backslashreplace").replace("\r\n", "\n"))

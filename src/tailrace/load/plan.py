@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tailrace.errors import UsageError
+from tailrace.load.abort import AbortOn
 from tailrace.load.expect import ANY_2XX, Expect
 from tailrace.load.part import WHOLE, Part
 from tailrace.load.profile import Profile
@@ -23,7 +24,8 @@ class Plan:
     request's intended time; the limits on connecting and on the first byte are the same where they
     are None.
     `spin` keeps a core busy to be on
-    time. `slos` and `min_duration_s` are what the verdict is about.
+    time. `slos` and `min_duration_s` are what the verdict is about, `abort_on` ends a run that has
+    become hopeless.
     `part` is what this run sends of the schedule, which arrivals and profile say as a whole;
     `start_at` when it begins, in seconds since 1970, if not as soon as it can.
     """
@@ -43,6 +45,7 @@ class Plan:
     interval_s: float = 1.0
     spin: bool = False
     slos: tuple[Slo, ...] = ()
+    abort_on: tuple[AbortOn, ...] = ()
     min_duration_s: float = MIN_DURATION_S
     part: Part = WHOLE
     start_at: float | None = None

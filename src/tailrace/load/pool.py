@@ -7,9 +7,12 @@ at the cap, waits its turn in order, with its latency still counted from the int
 import asyncio
 import errno
 from array import array
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import cycle
 from time import monotonic_ns
+from typing import Literal
 
 from tailrace.load.checked import CheckedConnection
 from tailrace.load.connection import Connection
@@ -17,6 +20,9 @@ from tailrace.load.dialer import Dialer
 from tailrace.load.expect import ANY_2XX, Expect, good_statuses, look_into
 from tailrace.load.failures import connect_reason
 from tailrace.load.recorder import Recorder
+
+Reuse = Literal["spread", "fifo", "lifo"]
+DEFAULT_REUSE: Reuse = "spread"
 
 _DIALS_AT_ONCE = 128
 """Connections opened at the same time: more would only fill the server's backlog."""
@@ -40,19 +46,27 @@ class Limits:
 
 
 class Pool:
-    """Connections to one endpoint, the one used last first.
+    """Connections to one endpoint.
+
+    Of the idle ones a request takes that which was used last (`lifo`), that which has been idle
+    for longest (`fifo`), or, of those to the address whose turn it is, the one idle for longest
+    (`spread`): so each of a name's addresses gets as many requests as the others.
 
     Every request ends in exactly one of: a row in the recorder (answered, status 2xx), or a
-    failure for one reason.
+    failure with its reason, as tailrace.load.failures has them.
     """
 
     def __init__(
-        self, dialer: Dialer, recorder: Recorder, limits: Limits, expect: Expect = ANY_2XX
+        self,
+        dialer: Dialer,
+        recorder: Recorder,
+        limits: Limits,
+        expect: Expect = ANY_2XX,
+        reuse: Reuse = DEFAULT_REUSE,
     ) -> None:
         self.recorder = recorder
         self.good = good_statuses(expect.status)
         self._check = look_into(expect)
-        self.sent = 0
         self.completed = 0
         self.cap_waits = 0
         """Requests that found every connection busy and no room for another."""
@@ -60,12 +74,23 @@ class Pool:
         """Connections that failed because this machine had no local port left for them."""
         self.open: set[Connection] = set()
         self.waiting: deque[_Waiting] = deque()
-        self._idle: list[Connection] = []
         self._dialer = dialer
         self._limits = limits
         self._timeout_ns = int(limits.timeout_s * 1e9)
         self._first_byte_ns = int(limits.first_byte_timeout_s * 1e9)
+        self._reuse = reuse
+        self._idle: deque[Connection] = deque()
+        """What the next request takes its connection from."""
+        self._shelves: dict[str, deque[Connection]] = {"": self._idle}
+        """All idle connections; by address, if requests are spread over these."""
+        self._turns: Iterator[tuple[str, deque[Connection]]] | None = None
+        """Addresses and shelves in turn, where there are several."""
+        self._in_turn: list[str] = []
+        self._gone: Counter[str] = Counter()
+        """Requests by address, of connections that are no more."""
         self._dialing: set[asyncio.Task[None]] = set()
+        self._unreached: str | None = "connect: timed out"
+        """Why the last attempt at a connection failed; None if it did not."""
         self._closed = False
 
     @property
@@ -73,27 +98,50 @@ class Pool:
         """Requests sent and not answered yet."""
         return sum(connection.intended != 0 for connection in self.open)
 
+    @property
+    def sent(self) -> Counter[str]:
+        """Requests by where they were sent."""
+        sent = Counter(self._gone)
+        for connection in self.open:
+            sent[connection.address] += connection.sent
+        return Counter({self._dialer.place(address): count for address, count in sent.items()})
+
     def send(self, intended_ns: int, request: bytes, no_body: bool) -> None:
         """Send a request whose intended time was `intended_ns` (CLOCK_MONOTONIC)."""
+        first = None
+        if self._turns is not None:
+            first, self._idle = next(self._turns)
         idle = self._idle
         while idle:
-            connection = idle.pop()
+            connection = idle.popleft()
             # One that the server has closed meanwhile takes no byte: the next one, then.
             if not connection.lost:
                 connection.send(intended_ns, request, no_body)
                 return
-        now = monotonic_ns()
         recorder = self.recorder
-        if len(self.open) + len(self._dialing) >= self._limits.connections:
+        is_full = len(self.open) + len(self._dialing) >= self._limits.connections
+        if is_full and (spare := self._spare()) is not None:
+            spare.send(intended_ns, request, no_body)
+            return
+        now = monotonic_ns()
+        recorder.late(now - intended_ns)
+        if is_full:
             self.waiting.append((intended_ns, request, no_body, now, recorder.connection_waits))
             self.cap_waits += 1
         else:
             self.waiting.append((intended_ns, request, no_body, now, recorder.connects))
-            self._grow()
+            self._grow(first)
 
     def made(self, connection: Connection) -> None:
         """A connection is open: it takes the oldest request that waits."""
+        if self._closed:
+            connection.transport.abort()
+            return
+        self._unreached = None
         self.open.add(connection)
+        self._take_turns()
+        shelf = self._shelf(connection.address)
+        connection.rest = shelf.appendleft if self._reuse == "lifo" else shelf.append
         self.free(connection)
 
     def free(self, connection: Connection) -> None:
@@ -103,23 +151,30 @@ class Pool:
         if self.waiting:
             connection.send(*self.waiting.popleft())
         else:
-            self._idle.append(connection)
+            connection.rest(connection)
 
     def forget(self, connection: Connection) -> None:
         """A connection is gone; open another if requests wait for one."""
-        self.open.discard(connection)
-        self._grow()
+        if connection in self.open:
+            self.open.remove(connection)
+            self._gone[connection.address] += connection.sent
+            self._grow()
 
     def expire(self, now_ns: int) -> None:
         """End every request whose time is up; to be called a few times a second."""
+        self._dialer.refresh()
+        self._take_turns()
+        for shelf in self._shelves.values():
+            alive = [connection for connection in shelf if not connection.lost]
+            if len(alive) < len(shelf):
+                shelf.clear()
+                shelf.extend(alive)
         oldest = now_ns - self._timeout_ns
-        self._idle = [connection for connection in self._idle if not connection.lost]
         while self.waiting and self.waiting[0][0] < oldest:
             self.waiting.popleft()
-            # With no connection at all the server has not even taken one.
-            self.recorder.fail(
-                "timeout: no connection was free" if self.open else "connect: timed out"
-            )
+            # Without any connection it is not for the others that it waited.
+            unreached = None if self.open else self._unreached
+            self.recorder.fail(unreached or "timeout: no connection was free")
         silent = now_ns - self._first_byte_ns
         late = [
             connection
@@ -148,7 +203,28 @@ class Pool:
                 connection.fail("aborted")
             connection.transport.abort()
 
-    def _grow(self) -> None:
+    def _shelf(self, address: str) -> "deque[Connection]":
+        return self._shelves.setdefault(address if self._reuse == "spread" else "", deque())
+
+    def _spare(self) -> Connection | None:
+        """An idle connection to an address whose turn it is not."""
+        for shelf in self._shelves.values():
+            while shelf:
+                connection = shelf.popleft()
+                if not connection.lost:
+                    return connection
+        return None
+
+    def _take_turns(self) -> None:
+        """Spread requests over the addresses that can be used now."""
+        addresses = self._dialer.usable
+        if self._reuse == "spread" and addresses and addresses != self._in_turn:
+            self._in_turn = addresses
+            shelves = [(address, self._shelf(address)) for address in addresses]
+            self._turns = cycle(shelves) if len(shelves) > 1 else None
+            self._idle = shelves[0][1]
+
+    def _grow(self, first: str | None = None) -> None:
         dialing = len(self._dialing)
         if (
             dialing < len(self.waiting)
@@ -156,7 +232,7 @@ class Pool:
             and len(self.open) + dialing < self._limits.connections
             and not self._closed
         ):
-            task = asyncio.get_running_loop().create_task(self._dial())
+            task = asyncio.get_running_loop().create_task(self._dial(first))
             self._dialing.add(task)
             task.add_done_callback(self._dialed)
 
@@ -165,16 +241,19 @@ class Pool:
         # Below the cap, the next request in line has its own try.
         self._grow()
 
-    def _connection(self) -> Connection:
-        return Connection(self) if self._check is None else CheckedConnection(self, self._check)
-
-    async def _dial(self) -> None:
+    async def _dial(self, first: str | None) -> None:
+        """Open a connection; where that fails it costs the oldest request that waits."""
         try:
-            async with asyncio.timeout(self._limits.connect_timeout_s):
-                await self._dialer.dial(self._connection)
-        except (OSError, TimeoutError, UnicodeError) as error:
-            if isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL:
+            await self._dialer.dial(self._connection, self._limits.connect_timeout_s, first)
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
                 self.port_exhausted += 1
+            self._unreached = connect_reason(error)
             if self.waiting:
                 self.waiting.popleft()
-                self.recorder.fail(connect_reason(error))
+                self.recorder.fail(self._unreached)
+
+    def _connection(self, address: str) -> Connection:
+        if self._check is None:
+            return Connection(self, address)
+        return CheckedConnection(self, address, self._check)

@@ -88,6 +88,14 @@ class Recorder:
             shown.add(reason)
             self._examples[reason] = example_of(answer)
 
+    def late(self, lag_ns: int) -> None:
+        """Note how late the generator set about a request."""
+        row = self.lag_row
+        self.send_lags[row] = lag_ns
+        self.lag_row = row + 1
+        if self.lag_row == ROWS:
+            self.fold()
+
     def part(self) -> None:
         """Read what servers said in the rows since the last call; fold if those are all."""
         self._read_timings()

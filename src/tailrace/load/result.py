@@ -28,6 +28,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     arrivals: str
     seed: int
     duration_s: float
+    """How long it offered load."""
+    ended_by: str | None = None
+    """`duration` where it offered all that was asked for; else what cut it short: `stop`,
+    `abort-on`, `workers` (all were lost), or a signal: `SIGINT`, `SIGTERM`, `SIGHUP`. None in
+    documents of earlier versions."""
     offered: int
     sent: int
     completed: int
@@ -64,6 +69,7 @@ def build_result(session: Session, run: str | None) -> Result:
         arrivals=session.plan.arrivals,
         seed=session.plan.seed,
         duration_s=round(duration_s, 6),
+        ended_by=session.ended_by,
         offered=total.offered,
         sent=total.sent,
         completed=total.completed,

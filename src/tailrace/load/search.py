@@ -61,6 +61,9 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     confirmed: bool
     """Whether a last, longer run at that rate held too."""
     reason: str
+    ended_by: str | None = None
+    """What cut it short before it came to its own end, if anything did: the name of a signal, or
+    `error`."""
     steps: tuple[Step, ...]
 
 
@@ -173,13 +176,14 @@ class Searcher:
         self._on_interval = on_interval
         self._make_crew = make_crew
         self._session: Session | None = None
-        self._cancelled = False
+        self.cut_by: str | None = None
+        """Who ended the search before its time, as `cancel` was told."""
 
-    def cancel(self) -> None:
-        """End the step in progress; `measure` raises CancelledError."""
-        self._cancelled = True
+    def cancel(self, by: str) -> None:
+        """End the step in progress, as `by` asks; `measure` raises CancelledError."""
+        self.cut_by = by
         if self._session is not None:
-            self._session.abandon()
+            self._session.abandon(by)
 
     async def measure(self, rate_per_s: float, at_least_s: float) -> Step:
         """Try a rate for at least so many seconds.
@@ -189,7 +193,7 @@ class Searcher:
             ServiceGoneError: not one connection could be opened.
             asyncio.CancelledError: `cancel` was called.
         """
-        if self._cancelled:
+        if self.cut_by is not None:
             raise asyncio.CancelledError
         limits, slo = self._limits, self._slo
         plan = replace(
@@ -218,7 +222,7 @@ class Searcher:
                 reason = "proven with 99 % confidence"
                 session.stop()
         self._session = None
-        if self._cancelled:
+        if self.cut_by is not None:
             raise asyncio.CancelledError
         if decision is None:
             decision = "holds" if slo.holds(counted.latency, counted.failures) else "breaks"
@@ -245,13 +249,16 @@ class Searcher:
         )
 
 
-def conclude(url: str, slo: Slo, limits: SearchLimits, steps: list[Step]) -> Found:
-    """What a search that is over, or was cut short, has found."""
+def conclude(
+    url: str, slo: Slo, limits: SearchLimits, steps: list[Step], ended_by: str | None = None
+) -> Found:
+    """What a search that is over, or was cut short as `ended_by` says, has found."""
     held = [step for step in steps if step.decision == "holds"]
     broke = [step for step in steps if step.decision == "breaks"]
     rate = min((step.rate_per_s for step in held[-1:]), default=None)
     confirmed = (
-        bool(steps)
+        ended_by is None
+        and bool(steps)
         and steps[-1] is (held[-1] if held else None)
         and (steps[-1].duration_s >= limits.confirm_s)
     )
@@ -267,11 +274,14 @@ def conclude(url: str, slo: Slo, limits: SearchLimits, steps: list[Step]) -> Fou
     else:
         lowest = min(step.rate_per_s for step in broke)
         reason = f"{rate:,.4g} requests a second hold {slo.expression}, {lowest:,.4g} do not"
+    if ended_by is not None:
+        reason += f"; the search was cut short ({ended_by})"
     return Found(
         target=url,
         slo=slo.expression,
         rate_per_s=rate,
         confirmed=confirmed,
         reason=reason,
+        ended_by=ended_by,
         steps=tuple(steps),
     )

@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 
 from tailrace.errors import UsageError
+from tailrace.load.abort import AbortWatch
 from tailrace.load.crew import Crew, LocalCrew
+from tailrace.load.ending import ABORT_ON, DURATION, STOP, WORKERS
 from tailrace.load.event_log import EventLog
 from tailrace.load.link import GeneratorError, WorkerLink
 from tailrace.load.messages import Abandon, Change, Snapshot, Stop
 from tailrace.load.nodes import Nodes
 from tailrace.load.plan import Plan
-from tailrace.load.point import Event, EventKind, NodeFigures
+from tailrace.load.point import Event, EventKind, NodeFigures, Point
 from tailrace.load.profile import Profile, constant
 from tailrace.load.segments import Constant, format_number
 from tailrace.load.tally import Interval, Tally, make_point
@@ -41,6 +43,8 @@ class Session:
         self.problems: list[str] = []
         self.start_wall_time = 0.0
         self.duration_s = 0.0
+        self.ended_by = DURATION
+        """What cut it short, if anything did: a word of `ending`, or the name of a signal."""
         self._start_ns = 0
         self._end_s = plan.duration_s
         self._crew = crew or LocalCrew()
@@ -55,6 +59,7 @@ class Session:
         self._next_index = 0
         self._merged_s = 0.0
         self._events = EventLog()
+        self._watches = [AbortWatch(bound) for bound in plan.abort_on]
         self._watchdog: asyncio.TimerHandle | None = None
         self._clock_offset_ns = 0
         self._when_started: list[Callable[[], object]] = []
@@ -153,26 +158,30 @@ class Session:
                 self._note(t_s, "profile", profile.expression, profile.rate(0))
         return t_s
 
-    def stop(self) -> None:
-        """Offer nothing more; the run ends when all is answered or timed out."""
+    def stop(self, by: str = STOP) -> None:
+        """Offer nothing more, as `by` asks; the run ends when all is answered or timed out."""
         if not self._start_ns:
-            self._when_started.append(self.stop)
+            self._when_started.append(lambda: self.stop(by))
             return
         now_s = max(self.elapsed_s, 0.0)
         if self._end_s is None or now_s < self._end_s:
             self._end_s = now_s
-            self._note(now_s, "stop", "stop", 0.0)
+            self.ended_by = by
+            self._note(now_s, "stop", by, 0.0)
         self._team.tell(Stop(self._end_s))
         for task in self._taking_over:
             task.cancel()
         self._watch_end()
 
-    def abandon(self) -> None:
-        """End at once; requests without an answer count as failed, `aborted`."""
+    def abandon(self, by: str = STOP) -> None:
+        """End at once, as `by` asks; requests without an answer count as failed, `aborted`."""
         if not self._start_ns:
-            self._when_started.append(self.abandon)
+            self._when_started.append(lambda: self.abandon(by))
             return
-        self.stop()
+        self.stop(by)
+        if self.ended_by == DURATION:
+            # All was offered, but not all is answered.
+            self.ended_by = by
         self._team.tell(Abandon())
 
     async def intervals(self) -> AsyncIterator[Interval]:
@@ -276,6 +285,8 @@ class Session:
             reports = self._reports.pop(index)
             self._emit(reports, last=over and not self._reports)
         if over:
+            if self.ended_by == DURATION and all(link.lost for link in self._team.links):
+                self.ended_by = WORKERS
             if self._events:
                 # Nobody was left to report the interval in which they happened.
                 self._emit([], last=True)
@@ -317,7 +328,18 @@ class Session:
         )
         self._next_index += 1
         self._merged_s = t_s
+        if t_s < end_s:
+            self._give_up_if_hopeless(point)
         self._queue.put_nowait(Interval(point, tuple(snapshots)))
+
+    def _give_up_if_hopeless(self, point: Point) -> None:
+        failed = sum(point.failed.values())
+        ended = point.completed + failed
+        for watch in self._watches:
+            reason = watch.hopeless(point.t_s - point.interval_s, point.t_s, ended, failed)
+            if reason is not None and self.ended_by == DURATION:
+                self.problems.append(f"it was given up as hopeless: {reason}")
+                self.stop(ABORT_ON)
 
     def _watch_clock(self) -> None:
         offset_ns = _clock_offset_ns()

@@ -72,9 +72,10 @@ def parse_slo(text: str) -> Slo:
         statistic = f"p{percent:.10g}"
     if not bound[-1].isalpha():
         raise UsageError(f"{text!r}: the bound has no unit: write {expression}ms or {expression}s")
-    bound_s = parse_duration_s(bound)
-    if not _LEAST_S <= bound_s <= _MOST_S:
-        raise UsageError(f"{text!r}: a bound is 1us to {_MOST_S / 3600:g}h")
+    try:
+        bound_s = parse_duration_s(bound, _LEAST_S, _MOST_S)
+    except UsageError as error:
+        raise UsageError(f"the bound of {text!r}: {error}") from None
     return Slo(
         expression=expression,
         statistic=statistic,

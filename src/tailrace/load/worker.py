@@ -269,11 +269,12 @@ class Worker:
         return self._position < len(self._due) and self._due[self._position] >= self._end_ns
 
     def _totals(self) -> dict[str, int]:
-        names = ("sent", "completed", "cap_waits", "port_exhausted")
+        names = ("completed", "cap_waits", "port_exhausted")
         totals = {name: sum(getattr(pool, name) for pool in self._pools) for name in names}
         periods, throttled = self._cpu_limit.periods()
         return {
             "offered": self._offered,
+            "sent": sum(pool.sent.total() for pool in self._pools),
             **totals,
             "cpu_periods": periods,
             "cpu_throttled": throttled,

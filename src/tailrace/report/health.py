@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from tailrace.dashboard.figures import number
+from tailrace.load.failures import describe_failures
 from tailrace.load.point import Point
 from tailrace.load.verdict import BUSY_SHARE, LAG_FLOOR_S, LAG_SHARE
 from tailrace.report.markup import Content, Markup, h
@@ -37,7 +38,7 @@ def health(subjects: Sequence[Subject], charts: Content) -> Markup:
             ("Connections, most", "open at an interval's end", _connections),
             ("In flight, most", "at an interval's end", _in_flight),
             ("Offered / sent / answered", "", _counts),
-            ("Failures by kind", "in no percentile; slower than any bound for an SLO", _failures),
+            ("Failures", "in no percentile; slower than any bound for an SLO", _failures),
         )
     ]
     return section(
@@ -110,8 +111,7 @@ def _counts(subject: Subject) -> Content:
 
 
 def _failures(subject: Subject) -> Content:
-    kinds = sorted(subject.failed.items(), key=lambda item: -item[1])
-    return ", ".join(f"{kind} {count:,}" for kind, count in kinds if count) or "none"
+    return describe_failures(subject.reasons)
 
 
 def _most(subject: Subject, of: Callable[[Point], float | None]) -> float | None:

@@ -1,8 +1,9 @@
 """HTML and SVG from functions: text is escaped unless it is markup already."""
 
 from collections.abc import Iterable
-from html import escape
 from typing import TypeAlias
+
+from tailrace.plain import as_html
 
 _VOID = {"br", "img", "meta", "link"}
 
@@ -35,7 +36,7 @@ def join(content: Content) -> Markup:
     if isinstance(content, Markup):
         return content
     if isinstance(content, str):
-        return Markup(escape(content))
+        return Markup(as_html(content))
     return Markup("".join(map(join, content)))
 
 
@@ -43,4 +44,4 @@ def _attribute(name: str, value: Value) -> str:
     name = name.rstrip("_").replace("_", "-")
     if value is None or value is False:
         return ""
-    return f" {name}" if value is True else f' {name}="{escape(str(value))}"'
+    return f" {name}" if value is True else f' {name}="{as_html(str(value))}"'

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tailrace.dashboard.figures import NONE, clock, number
+from tailrace.load.ending import describe_end
 from tailrace.report.markup import Content, Markup, h
 from tailrace.report.parts import chip, listed, section, statistic, table, with_unit
 from tailrace.report.subject import Subject
@@ -12,7 +13,6 @@ _STATES = {
     "running": "In progress while this was made: these are the intervals that it had finished.",
     "interrupted": "Interrupted: the process that made it ended before it could write a result. "
     "Everything here is of the intervals that it had finished.",
-    "broken": "Broken: a file of it cannot be read. Everything here is of what the others say.",
 }
 _TILES = ("p50", "p99", "p99.9")
 
@@ -76,8 +76,10 @@ def _slos(subject: Subject) -> Content:
 
 def _reasons(subject: Subject) -> list[Content]:
     state = _STATES.get(subject.info.state)
-    verdict = subject.info.verdict
-    return [*filter(None, [state]), *subject.info.problems, *(verdict.reasons if verdict else [])]
+    info = subject.info
+    cut = describe_end(info.ended_by, clock(info.duration_s))
+    reasons = info.verdict.reasons if info.verdict else []
+    return [*filter(None, (state, cut)), *reasons]
 
 
 def _verdict(subject: Subject) -> Markup:
@@ -91,7 +93,7 @@ def _verdict(subject: Subject) -> Markup:
 
 
 def _tiles(subject: Subject) -> Markup:
-    failures = sum(subject.failed.values())
+    failures = sum(subject.reasons.values())
     total = subject.info.completed + failures
     share = f"{100 * failures / total:.2g} % of {total:,}" if failures else f"of {total:,} requests"
     result = subject.record.result
@@ -144,7 +146,7 @@ def _runs(subjects: Sequence[Subject]) -> Markup:
                 f"{number(interval[0])} – {number(interval[1])}" if interval else NONE,
                 number(statistic(subject.latency_ms, "p99.9")),
                 number(subject.completed_per_s),
-                f"{sum(subject.failed.values()):,}",
+                f"{sum(subject.reasons.values()):,}",
             )
         )
     return table("runs-table", [*heads, "Failed"], rows)

@@ -132,6 +132,7 @@ _CONFIGURATION: tuple[_Row, ...] = (
     ("Seed", _asked("seed")),
     ("Part of the load", _asked("part", _part)),
     ("SLOs", _asked("slos", ", ".join)),
+    ("Given up on", _asked("abort_on", ", ".join)),
     ("Least duration for a verdict", _asked("min_duration_s", format_duration)),
     ("Different requests", _asked("requests", _count)),
     ("Expected of an answer", _asked("expect")),

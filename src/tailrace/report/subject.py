@@ -1,6 +1,5 @@
 """What a report is about: runs read from their directories, in whatever state these are."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from tailrace.dashboard.failures import failures_of
 from tailrace.errors import UsageError
 from tailrace.load.confidence import percentile_interval_us
 from tailrace.load.histogram import Histogram
@@ -16,7 +16,7 @@ from tailrace.load.point import Percentiles
 from tailrace.load.slo import Slo, parse_slo
 from tailrace.machine.environment import Environment
 from tailrace.runs.directory import RUNS_DIR
-from tailrace.runs.files import RunFiles
+from tailrace.runs.histogram_log import merge_log
 from tailrace.runs.listing import locate_run, read_run
 from tailrace.runs.record import RunInfo, RunRecord
 
@@ -64,15 +64,19 @@ class Subject:
             return self.record.result.confidence_ms
         return {f"p{percent:g}": self._interval_ms(percent) for percent in _PERCENTS}
 
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Failures by reason, or by kind where the run knows no more."""
+        return self._failures[0]
+
+    @property
+    def examples(self) -> dict[str, str]:
+        """Answers that were failures, by their reason."""
+        return self._failures[1]
+
     @cached_property
-    def failed(self) -> dict[str, int]:
-        """Failures by kind."""
-        if self.record.result is not None:
-            return self.record.result.failed
-        counts: Counter[str] = Counter()
-        for point in self.record.points:
-            counts.update(point.failed)
-        return dict(counts)
+    def _failures(self) -> tuple[dict[str, int], dict[str, str]]:
+        return failures_of(self.record)
 
     @property
     def completed_per_s(self) -> float | None:
@@ -139,11 +143,24 @@ def is_search(path: Path) -> bool:
 
 
 def _read_subject(label: str, path: Path) -> Subject:
-    files = RunFiles(path)
     return Subject(
         label=label,
         path=path,
         record=read_run(path.parent, path.name),
-        asked=files.asked(dict[str, Any]) or {},
-        latency=files.latency(),
+        asked=_read_asked(path / "run.json"),
+        latency=_read_latency(path / "latency.hlog"),
     )
+
+
+def _read_asked(file: Path) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+
+
+def _read_latency(file: Path) -> Histogram:
+    try:
+        return merge_log(file.read_bytes())
+    except OSError:
+        return Histogram()

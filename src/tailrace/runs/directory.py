@@ -182,6 +182,7 @@ def _describe(plan: Plan) -> bytes:
             "requests": len(plan.traffic.requests),
             "method": _method(plan),
             "slos": [slo.expression for slo in plan.slos],
+            "abort_on": [bound.expression for bound in plan.abort_on],
             "min_duration_s": plan.min_duration_s,
             "environment": msgspec.to_builtins(read_environment()),
         },

@@ -2,20 +2,16 @@
 the rate.
 """
 
-from html import escape
 from pathlib import Path
 
 import msgspec
 
-from tailrace.errors import UsageError
 from tailrace.load.search import Found, Step
 from tailrace.load.slo import parse_slo
+from tailrace.plain import as_html
 from tailrace.runs.directory import RunDirectoryError
 from tailrace.runs.log_axis import LogAxis
-from tailrace.untrusted import UnreadableError, read_json
 
-_MOST_BYTES = 4 * 2**20
-_HIGHEST = 1e12
 _WIDTH, _HEIGHT = 720, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 70, 50
 _STYLE = """
@@ -46,26 +42,6 @@ def write_search(path: Path, found: Found) -> None:
         raise RunDirectoryError(f"cannot write {path}: {error.strerror}") from None
 
 
-def read_search(path: Path) -> Found:
-    """The outcome that `find.json` in the directory `path` holds.
-
-    Raises:
-        UsageError: there is none, or it cannot be read.
-    """
-    try:
-        found = read_json(path / "find.json", Found, _MOST_BYTES)
-    except UnreadableError as error:
-        raise UsageError(f"{path}: {error}") from None
-    if found is None:
-        raise UsageError(f"{path} is not a search's directory: it has no find.json")
-    parse_slo(found.slo)
-    drawn = [found.rate_per_s, *(step.rate_per_s for step in found.steps)]
-    drawn += [step.percentile_ms for step in found.steps]
-    if not all(value is None or 0 <= value <= _HIGHEST for value in drawn):
-        raise UsageError(f"{path}: find.json cannot be read: it has rates that no search has")
-    return found
-
-
 def draw_search(found: Found) -> str:
     """The steps of a search as an SVG: percentile (ms) against rate (per second), both log."""
     bound_ms = parse_slo(found.slo).bound_s * 1000
@@ -79,7 +55,7 @@ def draw_search(found: Found) -> str:
     parts = [_grid(across, up)]
     y = up.place(bound_ms)
     parts.append(f'<line class="slo" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>')
-    parts.append(f'<text x="{_LEFT + 6}" y="{y - 5}">{escape(found.slo)}</text>')
+    parts.append(f'<text x="{_LEFT + 6}" y="{y - 5}">{as_html(found.slo)}</text>')
     if found.rate_per_s is not None:
         x = across.place(found.rate_per_s)
         parts.append(
@@ -90,8 +66,8 @@ def draw_search(found: Found) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
         f'width="{_WIDTH}" height="{_HEIGHT}" role="img"><style>{_STYLE}</style>'
-        f'<text class="title" x="{_LEFT}" y="22">{escape(found.reason)}</text>'
-        f'<text x="{_LEFT}" y="40">{escape(found.target)}</text>{_LEGEND}{"".join(parts)}</svg>\n'
+        f'<text class="title" x="{_LEFT}" y="22">{as_html(found.reason)}</text>'
+        f'<text x="{_LEFT}" y="40">{as_html(found.target)}</text>{_LEGEND}{"".join(parts)}</svg>\n'
     )
 
 

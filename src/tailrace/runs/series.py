@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from tailrace.load.histogram import LOWEST_US, WIDTH_US, IntArray
 from tailrace.load.point import Point
-from tailrace.runs.files import RunFiles
-from tailrace.runs.histogram_log import LoggedIntervals
+from tailrace.runs.histogram_log import LoggedIntervals, read_log
 
 FloatArray = NDArray[np.float64]
 
@@ -45,7 +44,10 @@ def read_series(directory: Path, points: Sequence[Point], duration_s: float) -> 
     What was answered after the offering had ended, `duration_s` into the run, is added to the last
     stretch that offered something.
     """
-    log = RunFiles(directory).intervals()
+    try:
+        log = read_log((directory / "latency.hlog").read_bytes())
+    except OSError:
+        log = read_log(b"")
     rows = {start: row for row, start in enumerate(log.starts)}
     known = [(point, rows[key]) for point in points if (key := _start(point)) in rows]
     return _lay_out(known, log, duration_s, unread=len(points) - len(known))

@@ -43,21 +43,25 @@ class Batcher:
         max_batch: int = 1,
         window_ns: int = 0,
         observe: Observe = lambda *_: None,
-        levels: Callable[[int, int], None] = lambda *_: None,
+        levels: Callable[[int, int, int], None] = lambda *_: None,
     ) -> None:
         """Of `threads`, once they are started; at most `queue` requests will wait for one of them.
 
-        Tells `observe` the model and rows of each inference, and `levels` how many requests wait
-        and how many are worked on, at each change; both under a lock, so they had better be quick.
+        Tells `observe` the model and rows of each inference, and `levels` how many requests wait,
+        how many are worked on, and since when the inference runs that began first, in ns of
+        CLOCK_MONOTONIC, 0 if none does; at each change, and both under a lock, so they had better
+        be quick.
         """
         self._queue = queue
         self._max_batch = max_batch
         self._window_ns = window_ns
         self._observe = observe
-        self._levels = levels
+        self._note_levels = levels
         self._groups: dict[_Key, _Group] = {}
         self._waiting = 0
         self._running = 0
+        self._began_ns: dict[int, int] = {}
+        """By thread, those that began first first."""
         self._idle = threads
         self._idle_since_ns = time.monotonic_ns()
         self._watched = False
@@ -138,7 +142,7 @@ class Batcher:
             for ticket in arrivals:
                 group[ticket] = None
             self._waiting += len(arrivals)
-            self._levels(self._waiting, self._running)
+            self._levels()
             # A thread that waits for the first window to end need not look at each arrival.
             if not self._watched or self._full(group):
                 self._changed.notify(len(arrivals))
@@ -150,7 +154,7 @@ class Batcher:
             if group is None or ticket not in group:
                 return
             self._remove(ticket, group)
-            self._levels(self._waiting, self._running)
+            self._levels()
         ticket.fail(error)
 
     def close(self, timeout_s: float) -> bool:
@@ -160,7 +164,7 @@ class Batcher:
             dropped = [ticket for group in self._groups.values() for ticket in group]
             self._groups.clear()
             self._waiting = 0
-            self._levels(self._waiting, self._running)
+            self._levels()
             self._changed.notify_all()
         for ticket in dropped:
             ticket.fail(_stopping())
@@ -184,13 +188,16 @@ class Batcher:
     def _note_inference(self, model: Model, rows: int) -> None:
         with self._changed:
             self._observe(model, rows)
+            self._note_beginning(time.monotonic_ns())
+            self._levels()
 
     def _take(self, done: int) -> list[Queued]:
         # The next batch, once there is one; nothing when the batcher is closed.
         with self._changed:
             if done:
                 self._running -= done
-                self._levels(self._waiting, self._running)
+                del self._began_ns[threading.get_ident()]
+                self._levels()
                 if self._idle == 0:
                     self._idle_since_ns = time.monotonic_ns()
                 self._idle += 1
@@ -262,8 +269,19 @@ class Batcher:
             rows += work.rows
             batch.append(ticket)
         self._running += len(batch)
-        self._levels(self._waiting, self._running)
+        if batch:
+            self._note_beginning(now_ns)
+        self._levels()
         return batch
+
+    def _note_beginning(self, now_ns: int) -> None:
+        thread = threading.get_ident()
+        self._began_ns.pop(thread, None)
+        self._began_ns[thread] = now_ns
+
+    def _levels(self) -> None:
+        began_ns = next(iter(self._began_ns.values()), 0)
+        self._note_levels(self._waiting, self._running, began_ns)
 
     def _remove(self, ticket: Queued, group: _Group) -> None:
         del group[ticket]

@@ -55,6 +55,8 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How long a stopping service finishes what it has begun."""
     token: str | None = None
     """Bearer token demanded of every request but health checks."""
+    stuck_s: float = 60.0
+    """A worker of which one inference takes longer is replaced."""
     max_body_bytes: int = 32 * 2**20
     fault: Fault | None = None
     """What goes wrong on purpose."""

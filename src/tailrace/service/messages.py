@@ -21,6 +21,9 @@ class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
     """Every model is warm."""
 
+    slowest_s: float
+    """The longest inference that this took."""
+
 
 class Leaving(msgspec.Struct, frozen=True, tag="leaving"):
     """It was told to stop: it answers what it has been dealt, and ends."""

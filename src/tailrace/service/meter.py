@@ -9,7 +9,18 @@ from typing import Protocol
 
 from tailrace.models.model import Model
 from tailrace.service import usage
-from tailrace.service.sheet import PID, READY, RESTARTS, RUNNING, WAITING, Sheet
+from tailrace.service.sheet import (
+    ASIDE,
+    BEAT,
+    BEGAN,
+    HANGS,
+    PID,
+    READY,
+    RESTARTS,
+    RUNNING,
+    WAITING,
+    Sheet,
+)
 from tailrace.service.stages import STAGES, StageClock
 
 DURATION_BOUNDS_S = (
@@ -61,7 +72,7 @@ class WorkerState:
 
     name: str
     ready: bool
-    """Whether it is warm."""
+    """Whether it is warm and does not seem to hang."""
     waiting: int
     running: int
     answered: int
@@ -70,6 +81,8 @@ class WorkerState:
     """Times it died and was started again."""
     used: usage.Usage | None
     """What its process has used; None if there is none at the moment."""
+    hangs: int = 0
+    """Times it was replaced because it hung."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +150,15 @@ class Meter:
         self._cells[begin + bisect_left(BATCH_BOUNDS, rows)] += 1
         self._cells[begin + _Layout.batch_width - 1] += rows
 
-    def set_levels(self, waiting: int, running: int) -> None:
-        """Notes how many requests wait and how many are worked on."""
-        self._head[WAITING], self._head[RUNNING] = waiting, running
+    def set_levels(self, waiting: int, running: int, began_ns: int) -> None:
+        """Notes how many requests wait, how many are worked on, and since when the inference runs
+        that began first; see `sheet`."""
+        head = self._head
+        head[WAITING], head[RUNNING], head[BEGAN] = waiting, running, began_ns
+
+    def beat(self) -> None:
+        """Notes that the event loop runs."""
+        self._head[BEAT] += 1
 
     def set_ready(self, ready: bool) -> None:
         """Notes whether this worker is warm."""
@@ -161,12 +180,13 @@ class Meter:
         head = self.sheet.head(worker).tolist()
         return WorkerState(
             name=str(worker + 1),
-            ready=bool(head[READY]),
+            ready=bool(head[READY] and not head[ASIDE]),
             waiting=head[WAITING],
             running=head[RUNNING],
             answered=answered(self._models, self.sheet.counters(worker)),
             restarts=head[RESTARTS],
             used=usage.read(head[PID]),
+            hangs=head[HANGS],
         )
 
 

@@ -107,6 +107,9 @@ def _workers(workers: Iterable[WorkerState]) -> Iterable[Metric]:
     restarts = CounterMetricFamily(
         "tailrace_worker_restarts", "Times it died and was started again", labels=labels
     )
+    hangs = CounterMetricFamily(
+        "tailrace_worker_hangs", "Times it was replaced because it hung", labels=labels
+    )
     cpu = CounterMetricFamily("process_cpu_seconds", "CPU time of the process", labels=labels)
     resident = GaugeMetricFamily(
         "process_resident_memory_bytes", "Resident memory of the process", labels=labels
@@ -118,10 +121,11 @@ def _workers(workers: Iterable[WorkerState]) -> Iterable[Metric]:
         running.add_metric(name, worker.running)
         answered.add_metric(name, worker.answered)
         restarts.add_metric(name, worker.restarts)
+        hangs.add_metric(name, worker.hangs)
         if worker.used is not None:
             cpu.add_metric(name, worker.used.cpu_s)
             resident.add_metric(name, worker.used.resident_bytes)
-    return ready, waiting, running, answered, restarts, cpu, resident
+    return ready, waiting, running, answered, restarts, hangs, cpu, resident
 
 
 def _add(

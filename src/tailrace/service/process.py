@@ -46,6 +46,7 @@ from tailrace.service.slices import shorten_time_slice
 # A client that keeps a connection idle should be the one who closes it: were it the server, a
 # request sent at that moment would be lost.
 _KEEP_ALIVE_S = 75
+_BEAT_S = 0.25
 # A parent that is told that this worker leaves ends the dealing at once.
 _DEALT_WITHIN_S = 1.0
 # A computation cannot be interrupted; what still runs when the grace is over ends with the process.
@@ -124,6 +125,12 @@ class Worker:
         parent.setblocking(False)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
+
+        def beat() -> None:
+            self._meter.beat()
+            loop.call_later(_BEAT_S, beat)
+
+        beat()
         loop.add_reader(parent, read)
         self._report(Listening())
         warming = asyncio.create_task(self._warm_up())
@@ -149,7 +156,7 @@ class Worker:
             gc.freeze()
             warm = True
             self._meter.set_ready(True)
-            self._report(Ready())
+            self._report(Ready(self._service.slowest_s))
         finally:
             if not warm:
                 self._stop()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from tailrace.datasets.files import image_files
 from tailrace.models import model as models
 from tailrace.models.model import Model
@@ -35,6 +37,8 @@ class Service:
             meter.set_levels,
         )
         self.faults = None if config.fault is None else Faults(config.fault)
+        self.slowest_s = 0.0
+        """The longest inference of the warm-up."""
         self._models: dict[str, Model] = {}
         self._pictures: Pictures | None = None
         self._drawn = DrawnPictures()
@@ -75,7 +79,9 @@ class Service:
             work = PictureWork(model, lambda: self._drawn.draw().data, 0.0, StageClock())
             work.finish(model.runtime.run(work.prepare(), work.outputs))
             for batch in range(1, min(self.config.max_batch, model.max_batch or 2**31) + 1):
+                began_s = time.monotonic()
                 model.warm_up(batch)
+                self.slowest_s = max(self.slowest_s, time.monotonic() - began_s)
 
     def model(self, name: str) -> Model:
         """The model of this name.

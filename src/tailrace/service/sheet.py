@@ -12,10 +12,12 @@ import os
 from collections.abc import Sequence
 
 _CELL_BYTES = 8
-PID, READY, WAITING, RUNNING, RESTARTS = range(5)
-"""The first cells of each row; the parent writes PID, RESTARTS and, when a worker has died, the
-others' zero."""
-_HEAD = 5
+PID, READY, WAITING, RUNNING, RESTARTS, BEAT, BEGAN, ASIDE, HANGS = range(9)
+"""The first cells of each row: BEAT goes up as long as the worker's event loop runs, BEGAN says
+since when the inference runs that began first, in ns of CLOCK_MONOTONIC, 0 if none does. The parent
+writes PID, RESTARTS, ASIDE, which is 1 while the worker seems to hang, HANGS, how often it was
+replaced for that, and, when a worker has died, the others' zero."""
+_HEAD = 9
 _STOPPING = 0
 
 
@@ -36,7 +38,7 @@ class Sheet:
         self._cells = memoryview(mmap.mmap(file, size)).cast("q")
 
     def head(self, worker: int) -> memoryview[int]:
-        """The first cells of a row: PID, READY, WAITING, RUNNING, RESTARTS."""
+        """The first cells of a row: PID, READY, …"""
         begin = 1 + worker * self._width
         return self._cells[begin : begin + _HEAD]
 
@@ -56,13 +58,13 @@ class Sheet:
 
     @property
     def all_ready(self) -> bool:
-        """Whether every worker is ready and the service is not stopping."""
+        """Whether every worker is ready, none seems to hang, and the service is not stopping."""
         return self._cells[_STOPPING] == 0 and all(
-            self.head(worker)[READY] for worker in range(self.workers)
+            head[READY] and not head[ASIDE] for head in map(self.head, range(self.workers))
         )
 
     def note_death(self, worker: int) -> None:
         """What a worker had at hand is gone with it; it counts as a restart to come."""
         head = self.head(worker)
-        head[PID] = head[READY] = head[WAITING] = head[RUNNING] = 0
+        head[PID] = head[READY] = head[WAITING] = head[RUNNING] = head[BEGAN] = head[ASIDE] = 0
         head[RESTARTS] += 1

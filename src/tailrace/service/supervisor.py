@@ -27,7 +27,8 @@ from tailrace.service.messages import (
     encode,
 )
 from tailrace.service.meter import new_sheet
-from tailrace.service.sheet import PID
+from tailrace.service.sheet import ASIDE, HANGS, PID
+from tailrace.service.watch import LOOK_S, Watch
 
 _SETTLED_S = 5.0
 _FIRST_DELAY_S = 0.5
@@ -163,25 +164,63 @@ class _Supervisor:
             process.stdin.write(encode(self._config))
             await process.stdin.drain()
         reason = ""
-        async for line in process.stdout:
-            report = decode_report(line)
-            if isinstance(report, Failed):
-                reason = report.reason
-                if not self._all_ready:
-                    raise (UsageError if report.usage else TailraceError)(reason)
-            elif isinstance(report, Loaded) and not self._announced:
-                self._announced = True
-                self._announce()
-            elif isinstance(report, Listening):
-                self._dealer.add(pipe, ready=False)
-            elif isinstance(report, Leaving):
-                self._dealer.remove(pipe)
-                pipe.shutdown(socket.SHUT_WR)
-            elif isinstance(report, Ready):
-                self._dealer.add(pipe, ready=True)
-                self._note_ready(index, process.pid)
-        code = await process.wait()
+        watching: asyncio.Task[str] | None = None
+        try:
+            async for line in process.stdout:
+                report = decode_report(line)
+                if isinstance(report, Failed):
+                    reason = report.reason
+                    if not self._all_ready:
+                        raise (UsageError if report.usage else TailraceError)(reason)
+                elif isinstance(report, Loaded) and not self._announced:
+                    self._announced = True
+                    self._announce()
+                elif isinstance(report, Listening):
+                    self._dealer.add(pipe, ready=False)
+                elif isinstance(report, Ready):
+                    self._dealer.add(pipe, ready=True)
+                    self._note_ready(index, process.pid)
+                    watching = asyncio.create_task(
+                        self._watch(index, process, pipe, report.slowest_s)
+                    )
+                elif isinstance(report, Leaving):
+                    self._dealer.remove(pipe)
+                    pipe.shutdown(socket.SHUT_WR)
+                    if watching is not None:
+                        watching.cancel()
+            code = await process.wait()
+        finally:
+            if watching is not None:
+                watching.cancel()
+        if watching is not None and watching.done() and not watching.cancelled():
+            return f"hung: {watching.result()}"
         return f"could not start ({reason})" if reason else self._ending(code)
+
+    async def _watch(
+        self, index: int, process: asyncio.subprocess.Process, pipe: socket.socket, slowest_s: float
+    ) -> str:
+        # Kills it if it hangs, and tells why.
+        head = self._sheet.head(index)
+        watch = Watch(head, self._config.stuck_s, slowest_s)
+        while True:
+            await asyncio.sleep(LOOK_S)
+            watch.look()
+            if reason := watch.hangs:
+                head[ASIDE] = 1
+                head[HANGS] += 1
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                return reason
+            if watch.is_silent == bool(head[ASIDE]):
+                continue
+            head[ASIDE] = int(watch.is_silent)
+            who = f"worker {index + 1} (pid {process.pid})"
+            if watch.is_silent:
+                self._dealer.remove(pipe)
+                self._say(f"{who} stands still: it gets no new connections")
+            else:
+                self._dealer.add(pipe, ready=True)
+                self._say(f"{who} moves again")
 
     def _ending(self, code: int) -> str:
         if code >= 0:

@@ -180,7 +180,7 @@ def test_control_characters_and_markup_are_no_more_than_text() -> None:
     root = ET.fromstring(junit(summary).encode())
     error = root.find(".//error")
     assert error is not None
-    assert error.attrib["message"] == 'a\ufffdb\ufffd[31m]]>&<x y="1">\ufffd|`@me`\n# x'
+    assert error.attrib["message"] == r'a\x00b\x1b[31m]]>&<x y="1">\ufffe|`@me` # x'
     text = markdown(summary)
     assert "\x00" not in text
     assert "\n# x" not in text

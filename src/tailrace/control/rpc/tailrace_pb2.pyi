@@ -31,7 +31,6 @@ class RunState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RUN_STATE_RUNNING: _ClassVar[RunState]
     RUN_STATE_FINISHED: _ClassVar[RunState]
     RUN_STATE_INTERRUPTED: _ClassVar[RunState]
-    RUN_STATE_BROKEN: _ClassVar[RunState]
 STATE_UNSPECIFIED: State
 STATE_IDLE: State
 STATE_STARTING: State
@@ -47,7 +46,6 @@ RUN_STATE_UNSPECIFIED: RunState
 RUN_STATE_RUNNING: RunState
 RUN_STATE_FINISHED: RunState
 RUN_STATE_INTERRUPTED: RunState
-RUN_STATE_BROKEN: RunState
 
 class ServiceRequest(_message.Message):
     __slots__ = ("service_id",)
@@ -110,7 +108,7 @@ class GetRunRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class ServiceConfig(_message.Message):
-    __slots__ = ("id", "url", "name", "method", "headers", "body", "text", "arrivals", "profile", "duration_s", "slo", "seed", "workers", "connections", "timeout_s", "min_duration_s", "verify", "ca_file", "metrics_url", "ray")
+    __slots__ = ("id", "url", "name", "method", "headers", "body", "text", "arrivals", "profile", "duration_s", "slo", "seed", "workers", "connections", "timeout_s", "min_duration_s", "verify", "ca_file", "metrics_url", "ray", "abort_on")
     class HeadersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -138,6 +136,7 @@ class ServiceConfig(_message.Message):
     CA_FILE_FIELD_NUMBER: _ClassVar[int]
     METRICS_URL_FIELD_NUMBER: _ClassVar[int]
     RAY_FIELD_NUMBER: _ClassVar[int]
+    ABORT_ON_FIELD_NUMBER: _ClassVar[int]
     id: str
     url: str
     name: str
@@ -158,7 +157,8 @@ class ServiceConfig(_message.Message):
     ca_file: str
     metrics_url: str
     ray: str
-    def __init__(self, id: _Optional[str] = ..., url: _Optional[str] = ..., name: _Optional[str] = ..., method: _Optional[str] = ..., headers: _Optional[_Mapping[str, str]] = ..., body: _Optional[str] = ..., text: _Optional[str] = ..., arrivals: _Optional[str] = ..., profile: _Optional[str] = ..., duration_s: _Optional[float] = ..., slo: _Optional[_Iterable[str]] = ..., seed: _Optional[int] = ..., workers: _Optional[int] = ..., connections: _Optional[int] = ..., timeout_s: _Optional[float] = ..., min_duration_s: _Optional[float] = ..., verify: _Optional[bool] = ..., ca_file: _Optional[str] = ..., metrics_url: _Optional[str] = ..., ray: _Optional[str] = ...) -> None: ...
+    abort_on: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., url: _Optional[str] = ..., name: _Optional[str] = ..., method: _Optional[str] = ..., headers: _Optional[_Mapping[str, str]] = ..., body: _Optional[str] = ..., text: _Optional[str] = ..., arrivals: _Optional[str] = ..., profile: _Optional[str] = ..., duration_s: _Optional[float] = ..., slo: _Optional[_Iterable[str]] = ..., seed: _Optional[int] = ..., workers: _Optional[int] = ..., connections: _Optional[int] = ..., timeout_s: _Optional[float] = ..., min_duration_s: _Optional[float] = ..., verify: _Optional[bool] = ..., ca_file: _Optional[str] = ..., metrics_url: _Optional[str] = ..., ray: _Optional[str] = ..., abort_on: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ServiceInfo(_message.Message):
     __slots__ = ("id", "name", "url", "method", "arrivals", "profile", "state", "rate_per_s", "slo", "run", "problems", "verdict", "missing")
@@ -498,7 +498,7 @@ class Window(_message.Message):
     def __init__(self, intervals: _Optional[int] = ..., seconds: _Optional[float] = ..., latency_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., service_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., send_lag_us: _Optional[_Union[Percentiles, _Mapping]] = ..., stages_ms: _Optional[_Mapping[str, Percentiles]] = ..., avg_rps: _Optional[float] = ..., avg_qps: _Optional[float] = ..., sr_percent: _Optional[float] = ..., avg_99th_ms: _Optional[float] = ..., cpu_percent: _Optional[float] = ..., completed: _Optional[int] = ..., failed: _Optional[_Mapping[str, int]] = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., xray: _Optional[_Union[Xray, _Mapping]] = ..., reasons: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class RunInfo(_message.Message):
-    __slots__ = ("name", "target", "arrivals", "profile", "started", "state", "duration_s", "intervals", "completed", "failed", "p99_ms", "verdict", "slo", "problems")
+    __slots__ = ("name", "target", "arrivals", "profile", "started", "state", "duration_s", "intervals", "completed", "failed", "p99_ms", "verdict", "slo", "ended_by")
     class SloEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -519,7 +519,7 @@ class RunInfo(_message.Message):
     P99_MS_FIELD_NUMBER: _ClassVar[int]
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     SLO_FIELD_NUMBER: _ClassVar[int]
-    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    ENDED_BY_FIELD_NUMBER: _ClassVar[int]
     name: str
     target: str
     arrivals: str
@@ -533,8 +533,8 @@ class RunInfo(_message.Message):
     p99_ms: float
     verdict: Verdict
     slo: _containers.ScalarMap[str, bool]
-    problems: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., target: _Optional[str] = ..., arrivals: _Optional[str] = ..., profile: _Optional[str] = ..., started: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., duration_s: _Optional[float] = ..., intervals: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[int] = ..., p99_ms: _Optional[float] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., slo: _Optional[_Mapping[str, bool]] = ..., problems: _Optional[_Iterable[str]] = ...) -> None: ...
+    ended_by: str
+    def __init__(self, name: _Optional[str] = ..., target: _Optional[str] = ..., arrivals: _Optional[str] = ..., profile: _Optional[str] = ..., started: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., duration_s: _Optional[float] = ..., intervals: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[int] = ..., p99_ms: _Optional[float] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., slo: _Optional[_Mapping[str, bool]] = ..., ended_by: _Optional[str] = ...) -> None: ...
 
 class RunRecord(_message.Message):
     __slots__ = ("info", "points", "result")
@@ -571,7 +571,7 @@ class Bounds(_message.Message):
     def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
 
 class Result(_message.Message):
-    __slots__ = ("target", "arrivals", "seed", "duration_s", "offered", "sent", "completed", "failed", "rate", "latency_ms", "confidence_ms", "service_ms", "send_lag_us", "stages_ms", "verdict", "slo", "run", "xray", "nodes", "reasons", "examples")
+    __slots__ = ("target", "arrivals", "seed", "duration_s", "offered", "sent", "completed", "failed", "rate", "latency_ms", "confidence_ms", "service_ms", "send_lag_us", "stages_ms", "verdict", "slo", "run", "xray", "nodes", "reasons", "examples", "ended_by")
     class FailedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -649,6 +649,7 @@ class Result(_message.Message):
     NODES_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
     EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    ENDED_BY_FIELD_NUMBER: _ClassVar[int]
     target: str
     arrivals: str
     seed: int
@@ -670,4 +671,5 @@ class Result(_message.Message):
     nodes: _containers.MessageMap[str, NodeFigures]
     reasons: _containers.ScalarMap[str, int]
     examples: _containers.ScalarMap[str, str]
-    def __init__(self, target: _Optional[str] = ..., arrivals: _Optional[str] = ..., seed: _Optional[int] = ..., duration_s: _Optional[float] = ..., offered: _Optional[int] = ..., sent: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[_Mapping[str, int]] = ..., rate: _Optional[_Union[Rates, _Mapping]] = ..., latency_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., confidence_ms: _Optional[_Mapping[str, Bounds]] = ..., service_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., send_lag_us: _Optional[_Mapping[str, Number]] = ..., stages_ms: _Optional[_Mapping[str, Percentiles]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., slo: _Optional[_Mapping[str, bool]] = ..., run: _Optional[str] = ..., xray: _Optional[_Union[Xray, _Mapping]] = ..., nodes: _Optional[_Mapping[str, NodeFigures]] = ..., reasons: _Optional[_Mapping[str, int]] = ..., examples: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    ended_by: str
+    def __init__(self, target: _Optional[str] = ..., arrivals: _Optional[str] = ..., seed: _Optional[int] = ..., duration_s: _Optional[float] = ..., offered: _Optional[int] = ..., sent: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[_Mapping[str, int]] = ..., rate: _Optional[_Union[Rates, _Mapping]] = ..., latency_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., confidence_ms: _Optional[_Mapping[str, Bounds]] = ..., service_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., send_lag_us: _Optional[_Mapping[str, Number]] = ..., stages_ms: _Optional[_Mapping[str, Percentiles]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., slo: _Optional[_Mapping[str, bool]] = ..., run: _Optional[str] = ..., xray: _Optional[_Union[Xray, _Mapping]] = ..., nodes: _Optional[_Mapping[str, NodeFigures]] = ..., reasons: _Optional[_Mapping[str, int]] = ..., examples: _Optional[_Mapping[str, str]] = ..., ended_by: _Optional[str] = ...) -> None: ...

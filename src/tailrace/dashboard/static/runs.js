@@ -20,6 +20,7 @@ const decimals = [0, 1, 2].map(
 
 const verdict = (run) => (run.verdict ? (run.verdict.valid ? "VALID" : "INVALID") : "");
 const broken = (run) => Object.keys(run.slo).filter((slo) => !run.slo[slo]);
+const cut = (run) => ([undefined, null, "duration"].includes(run.ended_by) ? "" : run.ended_by);
 const value = (run, key) => (key === "verdict" ? verdict(run) + broken(run).join() : run[key]);
 
 // What is not known comes last, whichever the order.
@@ -70,7 +71,8 @@ export default {
                   :data-state="run.state">{{ run.state }}</small></th>
               <td class="long wide code" :title="run.target">{{ run.target }}</td>
               <td class="long wide code" :title="run.profile">{{ run.profile }}</td>
-              <td class="wide"><span class="run-state" :data-state="run.state" :title="run.problems.join('; ')">{{ run.state }}</span></td>
+              <td class="wide"><span class="run-state" :data-state="run.state">{{ run.state }}</span>
+                <small v-if="cut(run)" title="what ended it before its time">{{ cut(run) }}</small></td>
               <td class="number wide">{{ clock(run.duration_s) }}</td>
               <td class="number wide">{{ whole(run.completed) }}</td>
               <td class="number wide" :class="{ bad: run.failed }">
@@ -112,6 +114,7 @@ export default {
   methods: {
     verdict,
     broken,
+    cut,
     address: (name) => `/runs/${encodeURIComponent(name)}`,
     instant: (text) => (text ? text.slice(0, 19).replace("T", " ") : "?"),
     whole: (n) => decimals[0].format(n),

@@ -145,9 +145,9 @@ class Pool:
 
     async def _dial(self) -> None:
         try:
-            async with asyncio.timeout(min(_LONGEST_DIAL_S, self._limits.timeout_s)):
-                await self._dialer.dial(lambda: Connection(self))
-        except (OSError, UnicodeError) as error:
+            timeout_s = min(_LONGEST_DIAL_S, self._limits.timeout_s)
+            await self._dialer.dial(lambda _: Connection(self), timeout_s)
+        except OSError as error:
             if self.waiting:
                 message = f"cannot reach {self.authority}: {why_unreachable(error)}"
                 self.waiting.popleft().failed(Failure("connect", message))

@@ -4,13 +4,10 @@ The format has no standard; this keeps to what the readers agree on (Jenkins' xu
 `junit-10.xsd`): testsuites, testsuite, properties, testcase, failure, error, skipped.
 """
 
-import re
 from xml.etree import ElementTree as ET
 
+from tailrace.plain import plain
 from tailrace.runs.summary.summary import Check, Summary
-
-_NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 cannot hold, not even escaped (section 2.2)."""
 
 
 def junit(summary: Summary) -> str:
@@ -24,15 +21,15 @@ def junit(summary: Summary) -> str:
         "time": f"{summary.duration_s:.3f}",
     }
     root = ET.Element("testsuites", {key: counts[key] for key in counts if key != "skipped"})
-    name = _clean(f"tailrace {summary.command} {summary.subject}")
+    name = plain(f"tailrace {summary.command} {summary.subject}")
     suite = ET.SubElement(root, "testsuite", {"name": name, **counts})
     properties = ET.SubElement(suite, "properties")
     for key, value in {**summary.facts, **_figures(summary)}.items():
-        ET.SubElement(properties, "property", {"name": _clean(key), "value": _clean(value)})
+        ET.SubElement(properties, "property", {"name": plain(key), "value": plain(value)})
     for check in summary.checks:
         _add_case(suite, summary, check)
     if summary.notes:
-        ET.SubElement(suite, "system-out").text = _clean("\n".join(summary.notes))
+        ET.SubElement(suite, "system-out").text = "\n".join(map(plain, summary.notes))
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, "unicode") + "\n"
 
@@ -43,11 +40,11 @@ def _add_case(suite: ET.Element, summary: Summary, check: Check) -> None:
         "testcase",
         {
             "classname": f"tailrace.{summary.command}",
-            "name": _clean(check.name),
+            "name": plain(check.name),
             "time": f"{summary.duration_s:.3f}",
         },
     )
-    reason = _clean(check.reason)
+    reason = plain(check.reason)
     match check.outcome:
         case "failed":
             ET.SubElement(case, "failure", {"message": reason, "type": "failed"}).text = reason
@@ -68,7 +65,3 @@ def _figures(summary: Summary) -> dict[str, str]:
         for name, *values in summary.table.rows
         for column, value in zip(columns, values, strict=True)
     }
-
-
-def _clean(text: str) -> str:
-    return _NO_XML.sub("\ufffd", text)

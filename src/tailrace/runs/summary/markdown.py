@@ -2,6 +2,7 @@
 
 import re
 
+from tailrace.plain import plain
 from tailrace.runs.summary.summary import CheckOutcome, Summary, Table
 
 _SIGNS: dict[CheckOutcome, str] = {
@@ -10,7 +11,6 @@ _SIGNS: dict[CheckOutcome, str] = {
     "undecided": "➖ undecided",
     "error": "💥 error",
 }
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>()#!|~&@$])")
 
 
@@ -39,4 +39,4 @@ def _table(table: Table) -> str:
 
 def _text(value: str) -> str:
     """`value` as it is, whatever is in it: no markup, no link, no mention, one line."""
-    return _MARKUP.sub(r"\\\1", _CONTROL.sub(" ", value))
+    return _MARKUP.sub(r"\\\1", plain(value))

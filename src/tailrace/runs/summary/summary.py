@@ -5,12 +5,13 @@ from typing import Literal
 
 import msgspec
 
+from tailrace.load.ending import describe_end
 from tailrace.load.failures import describe_failures
 from tailrace.load.result import Result, notes_on
 from tailrace.load.search import Found
 from tailrace.runs.compare import Comparison
 from tailrace.runs.regression import Outcome, shown
-from tailrace.units import format_lag
+from tailrace.units import format_duration, format_lag
 
 CheckOutcome = Literal["passed", "failed", "undecided", "error"]
 
@@ -87,7 +88,7 @@ def of_load(
         command="load",
         subject=result.target,
         duration_s=result.duration_s,
-        checks=(*slos, verdict, *map(_of_bound, outcomes)),
+        checks=(*_of_end(result), *slos, verdict, *map(_of_bound, outcomes)),
         table=Table(
             head=("ms", *names),
             rows=(
@@ -175,6 +176,18 @@ def _of_bound(found: Outcome) -> Check:
         outcome=outcomes.get(found.outcome, "undecided"),
         reason=found.reason,
     )
+
+
+def _of_end(result: Result) -> tuple[Check, ...]:
+    """What a run must not end with, whatever its figures."""
+    checks = []
+    cut = describe_end(result.ended_by, format_duration(result.duration_s))
+    if cut is not None:
+        checks.append(Check(name="ran to its end", outcome="error", reason=cut))
+    if result.offered and not result.completed:
+        failures = describe_failures(result.reasons or result.failed)
+        checks.append(Check(name="answered at all", outcome="failed", reason=failures))
+    return tuple(checks)
 
 
 def _of_slo(result: Result, expression: str, kept: bool) -> str:

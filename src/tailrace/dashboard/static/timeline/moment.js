@@ -179,7 +179,7 @@ function facts(column) {
     ["send lag p99", lag(column.worst((p) => p.send_lag_us.p99))],
     [
       "failed",
-      failed.length ? failed.map(([kind, count]) => `${kind} ${amount(count)}`).join(", ") : "none",
+      failed.length ? failed.map(([reason, count]) => `${amount(count)} ${reason}`).join(", ") : "none",
     ],
     ...(events.length ? [["events", events.slice(-3).join(", ")]] : []),
   ];
@@ -192,8 +192,9 @@ function facts(column) {
 
 function failures(column) {
   const counts = {};
-  for (const { failed } of column.points) {
-    for (const [kind, count] of Object.entries(failed)) counts[kind] = (counts[kind] ?? 0) + count;
+  for (const { failed, reasons } of column.points) {
+    const own = Object.keys(reasons ?? {}).length ? reasons : failed;
+    for (const [reason, count] of Object.entries(own)) counts[reason] = (counts[reason] ?? 0) + count;
   }
   return counts;
 }

@@ -1,0 +1,18 @@
+"""How the commands print for a person: tables, a word in bold, and text of others as text."""
+
+from rich.console import Console
+from rich.text import Text
+
+from tailrace.plain import plain
+
+
+def make_console(*, stderr: bool = False, width: int | None = None) -> Console:
+    """A console that acts on nothing that it is given: no markup, no `:100:` for a picture."""
+    return Console(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
+
+
+def literal(*parts: str | tuple[str, str]) -> Text:
+    """A line to be seen as it is, whatever is in it; a part with a style is (text, style)."""
+    return Text.assemble(
+        *(plain(part) if isinstance(part, str) else (plain(part[0]), part[1]) for part in parts)
+    )
