@@ -317,7 +317,7 @@ def test_broken_logs_are_invalid(name: str, how: str, copy: Copy) -> None:
 def test_broken_tailrace_json_is_invalid(copy: Copy) -> None:
     folder = copy("server")
     (folder / FILE).write_bytes(b"{ half")
-    assert [each for each in check_test(folder).reasons if "cannot read" in each]
+    assert [each for each in check_test(folder).reasons if "cannot be read" in each]
 
 
 @settings(max_examples=60, deadline=None)

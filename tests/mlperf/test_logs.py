@@ -122,7 +122,7 @@ def test_missing_logs_are_told(reader: Any, tmp_path: Path) -> None:
         reader(tmp_path)
     (tmp_path / DETAIL).mkdir()
     (tmp_path / SUMMARY).mkdir()
-    with pytest.raises(TailraceError, match="cannot read"):
+    with pytest.raises(TailraceError, match="cannot be read"):
         reader(tmp_path)
 
 

@@ -1,6 +1,11 @@
 """The log as hdrhistogram writes it is read to the last count."""
 
+import base64
 import io
+import itertools
+import struct
+import tracemalloc
+import zlib
 from typing import Any
 
 import numpy as np
@@ -12,6 +17,7 @@ from hypothesis import strategies as st
 
 from tailrace.load.histogram import HIGHEST_US, SIZE, Histogram, bucket_of
 from tailrace.runs.histogram_log import merge_log, read_log
+from tailrace.untrusted import UnreadableError
 
 Intervals = list[dict[int, int]]
 """Of each interval: time in µs → how often."""
@@ -51,7 +57,7 @@ def counts_of(recorded: Intervals) -> Any:
 @given(intervals)
 @settings(max_examples=150, deadline=None)
 def test_every_count_comes_back_in_its_bucket(recorded: Intervals) -> None:
-    merged = merge_log(write(recorded))
+    merged = merge_log(write(recorded).splitlines())
     assert np.array_equal(merged.counts, counts_of(recorded))
     assert merged.total == sum(sum(times.values()) for times in recorded)
 
@@ -59,7 +65,7 @@ def test_every_count_comes_back_in_its_bucket(recorded: Intervals) -> None:
 @given(intervals)
 @settings(max_examples=100, deadline=None)
 def test_every_interval_comes_back_by_itself(recorded: Intervals) -> None:
-    read = read_log(write(recorded))
+    read = read_log(write(recorded).splitlines())
     assert read.starts == tuple(f"{1e9 + second:f}" for second in range(len(recorded)))
     for row, times in enumerate(recorded):
         expected = counts_of([times])
@@ -68,8 +74,8 @@ def test_every_interval_comes_back_by_itself(recorded: Intervals) -> None:
 
 
 def test_a_damaged_line_costs_its_own_interval() -> None:
-    lines = write([{5: 2}, {}, {70_000: 1}]).splitlines(keepends=True)
-    read = read_log(b"".join([*lines[:3], lines[3][:30] + b"\n", *lines[4:]]))
+    lines = write([{5: 2}, {}, {70_000: 1}]).splitlines()
+    read = read_log([*lines[:3], lines[3][:30], *lines[4:]])
     assert read.starts == ("1000000001.000000", "1000000002.000000")
     assert read.counts.sum(axis=1).tolist() == [0, 1]
 
@@ -83,7 +89,10 @@ def test_percentiles_and_mean_are_those_of_the_times() -> None:
         dict(zip(*(a.tolist() for a in np.unique(p, return_counts=True)), strict=True))
         for p in parts
     ]
-    merged, expected = merge_log(write(recorded)).percentiles(1000), direct.percentiles(1000)
+    merged, expected = (
+        merge_log(write(recorded).splitlines()).percentiles(1000),
+        direct.percentiles(1000),
+    )
     for name in ("p50", "p90", "p95", "p99", "p99_9"):
         assert getattr(merged, name) == getattr(expected, name)
     assert merged.mean == pytest.approx(expected.mean, rel=5e-4)
@@ -91,8 +100,8 @@ def test_percentiles_and_mean_are_those_of_the_times() -> None:
 
 
 def test_an_empty_log_has_no_percentiles() -> None:
-    assert merge_log(b"").percentiles(1000).p99 is None
-    assert merge_log(write([{}, {}])).percentiles(1000).p99 is None
+    assert merge_log([]).percentiles(1000).p99 is None
+    assert merge_log(write([{}, {}]).splitlines()).percentiles(1000).p99 is None
 
 
 def test_a_line_cut_short_anywhere_is_passed_over() -> None:
@@ -100,8 +109,8 @@ def test_a_line_cut_short_anywhere_is_passed_over() -> None:
     whole = write(recorded)
     first = write(recorded[:1])
     for end in range(len(first), len(whole) - 1):
-        assert np.array_equal(merge_log(whole[:end]).counts, counts_of(recorded[:1]))
-    assert np.array_equal(merge_log(whole).counts, counts_of(recorded))
+        assert np.array_equal(merge_log(whole[:end].splitlines()).counts, counts_of(recorded[:1]))
+    assert np.array_equal(merge_log(whole.splitlines()).counts, counts_of(recorded))
 
 
 @given(st.data())
@@ -110,4 +119,34 @@ def test_no_damage_raises(data: st.DataObject) -> None:
     log = bytearray(write([{5: 2, 900: 3}, {70_000: 1 << 40, 80_000: 4}]))
     for _ in range(data.draw(st.integers(1, 4))):
         log[data.draw(st.integers(0, len(log) - 1))] = data.draw(st.integers(0, 255))
-    merge_log(bytes(log)).percentiles(1000)
+    merge_log(bytes(log).splitlines()).percentiles(1000)
+
+
+def bomb(unpacked_bytes: int) -> bytes:
+    """A line whose histogram unpacks to so many bytes."""
+    packed = zlib.compress(struct.pack(">II", 0x1C849313, unpacked_bytes) + bytes(unpacked_bytes))
+    payload = struct.pack(">II", 0x1C849314, len(packed)) + packed
+    return b"1.0,1.0,0.0," + base64.b64encode(payload)
+
+
+def test_a_line_unpacks_to_no_more_than_a_histogram_has() -> None:
+    line = bomb(2**28)
+    assert len(line) < 2**20
+    tracemalloc.start()
+    assert merge_log([line]).total == 0
+    assert read_log([line]).starts == ()
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 2**26
+
+
+def test_more_than_a_run_has_is_no_log() -> None:
+    # Each counts something in every bucket, in a line of half a kilobyte.
+    full = struct.pack(">II", 0x1C849313, SIZE) + bytes(32) + b"\x02" * SIZE
+    packed = zlib.compress(full)
+    line = b"1.0,1.0,0.0," + base64.b64encode(struct.pack(">II", 0x1C849314, len(packed)) + packed)
+    assert len(line) < 500
+    assert merge_log([line]).total == SIZE
+    for read in (merge_log, read_log):
+        with pytest.raises(UnreadableError, match="more than a run has"):
+            read(itertools.repeat(line), most=100 * SIZE)

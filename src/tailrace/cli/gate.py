@@ -71,7 +71,8 @@ def open_gate(baseline: str, bounds: tuple[Bound, ...]) -> Gate:
     """
     read = read_comparable(locate_run(RUNS_DIR, baseline))
     if not len(read.series):
-        raise UsageError(f"nothing can be compared with {baseline}: it has no finished interval")
+        why = "; ".join(read.info.problems) or "it has no finished interval"
+        raise UsageError(f"nothing can be compared with {baseline}: {why}")
     return Gate(read, bounds)
 
 

@@ -21,9 +21,11 @@ from tailrace.dashboard.timeline import Source, Timeline
 from tailrace.errors import UsageError
 from tailrace.load.slo import Slo, parse_slo
 from tailrace.plain import as_html
-from tailrace.runs.listing import FILES, find_run
+from tailrace.runs.files import FILES, MOST_BYTES
+from tailrace.runs.listing import find_run
 from tailrace.runs.record import RunInfo, RunRecord, UnknownRunError
 from tailrace.runs.thin import MOST_INTERVALS, thin
+from tailrace.untrusted import UnreadableError, open_file
 
 Report = Callable[[Sequence[Path]], str]
 """Makes a page to keep and pass on, HTML, of the runs in these directories; takes a while."""
@@ -35,6 +37,7 @@ _STATES = {
     '<a href="/services">Services</a>.',
     "interrupted": "Interrupted: the process that made it ended before it could write a result. "
     "These are the intervals that it had finished.",
+    "broken": "Broken: a file of it cannot be read. This is what the others say.",
 }
 
 
@@ -121,8 +124,8 @@ def files_router(base: Path) -> APIRouter:
             if file not in FILES:
                 raise FileNotFoundError
             # Of a run in progress it grows while it is sent: no length is promised.
-            opened = await asyncio.to_thread(path.open, "rb")
-        except (UnknownRunError, OSError):
+            opened = await asyncio.to_thread(open_file, path, MOST_BYTES[file])
+        except (UnknownRunError, UnreadableError, FileNotFoundError):
             return Response("There is no such file\n", 404, media_type="text/plain")
 
         def parts() -> Iterator[bytes]:
@@ -227,6 +230,7 @@ def _about(label: str, record: RunRecord) -> str:
     }
     facts = "".join(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in asked.items() if v)
     note = f'<p class="note">{_STATES[info.state]}</p>' if info.state in _STATES else ""
+    note += "".join(f'<p class="note">{as_html(problem)}</p>' for problem in info.problems)
     files = [file for file in FILES if file != "result.json" or record.result is not None]
     links = "".join(
         f'<li><a href="{as_html(f"{_path(info)}/{file}")}" download>{file}</a></li>'

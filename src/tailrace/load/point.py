@@ -18,7 +18,8 @@ SLOWEST = 5
 
 # What is out of these bounds is no interval of a run: a file that says so is not read, since charts
 # would be drawn over all of it.
-Count = Annotated[int, Meta(ge=0, le=2**53)]
+MOST_COUNT = 2**53
+Count = Annotated[int, Meta(ge=0, le=MOST_COUNT)]
 Seconds = Annotated[float, Meta(ge=0, le=1e10)]
 Length = Annotated[float, Meta(gt=0, le=1e10)]
 Bin = Annotated[int, Meta(ge=0, lt=BINS)]

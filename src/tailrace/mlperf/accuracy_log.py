@@ -12,6 +12,10 @@ import numpy as np
 
 from tailrace.errors import TailraceError
 from tailrace.mlperf.system import Record
+from tailrace.untrusted import UnreadableError, decode_json, read_file
+
+_MOST_BYTES = 2**32
+"""A detector's log of OpenImages has 1 GB."""
 
 
 class _Entry(msgspec.Struct):
@@ -30,10 +34,14 @@ def read_log(file: Path, total: int) -> Mapping[int, Record]:
             those of another data set.
     """
     try:
-        entries = msgspec.json.decode(file.read_bytes(), type=list[_Entry])
-    except OSError as error:
-        raise TailraceError(f"cannot read {file}: {error.strerror or error}") from error
-    except msgspec.MsgspecError as error:
+        data = read_file(file, _MOST_BYTES)
+    except UnreadableError as error:
+        raise TailraceError(f"{file.parent}: {error}") from error
+    if data is None:
+        raise TailraceError(f"there is no {file}")
+    try:
+        entries = decode_json(data, list[_Entry])
+    except UnreadableError as error:
         # msgspec has no class of its own for it.
         if "truncated" in str(error):
             message = f"{file} is truncated: the test did not end, or its disk was full"

@@ -13,7 +13,16 @@ import msgspec
 from tailrace.errors import TailraceError, UsageError
 from tailrace.mlperf import outcome as outcomes
 from tailrace.mlperf.accuracy_log import read_log
-from tailrace.mlperf.logs import ACCURACY, DETAIL, OURS, Detail, Summary, read_detail, read_summary
+from tailrace.mlperf.logs import (
+    ACCURACY,
+    DETAIL,
+    MOST_BYTES,
+    OURS,
+    Detail,
+    Summary,
+    read_detail,
+    read_summary,
+)
 from tailrace.mlperf.outcome import Mode, Outcome, read_outcome
 from tailrace.mlperf.recount import Headline, count_samples, figures_of, headline_of, recount
 from tailrace.mlperf.rules import deviations, rules_for
@@ -21,6 +30,7 @@ from tailrace.mlperf.scenario import Scenario, find_scenario
 from tailrace.mlperf.submission.layout import Place, place_of
 from tailrace.mlperf.system import NODES
 from tailrace.models import zoo
+from tailrace.untrusted import UnreadableError, read_file
 
 NETWORK_NAME = "Network SUT"
 """Must be in the name of a system over the network (MLPerf inference rules, Network division)."""
@@ -259,14 +269,14 @@ class _Check:
     def _ask_accuracy_text(self) -> None:
         file = self.folder / "accuracy.txt"
         try:
-            text = file.read_bytes().decode(errors="replace")
-        except FileNotFoundError:
+            data = read_file(file, MOST_BYTES)
+        except UnreadableError as error:
+            self.reasons.append(f"{self.folder}: {error}")
+            return
+        if data is None:
             self.notes.append("there is no accuracy.txt: the accuracy is not known yet")
             return
-        except OSError as error:
-            self.reasons.append(f"cannot read {file}: {error.strerror or error}")
-            return
-        match = _ACCURACY.search(text)
+        match = _ACCURACY.search(data.decode(errors="replace"))
         if match is None:
             self.reasons.append(f"{file} has neither mAP=…% nor accuracy=…%")
             return

@@ -20,6 +20,7 @@ import msgspec
 
 from tailrace.download.part import claimed, part_of, unwritable, write, write_whole
 from tailrace.errors import TailraceError
+from tailrace.untrusted import UnreadableError, check_value, read_file
 
 DETAIL = "mlperf_log_detail.txt"
 SUMMARY = "mlperf_log_summary.txt"
@@ -29,8 +30,12 @@ TRACE = "mlperf_log_trace.json"
 OURS = "Written by Tailrace, not by LoadGen: "
 """How a summary begins that LoadGen did not write."""
 
+MOST_BYTES = 2**28
+"""Of a log that is read whole; the accuracy log, which holds every answer, may be longer."""
+
 _MARK = ":::MLLOG "
 _NAMESPACE = "tailrace"
+_HIGHEST = 2**63
 _END = re.compile(r"^(No errors|\d+ ERRORS?) encountered\b", re.MULTILINE)
 _ACCURACY_ENDS = (b"[", b"\n]\n")
 _TRACE_ENDS = (
@@ -60,9 +65,11 @@ class Detail:
     """Whether the last line is half-written."""
 
     def number(self, key: str) -> float | None:
-        """The value of a key; None if it is missing, or is no number."""
+        """The value of a key; None if it is missing, or is no number that a test can have."""
         value = self.values.get(key)
-        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return None
+        return value if abs(value) <= _HIGHEST else None
 
     def text(self, key: str) -> str | None:
         """The same, of text."""
@@ -222,19 +229,22 @@ def _entry(line: str) -> _Line | None:
     if not line.startswith(_MARK):
         return None
     try:
-        return msgspec.json.decode(line[len(_MARK) :].rstrip("\r"), type=_Line)
+        entry = msgspec.json.decode(line[len(_MARK) :].rstrip("\r"), type=_Line)
+        check_value(entry.value)
     # UTF-8 that surrogates stand in for, and JSON that is nested without end.
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError, UnreadableError):
         return None
+    return entry
 
 
 def _read(file: Path) -> str:
     try:
-        return file.read_bytes().decode(errors="replace")
-    except FileNotFoundError as error:
-        raise TailraceError(f"there is no {file}") from error
-    except OSError as error:
-        raise TailraceError(f"cannot read {file}: {error.strerror or error}") from error
+        data = read_file(file, MOST_BYTES)
+    except UnreadableError as error:
+        raise TailraceError(f"{file.parent}: {error}") from error
+    if data is None:
+        raise TailraceError(f"there is no {file}")
+    return data.decode("utf-8-sig", errors="replace")
 
 
 def _size(file: Path) -> int:

@@ -10,8 +10,10 @@ import msgspec
 from tailrace.download.part import unwritable, write_whole
 from tailrace.errors import TailraceError
 from tailrace.load.point import Percentiles
+from tailrace.untrusted import UnreadableError, read_json
 
 FILE = "tailrace.json"
+_MOST_BYTES = 16 * 2**20
 
 Mode = Literal["performance", "accuracy", "find-peak"]
 Ended = Literal["finished", "interrupted", "failed"]
@@ -85,8 +87,6 @@ def read_outcome(folder: Path) -> Outcome | None:
         TailraceError: it cannot be read.
     """
     try:
-        return msgspec.json.decode((folder / FILE).read_bytes(), type=Outcome)
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.MsgspecError) as error:
-        raise TailraceError(f"cannot read {folder / FILE}: {error}") from error
+        return read_json(folder / FILE, Outcome, _MOST_BYTES)
+    except UnreadableError as error:
+        raise TailraceError(f"{folder}: {error}") from error

@@ -13,6 +13,7 @@ _STATES = {
     "running": "In progress while this was made: these are the intervals that it had finished.",
     "interrupted": "Interrupted: the process that made it ended before it could write a result. "
     "Everything here is of the intervals that it had finished.",
+    "broken": "Broken: a file of it cannot be read. Everything here is of what the others say.",
 }
 _TILES = ("p50", "p99", "p99.9")
 
@@ -79,7 +80,7 @@ def _reasons(subject: Subject) -> list[Content]:
     info = subject.info
     cut = describe_end(info.ended_by, clock(info.duration_s))
     reasons = info.verdict.reasons if info.verdict else []
-    return [*filter(None, (state, cut)), *reasons]
+    return [*filter(None, (state, cut)), *info.problems, *reasons]
 
 
 def _verdict(subject: Subject) -> Markup:

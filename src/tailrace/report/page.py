@@ -24,12 +24,13 @@ from tailrace.report.markup import Content, Markup, h, join
 from tailrace.report.nodes import nodes
 from tailrace.report.overview import head, overview
 from tailrace.report.parts import listed, section
-from tailrace.report.searched import read_search, search
+from tailrace.report.searched import search
 from tailrace.report.setting import setting
 from tailrace.report.stages import stages
 from tailrace.report.subject import Subject, is_search, read_subjects
 from tailrace.runs.compare import Comparison, compare
 from tailrace.runs.record import RunInfo
+from tailrace.runs.search_report import read_search
 from tailrace.runs.thin import MOST_INTERVALS, thin
 
 _HEALTH_CHARTS = ("send-lag", "load-cpu", "tick-lag", "connections")

@@ -1,28 +1,12 @@
 """A search for the highest rate within an SLO, by `tailrace find`: its curve and its steps."""
 
 import base64
-from pathlib import Path
-
-import msgspec
 
 from tailrace.dashboard.figures import clock, number
-from tailrace.errors import UsageError
 from tailrace.load.search import Found, Step
 from tailrace.report.markup import Content, Markup, h
 from tailrace.report.parts import section, table
 from tailrace.runs.search_report import draw_search
-
-
-def read_search(path: Path) -> Found:
-    """The outcome that find.json in the directory `path` holds.
-
-    Raises:
-        UsageError: it cannot be read.
-    """
-    try:
-        return msgspec.json.decode((path / "find.json").read_bytes(), type=Found)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        raise UsageError(f"{path / 'find.json'} cannot be read as a search's outcome") from None
 
 
 def search(name: str, found: Found) -> Markup:

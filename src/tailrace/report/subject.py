@@ -16,7 +16,7 @@ from tailrace.load.point import Percentiles
 from tailrace.load.slo import Slo, parse_slo
 from tailrace.machine.environment import Environment
 from tailrace.runs.directory import RUNS_DIR
-from tailrace.runs.histogram_log import merge_log
+from tailrace.runs.files import RunFiles
 from tailrace.runs.listing import locate_run, read_run
 from tailrace.runs.record import RunInfo, RunRecord
 
@@ -143,24 +143,11 @@ def is_search(path: Path) -> bool:
 
 
 def _read_subject(label: str, path: Path) -> Subject:
+    files = RunFiles(path)
     return Subject(
         label=label,
         path=path,
         record=read_run(path.parent, path.name),
-        asked=_read_asked(path / "run.json"),
-        latency=_read_latency(path / "latency.hlog"),
+        asked=files.asked(dict[str, Any]) or {},
+        latency=files.latency(),
     )
-
-
-def _read_asked(file: Path) -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return {}
-
-
-def _read_latency(file: Path) -> Histogram:
-    try:
-        return merge_log(file.read_bytes())
-    except OSError:
-        return Histogram()

@@ -288,6 +288,7 @@ def _unlike(base: RunInfo, other: RunInfo) -> list[str]:
         for info in (base, other)
         if info.state != "finished"
     ]
+    notes += [f"{info.name}: {problem}" for info in (base, other) for problem in info.problems]
     return notes
 
 

@@ -8,12 +8,14 @@ some 10 µs each; hdrhistogram's own reader takes 50 µs.
 import base64
 import struct
 import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tailrace.load.histogram import LOWEST_US, SIZE, WIDTH_US, Histogram, IntArray
+from tailrace.untrusted import UnreadableError
 
 _COMPRESSED = 0x1C849304
 _PLAIN = 0x1C849303
@@ -27,6 +29,12 @@ _LONGEST = 9
 """Bytes of the longest number."""
 _AT_ONCE = 50
 """Histograms decoded together: many enough for numpy, few enough for the processor's cache."""
+MOST_MERGED = 2**29
+"""Counts that are added up, of all intervals together: 2,000 in each second of three days."""
+MOST_APART = 2**26
+"""Counts that are kept apart, some 24 bytes each: 750 in each second of a day."""
+_MOST_CELLS = 2**28
+"""Of the matrix of intervals and buckets, 8 bytes each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,38 +49,42 @@ class LoggedIntervals:
     """int64 [n, k]."""
 
 
-def read_log(log: bytes) -> LoggedIntervals:
-    """The histograms of `log`, line by line; a line that is damaged is left out."""
-    lines = [
-        (line.partition(b",")[0].decode("ascii", "replace"), payload)
-        for line in log.splitlines()
-        if (payload := _payload(line))
-    ]
-    cells = [
-        (first + owner, bucket, count)
-        for first in range(0, len(lines), _AT_ONCE)
-        for owner, bucket, count in [_cells([p for _, p in lines[first : first + _AT_ONCE]])]
-    ]
+def read_log(lines: Iterable[bytes], most: int = MOST_APART) -> LoggedIntervals:
+    """The histograms of a log, line by line; a line that is damaged is left out.
+
+    Raises:
+        UnreadableError: it has more than `most` counts.
+    """
+    starts: list[str] = []
+    cells: list[tuple[IntArray, IntArray, IntArray]] = []
+    for batch in _batches(lines, most):
+        owner, bucket, count = _cells([payload for _, payload in batch])
+        cells.append((len(starts) + owner, bucket, count))
+        starts += (line.partition(b",")[0].decode("ascii", "replace") for line, _ in batch)
     none = np.zeros(0, dtype=np.int64)
     owner, bucket, count = (
         (np.concatenate(parts) for parts in zip(*cells, strict=True)) if cells else (none,) * 3
     )
     buckets, column = np.unique(bucket, return_inverse=True)
-    counts = np.zeros((len(lines), len(buckets)), dtype=np.int64)
+    if len(starts) * len(buckets) > _MOST_CELLS:
+        raise UnreadableError("latency.hlog cannot be read: it holds more than a run has")
+    counts = np.zeros((len(starts), len(buckets)), dtype=np.int64)
     np.add.at(counts, (owner, column), count)
-    return LoggedIntervals(tuple(start for start, _ in lines), buckets, counts)
+    return LoggedIntervals(tuple(starts), buckets, counts)
 
 
-def merge_log(log: bytes) -> Histogram:
-    """The histograms of all lines of `log` added up; a line that is damaged is passed over.
+def merge_log(lines: Iterable[bytes], most: int = MOST_MERGED) -> Histogram:
+    """The histograms of all lines of a log added up; a line that is damaged is passed over.
 
     The log knows buckets alone, so the mean comes from their middles, and the maximum is the last
     one's upper edge.
+
+    Raises:
+        UnreadableError: it has more than `most` counts.
     """
     counts = np.zeros(SIZE, dtype=np.int64)
-    payloads = [payload for line in log.splitlines() if (payload := _payload(line))]
-    for first in range(0, len(payloads), _AT_ONCE):
-        _, bucket, count = _cells(payloads[first : first + _AT_ONCE])
+    for batch in _batches(lines, most):
+        _, bucket, count = _cells([payload for _, payload in batch])
         np.add.at(counts, bucket, count)
     merged = Histogram()
     merged.counts = counts
@@ -85,6 +97,23 @@ def merge_log(log: bytes) -> Histogram:
     return merged
 
 
+def _batches(lines: Iterable[bytes], most: int) -> Iterator[list[tuple[bytes, bytes]]]:
+    """Lines that can be read, each with its encoded counts, some at a time."""
+    batch: list[tuple[bytes, bytes]] = []
+    unpacked_bytes = 0
+    for line in lines:
+        if payload := _payload(line):
+            batch.append((line, payload))
+            unpacked_bytes += len(payload)
+        if unpacked_bytes > most:
+            raise UnreadableError("latency.hlog cannot be read: it holds more than a run has")
+        if len(batch) == _AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
 def _payload(line: bytes) -> bytes:
     """The encoded counts of one line; empty where it has none that can be read."""
     if not line[:1].isdigit():
@@ -94,7 +123,10 @@ def _payload(line: bytes) -> bytes:
         cookie, length = _HEADER.unpack_from(packed)
         if cookie & ~_WORD_SIZE != _COMPRESSED or length != len(packed) - _HEADER.size:
             return b""
-        plain = zlib.decompress(packed[_HEADER.size :])
+        unpacking = zlib.decompressobj()
+        plain = unpacking.decompress(packed[_HEADER.size :], _HEADER_SIZE + _LONGEST * SIZE)
+        if not unpacking.eof:
+            return b""
         cookie, length = _HEADER.unpack_from(plain)
     except (ValueError, struct.error, zlib.error):
         return b""

@@ -6,51 +6,46 @@ Everything here may be called from any thread, and blocks for as long as the dis
 
 import fcntl
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated
 
 import msgspec
 
 from tailrace.errors import UsageError
 from tailrace.load.histogram import Histogram
-from tailrace.load.point import Percentiles, Point
+from tailrace.load.point import MOST_COUNT, Count, Percentiles, Seconds
 from tailrace.load.result import Result
 from tailrace.load.slo import parse_slo
 from tailrace.load.verdict import Verdict
-from tailrace.runs.histogram_log import merge_log
+from tailrace.runs.files import FILES, MOST_BYTES, RunFiles
 from tailrace.runs.record import RunInfo, RunRecord, UnknownRunError
+from tailrace.untrusted import UnreadableError, open_file
 
-FILES = ("run.json", "result.json", "timeline.jsonl", "latency.hlog")
-"""All files of a run's directory."""
-
-_TAIL = 1 << 16
-"""Bytes at the end of a timeline, among which is its last line."""
 _REMEMBERED = 4096
 
-_T = TypeVar("_T")
+_Text = Annotated[str, msgspec.Meta(max_length=2**18)]
 
 
 class _Asked(msgspec.Struct, frozen=True):
     """What the listing takes from run.json."""
 
-    started: str = ""
-    target: str = ""
-    arrivals: str = ""
-    profile: str = ""
+    started: _Text = ""
+    target: _Text = ""
+    arrivals: _Text = ""
+    profile: _Text = ""
     slos: list[str] = []
 
 
 class _Outcome(msgspec.Struct, frozen=True):
     """What it takes from result.json."""
 
-    target: str
-    arrivals: str
-    duration_s: float
-    completed: int
-    failed: dict[str, int]
+    target: _Text
+    arrivals: _Text
+    duration_s: Seconds
+    completed: Count
+    failed: dict[str, Count]
     latency_ms: Percentiles
     verdict: Verdict
     slo: dict[str, bool] = {}
@@ -60,10 +55,10 @@ class _Outcome(msgspec.Struct, frozen=True):
 class _Line(msgspec.Struct, frozen=True):
     """What it takes from a line of timeline.jsonl; the rest of it is skipped."""
 
-    index: int
-    t_s: float
-    completed: int
-    failed: dict[str, int]
+    index: Count
+    t_s: Seconds
+    completed: Count
+    failed: dict[str, Count]
 
 
 def list_runs(base: Path) -> tuple[RunInfo, ...]:
@@ -107,20 +102,10 @@ def read_run(base: Path, name: str) -> RunRecord:
         UnknownRunError: there is none of that name.
     """
     path = find_run(base, name)
-    return RunRecord(
-        info=_read_info(path),
-        points=tuple(_read_points(path / "timeline.jsonl")),
-        result=_decode(_read(path / "result.json"), Result),
-    )
-
-
-def _read_points(path: Path) -> Iterator[Point]:
-    for point in _decode_lines(_read(path), Point):
-        parts = point.components_us.values()
-        if all(len(sums) == len(point.latency_bins) for sums in parts):
-            yield point
-        else:  # a file that was edited: which bin a sum belongs to cannot be told
-            yield msgspec.structs.replace(point, components_us={})
+    files = RunFiles(path)
+    # Of counts that no run has, nothing is to be drawn.
+    result = files.result(Result) if files.result(_Outcome) is not None else None
+    return RunRecord(info=_read_info(path), points=tuple(files.points()), result=result)
 
 
 def _names(base: Path) -> set[str]:
@@ -129,7 +114,7 @@ def _names(base: Path) -> set[str]:
         return {
             name
             for name in os.listdir(base)  # noqa: PTH208
-            if name.isprintable() and os.path.isfile(f"{base}/{name}/run.json")  # noqa: PTH113
+            if name.isprintable() and os.path.lexists(f"{base}/{name}/run.json")
         }
     except OSError:
         return set()
@@ -149,18 +134,18 @@ def _is_held(timeline: Path) -> bool:
     when it ends, however it ends.
     """
     try:
-        with timeline.open("rb") as file:
+        with open_file(timeline, MOST_BYTES[timeline.name]) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:
+    except (OSError, UnreadableError):
         return False
     return False
 
 
 def _version(path: Path) -> tuple[int, int] | None:
     try:
-        stat = path.stat()
+        stat = path.lstat()
     except OSError:
         return None
     return stat.st_mtime_ns, stat.st_size
@@ -168,19 +153,23 @@ def _version(path: Path) -> tuple[int, int] | None:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _info(path: Path, versions: tuple[tuple[int, int] | None, ...]) -> RunInfo:
-    """The run as its files say, `finished` or `interrupted`; worked out once a version of them."""
-    asked = _decode(_read(path / "run.json"), _Asked) or _Asked()
+    """The run as its files say, but whether it is in progress; worked out once a version of
+    them.
+    """
+    files = RunFiles(path)
+    files.look()
+    asked = files.asked(_Asked) or _Asked()
     started = asked.started or _made(versions[0])
-    outcome = _decode(_read(path / "result.json"), _Outcome)
+    outcome = files.result(_Outcome)
     if outcome is not None:
-        last = next(_decode_lines(_read_tail(path / "timeline.jsonl"), _Line, backwards=True), None)
+        last = files.last_line(_Line)
         return RunInfo(
             name=path.name,
             target=outcome.target,
             arrivals=outcome.arrivals,
             profile=asked.profile,
             started=started,
-            state="finished",
+            state="broken" if files.problems else "finished",
             duration_s=outcome.duration_s,
             ended_by=outcome.ended_by,
             intervals=last.index + 1 if last else 0,
@@ -189,23 +178,31 @@ def _info(path: Path, versions: tuple[tuple[int, int] | None, ...]) -> RunInfo:
             p99_ms=outcome.latency_ms.p99,
             verdict=outcome.verdict,
             slo=outcome.slo,
+            problems=tuple(files.problems),
         )
-    lines = list(_decode_lines(_read(path / "timeline.jsonl"), _Line))
-    latency = merge_log(_read(path / "latency.hlog"))
-    failed = sum(count for line in lines for count in line.failed.values())
+    # Added up one by one: a timeline may be longer than the memory has room for.
+    intervals = completed = failed = 0
+    duration_s = 0.0
+    for line in files.lines(_Line):
+        intervals += 1
+        completed += line.completed
+        failed += sum(line.failed.values())
+        duration_s = line.t_s
+    latency = files.latency()
     return RunInfo(
         name=path.name,
         target=asked.target,
         arrivals=asked.arrivals,
         profile=asked.profile,
         started=started,
-        state="interrupted",
-        duration_s=lines[-1].t_s if lines else 0.0,
-        intervals=len(lines),
-        completed=sum(line.completed for line in lines),
-        failed=failed,
+        state="broken" if files.problems else "interrupted",
+        duration_s=duration_s,
+        intervals=intervals,
+        completed=min(completed, MOST_COUNT),
+        failed=min(failed, MOST_COUNT),
         p99_ms=latency.percentiles(1000).p99,
         slo=_kept(asked.slos, latency, failed),
+        problems=tuple(files.problems),
     )
 
 
@@ -222,37 +219,7 @@ def _kept(slos: list[str], latency: Histogram, failed: int) -> dict[str, bool]:
 def _made(version: tuple[int, int] | None) -> str:
     if version is None:
         return ""
-    return datetime.fromtimestamp(version[0] / 1e9, UTC).isoformat(timespec="milliseconds")
-
-
-def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError:
-        return b""
-
-
-def _read_tail(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
-            return file.read()
-    except OSError:
-        return b""
-
-
-def _decode(data: bytes, kind: type[_T]) -> _T | None:
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-
-
-def _decode_lines(data: bytes, kind: type[_T], *, backwards: bool = False) -> Iterator[_T]:
-    decoder = msgspec.json.Decoder(kind)
-    lines = data.splitlines()
-    for line in reversed(lines) if backwards else lines:
-        try:
-            yield decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            continue
+        return datetime.fromtimestamp(version[0] / 1e9, UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError):
+        return ""  # a year beyond 9999

@@ -9,7 +9,7 @@ from tailrace.load.point import Point
 from tailrace.load.result import Result
 from tailrace.load.verdict import Verdict
 
-RunState = Literal["running", "finished", "interrupted"]
+RunState = Literal["running", "finished", "interrupted", "broken"]
 
 
 class UnknownRunError(TailraceError):
@@ -28,6 +28,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """ISO 8601, UTC."""
     state: RunState
     """`interrupted`: whoever made it is gone and left no result; the finished intervals are kept.
+    `broken`: a file of it cannot be read; what the others say is here.
     """
     duration_s: float
     """How long it offered load; of a run without a result, up to its last finished interval."""
@@ -41,6 +42,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict | None = None
     """None while there is no result."""
     slo: dict[str, bool] = {}
+    problems: tuple[str, ...] = ()
+    """Which of its files cannot be read, and why."""
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):

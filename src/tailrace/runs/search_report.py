@@ -6,12 +6,16 @@ from pathlib import Path
 
 import msgspec
 
+from tailrace.errors import UsageError
 from tailrace.load.search import Found, Step
 from tailrace.load.slo import parse_slo
 from tailrace.plain import as_html
 from tailrace.runs.directory import RunDirectoryError
 from tailrace.runs.log_axis import LogAxis
+from tailrace.untrusted import UnreadableError, read_json
 
+_MOST_BYTES = 4 * 2**20
+_HIGHEST = 1e12
 _WIDTH, _HEIGHT = 720, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 70, 50
 _STYLE = """
@@ -40,6 +44,26 @@ def write_search(path: Path, found: Found) -> None:
         (path / "find.svg").write_text(draw_search(found), encoding="utf-8")
     except OSError as error:
         raise RunDirectoryError(f"cannot write {path}: {error.strerror}") from None
+
+
+def read_search(path: Path) -> Found:
+    """The outcome that `find.json` in the directory `path` holds.
+
+    Raises:
+        UsageError: there is none, or it cannot be read.
+    """
+    try:
+        found = read_json(path / "find.json", Found, _MOST_BYTES)
+    except UnreadableError as error:
+        raise UsageError(f"{path}: {error}") from None
+    if found is None:
+        raise UsageError(f"{path} is not a search's directory: it has no find.json")
+    parse_slo(found.slo)
+    drawn = [found.rate_per_s, *(step.rate_per_s for step in found.steps)]
+    drawn += [step.percentile_ms for step in found.steps]
+    if not all(value is None or 0 <= value <= _HIGHEST for value in drawn):
+        raise UsageError(f"{path}: find.json cannot be read: it has rates that no search has")
+    return found
 
 
 def draw_search(found: Found) -> str:

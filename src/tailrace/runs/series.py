@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from tailrace.load.histogram import LOWEST_US, WIDTH_US, IntArray
 from tailrace.load.point import Point
-from tailrace.runs.histogram_log import LoggedIntervals, read_log
+from tailrace.runs.files import RunFiles
+from tailrace.runs.histogram_log import LoggedIntervals
 
 FloatArray = NDArray[np.float64]
 
@@ -44,10 +45,7 @@ def read_series(directory: Path, points: Sequence[Point], duration_s: float) -> 
     What was answered after the offering had ended, `duration_s` into the run, is added to the last
     stretch that offered something.
     """
-    try:
-        log = read_log((directory / "latency.hlog").read_bytes())
-    except OSError:
-        log = read_log(b"")
+    log = RunFiles(directory).intervals()
     rows = {start: row for row, start in enumerate(log.starts)}
     known = [(point, rows[key]) for point in points if (key := _start(point)) in rows]
     return _lay_out(known, log, duration_s, unread=len(points) - len(known))

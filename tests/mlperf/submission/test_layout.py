@@ -112,7 +112,7 @@ def test_a_broken_description_is_not_overwritten(tmp_path: Path) -> None:
     here = layout(tmp_path)
     here.write_system({})
     here.system_file.write_text("{ half")
-    with pytest.raises(TailraceError, match="cannot read"):
+    with pytest.raises(TailraceError, match="cannot be read"):
         here.write_system({"status": "rdi"})
     assert here.system_file.read_text() == "{ half"
 

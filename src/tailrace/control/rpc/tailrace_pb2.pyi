@@ -31,6 +31,7 @@ class RunState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RUN_STATE_RUNNING: _ClassVar[RunState]
     RUN_STATE_FINISHED: _ClassVar[RunState]
     RUN_STATE_INTERRUPTED: _ClassVar[RunState]
+    RUN_STATE_BROKEN: _ClassVar[RunState]
 STATE_UNSPECIFIED: State
 STATE_IDLE: State
 STATE_STARTING: State
@@ -46,6 +47,7 @@ RUN_STATE_UNSPECIFIED: RunState
 RUN_STATE_RUNNING: RunState
 RUN_STATE_FINISHED: RunState
 RUN_STATE_INTERRUPTED: RunState
+RUN_STATE_BROKEN: RunState
 
 class ServiceRequest(_message.Message):
     __slots__ = ("service_id",)
@@ -498,7 +500,7 @@ class Window(_message.Message):
     def __init__(self, intervals: _Optional[int] = ..., seconds: _Optional[float] = ..., latency_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., service_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., send_lag_us: _Optional[_Union[Percentiles, _Mapping]] = ..., stages_ms: _Optional[_Mapping[str, Percentiles]] = ..., avg_rps: _Optional[float] = ..., avg_qps: _Optional[float] = ..., sr_percent: _Optional[float] = ..., avg_99th_ms: _Optional[float] = ..., cpu_percent: _Optional[float] = ..., completed: _Optional[int] = ..., failed: _Optional[_Mapping[str, int]] = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., xray: _Optional[_Union[Xray, _Mapping]] = ..., reasons: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class RunInfo(_message.Message):
-    __slots__ = ("name", "target", "arrivals", "profile", "started", "state", "duration_s", "intervals", "completed", "failed", "p99_ms", "verdict", "slo", "ended_by")
+    __slots__ = ("name", "target", "arrivals", "profile", "started", "state", "duration_s", "intervals", "completed", "failed", "p99_ms", "verdict", "slo", "ended_by", "problems")
     class SloEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -520,6 +522,7 @@ class RunInfo(_message.Message):
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     SLO_FIELD_NUMBER: _ClassVar[int]
     ENDED_BY_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     name: str
     target: str
     arrivals: str
@@ -534,7 +537,8 @@ class RunInfo(_message.Message):
     verdict: Verdict
     slo: _containers.ScalarMap[str, bool]
     ended_by: str
-    def __init__(self, name: _Optional[str] = ..., target: _Optional[str] = ..., arrivals: _Optional[str] = ..., profile: _Optional[str] = ..., started: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., duration_s: _Optional[float] = ..., intervals: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[int] = ..., p99_ms: _Optional[float] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., slo: _Optional[_Mapping[str, bool]] = ..., ended_by: _Optional[str] = ...) -> None: ...
+    problems: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., target: _Optional[str] = ..., arrivals: _Optional[str] = ..., profile: _Optional[str] = ..., started: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., duration_s: _Optional[float] = ..., intervals: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[int] = ..., p99_ms: _Optional[float] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., slo: _Optional[_Mapping[str, bool]] = ..., ended_by: _Optional[str] = ..., problems: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RunRecord(_message.Message):
     __slots__ = ("info", "points", "result")

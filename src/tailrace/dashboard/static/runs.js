@@ -71,7 +71,7 @@ export default {
                   :data-state="run.state">{{ run.state }}</small></th>
               <td class="long wide code" :title="run.target">{{ run.target }}</td>
               <td class="long wide code" :title="run.profile">{{ run.profile }}</td>
-              <td class="wide"><span class="run-state" :data-state="run.state">{{ run.state }}</span>
+              <td class="wide"><span class="run-state" :data-state="run.state" :title="run.problems.join('; ')">{{ run.state }}</span>
                 <small v-if="cut(run)" title="what ended it before its time">{{ cut(run) }}</small></td>
               <td class="number wide">{{ clock(run.duration_s) }}</td>
               <td class="number wide">{{ whole(run.completed) }}</td>

@@ -27,6 +27,7 @@ from tailrace.download.part import unwritable, write_whole
 from tailrace.errors import TailraceError, UsageError
 from tailrace.mlperf.outcome import Mode
 from tailrace.mlperf.scenario import Scenario, find_scenario
+from tailrace.untrusted import UnreadableError, read_json
 
 DIVISIONS = ("open", "closed", "network")
 _FOLDERS: Mapping[Mode, str] = {
@@ -34,6 +35,7 @@ _FOLDERS: Mapping[Mode, str] = {
     "accuracy": "accuracy",
     "find-peak": "find_peak",
 }
+_MOST_BYTES = 2**20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -235,11 +237,9 @@ def _note(file: Path, title: str, command: str) -> None:
 
 def _read_object(file: Path) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
-    except FileNotFoundError:
-        return {}
-    except (OSError, msgspec.MsgspecError) as error:
-        raise TailraceError(f"cannot read {file}: {error}") from error
+        return read_json(file, dict[str, Any], _MOST_BYTES) or {}
+    except UnreadableError as error:
+        raise TailraceError(f"{file.parent}: {error}") from error
 
 
 def _write_json(file: Path, values: Mapping[str, object]) -> Path:

@@ -1,0 +1,130 @@
+"""The files of a run's directory, read in whatever state they are: the one way to read any of them.
+
+A run may come from another machine, or from somebody else: see `tailrace.untrusted`. Beyond that,
+numbers are held to what a run can count, so that whoever draws or adds them up need not ask.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from tailrace.load.histogram import Histogram
+from tailrace.load.point import MOST_COUNT, Point
+from tailrace.runs.histogram_log import LoggedIntervals, merge_log, read_log
+from tailrace.untrusted import UnreadableError, open_file, read_json, read_lines
+
+MOST_BYTES = {
+    "run.json": 2**20,
+    "result.json": 4 * 2**20,
+    "timeline.jsonl": 2**30,
+    "latency.hlog": 2**30,
+}
+"""Of each file of a run's directory; three days of intervals of a second fit."""
+FILES = tuple(MOST_BYTES)
+
+_TAIL = 1 << 16
+"""Bytes at the end of a timeline, among which is its last line."""
+
+_T = TypeVar("_T")
+
+
+class RunFiles:
+    """The files in one directory.
+
+    What is missing is empty, or None; so is what cannot be read, and `problems` says why.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.problems: list[str] = []
+        """A line for each file that is there and cannot be read, as far as they have been asked
+        for."""
+
+    def asked(self, kind: type[_T]) -> _T | None:
+        """run.json as `kind`."""
+        return self._try(lambda: self._json("run.json", kind), None)
+
+    def result(self, kind: type[_T]) -> _T | None:
+        """result.json as `kind`."""
+        return self._try(lambda: self._json("result.json", kind), None)
+
+    def points(self) -> Iterator[Point]:
+        """The intervals, oldest first; a line that is damaged is passed over."""
+        for point in self.lines(Point):
+            if all(map(partial(_fits, len(point.latency_bins)), point.components_us.values())):
+                yield point
+            else:  # a file that was edited: which bin a sum belongs to cannot be told
+                yield msgspec.structs.replace(point, components_us={})
+
+    def lines(self, kind: type[_T]) -> Iterator[_T]:
+        """The lines of timeline.jsonl as `kind`; one that is damaged is passed over."""
+        try:
+            yield from _decoded(self._lines("timeline.jsonl"), kind)
+        except UnreadableError as error:
+            self._note(error)
+
+    def last_line(self, kind: type[_T]) -> _T | None:
+        """The last line of timeline.jsonl that is not damaged, as `kind`."""
+        return self._try(lambda: next(_decoded(reversed(self._tail()), kind), None), None)
+
+    def latency(self) -> Histogram:
+        """Of all intervals together, from latency.hlog."""
+        return self._try(lambda: merge_log(self._lines("latency.hlog")), Histogram())
+
+    def intervals(self) -> LoggedIntervals:
+        """The intervals of latency.hlog."""
+        return self._try(lambda: read_log(self._lines("latency.hlog")), read_log(()))
+
+    def look(self) -> None:
+        """Note which files cannot be read, as far as that shows without reading them."""
+        for name, most_bytes in MOST_BYTES.items():
+            try:
+                open_file(self.path / name, most_bytes).close()
+            except FileNotFoundError:
+                continue
+            except UnreadableError as error:
+                self._note(error)
+
+    def _json(self, name: str, kind: type[_T]) -> _T | None:
+        return read_json(self.path / name, kind, MOST_BYTES[name])
+
+    def _lines(self, name: str) -> Iterator[bytes]:
+        return read_lines(self.path / name, MOST_BYTES[name])
+
+    def _tail(self) -> list[bytes]:
+        name = "timeline.jsonl"
+        try:
+            with open_file(self.path / name, MOST_BYTES[name]) as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+                return file.read(_TAIL).splitlines()
+        except OSError:
+            return []
+
+    def _try(self, read: Callable[[], _T], otherwise: _T) -> _T:
+        try:
+            return read()
+        except UnreadableError as error:
+            self._note(error)
+            return otherwise
+
+    def _note(self, error: UnreadableError) -> None:
+        if str(error) not in self.problems:
+            self.problems.append(str(error))
+
+
+def _decoded(lines: Iterator[bytes], kind: type[_T]) -> Iterator[_T]:
+    decoder = msgspec.json.Decoder(kind)
+    for line in lines:
+        try:
+            yield decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+
+
+def _fits(bins: int, sums: tuple[int, ...]) -> bool:
+    within = min(sums, default=0) >= -MOST_COUNT and max(sums, default=0) <= MOST_COUNT
+    return len(sums) == bins and within
