@@ -7,15 +7,14 @@ MOST = 1000
 
 
 def plain(text: str, most: int | None = MOST) -> str:
-    """`text` as one line of at most `most` characters, the last an ellipsis where it was longer.
+    """`text` as one line of at most `most` characters: of a longer one, beginning and end.
 
     What a terminal, a page or XML would act on instead of showing it is escaped as in `\\x1b`:
     control codes, marks of direction and all else without a shape. White space becomes a space.
     Markup stays: whoever writes HTML, Markdown or for rich has to escape it.
     """
-    if not text.isprintable():
-        text = "".join(map(_shown, text if most is None else text[: most + 1]))
-    return text if most is None or len(text) <= most else text[: most - 1] + "…"
+    text = _shortened(text, most)
+    return text if text.isprintable() else _shortened("".join(map(_shown, text)), most)
 
 
 def plain_lines(text: str) -> str:
@@ -26,6 +25,14 @@ def plain_lines(text: str) -> str:
 def as_html(text: str) -> str:
     """`text` as `plain_lines` makes it, as HTML for an element or an attribute."""
     return html.escape(plain_lines(text))
+
+
+def _shortened(text: str, most: int | None) -> str:
+    if most is None or len(text) <= most:
+        return text
+    # The end often says what is wrong.
+    end = (most - 1) // 3
+    return f"{text[: most - 1 - end]}…{text[len(text) - end :]}"
 
 
 def _shown(letter: str) -> str:

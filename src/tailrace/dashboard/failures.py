@@ -1,10 +1,10 @@
 """Failures by reason, each with an answer that shows it: for the pages and for reports."""
 
 from collections.abc import Iterable, Mapping
-from html import escape
 
 from tailrace.load.failures import MOST_REASONS, count_failure
 from tailrace.load.point import Point
+from tailrace.plain import as_html
 from tailrace.runs.record import RunRecord
 
 _EXAMPLE = 500
@@ -34,7 +34,7 @@ def failures_table(reasons: Mapping[str, int], examples: Mapping[str, str]) -> s
     """A table as HTML, the most frequent reason first; what is said in it is only text."""
     ordered = sorted(reasons.items(), key=lambda item: -item[1])
     rows = "".join(
-        f'<tr><td>{count:,}</td><th scope="row">{escape(reason)}</th>'
+        f'<tr><td>{count:,}</td><th scope="row">{as_html(reason)}</th>'
         f"<td>{_example(examples.get(reason, ''))}</td></tr>"
         for reason, count in ordered[:MOST_REASONS]
     )
@@ -46,4 +46,4 @@ def failures_table(reasons: Mapping[str, int], examples: Mapping[str, str]) -> s
 
 
 def _example(answer: str) -> str:
-    return f"<pre>{escape(answer[:_EXAMPLE])}</pre>" if answer else "–"
+    return f"<pre>{as_html(answer[:_EXAMPLE])}</pre>" if answer else "–"
