@@ -29,6 +29,7 @@ class Server:
 
     def __init__(self, answer: Answer = answer_ok) -> None:
         self.arrived_ns: list[int] = []
+        self.heads: list[bytes] = []
         self.bodies: list[bytes] = []
         self.connections = 0
         self._answer = answer
@@ -78,6 +79,7 @@ class Server:
                 body = await reader.readexactly(length)
                 number = len(self.arrived_ns)
                 self.arrived_ns.append(arrived)
+                self.heads.append(head)
                 self.bodies.append(body)
                 await self._answer(number, body, writer)
                 await writer.drain()

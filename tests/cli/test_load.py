@@ -54,6 +54,14 @@ def tailrace(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (("http://h/", "--abort-on", "failed>50%"), "'failed>50%' does not say when to give up"),
         (("http://h/", "--body", "absent.jpg"), "cannot read the body absent.jpg"),
         (("http://h/", "--header", "nope"), "is not a header"),
+        (("http://h/", "--body", '{"a":1'), "is neither a file nor JSON"),
+        (("http://h/", "--body", "/dev/zero"), "it is a device, not a file"),
+        (("http://h/", "--body", "x", "--data", "y"), "give one of them"),
+        (("http://h/", "--data", "@x.json"), "write --body x.json"),
+        (("http://h/", "--header", "Transfer-Encoding: chunked"), "cannot be given"),
+        (("https://h/", "--key", "key.pem"), "needs the certificate"),
+        (("http://h/", "--connect-to", "h"), "write HOST:PORT"),
+        (("http://h/", "--connect-to", "h:1", "--unix-socket", "s"), "give one"),
         (("http://h/", "--method", "G T"), "is not an HTTP method"),
         (("http://h/", "--workers", "0"), "--workers"),
         (("http://h/", "--workers", "4", "--connections", "2"), "fewer than --workers"),
@@ -228,3 +236,64 @@ def test_what_a_server_calls_its_stages_is_text(serve: Any, tmp_path: Path) -> N
     page = (tmp_path / "r.html").read_text()
     assert "[/red] &lt;b&gt;|:100: é" in page
     assert "[/red] <b>" not in page.partition("</style>")[2].partition("<script")[0]
+
+
+def test_credentials_in_a_url_are_sent_and_written_nowhere(serve: Any, tmp_path: Path) -> None:
+    server = serve()
+    url = server.url.replace("//", "//user:s3cret@")
+    finished = tailrace(
+        *("load", url, f"2:{url}", "--rate", "50", "--for", "1s", "--out", "run"),
+        *("--junit", "junit.xml", "--markdown", "summary.md"),
+        cwd=tmp_path,
+    )
+    assert finished.returncode == 0
+    report = tailrace("report", "run", cwd=tmp_path)
+    basic = b"Authorization: Basic dXNlcjpzM2NyZXQ="
+    assert len(server.heads) > 20
+    assert all(basic in head for head in server.heads)
+    said = [finished.stdout, finished.stderr, report.stdout, report.stderr]
+    said += [file.read_text() for file in tmp_path.rglob("*.*") if file.is_file()]
+    assert sum(server.url in text for text in said) >= 4
+    assert not any("s3cret" in text or "user:" in text for text in said)
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "kind"),
+    [
+        ("--body", '{"a":1}', "application/json"),
+        ("--data", '[{"id": {{counter}}}]', "application/json"),
+        ("--data", "a=1&b=2", "text/plain; charset=utf-8"),
+    ],
+)
+def test_a_body_on_the_command_line(
+    serve: Any, tmp_path: Path, option: str, text: str, kind: str
+) -> None:
+    server = serve()
+    finished = tailrace(
+        "load", server.url, option, text, "--rate", "20", "--for", "0.5s", cwd=tmp_path
+    )
+    assert finished.returncode == 0
+    assert set(server.bodies) <= {
+        text.replace("{{counter}}", str(number)).encode() for number in range(50)
+    }
+    assert all(
+        head.startswith(b"POST ") and f"Content-Type: {kind}\r\n".encode() in head
+        for head in server.heads
+    )
+
+
+def test_a_folder_of_pictures_is_sent_and_what_is_left_out_is_said(
+    serve: Any, tmp_path: Path
+) -> None:
+    for name in ("val2017/1.jpg", "val2017/2.jpg", "annotations/instances.json"):
+        (tmp_path / "pictures" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pictures" / name).write_text(name)
+    server = serve()
+    finished = tailrace(
+        *("load", server.url, "--body", "pictures/", "--rate", "50", "--for", "0.5s"),
+        cwd=tmp_path,
+    )
+    assert finished.returncode == 0
+    assert set(server.bodies) == {b"val2017/1.jpg", b"val2017/2.jpg"}
+    note = "tailrace: note: left out of pictures: annotations/instances.json; it has pictures"
+    assert note in finished.stderr

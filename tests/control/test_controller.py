@@ -374,3 +374,97 @@ async def test_a_hopeless_run_ends_itself(controller: Controller, serve: Any) ->
     assert result is not None
     assert result.ended_by == "abort-on"
     assert (await controller.get("x")).state == "idle"
+
+
+async def told(controller: Controller) -> str:
+    """All that any face could show of the services."""
+    everything = [
+        (info, await controller.config(info.id), await controller.window(info.id))
+        for info in await controller.list()
+    ]
+    return repr((everything, await controller.runs()))
+
+
+async def test_credentials_of_a_url_are_sent_and_never_told(serve: Any, tmp_path: Path) -> None:
+    server = serve()
+    url = server.url.replace("//", "//user:s3cret@")
+    basic = b"Authorization: Basic dXNlcjpzM2NyZXQ=\r\n"
+    config = ServiceConfig(id="a", url=url, metrics_url=f"{url}metrics", profile="100")
+    controller = Controller([config], interval_s=0.25, runs_dir=tmp_path)
+    await controller.start("a")
+    await points(controller, "a", 3)
+    await controller.stop("a")
+    assert {head.split()[1] for head in server.heads} == {b"/", b"/metrics"}
+    assert all(basic in head or basic.lower() in head for head in server.heads)
+    text = await told(controller)
+    assert server.url in text
+    assert "s3cret" not in text
+    assert "user" not in text
+    for file in tmp_path.rglob("*.*"):
+        assert b"s3cret" not in file.read_bytes()
+        assert b"dXNlcjpzM2NyZXQ" not in file.read_bytes()
+    await controller.close()
+
+
+async def test_a_change_keeps_the_credentials_that_nobody_was_told(
+    serve: Any, tmp_path: Path
+) -> None:
+    server, other = serve(), serve()
+    config = ServiceConfig(id="a", url=server.url.replace("//", "//u:p@"), metrics_url="")
+    controller = Controller([config], interval_s=0.25, runs_dir=tmp_path)
+    told_config = await controller.config("a")
+    assert told_config.url == server.url
+    await controller.change(msgspec.structs.replace(told_config, profile="200"))
+    await controller.start("a")
+    await points(controller, "a", 1)
+    await controller.stop("a")
+    assert all(b"Authorization: Basic dTpw\r\n" in head for head in server.heads)
+    # Another place is not told them.
+    await controller.change(msgspec.structs.replace(told_config, url=other.url))
+    await controller.start("a")
+    await points(controller, "a", 1)
+    await controller.stop("a")
+    assert other.heads
+    assert not any(b"uthorization" in head for head in other.heads)
+    await controller.close()
+
+
+async def test_a_link_out_of_the_folder_is_refused_wherever_it_is(
+    serve: Any, tmp_path: Path
+) -> None:
+    bodies = tmp_path / "bodies"
+    (bodies / "sub").mkdir(parents=True)
+    (tmp_path / "secret").write_text("secret")
+    (bodies / "own").write_text("own")
+    (bodies / "sub/link").symlink_to("../own")
+    controller = Controller(limits=Limits(bodies=bodies), runs_dir=tmp_path / "runs")
+    config = ServiceConfig(id="a", url=serve().url)
+    await controller.add(msgspec.structs.replace(config, body=bodies / "sub"))
+    (bodies / "sub/out").symlink_to(tmp_path / "secret")
+    (bodies / "door").symlink_to(tmp_path)
+    for name in ("sub/out", "sub", ".", "door/secret", "door"):
+        with pytest.raises(NotAllowedError, match="may not be sent"):
+            await controller.add(msgspec.structs.replace(config, id="b", body=bodies / name))
+    await controller.close()
+
+
+async def test_text_that_is_json_is_sent_as_json(serve: Any, tmp_path: Path) -> None:
+    server = serve()
+    configs = [
+        ServiceConfig(id="a", url=server.url, text='{"a": 1}', metrics_url=""),
+        ServiceConfig(id="b", url=server.url, text="a: 1", metrics_url=""),
+    ]
+    controller = Controller(configs, interval_s=0.25, runs_dir=tmp_path)
+    for service_id in "ab":
+        await controller.start(service_id)
+        await points(controller, service_id, 1)
+        await controller.stop(service_id)
+    await controller.close()
+    kinds = {
+        (body, next(line for line in head.split(b"\r\n") if line.startswith(b"Content-Type")))
+        for head, body in zip(server.heads, server.bodies, strict=True)
+    }
+    assert kinds == {
+        (b'{"a": 1}', b"Content-Type: application/json"),
+        (b"a: 1", b"Content-Type: text/plain; charset=utf-8"),
+    }

@@ -11,6 +11,12 @@ from typing import Any
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from tailrace.load.link import GeneratorError
 from tailrace.load.request import Body
@@ -317,6 +323,36 @@ async def test_ipv6(offer: Any) -> None:
     assert session.total.completed == session.total.offered > 20
 
 
+async def test_a_zone_of_ipv6(offer: Any) -> None:
+    heads: list[bytes] = []
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                heads.append(head)
+                writer.write(OK)
+        writer.close()
+
+    server = await asyncio.start_server(accept, "::1", 0)
+    port = server.sockets[0].getsockname()[1]
+    session, _ = await offer(f"http://[::1%25lo]:{port}/", duration_s=0.5)
+    server.close()
+    assert session.total.completed == session.total.offered > 20
+    # RFC 6874, 4: a zone means nothing beyond this machine.
+    assert f"Host: [::1]:{port}\r\n".encode() in heads[0]
+
+
+async def test_connecting_elsewhere_sends_what_the_url_says(serve: Any, offer: Any) -> None:
+    server = serve()
+    session, _ = await offer(
+        "http://nowhere.invalid:81/x",
+        duration_s=0.5,
+        traffic={"connect_to": ("127.0.0.1", server.port)},
+    )
+    assert session.total.completed == session.total.offered > 20
+    assert server.heads[0].startswith(b"GET /x HTTP/1.1\r\nHost: nowhere.invalid:81\r\n")
+
+
 async def test_several_targets_share_by_weight(serve: Any, offer: Any) -> None:
     first, second = serve(), serve()
     session, _ = await offer(
@@ -396,6 +432,69 @@ class TestTls:
             f"https://127.0.0.1:{tls_server}/", duration_s=0.5, traffic={"tls": Tls(verify=False)}
         )
         assert session.total.completed == session.total.offered > 20
+
+    async def test_connecting_elsewhere_checks_the_name_of_the_url(
+        self, tls_server: int, authority: trustme.CA, offer: Any, tmp_path: Path
+    ) -> None:
+        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+        traffic = {
+            "tls": Tls(ca_file=tmp_path / "ca.pem"),
+            "connect_to": ("127.0.0.1", tls_server),
+        }
+        session, _ = await offer("https://localhost/", duration_s=0.5, traffic=traffic)
+        assert session.total.completed == session.total.offered > 20
+        session, _ = await offer("https://other.invalid/", duration_s=0.5, traffic=traffic)
+        assert session.total.failed == {"connect": session.total.offered}
+
+    @pytest.mark.parametrize("apart", [True, False])
+    async def test_a_certificate_of_ones_own(
+        self, authority: trustme.CA, offer: Any, tmp_path: Path, apart: bool
+    ) -> None:
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                while await reader.readuntil(b"\r\n\r\n"):
+                    writer.write(OK)
+            writer.close()
+
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.verify_mode = ssl.CERT_REQUIRED
+        authority.configure_trust(context)
+        authority.issue_cert("localhost").configure_cert(context)
+        mine = authority.issue_cert("client@example.org")
+        mine.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+        mine.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+        mine.private_key_pem.write_to_path(tmp_path / "key.pem")
+        cert, key = ("cert.pem", tmp_path / "key.pem") if apart else ("both.pem", None)
+        async with await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context) as server:
+            url = f"https://localhost:{server.sockets[0].getsockname()[1]}/"
+            tls = Tls(verify=False, cert=tmp_path / cert, key=key)
+            session, _ = await offer(url, duration_s=0.5, traffic={"tls": tls})
+            assert session.total.completed == session.total.offered > 20
+            session, _ = await offer(url, duration_s=0.5, traffic={"tls": Tls(verify=False)})
+            assert session.total.completed == 0
+
+    async def test_a_certificate_without_its_key(
+        self, authority: trustme.CA, plan: Any, tmp_path: Path
+    ) -> None:
+        authority.issue_cert("a").cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+        tls = Tls(cert=tmp_path / "cert.pem")
+        session = Session(plan("https://h/", traffic={"tls": tls}))
+        with pytest.raises(GeneratorError, match=r"cannot use the certificate .*cert\.pem"):
+            await session.start()
+
+    async def test_a_key_with_a_password_is_not_asked_for(
+        self, authority: trustme.CA, plan: Any, tmp_path: Path
+    ) -> None:
+        own = authority.issue_cert("a")
+        own.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+        locked = load_pem_private_key(own.private_key_pem.bytes(), None).private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
+        )
+        (tmp_path / "key.pem").write_bytes(locked)
+        tls = Tls(cert=tmp_path / "cert.pem", key=tmp_path / "key.pem")
+        session = Session(plan("https://h/", traffic={"tls": tls}))
+        with pytest.raises(GeneratorError, match=r"cannot use the certificate .*cert\.pem"):
+            await session.start()
 
     async def test_a_server_without_tls(self, serve: Any, offer: Any) -> None:
         url = serve().url.replace("http:", "https:")

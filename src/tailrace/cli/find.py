@@ -84,6 +84,7 @@ def find(
     ] = "30s",
     arrivals: options.Arrivals = "poisson",
     seed: options.Seed = 1,
+    data: options.Data = None,
     method: options.Method = None,
     expect_status: options.ExpectStatus = None,
     expect: options.ExpectBody = None,
@@ -95,8 +96,11 @@ def find(
     connections: options.Connections = 1024,
     timeout: options.Timeout = None,
     unix_socket: options.UnixSocket = None,
+    connect_to: options.ConnectTo = None,
     insecure: options.Insecure = False,
     cacert: options.CaCert = None,
+    cert: options.Cert = None,
+    key: options.Key = None,
     workers: options.Workers = 1,
     ray: options.Ray = None,
 ) -> None:
@@ -116,6 +120,7 @@ def find(
     from tailrace.load.profile import constant
     from tailrace.load.search import SearchLimits
     from tailrace.load.slo import parse_slo
+    from tailrace.load.target import without_credentials
     from tailrace.runs.summary.files import SummaryFiles
     from tailrace.runs.summary.summary import of_find
     from tailrace.units import parse_rate_per_s
@@ -123,9 +128,20 @@ def find(
     parse_arrivals(arrivals)
     bound = parse_slo(slo)
     plan = Plan(
-        url=" ".join(urls),
+        url=without_credentials(" ".join(urls)),
         traffic=options.read_traffic(
-            urls, method, header, body, order, unix_socket, insecure, cacert
+            urls,
+            method=method,
+            header=header,
+            body=body,
+            data=data,
+            order=order,
+            unix_socket=unix_socket,
+            connect_to=connect_to,
+            insecure=insecure,
+            cacert=cacert,
+            cert=cert,
+            key=key,
         ),
         arrivals=arrivals,
         profile=constant(1.0),

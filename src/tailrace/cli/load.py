@@ -79,6 +79,7 @@ def load(
         ),
     ] = 1.0,
     seed: options.Seed = 1,
+    data: options.Data = None,
     method: options.Method = None,
     expect_status: options.ExpectStatus = None,
     expect: options.ExpectBody = None,
@@ -149,8 +150,11 @@ def load(
         ),
     ] = None,
     unix_socket: options.UnixSocket = None,
+    connect_to: options.ConnectTo = None,
     insecure: options.Insecure = False,
     cacert: options.CaCert = None,
+    cert: options.Cert = None,
+    key: options.Key = None,
     workers: options.Workers = 1,
     ray: options.Ray = None,
     part: Annotated[
@@ -201,6 +205,7 @@ def load(
     from tailrace.load.plan import Plan
     from tailrace.load.profile import constant
     from tailrace.load.slo import parse_slo
+    from tailrace.load.target import without_credentials
     from tailrace.runs.directory import RUNS_DIR, RunDirectory
     from tailrace.runs.run import Run
     from tailrace.runs.summary.files import SummaryFiles
@@ -221,9 +226,20 @@ def load(
             raise UsageError(f"{arrivals} lasts {duration_s:.3g} s so slowed: give --for")
     slos = tuple(map(parse_slo, slo or ()))
     plan = Plan(
-        url=" ".join(urls),
+        url=without_credentials(" ".join(urls)),
         traffic=options.read_traffic(
-            urls, method, header, body, order, unix_socket, insecure, cacert
+            urls,
+            method=method,
+            header=header,
+            body=body,
+            data=data,
+            order=order,
+            unix_socket=unix_socket,
+            connect_to=connect_to,
+            insecure=insecure,
+            cacert=cacert,
+            cert=cert,
+            key=key,
         ),
         arrivals=process.expression,
         profile=_profile(asked) if asked is not None else constant(natural),

@@ -1,5 +1,7 @@
 """Options that commands which put load on something share, each said once."""
 
+import os
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -7,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tailrace.cli import layout
+from tailrace.errors import UsageError
 from tailrace.units import MAX_SEED
 
 if TYPE_CHECKING:
+    from tailrace.load.request import Body as RequestBody
     from tailrace.load.slo import Slo
     from tailrace.load.traffic import Traffic
 
@@ -30,10 +34,19 @@ Arrivals = Annotated[
     ),
 ]
 Body = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        metavar="PATH",
-        help="A file to send, or a directory; {{counter}} in it is a request's number.",
+        metavar="PATH|JSON",
+        help="A file to send, a directory of them (its pictures, if it has any), or JSON itself; "
+        "{{counter}} in it is a request's number.",
+    ),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT",
+        help="The body itself, instead of --body: any text.",
+        rich_help_panel=layout.REQUESTS,
     ),
 ]
 Order = Annotated[
@@ -44,7 +57,7 @@ Header = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME:VALUE",
-        help="'Name: value', sent with each request; repeatable.",
+        help="'Name: value', sent with each request; repeatable, and all are sent.",
         rich_help_panel=layout.REQUESTS,
     ),
 ]
@@ -52,7 +65,7 @@ Method = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="HTTP method; POST with --body, else GET.",
+        help="HTTP method; POST with a body, else GET.",
         rich_help_panel=layout.REQUESTS,
     ),
 ]
@@ -142,6 +155,31 @@ CaCert = Annotated[
         rich_help_panel=layout.CONNECTIONS,
     ),
 ]
+Cert = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="PEM file of a certificate to show to https:// servers.",
+        rich_help_panel=layout.CONNECTIONS,
+    ),
+]
+Key = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="PEM file of its key, without a password.",
+        show_default="in --cert",
+        rich_help_panel=layout.CONNECTIONS,
+    ),
+]
+ConnectTo = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Connect there instead of the URL's host; Host and certificate stay the URL's.",
+        rich_help_panel=layout.CONNECTIONS,
+    ),
+]
 JUnit = Annotated[
     Path | None,
     typer.Option(
@@ -194,28 +232,59 @@ def read_timeout_s(text: str | None, slos: "Sequence[Slo]") -> float:
 
 def read_traffic(
     urls: list[str],
+    *,
     method: str | None,
     header: list[str] | None,
-    body: Path | None,
+    body: str | None,
+    data: str | None,
     order: Literal["sequential", "random"],
     unix_socket: Path | None,
+    connect_to: str | None,
     insecure: bool,
     cacert: Path | None,
+    cert: Path | None,
+    key: Path | None,
 ) -> "Traffic":
     """The traffic that these options ask for.
 
     Raises:
         UsageError: one of them cannot be used.
     """
-    from tailrace.load.request import parse_header, read_bodies
+    from tailrace.load.request import parse_header
+    from tailrace.load.target import parse_address
     from tailrace.load.traffic import Tls, plan_traffic
 
     return plan_traffic(
         urls,
         method=method,
-        headers=dict(parse_header(text) for text in header or []),
-        bodies=read_bodies(body) if body is not None else [],
+        headers=[parse_header(text) for text in header or []],
+        bodies=_read_bodies(body, data),
         order=order,
         unix_socket=unix_socket,
-        tls=Tls(not insecure, cacert),
+        connect_to=parse_address(connect_to) if connect_to is not None else None,
+        tls=Tls(not insecure, cacert, cert, key),
     )
+
+
+def _read_bodies(body: str | None, data: str | None) -> "list[RequestBody]":
+    from tailrace.load.bodies import is_json, read_bodies, text_body
+
+    if body is not None and data is not None:
+        raise UsageError("--body and --data both say what to send: give one of them")
+    if data is not None:
+        if data.startswith("@"):
+            raise UsageError(f"--data is what to send itself: write --body {data[1:]}")
+        return [text_body(data)]
+    if body is None:
+        return []
+    if body.lstrip().startswith(("{", "[")) and not os.path.lexists(body):
+        if not is_json(body):
+            raise UsageError(
+                f"{reprlib.repr(body)} is neither a file nor JSON: --data sends any text"
+            )
+        return [text_body(body)]
+    return read_bodies(Path(body), note=_note)
+
+
+def _note(text: str) -> None:
+    typer.echo(f"tailrace: note: {text}", err=True)

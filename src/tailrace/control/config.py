@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 
+from tailrace.load.target import without_credentials
 from tailrace.load.verdict import MIN_DURATION_S
 
 
@@ -46,3 +47,25 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     metrics_url: str | None = None
     """Where the service tells of its CPU and GPU, in Prometheus' text format; None tries /metrics
     at the URL's own host and port, "" does not ask."""
+
+
+def shown(config: ServiceConfig) -> ServiceConfig:
+    """`config` as it may be told to anybody: without the credentials in its URLs."""
+    return msgspec.structs.replace(
+        config,
+        url=without_credentials(config.url),
+        metrics_url=config.metrics_url and without_credentials(config.metrics_url),
+    )
+
+
+def with_credentials(config: ServiceConfig, known: ServiceConfig) -> ServiceConfig:
+    """`config`, with the credentials of `known` in each URL that is the same but for them: whoever
+    changes a service was not told them.
+    """
+    told = shown(known)
+    same_metrics = config.metrics_url == told.metrics_url
+    return msgspec.structs.replace(
+        config,
+        url=known.url if config.url == told.url else config.url,
+        metrics_url=known.metrics_url if same_metrics else config.metrics_url,
+    )

@@ -12,7 +12,7 @@ from tailrace.errors import UsageError
 from tailrace.load.abort import parse_abort_on
 from tailrace.load.arrivals import parse_arrivals
 from tailrace.load.profile_toml import profile_from_toml
-from tailrace.load.request import encode_requests
+from tailrace.load.request import check_headers
 from tailrace.load.slo import parse_slo
 from tailrace.load.target import parse_target
 from tailrace.units import parse_duration_s, parse_rate_per_s
@@ -109,7 +109,7 @@ def read_headers(value: object, base: Path) -> dict[str, str]:
     if not isinstance(value, dict):
         raise UsageError(f"expected a table such as {{Accept = 'image/jpeg'}}, not {_shown(value)}")
     headers = {name: read_text(text, base) for name, text in value.items()}
-    encode_requests(parse_target("http://localhost/"), "GET", headers, ())
+    check_headers(list(headers.items()))
     return headers
 
 

@@ -87,8 +87,9 @@ class Controller:
 
     async def change(self, config: ServiceConfig) -> ServiceInfo:
         """See LoadControl."""
-        self._find(config.id).require_idle("changed")
-        prepared = await self._admit(config)
+        known = self._find(config.id)
+        known.require_idle("changed")
+        prepared = await self._admit(known.completed(config))
         service = self._find(config.id)
         service.require_idle("changed")
         service.change(prepared)
@@ -183,7 +184,7 @@ class Controller:
                 limits.check_file(path)
         for text in (config.profile, config.arrivals):
             limits.check_text(text)
-        prepared = await asyncio.to_thread(prepare, config)
+        prepared = await asyncio.to_thread(prepare, config, limits.check_file)
         limits.check_profile(prepared.profile)
         return prepared
 

@@ -8,6 +8,8 @@ from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
+import idna
+
 from tailrace.control.interface import NotAllowedError
 from tailrace.errors import UsageError
 from tailrace.load.profile import Profile
@@ -110,7 +112,17 @@ class Limits:
 
 
 def _plain(host: str) -> str:
-    return host.strip("[]").lower().removesuffix(".")
+    host = host.strip("[]").lower().removesuffix(".")
+    if host.isascii():
+        return host
+    try:
+        # A label by itself, so that a wildcard may stand for others.
+        labels = host.split(".")
+        return ".".join(
+            label if label.isascii() else idna.alabel(label).decode() for label in labels
+        )
+    except idna.IDNAError:
+        return host
 
 
 def _is_name(host: str) -> bool:

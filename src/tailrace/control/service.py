@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from tailrace.control.config import ServiceConfig
+from tailrace.control.config import ServiceConfig, shown, with_credentials
 from tailrace.control.interface import ServiceInfo, State, StateError, Update
 from tailrace.control.limits import Limits
 from tailrace.errors import UsageError
@@ -17,14 +17,15 @@ from tailrace.fleet import crew_at
 from tailrace.fleet.cluster import AUTO, check_address
 from tailrace.load.abort import AbortOn, parse_abort_on
 from tailrace.load.arrivals import parse_arrivals
+from tailrace.load.bodies import read_bodies, text_body
 from tailrace.load.ending import STOP
 from tailrace.load.plan import Plan, choose_timeout_s
 from tailrace.load.point import Point
 from tailrace.load.profile import Profile, constant, parse_profile
-from tailrace.load.request import Body, read_bodies
 from tailrace.load.result import Result
 from tailrace.load.slo import Slo, parse_slo
 from tailrace.load.tally import Interval
+from tailrace.load.target import parse_target, without_credentials
 from tailrace.load.traffic import Tls, Traffic, plan_traffic
 from tailrace.load.verdict import Verdict
 from tailrace.runs.directory import RUNS_DIR, RunDirectory
@@ -63,17 +64,18 @@ class Prepared:
     timeout_s: float
 
 
-def prepare(config: ServiceConfig) -> Prepared:
+def prepare(config: ServiceConfig, check_file: Callable[[Path], None] | None = None) -> Prepared:
     """Read what `config` names: body, profile, arrivals, SLOs.
 
     Raises:
         UsageError: a setting cannot be used; the message names it.
+        Whatever `check_file` raises of a file that is to be sent.
     """
     _check(config)
     if config.text is not None:
-        bodies = [Body(config.text.encode(), "text/plain; charset=utf-8")]
+        bodies = [text_body(config.text)]
     else:
-        bodies = read_bodies(config.body) if config.body is not None else []
+        bodies = read_bodies(config.body, check_file) if config.body is not None else []
     method = (config.method or ("POST" if bodies else "GET")).upper()
     parse_arrivals(config.arrivals)
     slos = tuple(map(parse_slo, config.slo))
@@ -83,7 +85,7 @@ def prepare(config: ServiceConfig) -> Prepared:
         traffic=plan_traffic(
             [config.url],
             method=method,
-            headers=config.headers,
+            headers=list(config.headers.items()),
             bodies=bodies,
             tls=Tls(config.verify, config.ca_file),
         ),
@@ -146,8 +148,9 @@ class Service:
 
     @property
     def config(self) -> ServiceConfig:
-        """Its configuration; the profile is the one given last."""
-        return msgspec.structs.replace(self._prepared.config, profile=self._profile_text)
+        """Its configuration, without credentials; the profile is the one given last."""
+        config = msgspec.structs.replace(self._prepared.config, profile=self._profile_text)
+        return shown(config)
 
     @property
     def info(self) -> ServiceInfo:
@@ -156,7 +159,7 @@ class Service:
         return ServiceInfo(
             id=config.id,
             name=config.name or config.id,
-            url=config.url,
+            url=without_credentials(config.url),
             method=self._prepared.method,
             arrivals=config.arrivals,
             profile=self._profile_text,
@@ -180,6 +183,10 @@ class Service:
                 f"service {self._prepared.config.id!r} is {self._state}: stop it before it is "
                 f"{what}"
             )
+
+    def completed(self, config: ServiceConfig) -> ServiceConfig:
+        """`config`, a change of its own, with the credentials that were not told."""
+        return with_credentials(config, self._prepared.config)
 
     def change(self, prepared: Prepared) -> None:
         """Take another configuration, for the next start."""
@@ -265,7 +272,7 @@ class Service:
         for url in filter(None, (config.url, config.metrics_url, cluster)):
             await settings.limits.check_target(url)
         plan = Plan(
-            url=config.url,
+            url=without_credentials(config.url),
             traffic=prepared.traffic,
             arrivals=config.arrivals,
             profile=profile,
@@ -300,7 +307,7 @@ class Service:
             return Probe(config.metrics_url, interval_s, tls=tls) if config.metrics_url else None
         # The very server that the load goes to may know whom it has before it.
         given = {name.lower(): value for name, value in config.headers.items()}
-        authorization = given.get("authorization")
+        authorization = given.get("authorization") or parse_target(config.url).authorization
         url = metrics_url_of(config.url)
         return Probe(url, interval_s, tls=tls, authorization=authorization)
 

@@ -89,7 +89,12 @@ def _path(text: str) -> Path:
 
 
 def _headers(text: str) -> dict[str, str]:
-    return dict(parse_header(line) for line in text.splitlines() if line.strip())
+    lines = [parse_header(line) for line in text.splitlines() if line.strip()]
+    names = [name for name, _ in lines]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        # RFC 9110, 5.3: which means the same.
+        raise UsageError(f"{twice} is there twice: write its values in one line, with commas")
+    return dict(lines)
 
 
 def _duration(seconds: float) -> str:

@@ -40,9 +40,12 @@ class Parcel:
                         (start, area, self._profile(text)) for start, area, text in message.profile
                     ],
                     endpoints=[
-                        msgspec.structs.replace(endpoint, ca_file=self._name(endpoint.ca_file))
-                        if endpoint.ca_file is not None
-                        else endpoint
+                        msgspec.structs.replace(
+                            endpoint,
+                            ca_file=self._optional(endpoint.ca_file),
+                            cert_file=self._optional(endpoint.cert_file),
+                            key_file=self._optional(endpoint.key_file),
+                        )
                         for endpoint in message.endpoints
                     ],
                 )
@@ -70,6 +73,9 @@ class Parcel:
                 for part in parse_parts(text)
             ]
         )
+
+    def _optional(self, path: str | None) -> str | None:
+        return self._name(path) if path is not None else None
 
     def _name(self, path: str) -> str:
         if path not in self._rewritten:

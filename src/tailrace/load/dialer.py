@@ -181,7 +181,7 @@ class Dialer:
                 transport,
                 attempt,
                 self._context,
-                server_hostname=self._endpoint.host,
+                server_hostname=self._endpoint.server_name or self._endpoint.host,
                 ssl_handshake_timeout=max(deadline_s - loop.time(), 1e-3),
             )
         except BaseException as error:
@@ -277,6 +277,14 @@ def _tls_context(endpoint: Endpoint) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=endpoint.ca_file)
     except (OSError, ssl.SSLError) as error:
         raise DialError(f"cannot use the CA file {endpoint.ca_file}: {error}") from None
+    if endpoint.cert_file is not None:
+        try:
+            # Without a password to give: OpenSSL would ask the terminal for one.
+            context.load_cert_chain(endpoint.cert_file, endpoint.key_file, lambda: "")
+        except (OSError, ssl.SSLError) as error:
+            raise DialError(
+                f"cannot use the certificate {endpoint.cert_file} with its key: {error}"
+            ) from None
     if not endpoint.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -1,8 +1,7 @@
 """What is sent: requests encoded once before a run."""
 
 import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import msgspec
 
@@ -13,13 +12,8 @@ from tailrace.load.target import Target
 COUNTER = b"{{counter}}"
 """In a body: replaced by the request's number in the run, from 0."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_CONTENT_TYPES = {
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".png": "image/png",
-    ".json": "application/json",
-    ".txt": "text/plain",
-}
+Headers = Sequence[tuple[str, str]]
+"""(name, value) of each line, in their order; a name may come again."""
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -49,35 +43,6 @@ class Request(msgspec.Struct, frozen=True):
         return b"%s%d\r\n\r\n%s" % (self.head, len(body), body)
 
 
-def read_bodies(path: Path) -> list[Body]:
-    """The request bodies in a file, or in the files of a directory in the order of their names.
-
-    Raises:
-        UsageError: there is nothing to read at `path`.
-    """
-    try:
-        if path.is_dir():
-            files = sorted(
-                file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")
-            )
-            if not files:
-                raise UsageError(f"no files to send in the directory {path}")
-        else:
-            files = [path]
-        return [
-            Body(
-                file.read_bytes(),
-                _CONTENT_TYPES.get(file.suffix.lower(), "application/octet-stream"),
-            )
-            for file in files
-        ]
-    except (OSError, ValueError) as error:
-        # ValueError: a null byte in the name.
-        where = getattr(error, "filename", None) or path
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot read the body {where}: {reason}") from None
-
-
 def parse_header(text: str) -> tuple[str, str]:
     """(name, value) of `Name: value`.
 
@@ -90,51 +55,79 @@ def parse_header(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
+def check_headers(headers: Headers) -> None:
+    """Accept lines of a request's head.
+
+    Raises:
+        UsageError: one cannot be written in HTTP, or would contradict what is written beside it.
+    """
+    for name, value in headers:
+        # RFC 9110, 5.1 and 5.5; anything else would end the header early.
+        if not _TOKEN.fullmatch(name) or any(char in value for char in "\r\n\0"):
+            raise UsageError(f"{name!r}: {value!r} is not a header")
+        try:
+            value.encode("latin-1")
+        except UnicodeEncodeError as error:
+            raise UsageError(f"a header has a character HTTP cannot carry: {error}") from None
+    names = [name.lower() for name, _ in headers]
+    if "transfer-encoding" in names:
+        # RFC 9112, 6.1: never beside a Content-Length, which ends every body here.
+        raise UsageError("Transfer-Encoding cannot be given: a body is sent with its length")
+    if names.count("host") > 1:
+        # RFC 9112, 3.2: a server must refuse it.
+        raise UsageError("Host is given twice: a request has one")
+
+
 def encode_requests(
     target: Target,
     method: str,
-    headers: Mapping[str, str],
+    headers: Headers,
     bodies: Sequence[Body],
     endpoint: int = 0,
 ) -> list[Request]:
     """The HTTP/1.1 requests (RFC 9112) to one target, one a body, or a single one without body.
+
+    All of `headers` are sent, in their order; those named as one of ours take its place.
 
     Raises:
         UsageError: the method or a header cannot be written in HTTP.
     """
     if not method.isascii() or not method.isalpha():
         raise UsageError(f"{method!r} is not an HTTP method")
+    check_headers(headers)
     none: Sequence[Body | None] = [None]
     return [_encode(target, method.upper(), headers, body, endpoint) for body in bodies or none]
 
 
 def _encode(
-    target: Target, method: str, headers: Mapping[str, str], body: Body | None, endpoint: int
+    target: Target, method: str, headers: Headers, body: Body | None, endpoint: int
 ) -> Request:
-    fields = {
-        "host": ("Host", target.authority),
-        "user-agent": ("User-Agent", f"tailrace/{__version__}"),
-        "accept": ("Accept", "*/*"),
-    }
+    pieces = tuple(body.content.split(COUNTER)) if body is not None else (b"",)
+    counts = len(pieces) > 1
+    length = len(pieces[0])
+    for name, value in headers:
+        if name.lower() == "content-length" and (counts or value != str(length)):
+            actual = "one that changes with its counter" if counts else f"{length}"
+            raise UsageError(f"Content-Length {value} contradicts the body's, {actual}: leave it")
+    ours = [
+        ("Host", target.authority),
+        ("User-Agent", f"tailrace/{__version__}"),
+        ("Accept", "*/*"),
+    ]
+    if target.authorization is not None:
+        ours.append(("Authorization", target.authorization))
     if body is not None:
-        fields["content-type"] = ("Content-Type", body.content_type)
-    for name, value in headers.items():
-        # RFC 9110, 5.1 and 5.5; anything else would end the header early.
-        if not _TOKEN.fullmatch(name) or any(char in value for char in "\r\n\0"):
-            raise UsageError(f"{name!r}: {value!r} is not a header")
-    fields |= {name.lower(): (name, value) for name, value in headers.items()}
-    # Ours: a wrong one would shift every request behind it.
-    fields.pop("content-length", None)
-    lines = [f"{method} {target.path} HTTP/1.1"]
-    lines += [f"{name}: {value}" for name, value in fields.values()]
-    try:
-        head = "\r\n".join([*lines, ""]).encode("latin-1")
-    except UnicodeEncodeError as error:
-        raise UsageError(f"a header has a character HTTP cannot carry: {error}") from None
+        ours.append(("Content-Type", body.content_type))
+    given = {name.lower() for name, _ in headers}
+    fields = [(name, value) for name, value in ours if name.lower() not in given]
+    fields += [(name, value) for name, value in headers if name.lower() != "content-length"]
+    # RFC 9110, 7.2: it should be the first.
+    fields.sort(key=lambda field: field[0].lower() != "host")
+    lines = [f"{method} {target.path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields)]
+    head = "\r\n".join([*lines, ""]).encode("latin-1")
     no_body = method == "HEAD"
-    if body is None:
+    # RFC 9110, 8.6: of these methods a server may want to be told that there is nothing.
+    if body is None and "content-length" not in given and method not in ("POST", "PUT", "PATCH"):
         return Request(endpoint, head + b"\r\n", no_body=no_body)
-    head += b"Content-Length: "
-    pieces = tuple(body.content.split(COUNTER))
-    template = Request(endpoint, head, pieces, no_body)
-    return template if len(pieces) > 1 else Request(endpoint, template.render(0), (), no_body)
+    template = Request(endpoint, head + b"Content-Length: ", pieces, no_body)
+    return template if counts else Request(endpoint, template.render(0), (), no_body)

@@ -1,21 +1,36 @@
 """Where requests go: a target's URL, and how to reach it."""
 
-from urllib.parse import urlsplit
+import base64
+import re
+from urllib.parse import SplitResult, unquote, unquote_to_bytes, urlsplit
 
+import idna
 import msgspec
 
 from tailrace.errors import UsageError
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/?#]*@")
+_SCHEME = re.compile(r"\w+://")
+_ZONE = re.compile(r"[A-Za-z0-9._~-]+")
 
 
 class Target(msgspec.Struct, frozen=True):
     """Where requests go, as the parts of an http:// or https:// URL."""
 
     host: str
+    """A name in ASCII, or an address; that of an IPv6 link has its zone: `fe80::1%eth0`."""
     port: int
     path: str
     authority: str
     """What stands in the Host header."""
     tls: bool = False
+    authorization: str | None = None
+    """What stands in the Authorization header, where the URL has credentials."""
+
+    @property
+    def server_name(self) -> str:
+        """The name or address that a certificate must be good for."""
+        return self.host.partition("%")[0]
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,39 +41,106 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     unix_socket: str | None = None
     """Path of a Unix socket to connect to instead of host and port."""
     tls: bool = False
+    server_name: str | None = None
+    """What the server's certificate must be good for, where that is not `host`."""
     verify: bool = True
-    """Whether the server's certificate must be good for `host`."""
+    """Whether the server's certificate is checked."""
     ca_file: str | None = None
     """PEM file of the authorities to trust instead of the system's."""
+    cert_file: str | None = None
+    """PEM file of the certificate to show to the server."""
+    key_file: str | None = None
+    """PEM file of its key, if it is not in `cert_file`."""
 
 
 def parse_target(url: str) -> Target:
-    """The parts of `url`.
+    """The parts of `url`. No error shows credentials that stand in it.
 
     Raises:
         UsageError: it is no http:// or https:// URL with a host.
     """
+    shown = _shown(url)
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise UsageError(f"{url!r} is not a URL: {error}") from None
+        # What it quotes may be a part of a password.
+        reason = "" if "@" in url else f": {error}"
+        raise UsageError(f"{shown!r} is not a URL{reason}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"{url!r} is not a URL to load: write http://HOST[:PORT]/PATH")
-    labels = parts.hostname.removesuffix(".").split(".")
-    # RFC 1035, 2.3.4: what is longer cannot be looked up.
-    if len(parts.hostname) > 253 or not all(0 < len(label) < 64 for label in labels):
-        raise UsageError(f"{parts.hostname!r} cannot be the name of a host")
+        raise UsageError(f"{shown!r} is not a URL to load: write http://HOST[:PORT]/PATH")
     if port == 0:
-        raise UsageError(f"{url!r} names port 0, where nothing can listen")
-    if not url.isascii() or any(char.isspace() for char in url):
-        raise UsageError(f"{url!r} has spaces or letters beyond ASCII: percent-encode them")
+        raise UsageError(f"{shown!r} names port 0, where nothing can listen")
+    userinfo, _, place = parts.netloc.rpartition("@")
+    others = f"{userinfo}{parts.path}{parts.query}"
+    if not others.isascii() or not url.isprintable() or " " in url:
+        raise UsageError(f"{shown!r} has spaces or letters beyond ASCII: percent-encode them")
+    bracketed = place.startswith("[")
+    host = _address(parts.hostname, shown) if bracketed else _name(parts.hostname)
+    literal = f"[{host.partition('%')[0]}]" if bracketed else host
     tls = parts.scheme == "https"
     path = parts.path or "/"
     return Target(
-        host=parts.hostname,
+        host=host,
         port=port or (443 if tls else 80),
         path=f"{path}?{parts.query}" if parts.query else path,
-        authority=parts.netloc.rpartition("@")[2],
+        authority=literal if port is None else f"{literal}:{port}",
         tls=tls,
+        authorization=_basic(parts, shown) if userinfo else None,
     )
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Host and port of `HOST:PORT`; an IPv6 address stands in brackets.
+
+    Raises:
+        UsageError: it is none.
+    """
+    target = parse_target(f"http://{text}")
+    if target.path != "/" or "@" in text or not re.search(r":\d+$", text):
+        raise UsageError(f"{_shown(text)!r} is no address to connect to: write HOST:PORT")
+    return target.host, target.port
+
+
+def without_credentials(url: str) -> str:
+    """`url`, or several, as may be written down and shown."""
+    return _CREDENTIALS.sub("", url)
+
+
+def _shown(url: str) -> str:
+    # All before an @ may be a password: what is no URL can have it anywhere.
+    scheme = _SCHEME.match(url)
+    begin = scheme[0] if scheme is not None else ""
+    return begin + url.removeprefix(begin).rpartition("@")[2]
+
+
+def _name(host: str) -> str:
+    try:
+        # As browsers and curl do it (UTS 46): lower case and width, then IDNA 2008.
+        name = host if host.isascii() else idna.encode(host, uts46=True).decode()
+    except idna.IDNAError as error:
+        raise UsageError(f"{host!r} cannot be the name of a host: {error}") from None
+    labels = name.removesuffix(".").split(".")
+    # RFC 1035, 2.3.4: what is longer cannot be looked up.
+    if len(name) > 253 or not all(0 < len(label) < 64 for label in labels):
+        raise UsageError(f"{host!r} cannot be the name of a host")
+    return name
+
+
+def _address(host: str, shown: str) -> str:
+    address, percent, zone = host.partition("%")
+    if not percent:
+        return address
+    # RFC 6874: %25 and the zone; curl takes a bare % as well.
+    zone = unquote(zone.removeprefix("25"))
+    if not _ZONE.fullmatch(zone):
+        raise UsageError(f"{shown!r} has no zone that could be used: write [fe80::1%25eth0]")
+    return f"{address}%{zone}"
+
+
+def _basic(parts: SplitResult, shown: str) -> str:
+    """RFC 7617, of the URL's user and password, percent-decoded."""
+    user, password = (unquote_to_bytes(part or "") for part in (parts.username, parts.password))
+    if b":" in user:
+        raise UsageError(f"the user before {shown!r} has a colon, which Basic cannot say")
+    return "Basic " + base64.b64encode(user + b":" + password).decode()

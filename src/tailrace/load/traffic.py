@@ -1,12 +1,12 @@
 """Traffic: which requests go where, in which order; the schedule says when."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tailrace.errors import UsageError
-from tailrace.load.request import Body, Request, encode_requests
+from tailrace.load.request import Body, Headers, Request, encode_requests
 from tailrace.load.target import Endpoint, parse_target
 from tailrace.load.turns import Order, Turns
 
@@ -25,10 +25,19 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """How a server's certificate is checked; `ca_file` None trusts the system's authorities."""
+    """How a server's certificate is checked, and what certificate it is shown.
+
+    `ca_file` None trusts the system's authorities; `key` None is in the same file as `cert`.
+    """
 
     verify: bool = True
     ca_file: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.key is not None and self.cert is None:
+            raise UsageError("a key (--key) needs the certificate (--cert) that it belongs to")
 
 
 def weighted_url(text: str) -> tuple[float, str]:
@@ -41,41 +50,54 @@ def plan_traffic(
     urls: Sequence[str],
     *,
     method: str | None = None,
-    headers: Mapping[str, str] | None = None,
+    headers: Headers = (),
     bodies: Sequence[Body] = (),
     order: Order = "sequential",
     unix_socket: Path | None = None,
+    connect_to: tuple[str, int] | None = None,
     tls: Tls | None = None,
 ) -> Traffic:
     """Traffic to one or several weighted URLs; every body goes to every one.
 
-    `method` None is POST with bodies, else GET. A `unix_socket` takes the place of each URL's host
-    and port.
+    `method` None is POST with bodies, else GET. A `unix_socket`, or the host and port `connect_to`,
+    is connected to in place of each URL's host and port; all that is sent stays the URL's.
 
     Raises:
         UsageError: a URL, weight, method or header cannot be used.
     """
     weights, endpoints, encoded = [], [], []
     tls = tls or Tls()
+    if unix_socket is not None and connect_to is not None:
+        raise UsageError("--unix-socket and --connect-to both say where to connect: give one")
     for number, (weight, url) in enumerate(map(weighted_url, urls)):
-        if not 0 < weight <= _MAX_WEIGHT:
-            raise UsageError(f"the weight of {url} must be more than 0 and at most 1e12")
         target = parse_target(url)
+        if not 0 < weight <= _MAX_WEIGHT:
+            raise UsageError(
+                f"the weight of {target.authority} must be more than 0 and at most 1e12"
+            )
         weights.append(weight)
+        host, port = connect_to or (target.host, target.port)
         endpoints.append(
             Endpoint(
-                host=target.host,
-                port=target.port,
-                unix_socket=str(unix_socket) if unix_socket is not None else None,
+                host=host,
+                port=port,
+                unix_socket=_text(unix_socket),
                 tls=target.tls,
+                server_name=target.server_name,
                 verify=tls.verify,
-                ca_file=str(tls.ca_file) if tls.ca_file is not None else None,
+                ca_file=_text(tls.ca_file),
+                cert_file=_text(tls.cert),
+                key_file=_text(tls.key),
             )
         )
         verb = method or ("POST" if bodies else "GET")
-        encoded.append(encode_requests(target, verb, headers or {}, bodies, number))
+        encoded.append(encode_requests(target, verb, headers, bodies, number))
     return Traffic(
         endpoints,
         [request for own in encoded for request in own],
         Turns(tuple(map(len, encoded)), tuple(weights), order),
     )
+
+
+def _text(path: Path | None) -> str | None:
+    return str(path) if path is not None else None

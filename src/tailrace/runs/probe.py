@@ -13,6 +13,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from tailrace.errors import UsageError
+from tailrace.load.target import without_credentials
 from tailrace.load.traffic import Tls
 
 CPU_SECONDS = "process_cpu_seconds_total"
@@ -40,8 +41,8 @@ Samples = dict[str, dict[Labels, float]]
 
 def metrics_url_of(url: str) -> str:
     """Where a service at `url` would have its metrics: /metrics at the same host and port."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/metrics"
+    parts = urlsplit(without_credentials(url))
+    return f"{parts.scheme}://{parts.netloc}/metrics"
 
 
 class Probe:
@@ -172,12 +173,13 @@ async def _fetch(client: httpx.AsyncClient, url: httpx.URL) -> str:
 
 
 def _check(url: str) -> httpx.URL:
+    shown = without_credentials(url)
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise UsageError(f"{url!r} is not a URL for metrics: {error}") from None
+        raise UsageError(f"{shown!r} is not a URL for metrics: {error}") from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise UsageError(f"{url!r} is not a URL for metrics: write http://host:port/metrics")
+        raise UsageError(f"{shown!r} is not a URL for metrics: write http://host:port/metrics")
     return parsed
 
 

@@ -15,7 +15,7 @@ import msgspec
 from tailrace.errors import TailraceError, UsageError
 from tailrace.load.dialer import Dialer
 from tailrace.load.request import encode_requests
-from tailrace.load.target import Endpoint, Target, parse_target
+from tailrace.load.target import Endpoint, Target, parse_target, without_credentials
 from tailrace.load.traffic import Tls
 from tailrace.mlperf.network.answer import Answer, ExchangeError, error_text
 from tailrace.mlperf.network.pool import Limits, Pool
@@ -76,6 +76,7 @@ class Node:
                 host=target.host,
                 port=target.port,
                 tls=target.tls,
+                server_name=target.server_name,
                 verify=tls.verify,
                 ca_file=str(tls.ca_file) if tls.ca_file is not None else None,
             )
@@ -200,7 +201,7 @@ class Node:
         target = msgspec.structs.replace(self.target, path=self.target.path + path)
         # A connection of its own each time: none that the server may be about to close.
         headers = {**self._headers, "Connection": "close"}
-        (request,) = encode_requests(target, method, headers, [])
+        (request,) = encode_requests(target, method, list(headers.items()), [])
         return request.head
 
     def _refused(self, path: str, answer: Answer) -> TailraceError:
@@ -252,12 +253,16 @@ def _base(url: str, model: str) -> Target:
     target = parse_target(url)
     path, question, _ = target.path.partition("?")
     if question:
-        raise UsageError(f"{url} has a query: write the server alone, http://HOST:PORT")
+        raise UsageError(
+            f"{without_credentials(url)} has a query: write the server alone, http://HOST:PORT"
+        )
     if route := _ROUTE.fullmatch(path):
         path = route[1]
         named = unquote(route[2] or route[3] or "")
         if named not in ("", model):
-            raise UsageError(f"{url} is of {named}, but what is tested is {model}")
+            raise UsageError(
+                f"{without_credentials(url)} is of {named}, but what is tested is {model}"
+            )
     return msgspec.structs.replace(target, path=path.rstrip("/"))
 
 

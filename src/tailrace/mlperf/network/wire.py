@@ -161,7 +161,9 @@ class TensorWire:
 def _head(target: Target, path: str, headers: Mapping[str, str], content_type: str) -> bytes:
     # Up to where the value of Content-Length belongs; see Request.
     there = msgspec.structs.replace(target, path=target.path.rstrip("/") + path)
-    (request,) = encode_requests(there, "POST", headers, [Body(COUNTER, content_type)])
+    (request,) = encode_requests(
+        there, "POST", list(headers.items()), [Body(COUNTER, content_type)]
+    )
     return request.head
 
 
