@@ -297,3 +297,17 @@ def test_a_folder_of_pictures_is_sent_and_what_is_left_out_is_said(
     assert set(server.bodies) == {b"val2017/1.jpg", b"val2017/2.jpg"}
     note = "tailrace: note: left out of pictures: annotations/instances.json; it has pictures"
     assert note in finished.stderr
+
+
+@pytest.mark.parametrize(
+    "option",
+    [("--out", "r\udcff"), ("--arrivals", "trace:r\udcff.csv"), ("--json", "--out=\udcfe")],
+)
+def test_a_name_that_no_file_of_a_run_could_hold(
+    serve: Any, tmp_path: Path, option: tuple[str, str]
+) -> None:
+    (tmp_path / "r\udcff.csv").write_text("0.1\n0.2\n")
+    finished = tailrace("load", serve().url, "--for", "1s", *option, cwd=tmp_path)
+    (line,) = finished.stderr.splitlines()
+    assert finished.returncode == 1
+    assert "is not UTF-8: no file of a run could name it" in line

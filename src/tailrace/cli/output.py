@@ -12,7 +12,7 @@ import msgspec
 from rich.table import Table
 
 from tailrace.cli.console import literal, make_console
-from tailrace.errors import UsageError
+from tailrace.errors import TailraceError, UsageError
 from tailrace.load.ending import SIGNALS, describe_end
 from tailrace.load.point import NodeFigures, Percentiles, Point
 from tailrace.load.result import Result, notes_on
@@ -135,8 +135,14 @@ async def follow(run: Run) -> Result:
 def print_json(document: object) -> None:
     """`document` as one JSON document on stdout: what is not to be shown in it is escaped, as JSON
     allows for any letter.
+
+    Raises:
+        TailraceError: it quotes the name of a file that is not UTF-8.
     """
-    text = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+    try:
+        text = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+    except UnicodeEncodeError as error:
+        raise TailraceError(f"{error.object!r} is not UTF-8: JSON cannot name it") from None
     sys.stdout.write(re.sub(r"[^\x20-\x7e\n]", _escape_hidden, text) + "\n")
 
 

@@ -67,6 +67,7 @@ class RunDirectory:
         self.path = path
         self.broken: str | None = None
         """Why writing stopped, once it has; the run itself goes on."""
+        described = _describe(plan, path)
         try:
             path.mkdir(parents=True, exist_ok=True)
             if any(path.iterdir()):
@@ -81,7 +82,7 @@ class RunDirectory:
                 # run.json, which makes it a run to them, so that none has the lock meanwhile.
                 with contextlib.suppress(OSError):
                     fcntl.flock(self._timeline, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _write_atomically(path / "run.json", _describe(plan))
+                _write_atomically(path / "run.json", described)
                 self._log_file: TextIO = opened.enter_context(_open(path / "latency.hlog"))
                 self._log = HistogramLogWriter(self._log_file)
                 self._log.output_comment("latency from the intended time, microseconds")
@@ -163,8 +164,8 @@ def _pretty(document: Any) -> bytes:
     return msgspec.json.format(_encoder.encode(document), indent=2) + b"\n"
 
 
-def _describe(plan: Plan) -> bytes:
-    return json.dumps(
+def _describe(plan: Plan, path: Path) -> bytes:
+    document = json.dumps(
         {
             "tailrace": __version__,
             "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -187,7 +188,18 @@ def _describe(plan: Plan) -> bytes:
             "environment": msgspec.to_builtins(read_environment()),
         },
         indent=2,
-    ).encode()
+        ensure_ascii=False,
+    )
+    try:
+        # The result names the directory, too.
+        str(path).encode()
+        return document.encode()
+    except UnicodeEncodeError as error:
+        name = error.object[: error.start].rpartition('"')[2]
+        name += error.object[error.start :].partition('"')[0]
+        raise RunDirectoryError(
+            f"{name!r} is not UTF-8: no file of a run could name it; rename it"
+        ) from None
 
 
 def _method(plan: Plan) -> str:
