@@ -88,7 +88,7 @@ def test_not_a_rate(text: str) -> None:
         (119.9, "2 min"),
         (600, "10 min"),
         (7199, "2 h"),
-        (360_000_000, "100000 h"),
+        (360_000_000, "100,000 h"),
     ],
 )
 def test_format_duration(seconds: float, text: str) -> None:

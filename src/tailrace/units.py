@@ -76,6 +76,13 @@ def parse_rate_per_s(text: str) -> float:
     return rate_per_s
 
 
+def format_digits(value: float, sign: str = "") -> str:
+    """`value` in three significant digits and without an exponent: `9,410`; with `sign` "+", always
+    with its sign.
+    """
+    return f"{float(f'{value:.3g}'):{sign},.10g}"
+
+
 _SHOWN = ((1e-3, 1e-6, "µs"), (1.0, 1e-3, "ms"), (120.0, 1.0, "s"), (7200.0, 60.0, "min"))
 
 
@@ -86,7 +93,7 @@ def format_duration(seconds: float) -> str:
         ((length_s, unit) for limit_s, length_s, unit in _SHOWN if rounded < limit_s),
         (3600.0, "h"),
     )
-    return f"{float(f'{seconds / length_s:.3g}'):g} {unit}"
+    return f"{format_digits(seconds / length_s)} {unit}"
 
 
 def format_lag(value_us: float | None) -> str:

@@ -27,7 +27,9 @@ async def test_a_service_is_started_steered_and_stopped_in_its_row(
 ) -> None:
     async with room("--services", "3") as url, open_page(f"{url}/services") as page:
         await expect(field(page, "s2", "name")).to_have_text("Service 2")
-        await expect(field(page, "s2", "url")).to_contain_text("/v2/models/one-of-a-long-name")
+        url_of = field(page, "s2", "url")
+        await expect(url_of).to_contain_text("/v2/models/one-of-a-long-name/infer")
+        assert await url_of.evaluate("e => e.scrollWidth <= e.clientWidth")
         await expect(field(page, "s2", "state")).to_have_text("idle")
         await expect(page.get_by_test_id("summary")).to_have_text("0 of 3 running")
 

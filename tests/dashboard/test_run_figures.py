@@ -77,6 +77,7 @@ def test_without_a_result_there_is_what_the_intervals_say() -> None:
         (10.0, 10.0, "none"),
         (0.0, 3.0, "+3.00"),
         (1000, 1500, "+500 (+50 %)"),
+        (0.24, 22.824, "+22.6 (+9,410 %)"),
         (None, 3.0, "–"),
     ],
 )

@@ -31,6 +31,15 @@ Room = Callable[..., AbstractAsyncContextManager[str]]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+CUT = """
+[...document.querySelectorAll("main *")]
+  .filter(element => element.scrollWidth > element.clientWidth + 1)
+  .filter(element => ["auto", "hidden"].includes(getComputedStyle(element).overflowX))
+  .filter(element => !element.matches(".unseen, canvas, .xray-part"))
+  .map(element => `${element.className}: ${element.textContent.slice(0, 80)}`)
+"""
+"""What is cut off, or can only be read by scrolling sideways."""
+
 ODD = 'odd & <b>"name"?#%41é'
 """A name that HTML and addresses must both be told with care."""
 
@@ -331,5 +340,6 @@ async def test_everyone_can_use_it(url: str, open_page: Open, path: str, scheme:
             await page.set_viewport_size(viewport)
             # Its fetching of style sheets would bring up the page's loading bar, and trip over it.
             found = (await Axe().run(page, options={"preload": False})).response["violations"]
+            assert await page.evaluate(CUT) == []
             grave = [each for each in found if each["impact"] in ("serious", "critical")]
             assert [each["nodes"][0]["html"] for each in grave] == []

@@ -269,6 +269,10 @@ async def test_everyone_can_use_it(runs: Path, open_report: Open, scheme: str) -
         for viewport in (phone, {"width": 1400, "height": 900}):
             await page.set_viewport_size(viewport)
             found = (await Axe().run(page)).response["violations"]
+            cut = (
+                "[...document.querySelectorAll('.scroll')].map(e => e.scrollWidth - e.clientWidth)"
+            )
+            assert max(await page.evaluate(cut)) <= 1
             grave = [each for each in found if each["impact"] in ("serious", "critical")]
             assert [each["nodes"][0]["html"] for each in grave] == []
 

@@ -35,11 +35,11 @@ def failures_table(reasons: Mapping[str, int], examples: Mapping[str, str]) -> s
     ordered = sorted(reasons.items(), key=lambda item: -item[1])
     rows = "".join(
         f'<tr><td>{count:,}</td><th scope="row">{as_html(reason)}</th>'
-        f"<td>{_example(examples.get(reason, ''))}</td></tr>"
+        f'<td class="whole">{_example(examples.get(reason, ""))}</td></tr>'
         for reason, count in ordered[:MOST_REASONS]
     )
     return (
-        '<table class="failures-table"><thead><tr><th scope="col">Failed</th>'
+        '<table class="failures-table stack"><thead><tr><th scope="col">Failed</th>'
         '<th scope="col">Reason</th><th scope="col">An answer</th></tr></thead>'
         f"<tbody>{rows}</tbody></table>"
     )

@@ -39,7 +39,7 @@ class FleetPanel:
         )
         rows = "".join(_row(name, node) for name, node in nodes.items())
         self._table.set_content(
-            f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+            f'<table class="stack"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
         )
 
 
@@ -53,6 +53,9 @@ def _row(name: str, node: NodeFigures) -> str:
         f"{number(node.clock_error_ms)} ms",
         f"{'lost, ' if lost else ''}{clock(node.seen_s)}",
     )
-    figures = "".join(f"<td>{as_html(cell)}</td>" for cell in cells)
+    figures = "".join(
+        f'<td data-head="{as_html(head)}">{as_html(cell)}</td>'
+        for (head, _), cell in zip(_HEADS[1:], cells, strict=True)
+    )
     state = "lost" if lost else "at-work"
     return f'<tr data-state="{state}"><th scope="row">{as_html(name)}</th>{figures}</tr>'

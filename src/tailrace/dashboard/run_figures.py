@@ -8,7 +8,7 @@ from tailrace.dashboard.figures import NONE, number
 from tailrace.load.point import Percentiles
 from tailrace.load.result import Result
 from tailrace.runs.record import RunRecord
-from tailrace.units import format_lag
+from tailrace.units import format_digits, format_lag
 
 Span = tuple[float, float]
 
@@ -120,7 +120,7 @@ class Pair:
         if step == 0:
             return "none"
         sign = "+" if step > 0 else "−"
-        percent = f" ({sign}{abs(100 * step / one):.3g} %)" if one else ""
+        percent = f" ({sign}{format_digits(abs(100 * step / one))} %)" if one else ""
         words = self.one.words if self.one is not None else _shown
         return f"{sign}{words(abs(step))}{percent}"
 

@@ -314,7 +314,7 @@ def _pair(pair: Pair) -> str:
     return (
         f'<tr><th scope="row">{as_html(pair.label)}</th><td>{_cell(pair.one)}</td>'
         f"<td>{_cell(pair.other)}</td>"
-        f"<td>{pair.difference}{chance if pair.unproven else ''}</td></tr>"
+        f'<td class="step">{pair.difference}{chance if pair.unproven else ""}</td></tr>'
     )
 
 

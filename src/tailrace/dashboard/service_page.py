@@ -215,7 +215,7 @@ class _OriginalFigures:
         with ui.element("details").classes("card original").props("data-testid=original"):
             with ui.element("summary"), ui.element("h2"):
                 ui.label("The original's figures")
-            with ui.element("div").classes("scroll"), ui.element("table"):
+            with ui.element("div").classes("scroll"), ui.element("table").classes("stack"):
                 with ui.element("thead"), ui.element("tr"):
                     for head in ("Figure", "Its definition", "Value", "Here"):
                         with ui.element("th").props("scope=col"):
@@ -228,11 +228,11 @@ class _OriginalFigures:
         with ui.element("tr"):
             with ui.element("th").props("scope=row"):
                 ui.label(name)
-            with ui.element("td"):
+            with ui.element("td").classes("whole"):
                 ui.label(definition)
             with ui.element("td").classes("figure"):
                 value = ui.label().props(f"data-testid=original-{name}")
-            with ui.element("td"):
+            with ui.element("td").classes("whole"):
                 here = ui.label()
         self._cells.append((value, here))
 

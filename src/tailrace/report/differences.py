@@ -8,6 +8,7 @@ from tailrace.report.markup import Content, Markup, h
 from tailrace.report.parts import chip, listed, section, table
 from tailrace.report.subject import Subject
 from tailrace.runs.compare import Comparison, Difference
+from tailrace.units import format_digits
 
 _SAME = "not distinguishable"
 _UNTOLD = "cannot be told"
@@ -105,7 +106,7 @@ def _ratio(difference: Difference) -> str:
 
 
 def _times(value: float) -> str:
-    return "∞" if math.isinf(value) else f"{value:.2f}" if value < 10 else f"{value:.3g}"
+    return "∞" if math.isinf(value) else f"{value:.2f}" if value < 10 else format_digits(value)
 
 
 def _shown(value: float | None) -> str:

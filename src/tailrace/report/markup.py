@@ -1,10 +1,13 @@
 """HTML and SVG from functions: text is escaped unless it is markup already."""
 
+import re
 from collections.abc import Iterable
+from html import unescape
 from typing import TypeAlias
 
 from tailrace.plain import as_html
 
+_TAG = re.compile("<[^>]*>")
 _VOID = {"br", "img", "meta", "link"}
 
 
@@ -38,6 +41,11 @@ def join(content: Content) -> Markup:
     if isinstance(content, str):
         return Markup(as_html(content))
     return Markup("".join(map(join, content)))
+
+
+def text_of(content: Content) -> str:
+    """What a person reads of `content`, without its markup."""
+    return " ".join(unescape(_TAG.sub(" ", join(content))).split())
 
 
 def _attribute(name: str, value: Value) -> str:

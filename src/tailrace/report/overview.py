@@ -7,7 +7,7 @@ from tailrace.load.ending import describe_end
 from tailrace.report.markup import Content, Markup, h
 from tailrace.report.parts import chip, listed, section, statistic, table, with_unit
 from tailrace.report.subject import Subject
-from tailrace.units import format_lag
+from tailrace.units import format_digits, format_lag
 
 _STATES = {
     "running": "In progress while this was made: these are the intervals that it had finished.",
@@ -96,7 +96,7 @@ def _verdict(subject: Subject) -> Markup:
 def _tiles(subject: Subject) -> Markup:
     failures = sum(subject.reasons.values())
     total = subject.info.completed + failures
-    share = f"{100 * failures / total:.2g} % of {total:,}" if failures else f"of {total:,} requests"
+    share = f"{format_digits(100 * failures / total)} % of {total:,}" if failures else ""
     result = subject.record.result
     late_us = result.send_lag_us.get("p99") if result is not None else None
     rate = f"of {number(result.rate.offered)} offered" if result is not None else ""
@@ -107,7 +107,7 @@ def _tiles(subject: Subject) -> Markup:
             for name in _TILES
         ],
         _tile("completed", with_unit(subject.completed_per_s, "/s"), rate),
-        _tile("failed", f"{failures:,}", share, bad=failures > 0),
+        _tile("failed", f"{failures:,}", share or f"of {total:,} requests", bad=failures > 0),
         _tile("send lag p99", format_lag(late_us), "the generator's own"),
         class_="card figures",
     )

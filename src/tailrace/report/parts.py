@@ -1,10 +1,11 @@
 """Parts that sections have in common: a section, a table, a run's name in its colour, figures."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from tailrace.dashboard.figures import NONE, number
 from tailrace.load.point import Percentiles
-from tailrace.report.markup import Content, Markup, h
+from tailrace.report.markup import Content, Markup, h, text_of
 from tailrace.report.subject import Subject
 
 STATISTICS = ("p50", "p90", "p95", "p99", "p99.9", "max", "mean")
@@ -28,19 +29,22 @@ def table(name: str, heads: Sequence[Content], rows: Sequence[tuple[Content, ...
     fewer than there are `heads` takes the room of the rest. Without `heads` it has no head.
     """
     head = h("thead", h("tr", [h("th", one, scope="col") for one in heads])) if heads else None
-    body = h("tbody", [_row(row, len(heads)) for row in rows])
-    return h("div", h("table", head, body, class_=name), class_="card scroll", tabindex=0)
+    names = [text_of(one) for one in heads[1:]]
+    body = h("tbody", [_row(row, names) for row in rows])
+    look = f"{name} stack" if heads else name
+    return h("div", h("table", head, body, class_=look), class_="card scroll", tabindex=0)
 
 
-def _row(cells: tuple[Content, ...], columns: int) -> Markup:
-    first, *middle, last = cells
-    span = columns - len(cells) + 1
-    return h(
-        "tr",
-        h("th", first, scope="row"),
-        [h("td", cell) for cell in middle],
-        h("td", last, colspan=span if span > 1 else None),
-    )
+def _row(cells: tuple[Content, ...], names: Sequence[str]) -> Markup:
+    first, *figures = cells
+    span = len(names) - len(figures) + 1
+    told = [
+        h("td", cell, data_head=name or None)
+        for cell, name in zip_longest(figures, names[: len(figures)], fillvalue="")
+    ]
+    if span > 1:
+        told[-1] = h("td", figures[-1], colspan=span, class_="whole")
+    return h("tr", h("th", first, scope="row"), told)
 
 
 def chip(subjects: Sequence[Subject], subject: Subject) -> Content:

@@ -24,6 +24,7 @@ from tailrace.runs.figures import NAMES, UNITS, figures, influences, occasions, 
 from tailrace.runs.listing import read_run
 from tailrace.runs.record import RunInfo, RunRecord, UnknownRunError
 from tailrace.runs.series import FloatArray, Series, read_series
+from tailrace.units import format_digits
 
 LEAST_STRETCHES = 10
 """With fewer in either run nothing can be said of chance."""
@@ -262,8 +263,8 @@ def _remarks(name: str, series: Series) -> list[str]:
     failed, answered = series.failed.sum(), series.counts.sum()
     if failed:
         remarks.append(
-            f"{100 * failed / (failed + answered):.2g} % of the requests of {name} failed; they "
-            "count as slower than any other, and not in the mean"
+            f"{format_digits(100 * failed / (failed + answered))} % of the requests of {name} "
+            "failed; they count as slower than any other, and not in the mean"
         )
     return remarks
 

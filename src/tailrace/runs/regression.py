@@ -14,6 +14,7 @@ import msgspec
 from tailrace.errors import UsageError
 from tailrace.runs.compare import Comparison, Difference
 from tailrace.runs.figures import NAMES
+from tailrace.units import format_digits
 
 DEFAULT = "p99+10%"
 """Wide enough for what one machine differs from another like it."""
@@ -78,7 +79,7 @@ def judge_bound(comparison: Comparison, bound: Bound) -> Outcome:
         )
     low, high = change
     unit = " points" if bound.figure in _SHARES else " %"
-    spread = f"95 % interval {low:+.3g} to {high:+.3g}{unit}"
+    spread = f"95 % interval {format_digits(low, '+')} to {format_digits(high, '+')}{unit}"
     if bound.figure in _FALLING:
         low, high = -high, -low
     if low > bound.allowed_percent:

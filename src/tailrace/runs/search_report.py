@@ -12,6 +12,7 @@ from tailrace.load.slo import parse_slo
 from tailrace.plain import as_html
 from tailrace.runs.directory import RunDirectoryError
 from tailrace.runs.log_axis import LogAxis
+from tailrace.units import format_digits
 from tailrace.untrusted import UnreadableError, read_json
 
 _MOST_BYTES = 4 * 2**20
@@ -97,7 +98,7 @@ def draw_search(found: Found) -> str:
 
 def _dot(x: float, y: float, step: Step) -> str:
     note = (
-        f"{step.rate_per_s:,.4g}/s: {step.percentile_ms:,.3g} ms, {step.decision} "
+        f"{step.rate_per_s:,.4g}/s: {format_digits(step.percentile_ms or 0.0)} ms, {step.decision} "
         f"({step.over} of {step.completed + step.failed} over)"
     )
     return f'<circle class="{step.decision}" cx="{x}" cy="{y}" r="5"><title>{note}</title></circle>'

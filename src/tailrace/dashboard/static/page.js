@@ -33,6 +33,12 @@
   };
 
   window.tailrace = {
+    // `text` with what is between its two ends left out, if it is longer than `most`.
+    middle(text, most) {
+      const half = Math.floor((most - 1) / 2);
+      return text.length > most ? `${text.slice(0, half)}…${text.slice(text.length - half)}` : text;
+    },
+
     // The theme follows the system until the first switch, then this browser remembers it.
     switchTheme() {
       const dark = document.documentElement.dataset.theme === "dark";

@@ -2,8 +2,8 @@
 const COLUMNS = [
   { key: "started", label: "Started (UTC)" },
   { key: "target", label: "Target", wide: true },
-  { key: "profile", label: "Profile", wide: true },
-  { key: "state", label: "State", wide: true },
+  { key: "profile", label: "Profile", wider: true },
+  { key: "state", label: "State", wider: true },
   { key: "duration_s", label: "Duration", number: true, wide: true },
   { key: "completed", label: "Completed", number: true, wide: true },
   { key: "failed", label: "Failed", number: true, wide: true },
@@ -56,7 +56,7 @@ export default {
           <thead><tr>
             <th scope="col"><span class="unseen">Chosen for overlay or report</span></th>
             <th v-for="column in columns" :key="column.key" scope="col"
-                :class="{ number: column.number, wide: column.wide }" :aria-sort="order(column.key)">
+                :class="{ number: column.number, wide: column.wide, wider: column.wider }" :aria-sort="order(column.key)">
               <button type="button" @click="sort(column)">{{ column.label }}</button>
             </th>
           </tr></thead>
@@ -69,16 +69,16 @@ export default {
                 <small>{{ run.name }}</small>
                 <small v-if="run.state !== 'finished'" class="narrow run-state"
                   :data-state="run.state">{{ run.state }}</small></th>
-              <td class="long wide code" :title="run.target">{{ run.target }}</td>
-              <td class="long wide code" :title="run.profile">{{ run.profile }}</td>
-              <td class="wide"><span class="run-state" :data-state="run.state" :title="run.problems.join('; ')">{{ run.state }}</span>
+              <td class="long wide code" :title="run.target">{{ middle(run.target) }}</td>
+              <td class="long wider code" :title="run.profile">{{ middle(run.profile) }}</td>
+              <td class="wider"><span class="run-state" :data-state="run.state" :title="run.problems.join('; ')">{{ run.state }}</span>
                 <small v-if="cut(run)" title="what ended it before its time">{{ cut(run) }}</small></td>
               <td class="number wide">{{ clock(run.duration_s) }}</td>
               <td class="number wide">{{ whole(run.completed) }}</td>
               <td class="number wide" :class="{ bad: run.failed }">
                 {{ whole(run.failed) }}</td>
               <td class="number">{{ milliseconds(run.p99_ms) }}</td>
-              <td><span :title="run.verdict?.reasons.join('; ')" :class="verdict(run).toLowerCase()">{{ verdict(run) || "–" }}</span>
+              <td class="judged"><span :title="run.verdict?.reasons.join('; ')" :class="verdict(run).toLowerCase()">{{ verdict(run) || "–" }}</span>
                 <small v-for="slo in broken(run)" :key="slo" class="bad">{{ slo }} broken</small></td>
             </tr>
           </tbody>
@@ -115,6 +115,7 @@ export default {
     verdict,
     broken,
     cut,
+    middle: (text) => tailrace.middle(text, 72),
     address: (name) => `/runs/${encodeURIComponent(name)}`,
     instant: (text) => (text ? text.slice(0, 19).replace("T", " ") : "?"),
     whole: (n) => decimals[0].format(n),

@@ -11,7 +11,7 @@ from tailrace.load.result import Result, notes_on
 from tailrace.load.search import Found
 from tailrace.runs.compare import Comparison
 from tailrace.runs.regression import Outcome, shown
-from tailrace.units import format_duration, format_lag
+from tailrace.units import format_digits, format_duration, format_lag
 
 CheckOutcome = Literal["passed", "failed", "undecided", "error"]
 
@@ -157,10 +157,10 @@ def differences_table(comparison: Comparison) -> Table:
             found.name,
             shown(found.base, found.unit),
             shown(found.other, found.unit),
-            "–" if found.ratio is None else f"{100 * (found.ratio - 1):+.3g} %",
+            "–" if found.ratio is None else f"{format_digits(100 * (found.ratio - 1), '+')} %",
             "–"
             if (ends := found.ratio_interval) is None
-            else f"{100 * (ends[0] - 1):+.3g} to {100 * (ends[1] - 1):+.3g} %",
+            else " to ".join(format_digits(100 * (end - 1), "+") for end in ends) + " %",
             {True: "yes", False: "no", None: "cannot be told"}[found.more_than_noise],
         )
         for found in comparison.differences
