@@ -1,5 +1,6 @@
 """Files that somebody else may have written: what they are is seen before they are read."""
 
+import json
 import os
 import socket
 import tracemalloc
@@ -18,6 +19,7 @@ from tailrace.untrusted import (
     UnreadableError,
     decode_json,
     open_file,
+    plain_json,
     read_file,
     read_json,
     read_lines,
@@ -140,3 +142,18 @@ def test_depth_and_width_are_bounded_where_anything_may_stand() -> None:
 
 def test_a_byte_order_mark_is_passed_over() -> None:
     assert decode_json(b'\xef\xbb\xbf{"a": 1}', Document) == Document(1)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("é 模型 🙂 \\u001b\n/", "é 模型 🙂 \\u001b\n/"),
+        ("a\x1b[31m\x9b\u202e\x7f\r", r"a\x1b[31m\x9b\u202e\x7f "),
+    ],
+)
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_texts_are_to_be_seen(text: str, shown: str, ascii_only: bool) -> None:
+    document = {text: [text, {"n": [1, -0.5, None, True, 2**70]}], "1": text}
+    data = json.dumps(document, ensure_ascii=ascii_only).encode()
+    expected = {shown: [shown, document[text][1]], "1": shown}
+    assert json.loads(plain_json(data)) == expected

@@ -6,6 +6,7 @@ device is not touched, and a sparse file of a terabyte takes no memory.
 
 import codecs
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, BinaryIO, TypeVar
 import msgspec
 
 from tailrace.errors import TailraceError
+from tailrace.plain import plain_lines
 
 DEEPEST = 64
 """Levels of lists and objects within each other."""
@@ -21,6 +23,8 @@ LONGEST_LINE = 2**20
 """Bytes; a line that is longer is passed over."""
 
 _WIDEST = 64
+_HIDDEN = re.compile(rb'[\x7f-\xff]|\\[^nt"\\/]')
+"""What may stand in JSON for a letter that is not to be shown, and for some that are."""
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
 
 _T = TypeVar("_T")
@@ -112,7 +116,7 @@ def decode_json(data: bytes, kind: type[_T]) -> _T:
             of more than 64 bits where any value may stand.
     """
     try:
-        value = msgspec.json.decode(data.removeprefix(codecs.BOM_UTF8), type=kind)
+        value = msgspec.json.decode(plain_json(data.removeprefix(codecs.BOM_UTF8)), type=kind)
     except RecursionError:
         raise UnreadableError("it nests too deeply") from None
     except UnicodeDecodeError as error:
@@ -121,6 +125,30 @@ def decode_json(data: bytes, kind: type[_T]) -> _T:
         raise UnreadableError(str(error)) from None
     check_value(value)
     return value
+
+
+def plain_json(data: bytes) -> bytes:
+    """The JSON document `data` with what is not to be shown in its texts escaped for the reader's
+    eye: see `plain_lines`. Nearly always it is `data` itself.
+
+    Raises:
+        msgspec.DecodeError, UnicodeDecodeError, RecursionError: it is no JSON that can be read.
+    """
+    if _HIDDEN.search(data) is None:
+        return data
+    return msgspec.json.encode(_plain_value(msgspec.json.decode(data)))
+
+
+def _plain_value(value: Any) -> Any:
+    match value:
+        case str():
+            return plain_lines(value)
+        case list():
+            return [_plain_value(each) for each in value]
+        case dict():
+            return {plain_lines(key): _plain_value(each) for key, each in value.items()}
+        case _:
+            return value
 
 
 def check_value(value: object) -> None:

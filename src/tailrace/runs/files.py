@@ -15,7 +15,7 @@ import msgspec
 from tailrace.load.histogram import Histogram
 from tailrace.load.point import MOST_COUNT, Point
 from tailrace.runs.histogram_log import LoggedIntervals, merge_log, read_log
-from tailrace.untrusted import UnreadableError, open_file, read_json, read_lines
+from tailrace.untrusted import UnreadableError, open_file, plain_json, read_json, read_lines
 
 MOST_BYTES = {
     "run.json": 2**20,
@@ -120,7 +120,7 @@ def _decoded(lines: Iterator[bytes], kind: type[_T]) -> Iterator[_T]:
     decoder = msgspec.json.Decoder(kind)
     for line in lines:
         try:
-            yield decoder.decode(line)
+            yield decoder.decode(plain_json(line))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
 
