@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from scipy import stats
@@ -14,11 +15,15 @@ from scipy import stats
 from tailrace.control.window import summarize
 from tailrace.load.arrivals import Poisson
 from tailrace.load.child import ChildProcess
+from tailrace.load.crew import Gone, Heard, Line, LocalCrew
 from tailrace.load.link import GeneratorError
+from tailrace.load.messages import Message, Reader, Setup, Snapshot, frame
+from tailrace.load.plan import Plan
 from tailrace.load.point import Point
 from tailrace.load.profile import constant, parse_profile
 from tailrace.load.request import Body
 from tailrace.load.session import Session
+from tailrace.load.traffic import plan_traffic
 from tests.load.conftest import scheduled
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -487,3 +492,38 @@ async def test_ending_a_run_while_it_starts(serve: Any, plan: Any, how: str) -> 
     assert session.problems == []
     assert session.duration_s < 1
     assert sum(point.offered for point in points) == session.total.offered
+
+
+class Garbling(LocalCrew):
+    """Its workers' second report holds a histogram that is none."""
+
+    async def hire(self, setup: Setup, heard: Heard, gone: Gone) -> Line:
+        def garbled(message: Message) -> None:
+            if isinstance(message, Snapshot) and message.index == 1:
+                message = msgspec.structs.replace(message, latency=b"none")
+            heard(frame(message))
+
+        return await super().hire(setup, Reader(garbled).feed, gone)
+
+
+async def test_a_report_that_cannot_be_merged_is_raised_to_the_reader(serve: Any) -> None:
+    server = serve()
+    session = Session(
+        Plan(
+            url=server.url,
+            traffic=plan_traffic([server.url]),
+            arrivals="poisson",
+            profile=parse_profile("200"),
+            interval_s=0.2,
+            workers=2,
+        ),
+        Garbling(),
+    )
+    await session.start()
+    intervals = session.intervals()
+    async with asyncio.timeout(30):
+        assert (await anext(intervals)).point.index == 0
+        with pytest.raises(ValueError, match="buffer size"):
+            await anext(intervals)
+        await session.give_up()
+    assert session.problems == []

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -208,6 +209,7 @@ class Service:
         try:
             run = await self._beginning
         except asyncio.CancelledError:
+            await self._unbegin(self._beginning)
             self._enter("idle")
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -220,8 +222,11 @@ class Service:
             raise
         self.window.clear()
         self._run = run
-        self._judge(run)
+        self._forget()
         self._follower = asyncio.create_task(self._follow(run))
+        # Given while the workers started.
+        if self._profile is not run.session.plan.profile:
+            run.session.set_profile(self._profile)
         self._enter("running")
 
     async def stop(self) -> None:
@@ -239,7 +244,7 @@ class Service:
     async def finished(self) -> None:
         """Return once no run is in progress."""
         if self._follower is not None:
-            await asyncio.shield(self._follower)
+            await asyncio.wait({self._follower})
 
     def abandon(self, by: str = STOP) -> None:
         """End the run at once, as `by` asks, with what was measured so far."""
@@ -257,8 +262,7 @@ class Service:
 
     def _take(self, prepared: Prepared) -> None:
         self._prepared = prepared
-        self._verdict: Verdict | None = None
-        self._missing: tuple[str, ...] = ()
+        self._forget()
         self._accept(prepared.profile, prepared.config.profile)
 
     def _accept(self, profile: Profile, text: str) -> None:
@@ -291,13 +295,13 @@ class Service:
         directory = RunDirectory.create(settings.runs_dir, config.id, plan)
         run = Run(plan, directory, probe.latest if probe is not None else None, crew)
         await run.start()
-        # Given while the workers started.
-        if self._profile is not profile:
-            run.session.set_profile(self._profile)
-        if probe is not None:
-            await probe.start()
         self._probe = probe
         return run
+
+    async def _unbegin(self, beginning: asyncio.Task[Run]) -> None:
+        """End what may have begun as its start was called off."""
+        if beginning.done() and not beginning.cancelled() and beginning.exception() is None:
+            await beginning.result().session.give_up()
 
     def _make_probe(self) -> Probe | None:
         config = self._prepared.config
@@ -313,15 +317,26 @@ class Service:
 
     async def _follow(self, run: Run) -> None:
         try:
-            async for interval in run.intervals():
-                self.window.append(interval)
-                self._judge(run)
-                self._publish(interval.point)
+            if self._probe is not None:
+                await self._probe.start()
+            self._judge(run)
+            async with aclosing(run.intervals()) as intervals:
+                async for interval in intervals:
+                    self.window.append(interval)
+                    self._judge(run)
+                    self._publish(interval.point)
             self.result = run.result
+        except Exception as error:  # noqa: BLE001
+            # Whatever it is: a load that nobody follows would be beyond every face.
+            await run.give_up(error)
         finally:
             if self._probe is not None:
                 await self._probe.close()
             self._enter("idle")
+
+    def _forget(self) -> None:
+        self._verdict: Verdict | None = None
+        self._missing: tuple[str, ...] = ()
 
     def _judge(self, run: Run) -> None:
         self._verdict, self._missing = run.session.verdict, tuple(run.session.missing)

@@ -10,6 +10,8 @@ ABORT_ON = "abort-on"
 """It was hopeless by its own `--abort-on`."""
 WORKERS = "workers"
 """Every load worker was lost."""
+FAULT = "fault"
+"""It could not be followed any further, by a fault of Tailrace's own."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Whose names say the rest: `SIGINT` is Ctrl-C, `SIGHUP` a terminal that is gone."""
 
@@ -29,6 +31,8 @@ def describe_end(ended_by: str | None, after: str) -> str | None:
             return f"it was stopped after {after}"
         case "abort-on":
             return f"it ended itself as hopeless after {after}"
+        case "fault":
+            return f"it was ended after {after} by a fault of Tailrace's own"
         case "workers":
             return f"it ended after {after}, when every load worker was lost"
         case _:

@@ -8,7 +8,7 @@ from functools import partial
 from tailrace.errors import UsageError
 from tailrace.load.abort import AbortWatch
 from tailrace.load.crew import Crew, LocalCrew
-from tailrace.load.ending import ABORT_ON, DURATION, STOP, WORKERS
+from tailrace.load.ending import ABORT_ON, DURATION, FAULT, STOP, WORKERS
 from tailrace.load.event_log import EventLog
 from tailrace.load.link import GeneratorError, WorkerLink
 from tailrace.load.messages import Abandon, Change, Snapshot, Stop
@@ -55,7 +55,7 @@ class Session:
         self._aborted = 0
         """Requests that were under way at workers that are gone, not told of yet."""
         self._taking_over: set[asyncio.Task[str]] = set()
-        self._queue: asyncio.Queue[Interval | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[Interval | Exception | None] = asyncio.Queue()
         self._next_index = 0
         self._merged_s = 0.0
         self._events = EventLog()
@@ -84,10 +84,10 @@ class Session:
                 act()
             await asyncio.sleep(max(-self.elapsed_s, 0))
         except (OSError, GeneratorError) as error:
-            await self._give_up()
+            await self._disband()
             raise GeneratorError(f"the load workers cannot start: {error}") from error
         except (UsageError, asyncio.CancelledError):
-            await self._give_up()
+            await self._disband()
             raise
 
     @property
@@ -185,9 +185,24 @@ class Session:
         self._team.tell(Abandon())
 
     async def intervals(self) -> AsyncIterator[Interval]:
-        """Each interval as it ends, until the run is over. To be read by one reader."""
+        """Each interval as it ends, until the run is over. To be read by one reader, who raises
+        whatever went wrong in making one.
+        """
         while (interval := await self._queue.get()) is not None:
+            if isinstance(interval, Exception):
+                raise interval
             yield interval
+        await self._team.dismiss()
+
+    async def give_up(self) -> None:
+        """End at once, for a fault: what is still under way is not told of. Returns once no worker
+        is left.
+        """
+        # First, so that nobody takes over from those that are ended now, nor misses them.
+        self.stop(FAULT)
+        for link in self._team.links:
+            link.over = True
+        self._team.kill()
         await self._team.dismiss()
 
     @property
@@ -274,7 +289,15 @@ class Session:
         return 0.0 if ended else self.profile.rate(t_s) / self.plan.part.parts
 
     def _merge(self) -> None:
-        """Hand on every interval that no worker can add to any more."""
+        """Hand on every interval that no worker can add to any more, or what went wrong in that:
+        raised here, it would be taken for the end of the worker that has reported.
+        """
+        try:
+            self._hand_on()
+        except Exception as error:  # noqa: BLE001
+            self._queue.put_nowait(error)
+
+    def _hand_on(self) -> None:
         offering = [link.reported for link in self._team.links if link.offering]
         complete = min(offering, default=None)
         over = complete is None and not self._taking_over
@@ -356,7 +379,7 @@ class Session:
         left_s = self._end_s - self.elapsed_s + self.plan.timeout_s + _SETTLE_MARGIN_S
         self._watchdog = asyncio.get_running_loop().call_later(max(left_s, 0), self._team.kill)
 
-    async def _give_up(self) -> None:
+    async def _disband(self) -> None:
         self._team.kill()
         await self._crew.close()
 

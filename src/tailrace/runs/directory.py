@@ -110,6 +110,9 @@ class RunDirectory:
             return
         point = interval.point
         try:
+            if os.fstat(self._timeline.fileno()).st_nlink == 0:
+                self.broken = f"the run directory {self.path} was removed: the run is not kept"
+                return
             self._timeline.write(_encoder.encode(point).decode() + "\n")
             self._timeline.flush()
             self._log.output_interval_histogram(

@@ -1,8 +1,10 @@
 """A run from start to end: a load session whose results are written down as they come."""
 
-from collections.abc import AsyncIterator, Callable
+import traceback
+from collections.abc import AsyncGenerator, Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 
@@ -33,6 +35,7 @@ class Run:
         self.directory = directory
         self._probe = probe
         self._result: Result | None = None
+        self._fault: str | None = None
 
     async def start(self) -> None:
         """Start the load; where that fails the directory is taken back.
@@ -45,7 +48,7 @@ class Run:
             await self.session.start()
             unless_started.pop_all()
 
-    async def intervals(self) -> AsyncIterator[Interval]:
+    async def intervals(self) -> AsyncGenerator[Interval]:
         """Each interval as it ends, already written down, until the run is over."""
         try:
             async for interval in self.session.intervals():
@@ -57,6 +60,19 @@ class Run:
         finally:
             self.directory.close()
 
+    async def give_up(self, error: Exception) -> None:
+        """End the load at once, as `error` keeps it from being followed; there is no result, and
+        `problems` says why. Returns once no load worker is left.
+        """
+        *_, last = traceback.extract_tb(error.__traceback__) or [None]
+        where = f" ({Path(last.filename).name}, line {last.lineno})" if last is not None else ""
+        self._fault = (
+            "the run was ended by a fault of Tailrace's own: "
+            f"{type(error).__name__}: {error}{where}"
+        )
+        self.directory.close()
+        await self.session.give_up()
+
     def _told(self, interval: Interval) -> Interval:
         if self._probe is None:
             return interval
@@ -66,9 +82,10 @@ class Run:
 
     @property
     def problems(self) -> list[str]:
-        """What went wrong so far: workers that died, a directory that cannot be written."""
-        broken = self.directory.broken
-        return [*self.session.problems, *([broken] if broken is not None else [])]
+        """What went wrong so far: workers that died, a directory that cannot be written, a fault
+        that ended it.
+        """
+        return [*self.session.problems, *filter(None, (self.directory.broken, self._fault))]
 
     @property
     def result(self) -> Result:
