@@ -1,6 +1,7 @@
 """A pool of connections by itself, before real servers."""
 
 import asyncio
+import contextlib
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from tailrace.load.dialer import Dialer
+from tailrace.load.manner import AGAIN, LAST
 from tailrace.load.pool import Limits, Pool, Reuse
 from tailrace.load.recorder import Recorder
 from tailrace.load.target import Endpoint
@@ -17,7 +19,7 @@ from tests.load.test_dialer import name_of, on_uvloop
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-LAST = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+GOODBYE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
@@ -43,7 +45,7 @@ async def answer_ok(writer: asyncio.StreamWriter) -> None:
 
 
 async def answer_and_leave(writer: asyncio.StreamWriter) -> None:
-    writer.write(LAST)
+    writer.write(GOODBYE)
     writer.close()
 
 
@@ -69,12 +71,12 @@ async def settled(pool: Pool) -> None:
             pool.expire(monotonic_ns())
 
 
-async def send(pool: Pool, count: int, gap_s: float = 0.0) -> None:
+async def send(pool: Pool, count: int, manner: int = 0) -> None:
     """So many requests one behind another's answer."""
     for _ in range(count):
-        pool.send(monotonic_ns(), GET, False)
+        pool.send(monotonic_ns(), GET, manner)
         while pool.waiting or pool.in_flight:
-            await asyncio.sleep(gap_s)
+            await asyncio.sleep(0)
 
 
 def test_no_connection_is_lost_to_a_dial_that_ends_as_it_succeeds() -> None:
@@ -85,7 +87,7 @@ def test_no_connection_is_lost_to_a_dial_that_ends_as_it_succeeds() -> None:
         for step in range(60):
             pool = make_pool(port, connections=4, connect_timeout_s=2e-3 * ((step + 1) / 60) ** 2)
             for _ in range(12):
-                pool.send(monotonic_ns(), GET, False)
+                pool.send(monotonic_ns(), GET, 0)
                 await asyncio.sleep(1e-4)
             await settled(pool)
             assert pool.completed + sum(pool.recorder.reasons.values()) == 12
@@ -94,7 +96,7 @@ def test_no_connection_is_lost_to_a_dial_that_ends_as_it_succeeds() -> None:
                 while pool.open:
                     await asyncio.sleep(0.001)
             # Room for as many as ever.
-            pool.send(monotonic_ns(), GET, False)
+            pool.send(monotonic_ns(), GET, 0)
             assert not pool.cap_waits or pool.cap_waits < 12
             await settled(pool)
 
@@ -110,7 +112,7 @@ def test_who_waits_in_vain_for_a_busy_connection_does_not_fail_to_connect() -> N
     async def work() -> None:
         pool = make_pool(await listen(never), connections=1, timeout_s=0.2)
         for _ in range(20):
-            pool.send(monotonic_ns(), GET, False)
+            pool.send(monotonic_ns(), GET, 0)
             await asyncio.sleep(0.02)
         await settled(pool)
         assert {reason.split(":")[0] for reason in pool.recorder.reasons} == {"timeout"}
@@ -133,7 +135,7 @@ def test_which_idle_connection_a_request_takes(reuse: Reuse, shares: tuple[int, 
             await listen(answer_ok, address, port)
         pool = make_pool(port, *addresses, reuse=reuse)
         for _ in range(6):
-            pool.send(monotonic_ns(), GET, False)
+            pool.send(monotonic_ns(), GET, 0)
         await settled(pool)
         await send(pool, 54)
         assert pool.completed == 60
@@ -217,6 +219,96 @@ def test_an_address_that_dies_and_comes_back(monkeypatch: pytest.MonkeyPatch) ->
         await send(pool, 20)
         assert pool.recorder.reasons == {}
         assert pool.sent[f"127.0.0.2:{port}"] >= before + 9
+
+    on_uvloop(work())
+
+
+class Leaving:
+    """A server that answers the first request of each connection, and closes at the next; from
+    connection `deaf` on it closes at the first.
+    """
+
+    def __init__(self, deaf: int = 1 << 62) -> None:
+        self.connections = 0
+        self.asked = 0
+        self._deaf = deaf
+
+    async def listen(self) -> int:
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        return int(server.sockets[0].getsockname()[1])
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number, self.connections = self.connections, self.connections + 1
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            self.asked += 1
+            if number < self._deaf:
+                writer.write(OK)
+                await reader.readuntil(b"\r\n\r\n")
+                self.asked += 1
+        writer.close()
+
+
+def test_what_a_kept_connection_did_not_take_is_sent_once_more() -> None:
+    async def work() -> None:
+        server = Leaving()
+        pool = make_pool(await server.listen())
+        await send(pool, 5, manner=AGAIN)
+        assert pool.recorder.reasons == {}
+        assert pool.completed == 5
+        assert (server.connections, server.asked) == (5, 9)
+        assert pool.sent.total() == 5
+        recorder = pool.recorder
+        # Late by next to nothing: what came between is time of the connection.
+        assert recorder.lag_row == 5
+        waits = recorder.connects[: recorder.row]
+        assert all(waits)
+        for row in range(5):
+            assert recorder.sent[row] - waits[row] >= recorder.intended[row]
+            lag_ns = recorder.sent[row] - waits[row] - recorder.intended[row]
+            assert lag_ns == recorder.send_lags[row]
+
+    on_uvloop(work())
+
+
+def test_what_may_not_be_sent_twice_is_a_failure_of_its_own() -> None:
+    async def work() -> None:
+        server = Leaving()
+        pool = make_pool(await server.listen())
+        await send(pool, 6)
+        assert pool.recorder.reasons == {
+            "reset: before an answer, on a connection that was kept": 3
+        }
+        assert pool.completed == 3
+        assert server.asked == 6
+
+    on_uvloop(work())
+
+
+def test_it_is_sent_once_more_and_not_again() -> None:
+    async def work() -> None:
+        server = Leaving(deaf=1)
+        pool = make_pool(await server.listen())
+        await send(pool, 3, manner=AGAIN)
+        # The second request on the first connection and on one of its own, the third on its own.
+        assert pool.completed == 1
+        assert pool.recorder.reasons == {"reset: before an answer": 2}
+        assert server.asked == 4
+
+    on_uvloop(work())
+
+
+def test_the_last_request_of_a_connection_is_the_last_whatever_the_server_says() -> None:
+    async def work() -> None:
+        port = await listen(answer_ok)
+        pool = make_pool(port)
+        await send(pool, 3)
+        await send(pool, 3, manner=LAST)
+        assert pool.completed == 6
+        while pool.open:
+            await asyncio.sleep(0.001)
+        await send(pool, 1)
+        assert len(pool.open) == 1
 
     on_uvloop(work())
 

@@ -9,6 +9,8 @@ from typing import Protocol, cast
 import httptools
 
 from tailrace.load.failures import answer_reason, protocol_reason
+from tailrace.load.lenient import LenientParser
+from tailrace.load.manner import AGAIN, LAST, NO_BODY
 from tailrace.load.recorder import PART, ROWS, Recorder
 
 _LAST_ROW = ROWS - 1
@@ -16,6 +18,8 @@ _PART_MASK = PART - 1
 _MAX_STAGES_HEADER = 4096
 _SHOWN = 2048
 """Bytes of an answer that are kept, to show them where it is a failure."""
+_CUT = 1 << 62
+"""Stands for the number of an answer's bytes from where they are not kept any more."""
 _MAX_HEAD = 256 * 1024
 """Bytes of status line and headers beyond which an answer is not HTTP any more."""
 
@@ -33,6 +37,11 @@ class Owner(Protocol):
 
     def free(self, connection: "Connection") -> None:
         """It has nothing to do."""
+
+    def again(
+        self, intended_ns: int, request: bytes, manner: int, asked_ns: int, waits: "array[int]"
+    ) -> None:
+        """A request that it was sent was not taken."""
 
     def forget(self, connection: "Connection") -> None:
         """It is gone."""
@@ -53,10 +62,11 @@ class Connection(asyncio.Protocol):
         "_good",
         "_head",
         "_headers_done",
-        "_no_body",
+        "_manner",
         "_owner",
         "_parser",
         "_recorder",
+        "_request",
         "_stages",
         "_waits",
         "address",
@@ -84,9 +94,12 @@ class Connection(asyncio.Protocol):
         self._head = 0
         self._answer = b""
         self._headers_done = False
-        self._no_body = False
+        self._manner = 0
+        self._request = b""
         self._stages: bytes | None = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser | LenientParser = httptools.HttpResponseParser(
+            self
+        )
         self.intended = 0
         self.lost = False
 
@@ -99,7 +112,7 @@ class Connection(asyncio.Protocol):
         self,
         intended_ns: int,
         request: bytes,
-        no_body: bool,
+        manner: int,
         asked_ns: int = 0,
         waits: "array[int] | None" = None,
     ) -> None:
@@ -109,7 +122,8 @@ class Connection(asyncio.Protocol):
         recorder, once it is answered. How late it was asked for is noted already.
         """
         self.intended = intended_ns
-        self._no_body = no_body
+        self._request = request
+        self._manner = manner
         now = monotonic_ns()
         self.sent_ns = now
         self.transport.write(request)
@@ -146,32 +160,27 @@ class Connection(asyncio.Protocol):
             self._discard()
             return
         if not self._headers_done:
-            length = len(data)
-            if self._head:
-                self._answer += data[:_SHOWN]
-            else:
-                self._answer = data if length <= _SHOWN else data[:_SHOWN]
-            self._head += length
+            self._answer = self._answer + data if self._head else data
+            self._head += len(data)
         elif len(self._answer) < _SHOWN:
-            self._answer += data[:_SHOWN]
+            self._answer += data
+        else:
+            self._head = _CUT
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            if self.intended:
-                self.fail(protocol_reason(self._answer, error))
-            else:
-                self._discard()
-            return
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not self._read_again(error):
+                return
         # Only now: bytes behind the answer, in the same read, must not count for the next request.
         if not self.intended:
             if self.lost:
                 self.transport.close()
                 return
-            if self._no_body:
+            if self._manner & NO_BODY:
                 # The parser would wait for the body that the headers speak of.
                 self._parser = httptools.HttpResponseParser(self)
             self._owner.free(self)
-        elif self._head > _MAX_HEAD and not self._headers_done:
+        elif not self._headers_done and self._head > _MAX_HEAD:
             self.fail("protocol: status line and headers are too long")
 
     def eof_received(self) -> bool:
@@ -184,10 +193,17 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, with or without an answer."""
         self.lost = True
-        if self.intended:
-            self.intended = 0
+        intended, self.intended = self.intended, 0
+        connects = self._recorder.connects
+        if intended and not self._head and self.sent > 1 and self._manner & AGAIN:
+            # The server was closing it as the request came: it has not been looked at.
+            self.sent -= 1
+            since = (self._asked_ns, self._waits) if self._asked_ns else (self.sent_ns, connects)
+            self._owner.again(intended, self._request, self._manner & ~AGAIN, *since)
+        elif intended:
+            kept = ", on a connection that was kept" if self.sent > 1 else ""
             self._recorder.fail(
-                "reset: within the answer" if self._head else "reset: before an answer"
+                "reset: within the answer" if self._head else f"reset: before an answer{kept}"
             )
         self._owner.forget(self)
 
@@ -203,14 +219,15 @@ class Connection(asyncio.Protocol):
                 if len(said) < _MAX_STAGES_HEADER:
                     self._stages = said
         elif (length == 14 and name.lower() == b"content-length") or (
-            length == 17 and name.lower() == b"transfer-encoding"
+            # Any other coding has no end but the connection's (RFC 9112, 6.3).
+            length == 17 and name.lower() == b"transfer-encoding" and b"chunked" in value.lower()
         ):
             self._framed = True
 
     def on_headers_complete(self) -> None:
         """All header lines are there."""
         self._headers_done = True
-        if self._no_body and self._parser.get_status_code() >= 200:
+        if self._manner & NO_BODY and self._parser.get_status_code() >= 200:
             self.on_message_complete()
 
     def on_message_complete(self) -> None:
@@ -219,10 +236,16 @@ class Connection(asyncio.Protocol):
         status = self._parser.get_status_code()
         intended = self.intended
         if status < 200 or not intended:
-            # An interim response (RFC 9110, 15.2), or a second answer to one request.
-            self._headers_done = False
+            self._headers_done = self._framed = False
             self._stages = None
-            self.lost = self.lost or not intended
+            if not intended:
+                # A second answer to one request; or the end of one that was told to have no body.
+                self.lost = self.lost or not self._manner & NO_BODY
+            elif status == 101:
+                self.fail("protocol: switches to another protocol (101)")
+            elif status < 100:
+                self.fail(f"protocol: answers with the status {status:03}")
+            # Else an interim response (RFC 9110, 15.2).
             return
         recorder = self._recorder
         self.intended = 0
@@ -246,9 +269,29 @@ class Connection(asyncio.Protocol):
             self._asked_ns = 0
             recorder.fail(self._reason(status), self._answer)
         self._head = 0
+        self._answer = b""
         self._headers_done = self._framed = False
-        if not self._parser.should_keep_alive():
+        if not self._parser.should_keep_alive() or self._manner & LAST:
             self.lost = True
+
+    def _read_again(self, error: Exception) -> bool:
+        """Read what the parser has stumbled over with a more patient one; whether that takes it."""
+        if not self.intended:
+            self._discard()
+            return False
+        if self._head < _CUT and not isinstance(self._parser, LenientParser):
+            self._headers_done = self._framed = False
+            self._stages = None
+            self._parser = LenientParser(self, lambda: not self._manner & NO_BODY)
+            try:
+                self._parser.feed_data(self._answer)
+            except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+                pass
+            else:
+                return True
+        if self.intended:
+            self.fail(protocol_reason(self._answer, error))
+        return False
 
     def _reason(self, status: int) -> str:
         return answer_reason(status)

@@ -35,7 +35,8 @@ _NETWORK = {
 def kind_of(reason: str) -> str:
     """The kind that a reason belongs to."""
     kind, _, detail = reason.partition(": ")
-    return f"http_{detail[0]}xx" if kind == "http" else kind
+    # A status beyond 599 is taken for one of 5xx (RFC 9110, 15).
+    return f"http_{min(detail[0], '5')}xx" if kind == "http" else kind
 
 
 def kinds_of(reasons: Mapping[str, int]) -> dict[str, int]:
@@ -94,8 +95,6 @@ def protocol_reason(answer: bytes, error: Exception) -> str:
         return "protocol: answers HTTP/2: Tailrace speaks HTTP/1.1"
     if answer[:2] in (b"\x15\x03", b"\x16\x03"):
         return "protocol: answers TLS: write https://"
-    if isinstance(error, httptools.HttpParserUpgrade):
-        return "protocol: switches to another protocol (101)"
     if not answer.startswith(b"HTTP/"):
         return "protocol: does not answer HTTP"
     return f"protocol: {error}"

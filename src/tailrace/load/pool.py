@@ -27,8 +27,8 @@ DEFAULT_REUSE: Reuse = "spread"
 _DIALS_AT_ONCE = 128
 """Connections opened at the same time: more would only fill the server's backlog."""
 
-_Waiting = tuple[int, bytes, bool, int, "array[int]"]
-"""Intended time, content, whether its answer has no body; since when it waits, in ns, and where in
+_Waiting = tuple[int, bytes, int, int, "array[int]"]
+"""Intended time, content, manner (tailrace.load.manner); since when it waits, in ns, and where in
 the recorder it is noted for how long."""
 
 
@@ -106,7 +106,7 @@ class Pool:
             sent[connection.address] += connection.sent
         return Counter({self._dialer.place(address): count for address, count in sent.items()})
 
-    def send(self, intended_ns: int, request: bytes, no_body: bool) -> None:
+    def send(self, intended_ns: int, request: bytes, manner: int) -> None:
         """Send a request whose intended time was `intended_ns` (CLOCK_MONOTONIC)."""
         first = None
         if self._turns is not None:
@@ -116,20 +116,20 @@ class Pool:
             connection = idle.popleft()
             # One that the server has closed meanwhile takes no byte: the next one, then.
             if not connection.lost:
-                connection.send(intended_ns, request, no_body)
+                connection.send(intended_ns, request, manner)
                 return
         recorder = self.recorder
         is_full = len(self.open) + len(self._dialing) >= self._limits.connections
         if is_full and (spare := self._spare()) is not None:
-            spare.send(intended_ns, request, no_body)
+            spare.send(intended_ns, request, manner)
             return
         now = monotonic_ns()
         recorder.late(now - intended_ns)
         if is_full:
-            self.waiting.append((intended_ns, request, no_body, now, recorder.connection_waits))
+            self.waiting.append((intended_ns, request, manner, now, recorder.connection_waits))
             self.cap_waits += 1
         else:
-            self.waiting.append((intended_ns, request, no_body, now, recorder.connects))
+            self.waiting.append((intended_ns, request, manner, now, recorder.connects))
             self._grow(first)
 
     def made(self, connection: Connection) -> None:
@@ -152,6 +152,15 @@ class Pool:
             connection.send(*self.waiting.popleft())
         else:
             connection.rest(connection)
+
+    def again(
+        self, intended_ns: int, request: bytes, manner: int, asked_ns: int, waits: "array[int]"
+    ) -> None:
+        """Send a request once more that a connection was closed to: before all others."""
+        if self._closed:
+            self.recorder.fail("aborted")
+        else:
+            self.waiting.appendleft((intended_ns, request, manner, asked_ns, waits))
 
     def forget(self, connection: Connection) -> None:
         """A connection is gone; open another if requests wait for one."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tailrace.load.arrivals import parse_arrivals
 from tailrace.load.dialer import Dialer
+from tailrace.load.manner import manner_of
 from tailrace.load.messages import (
     Setup,
     Snapshot,
@@ -33,8 +34,8 @@ _CHANGE_MARGIN_NS = 3_000_000
 """A live change costs some 0.2 ms of work. It is done when nothing is due for `_QUIET_NS`, but this
 long before the change takes effect at the latest."""
 
-_Place = tuple[Callable[[int, bytes, bool], None], bytes, bool, Request | None]
-"""How to send, what, whether its answer has no body, and what renders it if it has a counter."""
+_Place = tuple[Callable[[int, bytes, int], None], bytes, int, Request | None]
+"""How to send, what, in which manner, and what renders it if it has a counter."""
 
 
 class Worker:
@@ -161,7 +162,7 @@ class Worker:
 
     def _place_of(self, request: Request) -> _Place:
         template = request if request.pieces else None
-        return self._pools[request.endpoint].send, request.head, request.no_body, template
+        return self._pools[request.endpoint].send, request.head, manner_of(request), template
 
     def _wake(self) -> None:
         """Send what is due, then sleep until the next intended time."""
@@ -191,11 +192,11 @@ class Worker:
         last = min(len(due), position + min(_BATCH, len(turn) - place))
         now = min(monotonic_ns(), self._end_ns - 1)
         while position < last and due[position] <= now:
-            send, content, no_body, template = turn[place]
+            send, content, manner, template = turn[place]
             if template is not None:
                 setup = self._setup
                 content = template.render(setup.worker + setup.workers * self._offered)
-            send(due[position], content, no_body)
+            send(due[position], content, manner)
             position += 1
             self._offered += 1
             place += 1
