@@ -96,6 +96,18 @@ def format_duration(seconds: float) -> str:
     return f"{format_digits(seconds / length_s)} {unit}"
 
 
+def format_rate(per_s: float) -> str:
+    """A rate to four significant digits, in full: `0.35`, `49.7`, `12,350`."""
+    return f"{float(f'{per_s:.4g}'):,.12g}"
+
+
+def format_clock(seconds: float) -> str:
+    """`seconds` as a clock counts them down: `0:09`, `12:30`, `1:00:00`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def format_lag(value_us: float | None) -> str:
     """A lateness in µs, as every face words it: `85 µs`, `1.2 ms`, a dash where there is none."""
     return "–" if value_us is None else format_duration(value_us / 1e6)

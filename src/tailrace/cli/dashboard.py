@@ -16,7 +16,7 @@ from tailrace.cli.listening import listen
 from tailrace.errors import TailraceError, UsageError
 
 if TYPE_CHECKING:
-    from tailrace.cli.output import LiveLine
+    from tailrace.cli.live import LiveLine
     from tailrace.cli.run_log import RunLog
     from tailrace.control.config import ServiceConfig
     from tailrace.control.config_file import RoomConfig
@@ -180,7 +180,8 @@ def guarded(room: "RoomConfig") -> "tuple[RoomConfig, str | None]":
 
 
 async def _dashboard(room: "RoomConfig", page: socket.socket, token: str | None) -> None:
-    from tailrace.cli.output import LiveLine, interruptible
+    from tailrace.cli.live import LiveLine
+    from tailrace.cli.output import interruptible
     from tailrace.cli.run_log import RunLog
     from tailrace.control.controller import Controller
     from tailrace.control.rpc.server import serving_rpc

@@ -20,7 +20,7 @@ from tailrace.errors import TailraceError
 from tailrace.machine.cgroup import cores
 
 if TYPE_CHECKING:
-    from tailrace.cli.output import LiveLine
+    from tailrace.cli.live import LiveLine
     from tailrace.control.controller import Controller
 
 EXAMPLE = "Example: [bold]tailrace demo --for 30s --rate 50[/bold]"
@@ -90,7 +90,8 @@ async def _demo(
     slo: str,
     duration_s: float | None,
 ) -> None:
-    from tailrace.cli.output import LiveLine, interruptible, print_summary
+    from tailrace.cli.live import LiveLine
+    from tailrace.cli.output import interruptible, print_summary
     from tailrace.control.config import ServiceConfig
     from tailrace.control.controller import Controller
     from tailrace.control.rpc.server import serving_rpc
@@ -128,7 +129,7 @@ async def _demo(
         line.note(f"  gRPC       {HOST}:{rpc_port}")
         if not ended.is_set():
             await controller.start("demo")
-            shower = asyncio.create_task(_show(controller, line))
+            shower = asyncio.create_task(_show(controller, line, duration_s))
             # A little longer than the run, which ends by itself and should not be cut short.
             left_s = duration_s + 0.1 if duration_s is not None else None
             with contextlib.suppress(TimeoutError):
@@ -138,17 +139,19 @@ async def _demo(
             shower.cancel()
         result = controller.result("demo")
         problems = (await controller.get("demo")).problems
-    line.note("")
+    line.clear()
     line.report(problems)
     if result is not None:
         print_summary(result)
 
 
-async def _show(controller: "Controller", line: "LiveLine") -> None:
+async def _show(controller: "Controller", line: "LiveLine", duration_s: float | None) -> None:
+    from tailrace.cli.output import describe_interval
+
     async for update in controller.watch("demo"):
         line.report(update.service.problems)
         if update.point is not None:
-            line.show(update.point)
+            line.draw(describe_interval(update.point, duration_s))
 
 
 def draw_pictures(directory: Path) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from tailrace.cli import options
 from tailrace.plain import plain
+from tailrace.units import format_rate
 
 if TYPE_CHECKING:
     from tailrace.load.plan import Plan
@@ -111,7 +112,7 @@ def find(
     """
     import uvloop
 
-    from tailrace.cli.output import positive_duration_s
+    from tailrace.cli.output import positive_duration_s, report_command
     from tailrace.fleet import quietly
     from tailrace.load.arrivals import parse_arrivals
     from tailrace.load.ending import signal_code
@@ -172,6 +173,7 @@ def find(
     else:
         typer.echo(plain(found.reason) + ("" if found.confirmed else " (not confirmed)"))
         typer.echo(plain(f"run: {directory}"))
+        typer.echo(plain(f"report: {report_command(str(directory))}"))
     files.write(of_find(found, time.monotonic() - began_s))
     sys.exit(signal_code(found.ended_by) or (0 if found.confirmed else 1))
 
@@ -179,25 +181,33 @@ def find(
 async def _find(
     plan: "Plan", slo: "Slo", limits: "SearchLimits", out: Path | None, ray: str | None
 ) -> "tuple[Found, Path]":
-    from tailrace.cli.output import LiveLine, interruptible
+    from tailrace.cli.live import LiveLine
+    from tailrace.cli.output import interruptible, number
     from tailrace.fleet import crew_at
-    from tailrace.load.search import Searcher, conclude, search
+    from tailrace.load.search import Searcher, conclude, outlook, search
     from tailrace.runs.directory import RUNS_DIR, new_directory
     from tailrace.runs.search_report import write_search
 
     line = LiveLine()
+    steps: list[Step] = []
 
     def show(rate_per_s: float, interval: "Interval") -> None:
         point = interval.point
-        p99 = point.latency_ms.p99
+        most_s = limits.warmup_s + max(limits.longest_s, limits.confirm_s)
         line.draw(
-            f"  {rate_per_s:,.4g}/s  {point.t_s:.0f} s  QPS {point.qps:,.0f}  "
-            f"p99 {'–' if p99 is None else f'{p99:.2f}'} ms  in flight {point.in_flight}"
+            [
+                f"  step {len(steps) + 1}",
+                f"{format_rate(rate_per_s)}/s",
+                f"{point.t_s:.0f} of at most {most_s:.0f} s",
+                outlook(steps, limits),
+                f"p99 {number(point.latency_ms.p99)} ms",
+                f"QPS {format_rate(point.qps)}",
+                f"in flight {point.in_flight:,}",
+            ]
         )
 
     searcher = Searcher(plan, slo, limits, show, lambda: crew_at(ray))
     directory = out or new_directory(RUNS_DIR, "find")
-    steps: list[Step] = []
 
     async def go() -> None:
         async for step in search(searcher.measure, limits):
@@ -227,6 +237,6 @@ async def _find(
 def _describe(step: "Step", slo: "Slo") -> str:
     shown = "–" if step.percentile_ms is None else f"{step.percentile_ms:.2f} ms"
     return (
-        f"{step.rate_per_s:>10,.4g}/s  {slo.statistic} {shown:>12}  {step.decision:<6}  "
+        f"{format_rate(step.rate_per_s):>10}/s  {slo.statistic} {shown:>12}  {step.decision:<6}  "
         f"{step.over} of {step.completed + step.failed} over, {step.duration_s:.1f} s"
     )

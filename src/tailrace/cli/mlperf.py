@@ -214,8 +214,9 @@ def _bound(slo: str | None) -> tuple[float | None, float | None]:
 
 
 def _test(plan: "Plan", as_json: bool) -> NoReturn:
+    from tailrace.cli.live import LiveLine
     from tailrace.cli.mlperf_output import print_result
-    from tailrace.cli.output import LiveLine, print_json
+    from tailrace.cli.output import print_json
     from tailrace.mlperf.plan import prepare
     from tailrace.mlperf.progress import Course, Progress, describe
     from tailrace.mlperf.result import conclude
@@ -229,7 +230,7 @@ def _test(plan: "Plan", as_json: bool) -> NoReturn:
     try:
         with _stopped_by_signals(running.stop):
             outcome = running.run(show)
-        line.note("")
+        line.clear()
         result = conclude(running.test, outcome)
         if as_json:
             print_json(result)

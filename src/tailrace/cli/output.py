@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,13 +13,20 @@ import msgspec
 from rich.table import Table
 
 from tailrace.cli.console import literal, make_console
+from tailrace.cli.live import LiveLine
 from tailrace.errors import TailraceError, UsageError
 from tailrace.load.ending import SIGNALS, describe_end
 from tailrace.load.point import NodeFigures, Percentiles, Point
 from tailrace.load.result import Result, notes_on
 from tailrace.plain import plain
 from tailrace.runs.run import Run
-from tailrace.units import format_duration, format_lag, parse_duration_s
+from tailrace.units import (
+    format_clock,
+    format_duration,
+    format_lag,
+    format_rate,
+    parse_duration_s,
+)
 
 
 def positive_duration_s(option: str, text: str, least_s: float = 1e-3) -> float:
@@ -36,50 +44,38 @@ def positive_duration_s(option: str, text: str, least_s: float = 1e-3) -> float:
 _SHOWN = ("mean", "p50", "p90", "p95", "p99", "p99.9", "max")
 
 
-class LiveLine:
-    """One line on stderr that follows a run: redrawn on a terminal, else a line an interval."""
-
-    def __init__(self) -> None:
-        self._console = make_console(stderr=True)
-        self._reported = 0
-
-    def show(self, point: Point, missing: Sequence[str] = ()) -> None:
-        """Show the interval that ended, and what the SLOs still lack."""
-        latency = point.latency_ms
-        failed = sum(point.failed.values())
-        line = (
-            f"{point.t_s:6.0f} s  offered {point.offered / point.interval_s:,.0f}/s  "
-            f"RPS {point.rps:,.0f}  QPS {point.qps:,.0f}  "
-            f"p50 {number(latency.p50)} ms  p99 {number(latency.p99)} ms  failures {failed}"
-        )
-        if point.backlog:
-            line += f"  backlog {point.backlog:,}"
-        if point.nodes:
-            line += f"  nodes {_at_work(point.nodes)}"
-        line += "".join(f"  {text}" for text in missing)
-        self.draw(line)
-
-    def draw(self, line: str) -> None:
-        """Put `line` in the place of the last one, where there is a terminal to do so."""
-        line = plain(line)
-        if self._console.is_terminal:
-            self._console.print(
-                "\r\x1b[2K" + line[: self._console.width - 1], end="", soft_wrap=True
-            )
-        else:
-            self._console.print(line, soft_wrap=True)
-
-    def report(self, problems: Sequence[str]) -> None:
-        """Say what has gone wrong since the last call, of all `problems` of a run so far."""
-        for problem in problems[self._reported :]:
-            self.note(f"tailrace: error: {problem}")
-        self._reported = len(problems)
-
-    def note(self, text: str) -> None:
-        """Say something on a line of its own."""
-        if self._console.is_terminal:
-            self._console.print("\r\x1b[2K", end="")
-        self._console.print(plain(text), soft_wrap=True)
+def describe_interval(point: Point, end_s: float | None, missing: Sequence[str] = ()) -> list[str]:
+    """An interval that has just ended in a live line's fields, with the time left of a run that
+    offers load until `end_s`, and what the SLOs still lack.
+    """
+    failed = sum(point.failed.values())
+    waiting = point.in_flight + point.backlog
+    left_s = None if end_s is None else end_s - point.t_s
+    fields = [f"{point.t_s:6.0f} s"]
+    if left_s is not None and left_s > 0:
+        fields.append(f"{format_clock(left_s)} left")
+    elif left_s is not None and waiting:
+        fields.append(f"waiting for {waiting:,} answers")
+    fields.append(f"target {format_rate(point.target_per_s)}/s")
+    # What goes wrong comes before what is as it should be.
+    if failed:
+        fields.append(f"failures {failed:,}")
+    if point.backlog:
+        fields.append(f"backlog {point.backlog:,}")
+    fields += [
+        f"p99 {number(point.latency_ms.p99)} ms",
+        f"QPS {_short(point.qps)}",
+        f"RPS {_short(point.rps)}",
+    ]
+    if not failed:
+        fields.append("failures 0")
+    fields += [
+        f"p50 {number(point.latency_ms.p50)} ms",
+        f"offered {_short(point.offered / point.interval_s)}/s",
+    ]
+    if point.nodes:
+        fields.append(f"nodes {_at_work(point.nodes)}")
+    return [*fields, *missing]
 
 
 @contextlib.contextmanager
@@ -126,8 +122,8 @@ async def follow(run: Run) -> Result:
         await run.start()
         async for interval in run.intervals():
             line.report(run.problems)
-            line.show(interval.point, run.session.missing)
-    line.note("")
+            line.draw(describe_interval(interval.point, run.session.end_s, run.session.missing))
+    line.clear()
     line.report(run.problems)
     return run.result
 
@@ -199,6 +195,12 @@ def print_summary(result: Result) -> None:
         for reason in result.verdict.reasons:
             console.print(literal(f"  - {reason}"), soft_wrap=True)
     console.print(literal(f"run: {result.run}"), soft_wrap=True)
+    console.print(literal(f"report: {report_command(str(result.run))}"), soft_wrap=True)
+
+
+def report_command(run: str) -> str:
+    """What to type to see the report of the run in the directory `run`."""
+    return f"tailrace report {shlex.quote(run)}"
 
 
 def _at_work(nodes: Mapping[str, NodeFigures]) -> str:
@@ -215,6 +217,10 @@ def _describe(name: str, node: NodeFigures) -> str:
         f"{format_lag(node.send_lag_p99_us)}, CPU {node.cpu_percent:.0f} %, "
         f"clock within {node.clock_error_ms:.2g} ms"
     )
+
+
+def _short(per_s: float) -> str:
+    return f"{per_s:,.0f}" if per_s >= 100 else f"{per_s:.3g}"
 
 
 def number(value: float | None) -> str:

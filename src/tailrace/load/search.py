@@ -9,7 +9,7 @@ requests have their answers: the next one finds the service's queue empty.
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -125,6 +125,23 @@ def _next_rate(holds: float, breaks: float, limits: SearchLimits) -> float:
         return max(breaks / 2, limits.lowest)
     # The middle by ratio: what counts is how many per cent the answer is off.
     return math.sqrt(holds * breaks)
+
+
+def outlook(steps: Sequence[Step], limits: SearchLimits) -> str:
+    """How far a search is that has done `steps`: `doubling`, `halving`, the number of steps `to
+    go` before it is confirmed, or `confirming`.
+    """
+    holds = max((step.rate_per_s for step in steps if step.decision == "holds"), default=0.0)
+    breaks = min((step.rate_per_s for step in steps if step.decision == "breaks"), default=math.inf)
+    if holds >= limits.highest or breaks - holds <= limits.precision * holds:
+        return "confirming"
+    if math.isinf(breaks):
+        return "doubling"
+    if holds == 0:
+        return "halving"
+    # Each step halves the ratio's logarithm.
+    left = math.log2(math.log(breaks / holds) / math.log1p(limits.precision))
+    return f"{max(1, math.ceil(left))} to go"
 
 
 def judge_step(total: Tally, outstanding: int, rate_per_s: float, slo: Slo) -> Decision | None:

@@ -119,6 +119,11 @@ class Session:
         return [text for slo in slos if (text := missing_for(self.total, slo)) is not None]
 
     @property
+    def end_s(self) -> float | None:
+        """Up to when it offers load, seconds since the run's start; None: until it is stopped."""
+        return self._end_s
+
+    @property
     def elapsed_s(self) -> float:
         """Seconds since the run's start; negative before it."""
         now_ns = time.monotonic_ns()

@@ -8,6 +8,7 @@ from tailrace.load.histogram import Histogram
 from tailrace.mlperf.ledger import Counts
 from tailrace.mlperf.outcome import Mode
 from tailrace.mlperf.scenario import MULTI_STREAM, OFFLINE, SERVER, Scenario
+from tailrace.units import format_clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,35 +59,27 @@ class Progress:
     """What LoadGen is trying, in its own words."""
 
 
-def describe(course: Course, progress: Progress) -> str:
-    """The line for a person."""
+def describe(course: Course, progress: Progress) -> list[str]:
+    """The fields of a line for a person, the most important first."""
     counts = progress.counts
     if not counts.issued:
-        return "loading samples ..."
+        return ["loading samples ..."]
     ended = counts.completed + counts.failed
-    line = (
-        f"{counts.running_s:6.0f} s  issued {counts.issued:,}  completed {counts.completed:,}  "
-        f"{ended / counts.running_s:,.0f}/s"
-    )
+    fields = [f"{counts.running_s:6.0f} s"]
+    if progress.left_s is not None and not progress.step:
+        fields.append(f"{format_clock(progress.left_s)} left")
+    if counts.failed:
+        fields.append(f"FAILED {counts.failed:,}")
+    fields.append(f"{ended / counts.running_s:,.0f}/s")
     if course.mode != "accuracy" and course.scenario is not OFFLINE:
         sample = " (a sample)" if course.scenario is MULTI_STREAM else ""
-        line += f"  p99 so far {_p99(counts.latency)}{sample}"
-    if counts.failed:
-        line += f"  FAILED {counts.failed:,}"
+        fields.append(f"p99 so far {_p99(counts.latency)}{sample}")
     if progress.step:
-        line += f"  {progress.step}"
-    elif progress.left_s is not None:
-        line += f"  {_clock(progress.left_s)} left"
-    return line
+        fields.append(progress.step)
+    return [*fields, f"completed {counts.completed:,}", f"issued {counts.issued:,}"]
 
 
 def _p99(latency: Histogram) -> str:
     if latency.total == 0:
         return "–"
     return f"{latency.percentile_us(99)[0] / 1000:,.2f} ms"
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

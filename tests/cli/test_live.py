@@ -1,0 +1,172 @@
+"""The line that follows long work: on terminals of several widths, and where there is none."""
+
+import asyncio
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tailrace.cli.live import EVERY_S, LiveLine, fit
+from tests.cli.screen import Screen, resize, terminal, watched
+
+TAILRACE = [sys.executable, "-m", "tailrace"]
+SHORT = ("--rate", "200", "--for", "1.5s", "--interval", "250ms")
+FIELDS = (
+    r" +\d+ s",
+    r"\d:\d\d left",
+    r"waiting for \d+ answers",
+    r"target [\d,.]+/s",
+    r"(p50|p99) [\d,.–]+ ms",
+    r"(QPS|RPS) [\d,.]+",
+    r"(failures|backlog) \d+",
+    r"offered [\d,.]+/s",
+)
+
+
+@pytest.mark.parametrize(
+    ("columns", "last"), [(60, "QPS"), (80, "failures"), (120, "offered"), (30, "left")]
+)
+def test_a_run_is_followed_in_one_line_of_whole_fields(
+    serve: Any, tmp_path: Path, columns: int, last: str
+) -> None:
+    _, screens = watched([*TAILRACE, "load", serve().url, *SHORT], columns, tmp_path)
+    lines = {row for rows in screens for row in rows if row.strip()}
+    assert len(lines) > 3
+    for rows in screens:
+        assert sum(bool(row.strip()) for row in rows) <= 1
+        assert all(len(row) < columns for row in rows)
+    for line in lines:
+        fields = line.split("  ")
+        first = len(fields) - len(line.lstrip().split("  "))
+        for field in ["  ".join(fields[: first + 1]), *fields[first + 1 :]]:
+            assert any(re.fullmatch(known, field) for known in FIELDS), line
+    assert any("0:01 left" in line for line in lines)
+    if columns > 30:
+        assert all("target 200/s" in line for line in lines)
+    assert any(last in line for line in lines)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_a_search_says_how_far_it_is(serve: Any, tmp_path: Path, columns: int) -> None:
+    out, screens = watched(
+        [
+            *(*TAILRACE, "find", serve().url, "--start", "200", "--max", "400", "--slo", "p50<1s"),
+            *("--step", "700ms", "--confirm", "700ms", "--warmup", "100ms", "--json"),
+        ],
+        columns,
+        tmp_path,
+    )
+    assert out.startswith("{")
+    rows = screens[-1]
+    assert [row.split()[0] for row in rows[:3]] == ["200/s", "400/s", "400/s"]
+    live = {row for rows in screens for row in rows if "step" in row}
+    assert all(len(row) < columns for row in live)
+    assert {row.split("  ")[4] for row in live} == {"doubling", "confirming"}
+    assert {row.split("  ")[1] for row in live} == {"step 1", "step 2", "step 3"}
+    assert all(sum("step" in row for row in rows) <= 1 for rows in screens)
+
+
+def test_what_goes_wrong_comes_before_what_does_not(serve: Any, tmp_path: Path) -> None:
+    async def failing(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")
+
+    _, screens = watched([*TAILRACE, "load", serve(failing).url, *SHORT], 60, tmp_path)
+    assert any(re.search("target 200/s  failures [1-9]", row) for rows in screens for row in rows)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("load", *SHORT[:4], "--interval", "50ms"),
+        (
+            *("find", "--start", "200", "--max", "200", "--slo", "p50<1s", "--warmup", "100ms"),
+            *("--step", "2s", "--confirm", "700ms"),
+        ),
+    ],
+)
+def test_a_file_is_given_a_line_now_and_then(
+    serve: Any, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    began_s = time.monotonic()
+    finished = subprocess.run(
+        [*TAILRACE, command[0], serve().url, *command[1:]],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "\r" not in finished.stderr
+    assert "\x1b" not in finished.stderr
+    lines = sum("QPS" in line for line in finished.stderr.splitlines())
+    assert 1 <= lines <= 1 + (time.monotonic() - began_s) / EVERY_S
+
+
+@contextlib.contextmanager
+def window(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, int]]:
+    """A terminal of 120 columns as stderr: our end of it, and the program's."""
+    with terminal(120) as (ours, theirs), os.fdopen(theirs, "w", closefd=False) as stream:
+        os.set_blocking(ours, False)
+        monkeypatch.setenv("TERM", "xterm")
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stderr", stream)
+            yield ours, theirs
+
+
+def test_a_window_made_narrower_and_wider_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with window(monkeypatch) as (ours, theirs):
+        screen, line = Screen(120), LiveLine()
+        line.note("before")
+        fields = [f"field {number:02}" for number in range(20)]
+        for columns in (120, 70, 40, 100):
+            resize(theirs, columns)
+            if columns != 120:
+                screen.resize(columns)
+            line.draw(fields)
+            *_, rows = screen.feed(os.read(ours, 65536).decode())
+            assert rows == ["before", fit(fields, columns - 1)]
+        line.note("after")
+        *_, rows = screen.feed(os.read(ours, 65536).decode())
+        assert rows[:2] == ["before", "after"]
+
+
+def test_a_terminal_that_is_paused_holds_up_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with window(monkeypatch) as (_, theirs):
+        os.set_blocking(theirs, False)
+        with contextlib.suppress(BlockingIOError):
+            while os.write(theirs, b"." * 4096):
+                pass
+        os.set_blocking(theirs, True)
+        LiveLine().draw(["would wait for ever"])
+
+
+def test_a_problem_is_reported_once_wherever_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    line = LiveLine()
+    line.report(["disk"])
+    line.report(["worker", "disk"])
+    line.report(["worker", "other", "disk"])
+    said = capsys.readouterr().err
+    assert re.findall(r"error: (\w+)", said) == ["disk", "worker", "other"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "cells", "line"),
+    [
+        (["ab", "cd", "ef"], 6, "ab  cd"),
+        (["ab", "cd", "ef"], 5, "ab"),
+        (["ab", "cde", "f"], 6, "ab"),
+        (["abc"], 2, "ab"),
+        (["漢字", "ab"], 8, "漢字  ab"),
+        (["漢字", "ab"], 7, "漢字"),
+        (["a\x1b[2Jb\nc"], 12, r"a\x1b[2Jb c"),
+        (["ab", "cd"], None, "ab  cd"),
+    ],
+)
+def test_a_line_is_cut_between_fields(fields: list[str], cells: int | None, line: str) -> None:
+    assert fit(fields, cells) == line
