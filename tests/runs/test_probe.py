@@ -21,7 +21,14 @@ from tailrace.load.profile import parse_profile
 from tailrace.load.traffic import Tls, plan_traffic
 from tailrace.runs.directory import RunDirectory
 from tailrace.runs.listing import read_run
-from tailrace.runs.probe import FAILURES, MAX_BYTES, Probe, metrics_url_of, read_samples
+from tailrace.runs.probe import (
+    CPU_SECONDS,
+    FAILURES,
+    MAX_BYTES,
+    Probe,
+    metrics_url_of,
+    read_samples,
+)
 from tailrace.runs.run import Run
 
 INTERVAL_S = 0.1
@@ -121,7 +128,9 @@ GPU = b"nv_gpu_utilization 0.5\n"
         pytest.param(http(b"nv_gpu_utilization x\n"), id="broken-line"),
         pytest.param(http(b"nv_gpu_utilization " + b"9" * 400 + b"\n"), id="beyond-any-float"),
         pytest.param(http(b"nv_gpu_utilization{= 5\n"), id="broken-labels"),
-        pytest.param(http(GPU + b"\xff\xfe"), id="no-text"),
+        pytest.param(http(b'nv_gpu_utilization{a="\xff"} 1\n'), id="no-text"),
+        pytest.param(http(GPU * 10_000), id="too-many-lines"),
+        pytest.param(http(b"nv_gpu_utilization " + b"1" * 2**20), id="a-long-line"),
         pytest.param(http(GPU + b"x" * MAX_BYTES), id="too-long"),
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n" + GPU, id="never-complete"),
         pytest.param(b"", id="no-answer"),
@@ -210,9 +219,52 @@ def test_metrics_are_looked_for_at_the_same_host_and_port(url: str, metrics: str
     assert metrics_url_of(url) == metrics
 
 
-def test_the_lines_of_others_are_not_even_read() -> None:
-    text = 'a_bucket{le="broken\n' * 50_000 + "nv_gpu_utilization 0.5\n"
-    assert read_samples(text) == {"nv_gpu_utilization": {frozenset(): 0.5}}
+async def test_the_lines_of_others_are_not_even_read(serve: Any) -> None:
+    others = b'a_bucket{le="broken\xff\n' * 50_000
+
+    async def answer(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(http(others + b"process_of_another 1\r\n" + GPU + others + GPU.strip()))
+
+    async with probing(serve(answer).url) as probe:
+        await until(probe, gpu_percent=50)
+
+
+async def test_the_event_loop_is_not_held_by_what_a_target_tells(serve: Any) -> None:
+    text = b"".join(b'process_cpu_seconds_total{pid="%d"} 1\n' % n for n in range(100_000))
+    assert len(text) < MAX_BYTES
+    began_s = time.monotonic()
+    assert len(read_samples(text)[CPU_SECONDS]) == 100_000
+    whole_s = time.monotonic() - began_s
+
+    async def answer(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(http(text))
+
+    server = serve(answer)
+    async with probing(server.url, retry_s=INTERVAL_S):
+        longest_s = 0.0
+        while len(server.arrived_ns) < 6:
+            before_s = time.monotonic()
+            await asyncio.sleep(0.001)
+            longest_s = max(longest_s, time.monotonic() - before_s)
+    assert longest_s < whole_s / 4
+
+
+async def test_a_target_leaves_no_cookies() -> None:
+    heads: list[bytes] = []
+
+    async def bake(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                heads.append(await reader.readuntil(b"\r\n\r\n"))
+                writer.write(http(GPU, headers=b"Set-Cookie: c%d=x\r\n" % len(heads)))
+
+    server = await asyncio.start_server(bake, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        async with probing(f"http://127.0.0.1:{port}/metrics"), asyncio.timeout(10):
+            while len(heads) < 4:
+                await asyncio.sleep(0.005)
+    assert not any(b"cookie" in head.lower() for head in heads)
 
 
 async def test_a_run_notes_what_the_service_tells(serve: Any, tmp_path: Path) -> None:

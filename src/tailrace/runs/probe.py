@@ -25,10 +25,15 @@ GPU_PERCENT = {
 """Gauges of a GPU's utilization (our own service's, Triton's, DCGM's), and what makes each percent;
 the first that is there counts."""
 MAX_BYTES = 4 << 20
+MAX_TOLD_BYTES = 1 << 16
+"""Of the lines that are looked for: a machine of sixteen GPUs has a tenth of it."""
+_LONGEST_LINE = 1 << 13
 FAILURES = 3
 """After so many in a row, the service is asked only now and then."""
 
-_LINES = re.compile(rf"^(?:{'|'.join((CPU_SECONDS, *GPU_PERCENT))})[ \t{{].*$", re.MULTILINE)
+_LINES = re.compile(
+    rf"^(?:{'|'.join((CPU_SECONDS, *GPU_PERCENT))})[ \t{{].*$".encode(), re.MULTILINE
+)
 _HEADERS = {
     "Accept": "text/plain; version=0.0.4",
     # What is not compressed cannot unfold to more than was sent.
@@ -106,12 +111,17 @@ class Probe:
                 began = time.monotonic()
                 try:
                     async with asyncio.timeout(0.8 * self._interval_s):
-                        text = await _fetch(client, self._url)
-                    self._latest = self._understand(read_samples(text), time.monotonic())
+                        lines = await _fetch(client, self._url)
+                    at_s = time.monotonic()
+                    samples = await asyncio.to_thread(read_samples, lines)
+                    self._latest = self._understand(samples, at_s)
                     failures = 0
-                except (httpx.HTTPError, OSError, ValueError):
+                # Whatever an answer does to those who read it: it tells nothing.
+                except Exception:  # noqa: BLE001
                     self._latest, self._cpu = {}, None
                     failures += 1
+                # They would be kept, and sent, in ever greater number.
+                client.cookies.clear()
                 pause = self._interval_s if failures < FAILURES else self._retry_s
                 await asyncio.sleep(began + pause - time.monotonic())
 
@@ -129,17 +139,15 @@ class Probe:
         return {name: round(value, 2) for name, value in told.items() if math.isfinite(value)}
 
 
-def read_samples(text: str) -> Samples:
-    """The samples of CPU and GPU in `text`, Prometheus' text format: name → labels → value.
+def read_samples(lines: bytes) -> Samples:
+    """The samples in `lines`, Prometheus' text format: name → labels → value.
 
     Raises:
-        ValueError: a line of theirs is broken.
+        ValueError: a line is broken.
     """
-    # Only these lines: a service may have ten thousand others.
-    lines = "\n".join(_LINES.findall(text)) + "\n"
     samples: Samples = {}
     try:
-        for family in text_string_to_metric_families(lines):
+        for family in text_string_to_metric_families(lines.decode()):
             for sample in family.samples:
                 if math.isfinite(sample.value):
                     own = samples.setdefault(sample.name, {})
@@ -160,16 +168,23 @@ def _grown(before: dict[Labels, float], now: dict[Labels, float]) -> float:
     return sum(value - old if value >= old else value for old, value in pairs)
 
 
-async def _fetch(client: httpx.AsyncClient, url: httpx.URL) -> str:
+async def _fetch(client: httpx.AsyncClient, url: httpx.URL) -> bytes:
+    """The lines on CPU and GPU: a service may have ten thousand others, which are dropped as they
+    come.
+    """
     async with client.stream("GET", url) as response:
         if response.status_code != httpx.codes.OK:
             raise ValueError(f"{response.status_code}")
-        text = bytearray()
+        told, rest, size_bytes = bytearray(), b"", 0
         async for part in response.aiter_raw():
-            text += part
-            if len(text) > MAX_BYTES:
+            whole, newline, rest = (rest + part).rpartition(b"\n")
+            told += b"".join(line + b"\n" for line in _LINES.findall(whole + newline))
+            rest = rest[:_LONGEST_LINE]
+            size_bytes += len(part)
+            if size_bytes > MAX_BYTES or len(told) > MAX_TOLD_BYTES:
                 raise ValueError("too long")
-    return text.decode()
+        told += b"".join(_LINES.findall(rest))
+    return bytes(told) + b"\n"
 
 
 def _check(url: str) -> httpx.URL:
