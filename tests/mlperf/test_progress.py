@@ -58,10 +58,10 @@ def test_time_left(course: Course, counts: Counts, left_s: float | None) -> None
 
 
 def test_the_line() -> None:
-    progress = Progress(counts=_counts(10, 1200, 1100, 3), left_s=75)
+    progress = Progress(counts=_counts(10, 1200, 1100, 50), left_s=75)
     fields = describe(_course(SERVER), progress)
     assert [field.strip() for field in fields] == [
-        *("10 s", "1:15 left", "FAILED 3", "110/s", "p99 so far 5.00 ms"),
+        *("10 s", "1:15 left", "FAILED 50", "110/s", "p99 so far 5.00 ms"),
         *("completed 1,100", "issued 1,200"),
     ]
     searching = Progress(counts=_counts(1, 1, 0), left_s=None, step="peak in [1, 2)")

@@ -176,9 +176,11 @@ async def test_an_interval_without_answers_is_one_of_the_run(serve: Any, tmp_pat
     read = read_comparable(tmp_path / "run").series
     assert read.unread == 0
     assert (read.counts.sum(axis=1) == 0).any()
-    assert read.length_s.sum() == pytest.approx(1.53, abs=0.02)
-    # What came in after the end of the offering is there too.
-    points = read_run(tmp_path, "run").points
+    # What came in after the end of the offering is there too, with the time that it took.
+    record = read_run(tmp_path, "run")
+    points, result = record.points, record.result
+    assert result is not None
+    assert read.length_s.sum() == pytest.approx(result.answered_s, abs=0.02)
     assert read.counts.sum() == sum(point.completed for point in points)
     assert points[-1].t_s > 1.53
 
@@ -257,8 +259,8 @@ async def test_runs_are_read_from_their_directories(serve: Any, tmp_path: Path) 
     rate = figure(comparison, "completed/s")
     assert rate.base == pytest.approx(first.rate.completed, rel=1e-3)
     assert figure(comparison, "failed").base == 0
-    # The same schedule: as many arrivals in both.
-    assert rate.ratio == pytest.approx(1, rel=1e-4)
+    # The same schedule: as many arrivals in both, but for when the last answer came.
+    assert rate.ratio == pytest.approx(1, rel=0.1)
     assert rate.more_than_noise is False
     assert comparison.notes == tuple(n for n in comparison.notes if "differs" not in n)
 

@@ -80,6 +80,7 @@ CONTRACT = {
     "sent": int,
     "completed": int,
     "ended_by": str,
+    "answered_s": float,
     "failed": dict,
     "reasons": dict,
     "examples": dict,

@@ -168,7 +168,8 @@ def print_summary(result: Result) -> None:
     console.print()
     console.print(
         f"offered {result.offered:,} in {result.duration_s:.1f} s "
-        f"({result.rate.offered:,.1f}/s), completed {result.completed:,}, "
+        f"({result.rate.offered:,.1f}/s), completed {result.completed:,} "
+        f"({result.rate.completed:,.1f}/s), "
         f"failures: {plain(failures)}"
     )
     if lag["p99"] is not None:

@@ -6,7 +6,7 @@ import typer
 
 from tailrace.control.interface import ServiceInfo
 from tailrace.load.failures import describe_failures
-from tailrace.load.result import Result
+from tailrace.load.result import Result, answering_s
 from tailrace.plain import plain
 from tailrace.units import format_duration
 
@@ -49,8 +49,9 @@ class RunLog:
 def summary(result: Result) -> str:
     """A run in one line: counts, p99, SLOs, verdict with its reasons, and where its files are."""
     p99 = result.latency_ms.p99
+    answering = format_duration(answering_s(result.duration_s, result.answered_s))
     figures = [
-        f"{result.completed:,} answered in {format_duration(result.duration_s)}",
+        f"{result.completed:,} answered in {answering}",
         f"failed: {describe_failures(result.reasons)}" if result.reasons else "none failed",
         f"p99 {format_duration(p99 / 1000)}" if p99 is not None else "no latency",
         *(f"{slo} {'kept' if kept else 'broken'}" for slo, kept in result.slo.items()),

@@ -81,6 +81,8 @@ class Snapshot(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     last: bool
     end_ns: int
     length_ns: int
+    answered_ns: int = 0
+    """When the last answer of the interval came, since the run's start; 0 where none did."""
     offered: int
     sent: int
     completed: int

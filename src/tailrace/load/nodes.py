@@ -17,12 +17,15 @@ _SAME_CLOCK = NodeClock(0, 0)
 class _NodeTally:
     sent: int = 0
     cpu_ns: int = 0
+    begun_s: float = float("inf")
     seen_s: float = 0.0
+    """From when and up to when it has reported, since the run's start."""
     send_lag: Histogram = field(default_factory=Histogram)
 
     def add(self, snapshot: Snapshot) -> None:
         self.sent += snapshot.sent
         self.cpu_ns += snapshot.cpu_ns
+        self.begun_s = min(self.begun_s, (snapshot.end_ns - snapshot.length_ns) / 1e9)
         self.seen_s = max(self.seen_s, snapshot.end_ns / 1e9)
         self.send_lag.add_packed(snapshot.send_lag)
 
@@ -68,16 +71,18 @@ def _figures(
     clocks: Mapping[str, NodeClock],
 ) -> dict[str, NodeFigures]:
     workers = Counter(link.node for link in links if link.begun_s is not None and not link.lost)
-    per_s = 1 / length_s if length_s > 0 else 0.0
     figures = {}
     for node, tally in tallies.items():
         clock = clocks.get(node, _SAME_CLOCK)
         lag = tally.send_lag
+        there_s = max(tally.seen_s - tally.begun_s, 0.0)
+        # It may have come later, or gone sooner; and its CPU is of the answers' time, too.
+        offering_s = min(length_s, there_s)
         figures[node] = NodeFigures(
             workers=workers[node],
-            rps=round(tally.sent * per_s, 3),
+            rps=round(tally.sent / offering_s, 3) if offering_s > 0 else 0.0,
             send_lag_p99_us=round(lag.percentile_us(99)[0], 4) if lag.total else None,
-            cpu_percent=round(tally.cpu_ns * per_s / 1e7, 2),
+            cpu_percent=round(tally.cpu_ns / (there_s * 1e7), 2) if there_s > 0 else 0.0,
             seen_s=round(tally.seen_s, 6),
             clock_error_ms=round(clock.error_ns / 1e6, 4),
             clock_drift_ms=round(clock.drift_ns / 1e6, 4),

@@ -69,7 +69,7 @@ class NodeFigures(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     """Load workers that are at work on it; 0 once it is lost."""
     rps: float
-    """Requests it sent, a second."""
+    """Requests it sent, a second of the offering while it was there."""
     send_lag_p99_us: float | None
     """None where nothing was sent."""
     cpu_percent: float

@@ -37,6 +37,8 @@ class Recorded:
     stages: dict[str, bytes]
     breakdown: Packed
     slowest: list[SlowRequest]
+    answered_ns: int
+    """When the last answer came, since the run's start; 0 where none did."""
 
 
 class Recorder:
@@ -68,6 +70,8 @@ class Recorder:
         self.send_lag = Histogram()
         self.breakdown = Breakdown()
         self._slowest: list[_Slow] = []
+        self._answered_ns = 0
+        """When the last answer of the interval came, CLOCK_MONOTONIC."""
         self._read = 0
         self._names = StageNames()
         self._stages: dict[str, IntArray] = {}
@@ -127,6 +131,9 @@ class Recorder:
             spans[:] = 0
         self.timings[:rows] = [None] * rows
         self._stages.clear()
+        if rows:
+            # Written as answers come, so the last row is the latest.
+            self._answered_ns = self.done[rows - 1]
         self.row = self.lag_row = self._read = 0
 
     def _read_timings(self) -> None:
@@ -167,10 +174,12 @@ class Recorder:
             stages={name: histogram.pack() for name, histogram in used.items()},
             breakdown=self.breakdown.pack(),
             slowest=[_describe(slow, start_ns, self._names) for slow in self._slowest],
+            answered_ns=max(self._answered_ns - start_ns, 0),
         )
         self.reasons = {}
         self._examples = {}
         self._slowest = []
+        self._answered_ns = 0
         self.breakdown.clear()
         for histogram in (self.latency, self.service, self.send_lag, *used.values()):
             histogram.clear()

@@ -14,7 +14,8 @@ _PERCENTS = (50, 90, 95, 99, 99.9)
 
 
 class Rates(msgspec.Struct, frozen=True):
-    """Per second, over the run's duration."""
+    """Per second: offered and sent over the time that load was offered, completed up to the last
+    answer, if that came later."""
 
     offered: float
     sent: float
@@ -29,6 +30,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     duration_s: float
     """How long it offered load."""
+    answered_s: float | None = None
+    """From its start to the last answer; None where nothing was answered."""
     ended_by: str | None = None
     """`duration` where it offered all that was asked for; else what cut it short: `stop`,
     `abort-on`, `workers` (all were lost), or a signal: `SIGINT`, `SIGTERM`, `SIGHUP`. None in
@@ -58,17 +61,31 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """Over the whole run, the machines of a fleet by name; empty for a run on one machine."""
 
 
+def answering_s(duration_s: float, answered_s: float | None) -> float:
+    """How long answers came, of a run that offered load for `duration_s` and had its last answer
+    `answered_s` after its start.
+
+    Never less than the offering: a service that fell silent was slower, not done earlier.
+    """
+    return max(duration_s, answered_s or 0.0)
+
+
 def build_result(session: Session, run: str | None) -> Result:
     """The document of a run that is over; `run` is its directory."""
     total = session.total
     duration_s = session.duration_s
-    per_s = 1 / duration_s if duration_s > 0 else 0.0
+    answered_s = total.answered_ns / 1e9
+    per_s, answered_per_s = (
+        1 / length_s if length_s > 0 else 0.0
+        for length_s in (duration_s, answering_s(duration_s, answered_s))
+    )
     lag = total.send_lag.percentiles(1)
     return Result(
         target=session.plan.url,
         arrivals=session.plan.arrivals,
         seed=session.plan.seed,
         duration_s=round(duration_s, 6),
+        answered_s=round(answered_s, 6) if total.completed else None,
         ended_by=session.ended_by,
         offered=total.offered,
         sent=total.sent,
@@ -79,7 +96,7 @@ def build_result(session: Session, run: str | None) -> Result:
         rate=Rates(
             round(total.offered * per_s, 3),
             round(total.sent * per_s, 3),
-            round(total.completed * per_s, 3),
+            round(total.completed * answered_per_s, 3),
         ),
         latency_ms=total.latency.percentiles(1000),
         confidence_ms={f"p{percent:g}": _interval_ms(total, percent) for percent in _PERCENTS},

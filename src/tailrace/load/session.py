@@ -358,7 +358,8 @@ class Session:
         self._merged_s = t_s
         if t_s < end_s:
             self._give_up_if_hopeless(point)
-        self._queue.put_nowait(Interval(point, tuple(snapshots)))
+        offering_s = min(max(end_s - (t_s - length_s), 0.0), length_s)
+        self._queue.put_nowait(Interval(point, tuple(snapshots), offering_s))
 
     def _give_up_if_hopeless(self, point: Point) -> None:
         failed = sum(point.failed.values())

@@ -35,6 +35,8 @@ class Tally:
     """Of the CPU limits on their containers; workers in one container each count them."""
     cpu_throttled: int = 0
     """In which they were stopped: cpu_throttled / cpu_periods is the share."""
+    answered_ns: int = 0
+    """When the last answer came, since the run's start; 0 where none did."""
     latency: Histogram = field(default_factory=Histogram)
     service: Histogram = field(default_factory=Histogram)
     send_lag: Histogram = field(default_factory=Histogram)
@@ -63,6 +65,7 @@ class Tally:
         self.tick_lag_ns = max(self.tick_lag_ns, snapshot.tick_lag_ns)
         self.cpu_ns += snapshot.cpu_ns
         self.worker_ns += snapshot.length_ns
+        self.answered_ns = max(self.answered_ns, snapshot.answered_ns)
         self.cpu_periods += snapshot.cpu_periods
         self.cpu_throttled += snapshot.cpu_throttled
         for reason, count in snapshot.reasons.items():
@@ -88,6 +91,8 @@ class Interval:
 
     point: Point
     snapshots: tuple[Snapshot, ...]
+    offering_s: float
+    """How long of it load was offered: the last one goes on until all is answered."""
 
 
 def make_point(

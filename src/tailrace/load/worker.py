@@ -305,6 +305,7 @@ class Worker:
             stages=recorded.stages,
             breakdown=recorded.breakdown,
             slowest=recorded.slowest,
+            answered_ns=recorded.answered_ns,
         )
         self._report.write(frame(snapshot))
         self._reported = totals

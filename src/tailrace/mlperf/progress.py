@@ -64,13 +64,12 @@ def describe(course: Course, progress: Progress) -> list[str]:
     counts = progress.counts
     if not counts.issued:
         return ["loading samples ..."]
-    ended = counts.completed + counts.failed
     fields = [f"{counts.running_s:6.0f} s"]
     if progress.left_s is not None and not progress.step:
         fields.append(f"{format_clock(progress.left_s)} left")
     if counts.failed:
         fields.append(f"FAILED {counts.failed:,}")
-    fields.append(f"{ended / counts.running_s:,.0f}/s")
+    fields.append(f"{counts.completed / counts.running_s:,.0f}/s")
     if course.mode != "accuracy" and course.scenario is not OFFLINE:
         sample = " (a sample)" if course.scenario is MULTI_STREAM else ""
         fields.append(f"p99 so far {_p99(counts.latency)}{sample}")

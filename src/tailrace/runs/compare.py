@@ -103,7 +103,8 @@ def read_comparable(path: Path) -> Comparable:
         record = read_run(whole.parent, whole.name)
     except UnknownRunError:
         raise UsageError(f"{path} is not a run's directory: it has no run.json") from None
-    series = read_series(whole, record.points, record.info.duration_s)
+    answered_s = record.result.answered_s if record.result is not None else None
+    series = read_series(whole, record.points, record.info.duration_s, answered_s)
     return Comparable(record.info, series, _schedule(record))
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tailrace.load.histogram import LOWEST_US, WIDTH_US, IntArray
 from tailrace.load.point import Point
+from tailrace.load.result import answering_s
 from tailrace.runs.files import RunFiles
 from tailrace.runs.histogram_log import LoggedIntervals
 
@@ -23,7 +24,8 @@ class Series:
     """The requests of a run by when they came to their end, n stretches of k latencies."""
 
     length_s: FloatArray
-    """[n]: how long each stretch offered load."""
+    """[n]: how long each stretch lasted; of the last one up to the last answer, if that came after
+    the offering."""
     latency_ms: FloatArray
     """[k], ascending: the middles of the histogram's buckets."""
     half_width_ms: FloatArray
@@ -39,16 +41,22 @@ class Series:
         return len(self.length_s)
 
 
-def read_series(directory: Path, points: Sequence[Point], duration_s: float) -> Series:
+def read_series(
+    directory: Path, points: Sequence[Point], duration_s: float, answered_s: float | None = None
+) -> Series:
     """The series of the run in `directory`, whose timeline is `points`.
 
     What was answered after the offering had ended, `duration_s` into the run, is added to the last
-    stretch that offered something.
+    stretch that offered something; the last answer came `answered_s` into the run, if that is
+    known.
     """
+    if answered_s is None:
+        answered_s = max((point.t_s for point in points if point.completed), default=None)
     log = RunFiles(directory).intervals()
     rows = {start: row for row, start in enumerate(log.starts)}
     known = [(point, rows[key]) for point in points if (key := _start(point)) in rows]
-    return _lay_out(known, log, duration_s, unread=len(points) - len(known))
+    ends_s = duration_s, answering_s(duration_s, answered_s)
+    return _lay_out(known, log, *ends_s, unread=len(points) - len(known))
 
 
 def _start(point: Point) -> str:
@@ -57,13 +65,21 @@ def _start(point: Point) -> str:
 
 
 def _lay_out(
-    known: Sequence[tuple[Point, int]], log: LoggedIntervals, duration_s: float, unread: int
+    known: Sequence[tuple[Point, int]],
+    log: LoggedIntervals,
+    offered_s: float,
+    answered_s: float,
+    unread: int,
 ) -> Series:
     begin_s = np.array([point.t_s - point.interval_s for point, _ in known])
     end_s = np.array([point.t_s for point, _ in known])
-    length_s = np.clip(np.minimum(end_s, duration_s) - begin_s, 0.0, None)
+    offering_s, length_s = (
+        np.clip(np.minimum(end_s, until_s) - begin_s, 0.0, None)
+        for until_s in (offered_s, answered_s)
+    )
     # A rest, and what came after it, is no stretch of its own.
-    whole = length_s >= 0.5 * (np.median(length_s[length_s > 0]) if (length_s > 0).any() else 0.0)
+    usual_s = np.median(offering_s[offering_s > 0]) if (offering_s > 0).any() else 0.0
+    whole = offering_s >= 0.5 * usual_s
     place = np.maximum(np.cumsum(whole) - 1, 0)
     place //= max(1, -(-int(whole.sum()) // LONGEST))
     size = int(place[-1]) + 1 if len(place) else 0

@@ -104,7 +104,7 @@ def test_main_figures_are_properties() -> None:
     assert found["latency p99.9"] == "–"
     assert found["95 % interval p99"] == "18 – 24"
     assert found["failed"] == "12 timeout"
-    assert found["completed"] == "6,000"
+    assert found["completed"] == "6,000 (200/s)"
 
 
 @pytest.mark.parametrize("confirmed", [True, False])

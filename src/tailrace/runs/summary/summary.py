@@ -101,7 +101,7 @@ def of_load(
             "arrivals": result.arrivals,
             "seed": str(result.seed),
             "offered": f"{result.offered:,} ({result.rate.offered:,g}/s)",
-            "completed": f"{result.completed:,}",
+            "completed": f"{result.completed:,} ({result.rate.completed:,g}/s)",
             "failed": describe_failures(result.reasons or result.failed),
             **{
                 f"answer of {reason}": " ".join(answer.split())
