@@ -22,6 +22,7 @@ from tailrace.load.plan import Plan
 from tailrace.load.point import Point
 from tailrace.load.profile import constant, parse_profile
 from tailrace.load.request import Body
+from tailrace.load.server_timing import OTHER
 from tailrace.load.session import Session
 from tailrace.load.traffic import plan_traffic
 from tests.load.conftest import scheduled
@@ -442,6 +443,21 @@ async def test_all_lines_of_server_timing_count(serve: Callable[..., Any], offer
     assert session.total.completed
     means_ms = {name: h.percentiles(1000).mean for name, h in session.total.stages.items()}
     assert means_ms == {"app": 40, "edge": 1, "send": 2}
+
+
+async def test_the_beginning_of_a_long_server_timing_counts(serve: Any, offer: Any) -> None:
+    entries = ", ".join(f"s{number};dur=0.001" for number in range(1000)).encode()
+
+    async def timed(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+            b"Server-Timing: %b\r\nServer-Timing: late;dur=1\r\n\r\nok" % entries
+        )
+
+    session, _ = await offer(serve(timed).url, duration_s=0.3)
+    stages = session.total.stages
+    assert list(stages) == [*(f"s{number}" for number in range(64)), OTHER]
+    assert {histogram.total for histogram in stages.values()} == {session.total.completed}
 
 
 async def test_a_server_of_ever_new_stages_fills_no_memory(serve: Any, offer: Any) -> None:

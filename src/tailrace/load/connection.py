@@ -216,8 +216,9 @@ class Connection(asyncio.Protocol):
             if name.lower() == b"server-timing":
                 # Lines of one name are one list (RFC 9110, 5.3).
                 said = value if self._stages is None else b"%b, %b" % (self._stages, value)
-                if len(said) < _MAX_STAGES_HEADER:
-                    self._stages = said
+                if len(said) > _MAX_STAGES_HEADER:
+                    said = said[:_MAX_STAGES_HEADER].rpartition(b",")[0]
+                self._stages = said
         elif (length == 14 and name.lower() == b"content-length") or (
             # Any other coding has no end but the connection's (RFC 9112, 6.3).
             length == 17 and name.lower() == b"transfer-encoding" and b"chunked" in value.lower()
