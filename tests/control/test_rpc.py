@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 import tailrace
 from tailrace.control.config import ServiceConfig
 from tailrace.control.controller import Controller
+from tailrace.control.guesses import Guesses, network_of
 from tailrace.control.interface import LoadControl, Update
 from tailrace.control.rpc import tailrace_pb2 as pb
 from tailrace.control.rpc.codec import Codec
 from tailrace.control.rpc.packed import PackedUpdates
-from tailrace.control.rpc.server import serving_rpc
+from tailrace.control.rpc.server import MOST_CONNECTIONS, serving_rpc
 from tailrace.control.rpc.wire import (
     CONFIG,
     INFO,
@@ -261,7 +262,9 @@ AUTHORIZATIONS = (
 
 async def test_nothing_is_answered_without_the_token(room: "Room") -> None:
     async with (
-        serving_rpc(room.controller, port=0, token="secret") as port,
+        serving_rpc(
+            room.controller, port=0, token="secret", guesses=Guesses(burst=1_000_000)
+        ) as port,
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
         asyncio.timeout(60),
     ):
@@ -274,6 +277,55 @@ async def test_nothing_is_answered_without_the_token(room: "Room") -> None:
         with_token = (("authorization", "Bearer secret"),)
         for path in ("/tailrace.v1.LoadControl/List", "/grpc.health.v1.Health/Check"):
             await call(channel, path)(b"", metadata=with_token)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_guessing_is_slowed_down_on_all_faces_together(room: "Room", host: str) -> None:
+    guesses = Guesses()
+    address = f"[{host}]" if ":" in host else host
+    async with (
+        serving_rpc(room.controller, host, 0, "secret", guesses=guesses) as port,
+        grpc.aio.insecure_channel(f"{address}:{port}") as channel,
+        asyncio.timeout(60),
+    ):
+        right = (("authorization", "Bearer secret"),)
+        await call(channel, "/tailrace.v1.LoadControl/List")(b"", metadata=right)
+        unknown = open_stream(channel, "/nothing", bytes, bytes, right)
+        assert await unknown.code() == grpc.StatusCode.UNIMPLEMENTED
+        for number in range(5):
+            for _ in range(3):
+                wrong = (("authorization", f"Bearer guess-{number}"),)
+                stream = open_stream(channel, ALL_CALLS[0], bytes, bytes, wrong)
+                assert await stream.code() == grpc.StatusCode.UNAUTHENTICATED
+        # Five more came by HTTP.
+        for number in range(5):
+            guesses.count_wrong(network_of(host), b"guess-%d" % number)
+        for path in ALL_CALLS:
+            for metadata in (wrong, right):
+                stream = open_stream(channel, path, bytes, bytes, metadata)
+                with suppress(grpc.aio.AioRpcError):  # it may have ended without
+                    await stream.write(b"")
+                assert await stream.code() == grpc.StatusCode.RESOURCE_EXHAUSTED, path
+                assert "wait" in await stream.details()
+        # Nothing is guessed by those who send none.
+        stream = open_stream(channel, ALL_CALLS[0], bytes, bytes, ())
+        assert await stream.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize("begun", [b"", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"])
+async def test_no_more_connections_than_there_is_room_for(room: "Room", begun: bytes) -> None:
+    async with serving_rpc(room.controller, port=0) as port, AsyncExitStack() as stack:
+        readers = []
+        for _ in range(MOST_CONNECTIONS + 20):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            stack.callback(writer.close)
+            writer.write(begun)
+            readers.append(asyncio.create_task(reader.read()))
+            stack.callback(readers[-1].cancel)
+        # Those beyond are closed, and the room has its files to itself.
+        done, _ = await asyncio.wait(readers[-20:], timeout=60, return_when=asyncio.ALL_COMPLETED)
+        assert len(done) == 20
+        assert sum(reader.done() for reader in readers) < 100
 
 
 async def test_health(room: "Room") -> None:

@@ -184,6 +184,7 @@ async def _dashboard(room: "RoomConfig", page: socket.socket, token: str | None)
     from tailrace.cli.output import interruptible
     from tailrace.cli.run_log import RunLog
     from tailrace.control.controller import Controller
+    from tailrace.control.guesses import Guesses
     from tailrace.control.rpc.server import serving_rpc
     from tailrace.dashboard.app import create_app
     from tailrace.dashboard.server import serving
@@ -191,6 +192,7 @@ async def _dashboard(room: "RoomConfig", page: socket.socket, token: str | None)
 
     line = LiveLine()
     ended = asyncio.Event()
+    guesses = Guesses()
     controller = Controller(
         room.services,
         window=room.window,
@@ -203,9 +205,9 @@ async def _dashboard(room: "RoomConfig", page: socket.socket, token: str | None)
         stack.enter_context(interruptible(lambda _: ended.set(), controller.abandon, line.note))
         rpc_port = None
         if room.rpc_port is not None:
-            rpc = serving_rpc(controller, room.host, room.rpc_port, token, room.tls)
+            rpc = serving_rpc(controller, room.host, room.rpc_port, token, room.tls, guesses)
             rpc_port = await stack.enter_async_context(rpc)
-        app = create_app(controller, make_report, token=token, runs_dir=room.runs)
+        app = create_app(controller, make_report, token=token, guesses=guesses, runs_dir=room.runs)
         await stack.enter_async_context(serving(app, page, room.tls))
         await _introduce(controller, room, page.getsockname()[1], rpc_port, line)
         follower = asyncio.create_task(_follow(controller, log))

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tailrace.control.answers import answer_error
 from tailrace.control.cross_site import CrossSiteError, is_cross_site, may_change
+from tailrace.control.guesses import Guesses
 from tailrace.control.interface import NotAllowedError
 from tailrace.dashboard.body_limit import BodyLimit
 from tailrace.dashboard.login import Login
@@ -46,9 +47,11 @@ class Access:
     bounded, and browsers are told not to show the pages within others.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, token: str | None = None, guesses: Guesses | None = None
+    ) -> None:
         self._app = BodyLimit(app)
-        self._login = Login(token) if token is not None else None
+        self._login = Login(token, guesses) if token is not None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""

@@ -12,6 +12,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 import tailrace
 from tailrace.control import rest, urls
+from tailrace.control.guesses import Guesses
 from tailrace.control.interface import LoadControl, UnknownServiceError
 from tailrace.dashboard import assets
 from tailrace.dashboard.access import Access
@@ -38,11 +39,13 @@ def create_app(
     report: Report,
     *,
     token: str | None = None,
+    guesses: Guesses | None = None,
     runs_dir: Path = RUNS_DIR,
 ) -> FastAPI:
     """The pages `/services` and `/runs`, REST under `/api`, its documentation at `/docs`.
 
-    Without a `token`, only requests to a loopback name are answered; with one, those that know it.
+    Without a `token`, only requests to a loopback name are answered; with one, those that know it;
+    `guesses` counts the wrong ones, those of other faces included.
     `runs_dir` is where `control` keeps its runs: their files, and what `report` makes of them, can
     be saved from the page.
 
@@ -122,5 +125,5 @@ def create_app(
     )
     # An hour of intervals is 12 MB: the fastest level makes a tenth of it, in a thread.
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=1)
-    app.add_middleware(Access, token=token)
+    app.add_middleware(Access, token=token, guesses=guesses)
     return app

@@ -5,9 +5,7 @@ import math
 import re
 import secrets
 import time
-from collections.abc import Callable
 from hashlib import sha256
-from ipaddress import IPv6Address, ip_address
 from urllib.parse import parse_qs, unquote
 
 from starlette.datastructures import Headers
@@ -17,11 +15,10 @@ from starlette.types import Receive, Scope
 
 from tailrace.control.answers import answer_error
 from tailrace.control.cross_site import CrossSiteError, is_told
+from tailrace.control.guesses import Clock, Guesses, network_of, too_many
 from tailrace.dashboard.body_limit import BodyError, read_body, refuse_body
 from tailrace.dashboard.login_page import login_page
 from tailrace.errors import TailraceError
-
-Clock = Callable[[], float]
 
 _FORM_BYTES = 4096
 _FORM_S = 10.0
@@ -39,10 +36,12 @@ class Login:
     next one is looked at; see Guesses.
     """
 
-    def __init__(self, token: str, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self, token: str, guesses: Guesses | None = None, clock: Clock = time.monotonic
+    ) -> None:
         self._token = token.encode()
         self._sessions = Sessions(clock)
-        self._guesses = Guesses(clock)
+        self._guesses = guesses or Guesses(clock)
 
     async def answer(self, scope: Scope, receive: Receive) -> Response | None:
         """None for a request that may pass; else what to answer instead."""
@@ -68,7 +67,7 @@ class Login:
         """None for the token; else why not, and after how many seconds to try again."""
         address = client_address(scope)
         if wait_s := self._guesses.wait_s(address):
-            return f"too many wrong tokens from here: wait {math.ceil(wait_s)} s", wait_s
+            return too_many(wait_s), wait_s
         if hmac.compare_digest(given, self._token):
             return None
         self._guesses.count_wrong(address, given)
@@ -133,55 +132,9 @@ class Sessions:
         self._ends.pop(_digest(name), None)
 
 
-class Guesses:
-    """How many wrong tokens each address may still send: a bucket of `burst`, refilled by one
-    every `refill_s`.
-
-    The same wrong token again and again counts once: that is a program with an old token, which
-    learns nothing and should not shut out others of its address. The `most` addresses that tried
-    last are remembered.
-    """
-
-    def __init__(
-        self,
-        clock: Clock = time.monotonic,
-        burst: int = 10,
-        refill_s: float = 2.0,
-        most: int = 4096,
-    ) -> None:
-        self._clock = clock
-        self._burst = burst
-        self._refill_s = refill_s
-        self._most = most
-        self._spent: dict[str, tuple[float, bytes]] = {}
-        """By address: when its bucket will be full again, and the digest of its last guess."""
-
-    def wait_s(self, address: str) -> float:
-        """Seconds until the address may try again; 0 for now."""
-        full_at, _ = self._spent.get(address, (0.0, b""))
-        return max(full_at - self._clock() - (self._burst - 1) * self._refill_s, 0.0)
-
-    def count_wrong(self, address: str, given: bytes) -> None:
-        """Note a wrong token of the address."""
-        full_at, last = self._spent.pop(address, (0.0, b""))
-        guess = sha256(given).digest()
-        if guess != last:
-            full_at = max(full_at, self._clock()) + self._refill_s
-        self._spent[address] = full_at, guess
-        if len(self._spent) > self._most:
-            del self._spent[next(iter(self._spent))]
-
-
 def client_address(scope: Scope) -> str:
-    """Where a request comes from: an IPv4 address, or the /64 that an IPv6 host has to itself."""
-    try:
-        address = ip_address((scope.get("client") or ("",))[0])
-    except ValueError:
-        return ""
-    if isinstance(address, IPv6Address):
-        mapped = address.ipv4_mapped
-        return str(mapped) if mapped is not None else f"{int(address) >> 64:x}"
-    return str(address)
+    """Where a request comes from, as `network_of` has it."""
+    return network_of((scope.get("client") or ("",))[0])
 
 
 def cookie_name(scope: Scope) -> str:

@@ -12,11 +12,12 @@ from fastapi import FastAPI
 from starlette.responses import Response
 
 from tailrace.control.answers import answer_error
+from tailrace.control.rpc.server import MOST_CONNECTIONS
 from tailrace.control.tls import Tls
 from tailrace.errors import TailraceError
 from tailrace.http.guard import Guard, Limits
 
-LIMITS = Limits(bodies_bytes=128 * 2**20)
+LIMITS = Limits(bodies_bytes=128 * 2**20, other_files=256 + MOST_CONNECTIONS)
 """What clients may take of a control room, before any of them has shown a token."""
 SUMMARY_S = 60.0
 """How often it is said that requests were refused, if any were."""

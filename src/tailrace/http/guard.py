@@ -24,8 +24,6 @@ from tailrace.http.connection import Connection
 Refuse: TypeAlias = Callable[[int, str, Mapping[str, str]], Response]
 """Makes a server's own answer of a status, a line for a person and headers."""
 
-# Files that a process has open besides its connections.
-_OTHER_FILES = 256
 _EVICTED_SHARE = 1 / 16
 # Connections that are looked at in one go, so that no request waits for thousands of looks.
 _BATCH = 16
@@ -50,6 +48,8 @@ class Limits:
     """Of all requests in a process that are not answered yet; who sends more is refused."""
     connections: int = 8192
     """Open at once in a process. Further ones close those that have long waited for a request."""
+    other_files: int = 256
+    """What the process has open besides them."""
     look_s: float = 2.0
     """How often connections are looked at. Times are kept to this."""
     quiet_s: float = 1.0
@@ -86,7 +86,7 @@ class Guard:
         self._config = config
         self._state = state
         self._connections: set[Any] = state.connections
-        self._room = _room(self.limits.connections)
+        self._room = _room(self.limits)
         self._timer: asyncio.TimerHandle | None = None
         self._round: list[Connection] = []
         self._between_s = 0.0
@@ -144,11 +144,13 @@ class Guard:
             self._look_later(self._between_s)
 
 
-def _room(connections: int) -> int:
+def _room(limits: Limits) -> int:
     # How many connections there are files for, as many as that if it can be had.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + _OTHER_FILES
+    wanted = limits.connections + limits.other_files
     if 0 <= soft < wanted:
         soft = wanted if hard < 0 else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return connections if soft < 0 else max(1, min(connections, soft - _OTHER_FILES))
+    if soft < 0:
+        return limits.connections
+    return max(1, min(limits.connections, soft - limits.other_files))

@@ -11,6 +11,7 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from tailrace.control.guesses import Guesses
 from tailrace.control.interface import LoadControl
 from tailrace.control.rpc.access import TokenInterceptor
 from tailrace.control.rpc.face import Face
@@ -18,12 +19,19 @@ from tailrace.control.rpc.wire import KEEPALIVE, SERVICE
 from tailrace.control.tls import Tls
 from tailrace.errors import UsageError
 
+MOST_CONNECTIONS = 1024
+"""Open at once; more are refused."""
 _OPTIONS = (
     *KEEPALIVE,
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
     ("grpc.max_receive_message_length", 1 << 20),
     ("grpc.max_concurrent_streams", 1000),
+    # Who connects and says nothing, or has nothing to ask for a minute, is let go; a client of ours
+    # connects anew with its next call.
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    ("grpc.max_connection_idle_ms", 60_000),
+    ("grpc.max_allowed_incoming_connections", MOST_CONNECTIONS),
     # Two control rooms on one port would share its clients between them without a word.
     ("grpc.so_reuseport", 0),
 )
@@ -37,10 +45,12 @@ async def serving_rpc(
     port: int = 2222,
     token: str | None = None,
     tls: Tls | None = None,
+    guesses: Guesses | None = None,
 ) -> AsyncIterator[int]:
     """Answer for `control` as long as the context lasts; gives the port, for 0 one that was free.
 
-    With a `token` only those who send it are answered. Streams end with the context.
+    With a `token` only those who send it are answered; `guesses` counts the wrong ones, those of
+    other faces included. Streams end with the context.
 
     Raises:
         UsageError: the port cannot be had, a file of `tls` cannot be used, or the address is not a
@@ -50,9 +60,8 @@ async def serving_rpc(
         raise UsageError(f"set TAILRACE_TOKEN to serve gRPC on {host}: anyone could start load")
     credentials = _credentials(tls) if tls is not None else None
     _require_free(host, port)
-    server = grpc.aio.server(
-        interceptors=[TokenInterceptor(token)] if token is not None else [], options=_OPTIONS
-    )
+    access = [TokenInterceptor(token, guesses or Guesses())] if token is not None else []
+    server = grpc.aio.server(interceptors=access, options=_OPTIONS)
     face = Face(control)
     server.add_generic_rpc_handlers([face.handler])
     status = health.aio.HealthServicer()  # type: ignore[attr-defined]

@@ -1,0 +1,65 @@
+"""What guessing the token costs, on a clock of the test's own."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tailrace.control.guesses import Guesses
+
+
+class Clock:
+    """Stands still unless it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_guesses_are_a_bucket_that_refills() -> None:
+    clock = Clock()
+    guesses = Guesses(clock, burst=3, refill_s=2)
+    for number in range(3):
+        assert guesses.wait_s("a") == 0
+        guesses.count_wrong("a", b"%d" % number)
+    assert guesses.wait_s("a") == 2
+    assert guesses.wait_s("b") == 0
+    clock.now += 1.5
+    assert guesses.wait_s("a") == 0.5
+    clock.now += 0.5
+    assert guesses.wait_s("a") == 0
+    guesses.count_wrong("a", b"3")
+    assert guesses.wait_s("a") == 2
+    clock.now += 1000
+    for number in range(3):
+        assert guesses.wait_s("a") == 0
+        guesses.count_wrong("a", b"later %d" % number)
+    assert guesses.wait_s("a") == 2
+
+
+def test_the_same_wrong_token_counts_once() -> None:
+    guesses = Guesses(Clock(), burst=2, refill_s=2)
+    for _ in range(100):
+        guesses.count_wrong("a", b"old")
+    assert guesses.wait_s("a") == 0
+    guesses.count_wrong("a", b"other")
+    assert guesses.wait_s("a") == 2
+
+
+def test_only_so_many_addresses_are_remembered() -> None:
+    guesses = Guesses(Clock(), burst=1, refill_s=2, most=2)
+    for address in ("a", "b", "a", "c"):
+        guesses.count_wrong(address, address.encode())
+    assert [guesses.wait_s(address) for address in ("a", "b", "c")] == [2, 0, 2]
+
+
+@given(st.lists(st.floats(0, 20), min_size=1, max_size=60))
+def test_no_more_guesses_pass_than_the_bucket_holds(pauses_s: list[float]) -> None:
+    clock = Clock()
+    guesses, begin, passed = Guesses(clock, burst=4, refill_s=3), clock.now, 0
+    for number, pause_s in enumerate(pauses_s):
+        clock.now += pause_s
+        if guesses.wait_s("a") == 0:
+            guesses.count_wrong("a", b"%d" % number)
+            passed += 1
+    assert passed <= 4 + (clock.now - begin) / 3 + 1e-9
