@@ -468,3 +468,30 @@ async def test_text_that_is_json_is_sent_as_json(serve: Any, tmp_path: Path) -> 
         (b'{"a": 1}', b"Content-Type: application/json"),
         (b"a: 1", b"Content-Type: text/plain; charset=utf-8"),
     }
+
+
+async def test_the_cap_holds_for_what_is_sent(serve: Any, tmp_path: Path) -> None:
+    server = serve()
+    config = ServiceConfig(
+        id="a",
+        url=server.url,
+        profile="100",
+        seed=592,
+        arrivals="mmpp:low=1,high=1000000,low_for=500000,high_for=5000",
+        metrics_url="",
+        workers=2,
+    )
+    limits = Limits(max_rate_per_s=100)
+    controller = Controller([config], limits=limits, interval_s=0.5, runs_dir=tmp_path)
+    await controller.start("a")
+    seen = await points(controller, "a", 5)
+    assert "denser than the cap of 100/s" in " ".join((await controller.get("a")).problems)
+    await controller.set_rate("a", 0)
+    await points(controller, "a", 1)
+    # What was held back does not come after the change.
+    assert [update.point.offered for update in await points(controller, "a", 2)] == [0, 0]
+    await controller.stop("a")
+    await controller.close()
+    # Half a second's lateness of this machine included.
+    assert 200 <= sum(update.point.offered for update in seen) <= 350
+    assert not controller.result("a").verdict.valid

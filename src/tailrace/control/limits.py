@@ -32,7 +32,8 @@ class Limits:
 
     `allow` lists the targets: networks and addresses (`10.0.0.0/8`, `::1`), names (`localhost`,
     `triton`), names with wildcards (`*.lab`), or `*` for any. A name that no entry names is allowed
-    if every address that it has is. `max_rate_per_s` holds for each service. `bodies` is the
+    if every address that it has is. `max_rate_per_s` holds for each service: for its profile,
+    and for what is sent in any second. `bodies` is the
     directory below which files lie that a service added at run time may send.
 
     Raises:

@@ -286,6 +286,7 @@ class Service:
             connections=config.connections,
             timeout_s=prepared.timeout_s,
             interval_s=settings.interval_s,
+            cap_per_s=settings.limits.max_rate_per_s,
             slos=prepared.slos,
             abort_on=prepared.abort_on,
             min_duration_s=config.min_duration_s,

@@ -38,6 +38,8 @@ class Setup(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     expect: Expect = ANY_2XX
     interval_s: float
     spin: bool
+    cap_per_s: float | None = None
+    """What all workers together may send at most; None: whatever the schedule says."""
     from_s: float = 0.0
     """What is due before it, seconds since the run's start, is not this worker's to offer."""
 
@@ -97,6 +99,8 @@ class Snapshot(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     cpu_throttled: int = 0
     """In so many of them the limit stopped it."""
     cap_waits: int
+    held: bool = False
+    """Whether the schedule was denser than its cap, and was held back to it."""
     port_exhausted: int
     tick_lag_ns: int
     latency: bytes

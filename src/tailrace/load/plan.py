@@ -26,6 +26,7 @@ class Plan:
     `spin` keeps a core busy to be on
     time. `slos` and `min_duration_s` are what the verdict is about, `abort_on` ends a run that has
     become hopeless.
+    `cap_per_s` is the most that may be sent: where the schedule is denser it is held back.
     `part` is what this run sends of the schedule, which arrivals and profile say as a whole;
     `start_at` when it begins, in seconds since 1970, if not as soon as it can.
     """
@@ -47,6 +48,7 @@ class Plan:
     slos: tuple[Slo, ...] = ()
     abort_on: tuple[AbortOn, ...] = ()
     min_duration_s: float = MIN_DURATION_S
+    cap_per_s: float | None = None
     part: Part = WHOLE
     start_at: float | None = None
 

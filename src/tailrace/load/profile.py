@@ -199,10 +199,11 @@ class Profile:
                 t[here] = np.minimum(self._starts[curved] + x, self._ends[curved])
         return t
 
-    def changed(self, t_s: float, profile: "Profile") -> "Profile":
+    def changed(self, t_s: float, profile: "Profile", u: float = math.inf) -> "Profile":
         """This profile up to `t_s`, and from then on `profile`, begun there: a live change.
 
-        What `inverse` puts before `t_s` stays there, bit for bit.
+        What `inverse` puts before `t_s` stays there, bit for bit, where it lies below operational
+        time `u`: from there on, or else from `t_s` on, arrivals follow `profile`.
 
         Raises:
             UsageError: the instant is not finite, or `profile` was itself changed live: only what
@@ -214,6 +215,10 @@ class Profile:
             raise UsageError("a profile that was changed live cannot be what another changes to")
         kept = int(np.searchsorted(self._starts, t_s, side="left"))
         begin_s, area = t_s if kept else float(self._starts[0]), self.first_arrival_from(t_s)
+        if u < area:
+            # What begins beyond u is reached by none any more.
+            kept = min(kept, max(int(np.searchsorted(self._areas, u, side="right")), 1))
+            area = u
         return self._like(
             self._segments[:kept] + profile._segments,
             np.append(self._starts[:kept], begin_s + profile._starts),

@@ -1,11 +1,13 @@
 """When one worker's requests should leave: its share of the arrivals, bent by the profile."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tailrace.load.arrivals import Arrivals, share
+from tailrace.load.cap import Cap
 from tailrace.load.profile import Profile
 
 PIECE = 512
@@ -20,14 +22,24 @@ class Schedule:
     """Intended times of worker `worker` of `workers`, in pieces that a live change can bend.
 
     A function of arrivals, profile, changes and seed alone: nothing that happens while sending
-    alters it.
+    alters it. With a cap, denser arrivals are held back to that rate, and a change begins with the
+    first that has not left: what is held back does not come after it.
     """
 
     def __init__(
-        self, arrivals: Arrivals, profile: Profile, seed: int, worker: int = 0, workers: int = 1
+        self,
+        arrivals: Arrivals,
+        profile: Profile,
+        seed: int,
+        worker: int = 0,
+        workers: int = 1,
+        cap_per_s: float | None = None,
     ) -> None:
         self.profile = profile
-        self._chunks: Iterator[NDArray[np.float64]] = share(arrivals.chunks(seed), worker, workers)
+        self._cap = Cap(cap_per_s, worker, workers) if cap_per_s is not None else None
+        # Whether an arrival is held back depends on those of all workers.
+        own = (worker, workers) if self._cap is None else (0, 1)
+        self._chunks: Iterator[NDArray[np.float64]] = share(arrivals.chunks(seed), *own)
         self._chunk: NDArray[np.float64] = np.empty(0)
         self._begin = self._end = 0
         self._reached = 0.0
@@ -43,7 +55,7 @@ class Schedule:
             skipped += here
             self._begin = self._end = self._end + here
             if self._end < len(self._chunk):
-                return skipped
+                return skipped if self._cap is None else self._cap.skip(skipped)
             self._chunk = next(self._chunks)
             self._begin = self._end = 0
 
@@ -52,6 +64,8 @@ class Schedule:
 
         n is at most PIECE, and may be 0: with many workers a chunk may hold nothing for this one.
         """
+        if self._cap is not None:
+            self._cap.pass_all()
         if self._end == len(self._chunk):
             self._chunk = next(self._chunks)
             self._end = 0
@@ -64,12 +78,38 @@ class Schedule:
         Arrivals before `t_s` keep their intended times, bit for bit. Changes are to be made in the
         order of their times: what no arrival still to come can fall into is forgotten.
         """
-        self._begin += taken
+        self._begin += taken if self._cap is None else self._cap.pass_own(taken)
         if self._begin < len(self._chunk):
             self._reached = float(self._chunk[self._begin])
-        self.profile = self.profile.changed(t_s, profile).without_past(t_s, self._reached)
+        reached = self._first_unsent(t_s)
+        self.profile = self.profile.changed(t_s, profile, reached)
+        self.profile = self.profile.without_past(t_s, self._reached)
         return self._times()
+
+    @property
+    def held(self) -> bool:
+        """Whether the cap has held an arrival back."""
+        return self._cap is not None and self._cap.held
+
+    def _first_unsent(self, t_s: float) -> float:
+        """The first arrival that leaves at `t_s` or later, in operational time, where a cap holds
+        arrivals back; inf where none does.
+        """
+        if self._cap is None:
+            return math.inf
+        while (first := self._cap.first_from(t_s)) == self._end - self._begin:
+            # A change further ahead than the piece: a longer one.
+            rest = self._chunk[self._begin :]
+            if self._end == len(self._chunk):
+                rest = np.concatenate([rest, next(self._chunks)])
+            self._end += PIECE - self._begin
+            self._begin, self._chunk = 0, rest
+            self._end = min(self._end, len(rest))
+            self._times()
+        return float(self._chunk[self._begin + first])
 
     def _times(self) -> NDArray[np.int64]:
         seconds = self.profile.inverse(self._chunk[self._begin : self._end])
+        if self._cap is not None:
+            seconds = self._cap.hold(seconds)
         return np.rint(np.minimum(seconds * 1e9, NEVER_NS)).astype(np.int64)

@@ -52,6 +52,7 @@ class Session:
         self._nodes = Nodes()
         self._reports: dict[int, list[tuple[WorkerLink, Snapshot]]] = {}
         """Not merged yet, by number of the interval."""
+        self._held = False
         self._aborted = 0
         """Requests that were under way at workers that are gone, not told of yet."""
         self._taking_over: set[asyncio.Task[str]] = set()
@@ -225,6 +226,12 @@ class Session:
 
     def _received(self, link: WorkerLink, snapshot: Snapshot) -> None:
         self._reports.setdefault(snapshot.index, []).append((link, snapshot))
+        if snapshot.held and not self._held:
+            self._held = True
+            cap = format_number(self.plan.cap_per_s or 0.0)
+            self.problems.append(
+                f"arrivals come denser than the cap of {cap}/s allows: they are held back to it"
+            )
         self._merge()
 
     def _lost(self, link: WorkerLink, reason: str) -> None:

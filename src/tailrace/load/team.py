@@ -109,5 +109,6 @@ class Team:
             expect=plan.expect,
             interval_s=plan.interval_s,
             spin=plan.spin,
+            cap_per_s=plan.cap_per_s,
             from_s=from_s,
         )

@@ -70,6 +70,7 @@ class Worker:
             setup.seed,
             setup.worker,
             setup.workers,
+            setup.cap_per_s,
         )
         self._timer = TimerFd()
         self._end_s = float("inf") if setup.duration_s is None else setup.duration_s
@@ -298,6 +299,7 @@ class Worker:
             backlog=sum(len(pool.waiting) for pool in self._pools),
             connections=sum(len(pool.open) for pool in self._pools),
             cpu_ns=cpu - self._cpu_ns,
+            held=self._schedule.held,
             tick_lag_ns=self._tick_lag_ns,
             latency=recorded.latency,
             service=recorded.service,
