@@ -1,7 +1,8 @@
-"""An interval and a service, to be varied with msgspec.structs.replace."""
+"""An interval, a service and a search, to be varied with msgspec.structs.replace."""
 
 from tailrace.control.interface import ServiceInfo
 from tailrace.load.point import Percentiles, Point
+from tailrace.load.search import Found, Step
 
 POINT = Point(
     index=0,
@@ -37,4 +38,26 @@ SERVICE = ServiceInfo(
     rate_per_s=50.0,
     slo=(),
     run=None,
+)
+FOUND = Found(
+    target="http://h/",
+    slo="p99<100ms",
+    rate_per_s=420.0,
+    confirmed=True,
+    reason="420 requests a second hold",
+    steps=tuple(
+        Step(
+            rate_per_s=rate,
+            decision="holds" if over == 0 else "breaks",
+            reason="",
+            duration_s=10.0,
+            offered=1000,
+            completed=1000 - over,
+            failed=0,
+            over=over,
+            percentile_ms=rate / 5,
+            send_lag_p99_us=80.0,
+        )
+        for rate, over in ((400.0, 0), (800.0, 90), (420.0, 0))
+    ),
 )

@@ -21,6 +21,8 @@ from tailrace.control.interface import (
     Update,
 )
 from tailrace.errors import TailraceError, UsageError
+from tailrace.runs.search_report import write_search
+from tests.samples import FOUND
 
 if TYPE_CHECKING:
     from tests.control.conftest import Room
@@ -36,7 +38,7 @@ class Awaited:
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         method = getattr(self._control, name)
-        return lambda *given: asyncio.to_thread(method, *given)
+        return lambda *given, **named: asyncio.to_thread(method, *given, **named)
 
     async def watch(self, service_id: str | None = None) -> AsyncIterator[Update]:
         updates = self._control.watch(service_id)
@@ -181,6 +183,28 @@ async def test_a_run_is_started_steered_read_and_stopped(face: LoadControl, room
     assert record.result.confidence_ms.keys() >= {"p50", "p99"}
 
 
+async def test_a_run_is_named_and_deleted_and_so_is_a_search(
+    face: LoadControl, room: "Room", tmp_path: Path
+) -> None:
+    assert await face.searches() == ()
+    write_search(tmp_path / "runs" / "s", FOUND)
+    run = Path((await face.start("a")).run or "").name
+    with pytest.raises(StateError, match="in progress"):
+        await face.delete_run(run)
+    await face.stop("a")
+    for name in (run, "s"):
+        await face.label_run(name, title="ü <b>")
+        await face.label_run(name, note="two\nlines")
+    for found in (*await face.runs(), *await face.searches()):
+        assert (found.title, found.note) == ("ü <b>", "two\nlines")
+    assert await face.searches() == await room.controller.searches()
+    assert isinstance(await refusal(face.label_run(run, title="x" * 201)), UsageError)
+    for name in (run, "s"):
+        await face.delete_run(name)
+    assert (*await face.runs(), *await face.searches()) == ()
+    assert isinstance(await refusal(face.delete_run(run)), UnknownRunError)
+
+
 async def test_a_start_without_a_rate_takes_the_services_own(face: LoadControl) -> None:
     assert (await face.set_rate("a", 123.5)).rate_per_s == 123.5
     assert (await face.start("a")).rate_per_s == 123.5
@@ -241,6 +265,8 @@ REFUSALS: dict[str, tuple[Callable[[Any], Awaitable[Any]], type[TailraceError]]]
     "window": (lambda face: face.window("x"), UnknownServiceError),
     "watch": (watch_one, UnknownServiceError),
     "run": (lambda face: face.run("x"), UnknownRunError),
+    "label": (lambda face: face.label_run("x", title="t"), UnknownRunError),
+    "delete": (lambda face: face.delete_run("x"), UnknownRunError),
     "add, id taken": (lambda face: face.add(config(id="a")), StateError),
     "add, bad id": (lambda face: face.add(config(id="no spaces")), UsageError),
     "add, bad address": (lambda face: face.add(config(url="nonsense")), UsageError),

@@ -6,7 +6,7 @@ import pytest
 
 from tailrace.control.interface import Window
 from tailrace.dashboard.controls import RATES, slider_position
-from tailrace.dashboard.figures import FIGURES, broken, clock, number, spans
+from tailrace.dashboard.figures import FIGURES, broken, clock, exceeded, number, spans
 from tailrace.load.point import Percentiles
 from tailrace.load.slo import parse_slo
 
@@ -72,6 +72,16 @@ def test_a_broken_bound_is_told_at_its_figure() -> None:
     slos = [parse_slo("p99<100ms"), parse_slo("p50<10ms"), parse_slo("p99.9<1s")]
     shown = window(latency_ms=Percentiles(p50=5, p99=120, p99_9=900))
     assert broken(shown, slos) == {"p99": "over 100 ms SLO"}
+
+
+def test_failures_alone_break_a_bound() -> None:
+    slos = [parse_slo("p99<100ms"), parse_slo("p50<100ms"), parse_slo("max<1s")]
+    lost = window(completed=0, reasons={"http: 404": 5})
+    assert [slo.statistic for slo in exceeded(lost, slos)] == ["p99", "p50", "max"]
+    some = window(completed=98, reasons={"timeout": 2}, latency_ms=Percentiles(p50=1, p99=5, max=9))
+    assert [slo.statistic for slo in exceeded(some, slos)] == ["p99", "max"]
+    few = window(completed=99, reasons={"timeout": 1}, latency_ms=Percentiles(p50=1, p99=5))
+    assert exceeded(few, slos[:2]) == []
 
 
 def test_a_lateness_is_worded_with_the_unit_that_suits_it() -> None:

@@ -25,6 +25,8 @@ from tailrace.load.traffic import plan_traffic
 from tailrace.runs.directory import RunDirectory
 from tailrace.runs.listing import FILES
 from tailrace.runs.run import Run
+from tailrace.runs.search_report import write_search
+from tests.samples import FOUND
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 Room = Callable[..., AbstractAsyncContextManager[str]]
@@ -35,7 +37,7 @@ CUT = """
 [...document.querySelectorAll("main *")]
   .filter(element => element.scrollWidth > element.clientWidth + 1)
   .filter(element => ["auto", "hidden"].includes(getComputedStyle(element).overflowX))
-  .filter(element => !element.matches(".unseen, canvas, .xray-part"))
+  .filter(element => element.clientWidth > 1 && !element.matches("canvas, .xray-part"))
   .map(element => `${element.className}: ${element.textContent.slice(0, 80)}`)
 """
 """What is cut off, or can only be read by scrolling sideways."""
@@ -208,6 +210,64 @@ async def test_two_runs_are_laid_over_each_other(url: str, runs: Path, open_page
         await page.get_by_role("link", name="Swap").click()
         await expect(page).to_have_url(f"{url}/runs/busy?with=quiet")
         await expect(completed).to_contain_text(f"−{other - one:,} (−")
+
+
+async def test_a_run_is_named_annotated_and_deleted(
+    runs: Path, tmp_path: Path, room: Room, open_page: Open
+) -> None:
+    shutil.copytree(runs / "busy", tmp_path / "mine")
+    async with room("--runs", str(tmp_path)) as address:
+        async with open_page(f"{address}/runs/mine") as page:
+            await page.get_by_test_id("label").click()
+            await page.get_by_test_id("label-title").fill("  Two <b>workers</b> ")
+            await page.get_by_test_id("label-note").fill("first line\nafter the <i>driver</i>")
+            await page.get_by_test_id("label-save").click()
+            await expect(page.get_by_role("heading", level=1)).to_have_text("Two <b>workers</b>")
+            written = page.get_by_test_id("note")
+            assert await written.inner_text() == "first line\nafter the <i>driver</i>"
+            await page.get_by_test_id("label").click()
+            await expect(page.get_by_test_id("label-title")).to_have_value("Two <b>workers</b>")
+            await page.get_by_test_id("label-note").fill("")
+            await page.get_by_test_id("label-save").click()
+            await expect(written).to_have_count(0)
+            await page.goto(f"{address}/runs")
+            row = page.locator('[data-run="mine"]')
+            await expect(row.get_by_role("link")).to_have_text("Two <b>workers</b>")
+            await page.get_by_label("Filter runs").fill("<B>WORK")
+            assert await listed(page) == ["mine"]
+            await row.get_by_role("link").click()
+            await page.get_by_test_id("delete").click()
+            await page.get_by_test_id("delete-really").click()
+            await expect(page.get_by_test_id("no-runs")).to_be_visible()
+        assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_search_is_listed_shown_and_reported(
+    tmp_path: Path, room: Room, open_page: Open
+) -> None:
+    write_search(tmp_path / "s", FOUND)
+    phone = {"width": 375, "height": 812}
+    async with room("--runs", str(tmp_path)) as address:
+        async with open_page(f"{address}/runs", viewport=phone) as page:
+            row = page.locator('[data-search="s"]')
+            for said in (FOUND.slo, "420", "confirmed"):
+                await expect(row).to_contain_text(said)
+            assert await page.evaluate(CUT) == []
+            await row.get_by_role("link").click()
+            await expect(page.get_by_test_id("search")).to_contain_text(FOUND.reason)
+            await expect(page.get_by_test_id("search")).to_contain_text("420/s")
+            steps = page.get_by_test_id("steps").locator("tbody tr")
+            await expect(steps).to_have_count(len(FOUND.steps))
+            await expect(steps.nth(1)).to_contain_text("breaks")
+            assert await page.evaluate(CUT) == []
+            async with page.expect_download() as started:
+                await page.get_by_role("link", name="Report").click()
+            report = (await (await started.value).path()).read_text("utf-8")
+            assert "Highest rate within the SLO" in report
+            await page.get_by_test_id("delete").click()
+            await page.get_by_test_id("delete-really").click()
+            await expect(page.get_by_test_id("no-runs")).to_be_visible()
+        assert list(tmp_path.iterdir()) == []
 
 
 async def test_an_odd_name_is_only_text(url: str, runs: Path, open_page: Open) -> None:

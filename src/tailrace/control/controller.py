@@ -10,6 +10,7 @@ from tailrace.control.interface import (
     NotAllowedError,
     RunInfo,
     RunRecord,
+    SearchInfo,
     ServiceInfo,
     StateError,
     UnknownServiceError,
@@ -24,7 +25,8 @@ from tailrace.load.point import Point
 from tailrace.load.profile import constant, parse_profile
 from tailrace.load.result import Result
 from tailrace.runs.directory import RUNS_DIR
-from tailrace.runs.listing import list_runs, read_run
+from tailrace.runs.label import delete, write_label
+from tailrace.runs.listing import find_either, is_running, list_runs, list_searches, read_run
 
 
 class Controller:
@@ -155,6 +157,31 @@ class Controller:
     async def run(self, name: str) -> RunRecord:
         """See LoadControl."""
         return await asyncio.to_thread(read_run, self._settings.runs_dir, name)
+
+    async def searches(self) -> tuple[SearchInfo, ...]:
+        """See LoadControl."""
+        return await asyncio.to_thread(list_searches, self._settings.runs_dir)
+
+    async def label_run(
+        self, name: str, *, title: str | None = None, note: str | None = None
+    ) -> None:
+        """See LoadControl."""
+
+        def write() -> None:
+            write_label(find_either(self._settings.runs_dir, name), title, note)
+
+        await asyncio.to_thread(write)
+
+    async def delete_run(self, name: str) -> None:
+        """See LoadControl."""
+
+        def remove() -> None:
+            path = find_either(self._settings.runs_dir, name)
+            if is_running(path):
+                raise StateError(f"run {name!r} is in progress: stop it before it is deleted")
+            delete(path)
+
+        await asyncio.to_thread(remove)
 
     def result(self, service_id: str) -> Result | None:
         """The result document of the service's last run that is over."""

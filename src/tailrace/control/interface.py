@@ -15,7 +15,7 @@ from tailrace.control.window import Window
 from tailrace.errors import TailraceError
 from tailrace.load.point import Point
 from tailrace.load.verdict import Verdict
-from tailrace.runs.record import RunInfo, RunRecord, UnknownRunError
+from tailrace.runs.record import RunInfo, RunRecord, SearchInfo, UnknownRunError
 
 __all__ = [
     "LoadControl",
@@ -23,6 +23,7 @@ __all__ = [
     "Point",
     "RunInfo",
     "RunRecord",
+    "SearchInfo",
     "ServiceConfig",
     "ServiceInfo",
     "State",
@@ -171,4 +172,27 @@ class LoadControl(Protocol):
 
         Raises:
             UnknownRunError: there is none of that name.
+        """
+
+    async def searches(self) -> tuple[SearchInfo, ...]:
+        """The searches, by `tailrace find`, in the same directory, newest first."""
+
+    async def label_run(
+        self, name: str, *, title: str | None = None, note: str | None = None
+    ) -> None:
+        """Give a run or search a title, a note, or both; what is None stays as it is.
+
+        Raises:
+            UnknownRunError: there is none of that name.
+            UsageError: the title is no line of at most 200 characters, or the note is longer than
+                10,000.
+        """
+
+    async def delete_run(self, name: str) -> None:
+        """Delete the directory of a run or search, with all of its files.
+
+        Raises:
+            UnknownRunError: there is none of that name.
+            StateError: it is in progress.
+            UsageError: there are directories in it, which no run makes.
         """

@@ -11,6 +11,7 @@ from tailrace.control.interface import (
     Point,
     RunInfo,
     RunRecord,
+    SearchInfo,
     ServiceConfig,
     ServiceInfo,
     Update,
@@ -19,6 +20,7 @@ from tailrace.control.interface import (
 from tailrace.control.json_codec import convert, decode
 from tailrace.control.rest_schema import (
     CONFIG_EXAMPLE,
+    GivenLabel,
     GivenProfile,
     Rate,
     StartRate,
@@ -230,6 +232,39 @@ def _add_runs(routes: APIRouter, control: LoadControl) -> None:
     )
     async def run(name: RunName) -> Response:
         return stream_run(await control.run(name))
+
+    @routes.patch(
+        "/runs/{name}",
+        tags=tags,
+        summary="Give a run or a search a title, a note, or both",
+        status_code=204,
+        responses=answers(None, 400, 403, 404, status=204),
+        openapi_extra=body(GivenLabel, {"title": "two workers", "note": "after the new driver"}),
+    )
+    async def label(name: RunName, request: Request) -> Response:
+        given = _read(await request.body(), GivenLabel)
+        await control.label_run(name, title=given.title, note=given.note)
+        return Response(status_code=204)
+
+    @routes.delete(
+        "/runs/{name}",
+        tags=tags,
+        summary="Delete a run or a search that is over, with all of its files",
+        status_code=204,
+        responses=answers(None, 400, 403, 404, 409, status=204),
+    )
+    async def delete(name: RunName) -> Response:
+        await control.delete_run(name)
+        return Response(status_code=204)
+
+    @routes.get(
+        "/searches",
+        tags=tags,
+        summary="All searches, by `tailrace find`, newest first",
+        responses=answers(list[SearchInfo]),
+    )
+    async def searches() -> Response:
+        return answer_json(await control.searches())
 
 
 def _read(data: bytes, kind: Any) -> Any:

@@ -58,6 +58,13 @@ class GivenProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     profile: str
 
 
+class GivenLabel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is left out, or null, stays as it is."""
+
+    title: str | None = None
+    note: str | None = None
+
+
 def answers(
     kind: Any, *errors: int, status: int = 200, media_type: str = "application/json"
 ) -> dict[int | str, dict[str, Any]]:

@@ -21,14 +21,8 @@ from tailrace.dashboard.feed import Feeds, points_router
 from tailrace.dashboard.frame import TITLE, frame, missing
 from tailrace.dashboard.icons import FAVICON
 from tailrace.dashboard.overview import Overview
-from tailrace.dashboard.runs_page import (
-    Report,
-    files_router,
-    intervals_router,
-    report_router,
-    run_page,
-    runs_page,
-)
+from tailrace.dashboard.run_files import Report, files_router, intervals_router, report_router
+from tailrace.dashboard.runs_page import run_page, runs_page
 from tailrace.dashboard.service_page import service_page
 from tailrace.openapi_page import page as openapi_page
 from tailrace.runs.directory import RUNS_DIR
@@ -112,7 +106,7 @@ def create_app(
     async def one_run_page(
         client: Client, name: str, other: Annotated[str | None, Query(alias="with")] = None
     ) -> None:
-        await run_page(control, client, name, other)
+        await run_page(control, client, runs_dir, name, other)
 
     ui.run_with(
         app,

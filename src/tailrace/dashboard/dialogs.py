@@ -7,6 +7,7 @@ stays in the browser until the controller has taken it.
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from nicegui import Client, events, ui
 
@@ -35,13 +36,13 @@ class ServiceDialog:
         self._control = control
         self._client = client
         self._save: Callable[[ServiceConfig], Awaitable[ServiceInfo]] = control.add
-        with _dialog("service-dialog"), ui.element("form").props("novalidate") as form:
+        with dialog("service-dialog"), ui.element("form").props("novalidate") as form:
             self._title()
             for group in GROUPS:
                 self._group(group)
             with ui.element("div").classes("dialog-buttons"):
                 ui.element("p").classes("form-error").props("role=alert tabindex=-1")
-                button("Cancel").on("click", js_handler=_CLOSE)
+                button("Cancel").on("click", js_handler=CLOSE)
                 button("Save", "primary").props("type=submit data-testid=save")
         form.on(
             "input",
@@ -115,12 +116,12 @@ class RemoveDialog:
         self._control = control
         self._client = client
         self._service_id = ""
-        with _dialog("remove-dialog"):
+        with dialog("remove-dialog"):
             with ui.element("h2"):
                 self._question = ui.label().props("id=remove-dialog-title")
             ui.label("Its runs stay in the directory of runs.").classes("hint")
             with ui.element("div").classes("dialog-buttons"):
-                button("Keep it").props("autofocus").on("click", js_handler=_CLOSE)
+                button("Keep it").props("autofocus").on("click", js_handler=CLOSE)
                 button("Remove", "danger").props("data-testid=remove-really").on(
                     "click", self._on_remove, []
                 )
@@ -136,11 +137,15 @@ class RemoveDialog:
         self._client.run_javascript("tailrace.dialog.close('remove-dialog')")
 
 
-_CLOSE = "e => e.target.closest('dialog').close()"
+CLOSE: Final = "e => e.target.closest('dialog').close()"
+"""What a button does in the browser that closes the dialog around it."""
 
 
 @contextmanager
-def _dialog(name: str) -> Iterator[None]:
+def dialog(name: str) -> Iterator[None]:
+    """Builds a dialog that `tailrace.dialog` in the browser opens; an element with the id
+    `{name}-title` is its title.
+    """
     with ui.element("dialog").props(f"id={name} aria-labelledby={name}-title data-testid={name}"):
         yield
 

@@ -70,13 +70,17 @@ def broken(window: Window, slos: Sequence[Slo]) -> dict[str, str]:
 
 
 def exceeded(window: Window, slos: Sequence[Slo]) -> list[Slo]:
-    """Those of `slos` whose statistic of the window's latency is above their bound."""
-    return [
-        slo
-        for slo in slos
-        if (value := getattr(window.latency_ms, slo.statistic.replace(".", "_"), None)) is not None
-        and value > slo.bound_s * 1e3
-    ]
+    """Those of `slos` whose statistic of the window's latency is above their bound, or whose share
+    of slow requests the failed ones alone use up: they count as slower than any bound.
+    """
+    failed = sum(window.reasons.values())
+
+    def is_exceeded(slo: Slo) -> bool:
+        spared = (1 - (slo.percent or 100.0) / 100) * (failed + window.completed)
+        value = getattr(window.latency_ms, slo.statistic.replace(".", "_"), None)
+        return failed > spared + 1e-9 or (value is not None and value > slo.bound_s * 1e3)
+
+    return [slo for slo in slos if is_exceeded(slo)]
 
 
 def failures_by_reason(window: Window) -> str:

@@ -1,14 +1,11 @@
 """The runs that were: their list, one of them whole, and two laid over each other."""
 
-import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated
 from urllib.parse import quote
 
 import msgspec
-from fastapi import APIRouter, Query
-from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from nicegui import Client, ui
 from nicegui.element import Element
 
@@ -16,22 +13,18 @@ from tailrace.control.interface import LoadControl
 from tailrace.dashboard.failures import failures_of, failures_table
 from tailrace.dashboard.figures import clock
 from tailrace.dashboard.frame import frame, missing
+from tailrace.dashboard.run_dialogs import RunDialogs
 from tailrace.dashboard.run_figures import GROUPS, Figure, Group, Pair, figures_of, pair_up
+from tailrace.dashboard.run_parts import address, button, facts, heading, html, noted, started
+from tailrace.dashboard.search_page import search_page
 from tailrace.dashboard.timeline import Source, Timeline
 from tailrace.errors import UsageError
 from tailrace.load.slo import Slo, parse_slo
 from tailrace.plain import as_html
-from tailrace.runs.files import FILES, MOST_BYTES
-from tailrace.runs.listing import find_run
+from tailrace.runs.files import FILES
 from tailrace.runs.record import RunInfo, RunRecord, UnknownRunError
-from tailrace.runs.thin import MOST_INTERVALS, thin
-from tailrace.untrusted import UnreadableError, open_file
-
-Report = Callable[[Sequence[Path]], str]
-"""Makes a page to keep and pass on, HTML, of the runs in these directories; takes a while."""
 
 _REFRESH_S = 5.0
-_CHUNK = 1 << 16
 _STATES = {
     "running": "In progress: these are its intervals so far. Reload for more, or watch it live at "
     '<a href="/services">Services</a>.',
@@ -44,148 +37,62 @@ _STATES = {
 class _RunsTable(Element, component="static/runs.js"):
     """The list in the browser, which sorts, filters and selects by itself."""
 
-    def show(self, runs: Sequence[RunInfo]) -> None:
-        rows = msgspec.to_builtins(runs)
-        if rows != self.props.get("rows"):
-            self.props["rows"] = rows
-            self.update()
+    async def show(self, control: LoadControl) -> None:
+        told = {"rows": await control.runs(), "searches": await control.searches()}
+        for name, rows in msgspec.to_builtins(told).items():
+            if rows != self.props.get(name):
+                self.props[name] = rows
+                self.update()
 
 
 async def runs_page(control: LoadControl, client: Client) -> None:
-    """Build the page of all runs, frame included; it follows those that come and end."""
-    runs = await control.runs()
+    """Build the page of all runs and searches, frame included; it follows what comes and ends."""
     with frame(client, "Runs", active="runs"):
         table = _RunsTable()
-        table.show(runs)
-
-    async def refresh() -> None:
-        table.show(await control.runs())
-
-    ui.timer(_REFRESH_S, refresh, immediate=False)
+        await table.show(control)
+    ui.timer(_REFRESH_S, partial(table.show, control), immediate=False)
 
 
 async def run_page(
-    control: LoadControl, client: Client, name: str, other: str | None = None
+    control: LoadControl, client: Client, base: Path, name: str, other: str | None = None
 ) -> None:
-    """Build the page of one run, or of `other` laid over it, frame included; of a run that is not
-    there, the page that says so.
+    """Build the page of one run or search below `base`, or of the run `other` laid over a run,
+    frame included; of one that is not there, the page that says so.
     """
     records = []
     for wanted in (name, other) if other is not None else (name,):
         try:
             records.append(await control.run(wanted))
         except UnknownRunError:
-            missing(client, "run", wanted, "runs")
+            search = next((one for one in await control.searches() if one.name == wanted), None)
+            if search is None or other is not None:
+                missing(client, "run", wanted, "runs")
+            else:
+                search_page(control, client, search, base)
             return
     infos = [record.info for record in records]
     labels = ("",) if other is None else ("A", "B")
-    with frame(client, " and ".join(info.name for info in infos), active="runs"):
-        _html("div", "page-head", _title(infos))
+    with frame(client, " and ".join(info.title or info.name for info in infos), active="runs"):
+        with ui.element("div").classes("page-head"):
+            html("div", "titles", _title(infos))
+            dialogs = RunDialogs(control, client, infos[0]) if other is None else None
+            with ui.element("div").classes("buttons"):
+                if dialogs is not None:
+                    dialogs.buttons()
+                html("span", "buttons", _links(infos))
         with ui.element("div").classes("runs-side"):
             for label, record in zip(labels, records, strict=True):
-                _html("section", "card run-card", _about(label, record))
-        _html("section", "run-figures", _figures(labels, records), 'aria-label="Figures"')
+                html("section", "card run-card", _about(label, record))
+        html("section", "run-figures", _figures(labels, records), 'aria-label="Figures"')
         if failures := _failures(labels, records):
-            _html("section", "runs-side", failures, 'aria-label="Failures" data-testid="failures"')
+            html("section", "runs-side", failures, 'aria-label="Failures" data-testid="failures"')
         Timeline(client, clock="elapsed").open(
             [_source(label, info) for label, info in zip(labels, infos, strict=True)]
         )
 
 
-def intervals_router(control: LoadControl) -> APIRouter:
-    """`GET /runs/{name}/intervals`: what is drawn of a run, `points` that stand for `each` of its
-    intervals.
-    """
-    routes = APIRouter(include_in_schema=False)
-
-    def drawn(record: RunRecord) -> bytes:
-        points, each = thin(record.points, MOST_INTERVALS)
-        return msgspec.json.encode({"each": each, "points": points})
-
-    @routes.get("/runs/{name}/intervals")
-    async def intervals(name: str) -> Response:
-        try:
-            body = await asyncio.to_thread(drawn, await control.run(name))
-        except UnknownRunError as error:
-            return Response(f"{error}\n", 404, media_type="text/plain")
-        return Response(body, 200, {"Cache-Control": "no-store"}, "application/json")
-
-    return routes
-
-
-def files_router(base: Path) -> APIRouter:
-    """`GET /runs/{name}/{file}`: the files of the runs below `base`, to be saved."""
-    routes = APIRouter(include_in_schema=False)
-
-    @routes.get("/runs/{name}/{file}")
-    async def save(name: str, file: str) -> Response:
-        try:
-            path = (await asyncio.to_thread(find_run, base, name)) / file
-            if file not in FILES:
-                raise FileNotFoundError
-            # Of a run in progress it grows while it is sent: no length is promised.
-            opened = await asyncio.to_thread(open_file, path, MOST_BYTES[file])
-        except (UnknownRunError, UnreadableError, FileNotFoundError):
-            return Response("There is no such file\n", 404, media_type="text/plain")
-
-        def parts() -> Iterator[bytes]:
-            with opened:
-                while part := opened.read(_CHUNK):
-                    yield part
-
-        return StreamingResponse(
-            parts(),
-            media_type="application/json" if file.endswith(".json") else "text/plain",
-            headers={
-                "Content-Disposition": f"attachment; filename*=UTF-8''{quote(f'{name}-{file}')}",
-                "X-Content-Type-Options": "nosniff",
-                "Cache-Control": "no-store",
-            },
-        )
-
-    return routes
-
-
-def report_router(base: Path, report: Report) -> APIRouter:
-    """`GET /runs/{name}/report`: what `report` makes of a run below `base`, or of two, to be saved.
-    One is made at a time.
-    """
-    routes = APIRouter(include_in_schema=False)
-    turn = asyncio.Lock()
-
-    def make(names: Sequence[str]) -> str:
-        return report([find_run(base, name) for name in names])
-
-    @routes.get("/runs/{name}/report")
-    async def save(name: str, other: Annotated[str | None, Query(alias="with")] = None) -> Response:
-        names = [name] if other is None else [name, other]
-        try:
-            async with turn:
-                page = await asyncio.to_thread(make, names)
-        except UnknownRunError as error:
-            return Response(f"{error}\n", 404, media_type="text/plain")
-        file = quote(f"report-{'-'.join(names)}.html", safe="")
-        return HTMLResponse(
-            page,
-            headers={
-                "Content-Disposition": f"attachment; filename*=UTF-8''{file}",
-                "Cache-Control": "no-store",
-            },
-        )
-
-    return routes
-
-
-def _html(tag: str, classes: str, content: str, props: str = "") -> None:
-    ui.html(content, sanitize=False, tag=tag).classes(classes).props(props)
-
-
-def _path(info: RunInfo) -> str:
-    return f"/runs/{quote(info.name, safe='')}"
-
-
 def _source(label: str, info: RunInfo) -> Source:
-    return Source(f"{label} {info.name}".strip(), f"{_path(info)}/intervals", _slos(info))
+    return Source(f"{label} {info.name}".strip(), f"{address(info.name)}/intervals", _slos(info))
 
 
 def _slos(info: RunInfo) -> list[Slo]:
@@ -199,47 +106,45 @@ def _slos(info: RunInfo) -> list[Slo]:
 
 
 def _title(infos: Sequence[RunInfo]) -> str:
+    if len(infos) == 1:
+        return heading(infos[0].name, infos[0].title)
+    about = "laid over each other by the time since their starts"
+    return f'<h1>Two runs</h1><span class="hint">{about}</span>'
+
+
+def _links(infos: Sequence[RunInfo]) -> str:
     one, *others = infos
     query = "".join(f"?with={quote(other.name, safe='')}" for other in others)
-    report = _button(f"{_path(one)}/report{query}", "Report", "download data-testid=report")
+    report = button(f"{address(one.name)}/report{query}", "Report", "download data-testid=report")
     if not others:
-        return f'<h1>{as_html(one.name)}</h1><span class="buttons">{report}</span>'
-    swap = _button(f"{_path(others[0])}?with={quote(one.name, safe='')}", "Swap")
-    return (
-        "<h1>Two runs</h1>"
-        '<span class="hint">laid over each other by the time since their starts</span>'
-        f'<span class="buttons">{swap}{report}</span>'
-    )
-
-
-def _button(address: str, text: str, more: str = "") -> str:
-    return f'<a class="button" href="{as_html(address)}" {more}>{text}</a>'
+        return report
+    return button(f"{address(others[0].name)}?with={quote(one.name, safe='')}", "Swap") + report
 
 
 def _about(label: str, record: RunRecord) -> str:
     info = record.info
     name = as_html(info.name)
-    title = f'<h2><b>{label}</b> <a href="{as_html(_path(info))}">{name}</a></h2>' if label else ""
+    link = f'<a href="{as_html(address(info.name))}">{as_html(info.title or info.name)}</a>'
+    title = f"<h2><b>{label}</b> {link}</h2>" if label else ""
     asked = {
-        "Target": f'<span class="code">{as_html(info.target)}</span>',
-        "Profile": f'<span class="code">{as_html(info.profile)}</span>',
-        "Arrivals": as_html(info.arrivals),
+        "Target": info.target,
+        "Profile": info.profile,
+        "Arrivals": info.arrivals,
         "Seed": f"{record.result.seed}" if record.result is not None else "",
-        "Started": as_html(started(info.started)),
+        "Started": started(info.started),
         "Ran for": f"{clock(info.duration_s)}, {info.intervals:,} intervals",
     }
-    facts = "".join(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in asked.items() if v)
     note = f'<p class="note">{_STATES[info.state]}</p>' if info.state in _STATES else ""
     note += "".join(f'<p class="note">{as_html(problem)}</p>' for problem in info.problems)
     files = [file for file in FILES if file != "result.json" or record.result is not None]
     links = "".join(
-        f'<li><a href="{as_html(f"{_path(info)}/{file}")}" download>{file}</a></li>'
+        f'<li><a href="{as_html(f"{address(info.name)}/{file}")}" download>{file}</a></li>'
         for file in files
     )
     return (
         f'<div class="run-head">{title}<span class="run-state" data-state="{info.state}" '
-        f'data-testid="run-state">{info.state}</span></div>{note}<dl class="run-asked">{facts}</dl>'
-        f"{_verdict(info)}"
+        f'data-testid="run-state">{info.state}</span></div>{noted(info.note)}{note}'
+        f"{facts(asked, code={'Target', 'Profile'})}{_verdict(info)}"
         f'<ul class="run-files" aria-label="Files of {name}">{links}</ul>'
     )
 
@@ -260,12 +165,6 @@ def _verdict(info: RunInfo) -> str:
         f"</strong>{kept}</div>"
         + (f'<ul class="run-reasons" aria-label="Why {word}">{reasons}</ul>' if reasons else "")
     )
-
-
-def started(text: str) -> str:
-    """The ISO 8601 instant `text`, UTC, as a person reads it; anything else as it is."""
-    day, t, time = text.partition("T")
-    return f"{day} {time[:8]} UTC" if t and text.endswith(("Z", "+00:00")) else text
 
 
 def _figures(labels: Sequence[str], records: Sequence[RunRecord]) -> str:

@@ -156,7 +156,7 @@ class _Tiles:
         for figure, (value, unit, note) in zip(FIGURES, self._labels, strict=True):
             shown = figure.show(window, feed.latest)
             unit.set_text(figure.unit or shown.unit)
-            bad = figure.name in over and shown.value != NONE
+            bad = figure.name in over and window.intervals > 0
             value.set_text(shown.value)
             value.classes(add="bad" if bad else "", remove="" if bad else "bad")
             note.set_text(over[figure.name] if bad else shown.note)

@@ -82,7 +82,7 @@ class RunDirectory:
                 # run.json, which makes it a run to them, so that none has the lock meanwhile.
                 with contextlib.suppress(OSError):
                     fcntl.flock(self._timeline, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _write_atomically(path / "run.json", described)
+                write_atomically(path / "run.json", described)
                 self._log_file: TextIO = opened.enter_context(_open(path / "latency.hlog"))
                 self._log = HistogramLogWriter(self._log_file)
                 self._log.output_comment("latency from the intended time, microseconds")
@@ -128,7 +128,7 @@ class RunDirectory:
     def finish(self, result: Result) -> None:
         """Write the result and close the files; a failure to do so shows in `broken`."""
         try:
-            _write_atomically(self.path / "result.json", _pretty(result))
+            write_atomically(self.path / "result.json", _pretty(result))
         except OSError as error:
             self._break(error)
         self.close()
@@ -209,7 +209,12 @@ def _method(plan: Plan) -> str:
     return plan.traffic.requests[0].head.split(b" ", 1)[0].decode("latin-1")
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it has `content` or what it had before, whatever happens meanwhile.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("wb") as file:
         file.write(content)

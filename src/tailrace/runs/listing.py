@@ -20,7 +20,9 @@ from tailrace.load.result import Result
 from tailrace.load.slo import parse_slo
 from tailrace.load.verdict import Verdict
 from tailrace.runs.files import FILES, MOST_BYTES, RunFiles
-from tailrace.runs.record import RunInfo, RunRecord, UnknownRunError
+from tailrace.runs.label import LABEL, read_label
+from tailrace.runs.record import RunInfo, RunRecord, SearchInfo, UnknownRunError
+from tailrace.runs.search_report import read_search
 from tailrace.untrusted import UnreadableError, open_file
 
 _REMEMBERED = 4096
@@ -70,6 +72,31 @@ def list_runs(base: Path) -> tuple[RunInfo, ...]:
     return tuple(sorted(found, key=lambda info: (info.started, info.name), reverse=True))
 
 
+def list_searches(base: Path) -> tuple[SearchInfo, ...]:
+    """The searches in the directories directly below `base`, newest first; one whose outcome cannot
+    be read is passed over.
+    """
+    searches = (_search(Path(base, name)) for name in _names(base, "find.json"))
+    found = [search for search in searches if search is not None]
+    return tuple(sorted(found, key=lambda search: (search.ended, search.name), reverse=True))
+
+
+def find_either(base: Path, name: str) -> Path:
+    """The directory of the run or search `name` below `base`.
+
+    Raises:
+        UnknownRunError: `base` lists neither.
+    """
+    if name not in _names(base) | _names(base, "find.json"):
+        raise UnknownRunError(f"no run or search {name!r} in {base}")
+    return base / name
+
+
+def is_running(path: Path) -> bool:
+    """Whether the run in the directory `path` is in progress."""
+    return _is_held(path / "timeline.jsonl")
+
+
 def find_run(base: Path, name: str) -> Path:
     """The directory of the run `name` below `base`.
 
@@ -108,13 +135,13 @@ def read_run(base: Path, name: str) -> RunRecord:
     return RunRecord(info=_read_info(path), points=tuple(files.points()), result=result)
 
 
-def _names(base: Path) -> set[str]:
+def _names(base: Path, file: str = "run.json") -> set[str]:
     try:
         # Names that are no text cannot be told in JSON, nor be asked for.
         return {
             name
             for name in os.listdir(base)  # noqa: PTH208
-            if name.isprintable() and os.path.lexists(f"{base}/{name}/run.json")
+            if name.isprintable() and os.path.lexists(f"{base}/{name}/{file}")
         }
     except OSError:
         return set()
@@ -122,8 +149,8 @@ def _names(base: Path) -> set[str]:
 
 def _read_info(path: Path) -> RunInfo:
     # Before anything else is read: a run gives its lock back after it has written its result.
-    running = _is_held(path / "timeline.jsonl")
-    info = _info(path, tuple(_version(path / name) for name in FILES))
+    running = is_running(path)
+    info = _info(path, tuple(_version(path / name) for name in (*FILES, LABEL)))
     if running and info.state == "interrupted":
         return msgspec.structs.replace(info, state="running")
     return info
@@ -161,6 +188,7 @@ def _info(path: Path, versions: tuple[tuple[int, int] | None, ...]) -> RunInfo:
     asked = files.asked(_Asked) or _Asked()
     started = asked.started or _made(versions[0])
     outcome = files.result(_Outcome)
+    label = read_label(path)
     if outcome is not None:
         last = files.last_line(_Line)
         return RunInfo(
@@ -179,6 +207,8 @@ def _info(path: Path, versions: tuple[tuple[int, int] | None, ...]) -> RunInfo:
             verdict=outcome.verdict,
             slo=outcome.slo,
             problems=tuple(files.problems),
+            title=label.title,
+            note=label.note,
         )
     # Added up one by one: a timeline may be longer than the memory has room for.
     intervals = completed = failed = 0
@@ -203,6 +233,29 @@ def _info(path: Path, versions: tuple[tuple[int, int] | None, ...]) -> RunInfo:
         p99_ms=latency.percentiles(1000).p99,
         slo=_kept(asked.slos, latency, failed),
         problems=tuple(files.problems),
+        title=label.title,
+        note=label.note,
+    )
+
+
+def _search(path: Path) -> SearchInfo | None:
+    try:
+        found = read_search(path)
+    except UsageError:
+        return None
+    label = read_label(path)
+    return SearchInfo(
+        name=path.name,
+        target=found.target,
+        slo=found.slo,
+        rate_per_s=found.rate_per_s,
+        confirmed=found.confirmed,
+        reason=found.reason,
+        steps=len(found.steps),
+        ended=_made(_version(path / "find.json")),
+        ended_by=found.ended_by,
+        title=label.title,
+        note=label.note,
     )
 
 

@@ -44,6 +44,31 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     slo: dict[str, bool] = {}
     problems: tuple[str, ...] = ()
     """Which of its files cannot be read, and why."""
+    title: str = ""
+    """What a person called it."""
+    note: str = ""
+    """What a person wrote about it."""
+
+
+class SearchInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A search for the highest rate within an SLO, at a glance."""
+
+    name: str
+    """Of its directory."""
+    target: str
+    slo: str
+    rate_per_s: float | None
+    """The highest rate found; None if there is none."""
+    confirmed: bool
+    reason: str
+    steps: int
+    """Rates that were tried."""
+    ended: str
+    """ISO 8601, UTC."""
+    ended_by: str | None = None
+    """What cut it short, if anything did."""
+    title: str = ""
+    note: str = ""
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from tailrace.control.config import ServiceConfig
 from tailrace.control.interface import (
     RunInfo,
     RunRecord,
+    SearchInfo,
     ServiceInfo,
     UnknownRunError,
     UnknownServiceError,
@@ -157,6 +158,21 @@ class RestControl:
     async def run(self, name: str) -> RunRecord:
         """See LoadControl."""
         return await self._ask("GET", f"runs/{_segment(name, UnknownRunError)}", RunRecord)
+
+    async def searches(self) -> tuple[SearchInfo, ...]:
+        """See LoadControl."""
+        return await self._ask("GET", "searches", tuple[SearchInfo, ...])
+
+    async def label_run(
+        self, name: str, *, title: str | None = None, note: str | None = None
+    ) -> None:
+        """See LoadControl."""
+        label = {"title": title, "note": note}
+        await self._request("PATCH", f"runs/{_segment(name, UnknownRunError)}", label)
+
+    async def delete_run(self, name: str) -> None:
+        """See LoadControl."""
+        await self._request("DELETE", f"runs/{_segment(name, UnknownRunError)}")
 
     async def _ask(
         self,

@@ -9,7 +9,14 @@ from typing import Any, Self, TypeVar
 
 from tailrace.control.client.remote import RemoteControl
 from tailrace.control.config import ServiceConfig
-from tailrace.control.interface import RunInfo, RunRecord, ServiceInfo, Update, Window
+from tailrace.control.interface import (
+    RunInfo,
+    RunRecord,
+    SearchInfo,
+    ServiceInfo,
+    Update,
+    Window,
+)
 from tailrace.load.point import Point
 
 _NESTED = 16
@@ -123,6 +130,18 @@ class SyncControl:
     def run(self, name: str) -> RunRecord:
         """See LoadControl."""
         return self._wait(self._remote.run(name))
+
+    def searches(self) -> tuple[SearchInfo, ...]:
+        """See LoadControl."""
+        return self._wait(self._remote.searches())
+
+    def label_run(self, name: str, *, title: str | None = None, note: str | None = None) -> None:
+        """See LoadControl."""
+        self._wait(self._remote.label_run(name, title=title, note=note))
+
+    def delete_run(self, name: str) -> None:
+        """See LoadControl."""
+        self._wait(self._remote.delete_run(name))
 
     def _wait(self, answer: Coroutine[Any, Any, T]) -> T:
         # What has been asked before it closes is answered or ended by that, and nothing is after.

@@ -11,7 +11,14 @@ from google.protobuf.message import Message
 
 from tailrace.control.client.errors import revive, token_error, unreachable
 from tailrace.control.config import ServiceConfig
-from tailrace.control.interface import RunInfo, RunRecord, ServiceInfo, Update, Window
+from tailrace.control.interface import (
+    RunInfo,
+    RunRecord,
+    SearchInfo,
+    ServiceInfo,
+    Update,
+    Window,
+)
 from tailrace.control.rpc import tailrace_pb2 as pb
 from tailrace.control.rpc.wire import (
     CONFIG,
@@ -21,6 +28,7 @@ from tailrace.control.rpc.wire import (
     POINT,
     RECORD,
     RUN_INFO,
+    SEARCH,
     SERVICE,
     UPDATE,
     WINDOW,
@@ -142,6 +150,22 @@ class RpcControl:
         async for part in self._stream("GetRun", pb.GetRunRequest(name=name), pb.RunRecord):
             record.MergeFrom(part)
         return RECORD.unpack(record)
+
+    async def searches(self) -> tuple[SearchInfo, ...]:
+        """See LoadControl."""
+        answer = await self._call("ListSearches", Empty(), pb.ListSearchesResponse)
+        return tuple(SEARCH.unpack(search) for search in answer.searches)
+
+    async def label_run(
+        self, name: str, *, title: str | None = None, note: str | None = None
+    ) -> None:
+        """See LoadControl."""
+        request = pb.LabelRunRequest(name=name, title=title, note=note)
+        await self._call("LabelRun", request, Empty)
+
+    async def delete_run(self, name: str) -> None:
+        """See LoadControl."""
+        await self._call("DeleteRun", pb.DeleteRunRequest(name=name), Empty)
 
     @property
     def _channel(self) -> grpc.aio.Channel:

@@ -28,6 +28,7 @@ from tailrace.control.rpc.wire import (
     POINT,
     RECORD,
     RUN_INFO,
+    SEARCH,
     SERVICE,
     WINDOW,
 )
@@ -151,6 +152,22 @@ class _Calls:
     async def list_runs(self, request: Empty) -> pb.ListRunsResponse:
         runs = await self._control.runs()
         return pb.ListRunsResponse(runs=[RUN_INFO.pack(run) for run in runs])
+
+    async def list_searches(self, request: Empty) -> pb.ListSearchesResponse:
+        searches = await self._control.searches()
+        return pb.ListSearchesResponse(searches=[SEARCH.pack(search) for search in searches])
+
+    async def label_run(self, request: pb.LabelRunRequest) -> Empty:
+        await self._control.label_run(
+            request.name,
+            title=request.title if request.HasField("title") else None,
+            note=request.note if request.HasField("note") else None,
+        )
+        return Empty()
+
+    async def delete_run(self, request: pb.DeleteRunRequest) -> Empty:
+        await self._control.delete_run(request.name)
+        return Empty()
 
     async def get_run(self, request: pb.GetRunRequest) -> AsyncGenerator[bytes]:
         record = await self._control.run(request.name)

@@ -109,6 +109,28 @@ class GetRunRequest(_message.Message):
     name: str
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
+class ListSearchesResponse(_message.Message):
+    __slots__ = ("searches",)
+    SEARCHES_FIELD_NUMBER: _ClassVar[int]
+    searches: _containers.RepeatedCompositeFieldContainer[SearchInfo]
+    def __init__(self, searches: _Optional[_Iterable[_Union[SearchInfo, _Mapping]]] = ...) -> None: ...
+
+class LabelRunRequest(_message.Message):
+    __slots__ = ("name", "title", "note")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    title: str
+    note: str
+    def __init__(self, name: _Optional[str] = ..., title: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
+
+class DeleteRunRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
 class ServiceConfig(_message.Message):
     __slots__ = ("id", "url", "name", "method", "headers", "body", "text", "arrivals", "profile", "duration_s", "slo", "seed", "workers", "connections", "timeout_s", "min_duration_s", "verify", "ca_file", "metrics_url", "ray", "abort_on")
     class HeadersEntry(_message.Message):
@@ -500,7 +522,7 @@ class Window(_message.Message):
     def __init__(self, intervals: _Optional[int] = ..., seconds: _Optional[float] = ..., latency_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., service_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., send_lag_us: _Optional[_Union[Percentiles, _Mapping]] = ..., stages_ms: _Optional[_Mapping[str, Percentiles]] = ..., avg_rps: _Optional[float] = ..., avg_qps: _Optional[float] = ..., sr_percent: _Optional[float] = ..., avg_99th_ms: _Optional[float] = ..., cpu_percent: _Optional[float] = ..., completed: _Optional[int] = ..., failed: _Optional[_Mapping[str, int]] = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., xray: _Optional[_Union[Xray, _Mapping]] = ..., reasons: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class RunInfo(_message.Message):
-    __slots__ = ("name", "target", "arrivals", "profile", "started", "state", "duration_s", "intervals", "completed", "failed", "p99_ms", "verdict", "slo", "ended_by", "problems")
+    __slots__ = ("name", "target", "arrivals", "profile", "started", "state", "duration_s", "intervals", "completed", "failed", "p99_ms", "verdict", "slo", "ended_by", "problems", "title", "note")
     class SloEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -523,6 +545,8 @@ class RunInfo(_message.Message):
     SLO_FIELD_NUMBER: _ClassVar[int]
     ENDED_BY_FIELD_NUMBER: _ClassVar[int]
     PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
     name: str
     target: str
     arrivals: str
@@ -538,7 +562,35 @@ class RunInfo(_message.Message):
     slo: _containers.ScalarMap[str, bool]
     ended_by: str
     problems: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., target: _Optional[str] = ..., arrivals: _Optional[str] = ..., profile: _Optional[str] = ..., started: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., duration_s: _Optional[float] = ..., intervals: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[int] = ..., p99_ms: _Optional[float] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., slo: _Optional[_Mapping[str, bool]] = ..., ended_by: _Optional[str] = ..., problems: _Optional[_Iterable[str]] = ...) -> None: ...
+    title: str
+    note: str
+    def __init__(self, name: _Optional[str] = ..., target: _Optional[str] = ..., arrivals: _Optional[str] = ..., profile: _Optional[str] = ..., started: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., duration_s: _Optional[float] = ..., intervals: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[int] = ..., p99_ms: _Optional[float] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., slo: _Optional[_Mapping[str, bool]] = ..., ended_by: _Optional[str] = ..., problems: _Optional[_Iterable[str]] = ..., title: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
+
+class SearchInfo(_message.Message):
+    __slots__ = ("name", "target", "slo", "rate_per_s", "confirmed", "reason", "steps", "ended", "ended_by", "title", "note")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    SLO_FIELD_NUMBER: _ClassVar[int]
+    RATE_PER_S_FIELD_NUMBER: _ClassVar[int]
+    CONFIRMED_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    ENDED_BY_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    target: str
+    slo: str
+    rate_per_s: float
+    confirmed: bool
+    reason: str
+    steps: int
+    ended: str
+    ended_by: str
+    title: str
+    note: str
+    def __init__(self, name: _Optional[str] = ..., target: _Optional[str] = ..., slo: _Optional[str] = ..., rate_per_s: _Optional[float] = ..., confirmed: _Optional[bool] = ..., reason: _Optional[str] = ..., steps: _Optional[int] = ..., ended: _Optional[str] = ..., ended_by: _Optional[str] = ..., title: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
 
 class RunRecord(_message.Message):
     __slots__ = ("info", "points", "result")

@@ -7,6 +7,7 @@ from tailrace.control.interface import (
     NotAllowedError,
     RunInfo,
     RunRecord,
+    SearchInfo,
     ServiceInfo,
     StateError,
     UnknownRunError,
@@ -27,6 +28,7 @@ POINT = Codec(Point, pb.Point)
 WINDOW = Codec(Window, pb.Window)
 UPDATE = Codec(Update, pb.Update)
 RUN_INFO = Codec(RunInfo, pb.RunInfo)
+SEARCH = Codec(SearchInfo, pb.SearchInfo)
 RECORD = Codec(RunRecord, pb.RunRecord)
 
 ERROR_KEY = "tailrace-error"

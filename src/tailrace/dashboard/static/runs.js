@@ -45,13 +45,13 @@ export default {
             @click="report">Report</button>
         </span>
       </div>
-      <div v-if="!rows.length" class="card empty-room" data-testid="no-runs">
+      <div v-if="!rows.length && !searches.length" class="card empty-room" data-testid="no-runs">
         <h2>No run yet</h2>
         <span>Every run keeps its results in a directory of its own, and is listed here: start one
           on <a href="/services">Services</a>, or by</span>
         <pre tabindex="0">tailrace load URL --rate 200 --for 30s</pre>
       </div>
-      <div v-else class="card scroll" tabindex="0" role="region" aria-label="Table of runs">
+      <div v-if="rows.length" class="card scroll" tabindex="0" role="region" aria-label="Table of runs">
         <table>
           <thead><tr>
             <th scope="col"><span class="unseen">Chosen for overlay or report</span></th>
@@ -65,8 +65,10 @@ export default {
               <td class="choice"><input v-model="chosen" type="checkbox" :value="run.name"
                 :aria-label="'Choose ' + run.name"
                 :disabled="chosen.length > 1 && !chosen.includes(run.name)"></td>
-              <th scope="row"><a :href="address(run.name)">{{ instant(run.started) }}</a>
+              <th scope="row"><a :href="address(run.name)">{{ run.title || instant(run.started) }}</a>
+                <small v-if="run.title">{{ instant(run.started) }}</small>
                 <small>{{ run.name }}</small>
+                <small v-if="run.note" class="written" :title="run.note">{{ start(run.note) }}</small>
                 <small v-if="run.state !== 'finished'" class="narrow run-state"
                   :data-state="run.state">{{ run.state }}</small></th>
               <td class="long wide code" :title="run.target">{{ middle(run.target) }}</td>
@@ -84,18 +86,58 @@ export default {
           </tbody>
         </table>
       </div>
+      <div v-if="searches.length" class="page-head"><h2>Searches</h2>
+        <span class="hint">the highest rate within an SLO, by tailrace find</span></div>
+      <div v-if="searches.length" class="card scroll" tabindex="0" role="region"
+          aria-label="Table of searches">
+        <table class="stack" data-testid="searches">
+          <thead><tr>
+            <th scope="col">Ended (UTC)</th>
+            <th scope="col" class="wide">Target</th>
+            <th scope="col">SLO</th>
+            <th scope="col" class="number">Rate found, /s</th>
+            <th scope="col">Outcome</th>
+            <th scope="col" class="number wide">Rates tried</th>
+          </tr></thead>
+          <tbody>
+            <tr v-for="search in found" :key="search.name" :data-search="search.name">
+              <th scope="row"><a :href="address(search.name)">{{ search.title || instant(search.ended) }}</a>
+                <small v-if="search.title">{{ instant(search.ended) }}</small>
+                <small>{{ search.name }}</small>
+                <small v-if="search.note" class="written" :title="search.note">{{ start(search.note) }}</small></th>
+              <td class="long wide code" :title="search.target">{{ middle(search.target) }}</td>
+              <td class="judged" data-head="SLO">{{ search.slo }}</td>
+              <td class="number" data-head="Rate found, /s">{{ rate(search.rate_per_s) }}</td>
+              <td class="judged" data-head="Outcome" :title="search.reason"><span :class="search.confirmed ? 'valid' : 'invalid'">
+                {{ search.confirmed ? "confirmed" : "not confirmed" }}</span>
+                <small v-if="search.ended_by">ended by {{ search.ended_by }}</small></td>
+              <td class="number wide">{{ whole(search.steps) }}</td>
+            </tr>
+          </tbody>
+        </table>
+      </div>
     </section>`,
-  props: { rows: { type: Array, default: () => [] } },
+  props: {
+    rows: { type: Array, default: () => [] },
+    searches: { type: Array, default: () => [] },
+  },
   data: () => ({ columns: COLUMNS, filter: "", chosen: [], key: "started", sign: -1 }),
   computed: {
+    words() {
+      return this.filter.toLowerCase().split(/\s+/).filter(Boolean);
+    },
+    found() {
+      const said = (search) =>
+        [search.title, search.note, search.name, search.target, search.slo].join(" ").toLowerCase();
+      return this.searches.filter((search) => this.words.every((word) => said(search).includes(word)));
+    },
     shown() {
-      const words = this.filter.toLowerCase().split(/\s+/).filter(Boolean);
       const said = (run) =>
-        [run.name, run.target, run.profile, run.arrivals, run.state, verdict(run)]
+        [run.title, run.note, run.name, run.target, run.profile, run.arrivals, run.state, verdict(run)]
           .join(" ")
           .toLowerCase();
       return this.rows
-        .filter((run) => words.every((word) => said(run).includes(word)))
+        .filter((run) => this.words.every((word) => said(run).includes(word)))
         .sort(compare(this.key, this.sign));
     },
     count() {
@@ -116,6 +158,8 @@ export default {
     broken,
     cut,
     middle: (text) => tailrace.middle(text, 72),
+    start: (note) => (note.length > 80 ? `${note.slice(0, 79)}…` : note),
+    rate: (rate) => (rate == null ? "none" : Number(rate.toPrecision(4)).toLocaleString("en-US")),
     address: (name) => `/runs/${encodeURIComponent(name)}`,
     instant: (text) => (text ? text.slice(0, 19).replace("T", " ") : "?"),
     whole: (n) => decimals[0].format(n),
