@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +167,65 @@ def test_a_run_that_a_signal_cut_short_says_so(
     assert process.returncode == code, err
     assert f"it was cut short by {number.name} after" in out
     assert json.loads((tmp_path / "r" / "result.json").read_text())["ended_by"] == number.name
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_run_that_waits_for_its_start_is_ended_at_once(
+    serve: Any, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    server = serve()
+    start = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "tailrace", "load", server.url, "--start-at", start),
+            *("--workers", "2", "--out", "r", "--json"),
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("waiting for 20")
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == code, err
+    result = json.loads(out)
+    assert result == json.loads((tmp_path / "r" / "result.json").read_text())
+    assert (result["ended_by"], result["offered"], result["duration_s"]) == (number.name, 0, 0.0)
+    assert not result["verdict"]["valid"]
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_a_whole_group_is_the_command_s_alone(
+    serve: Any, tmp_path: Path, number: signal.Signals
+) -> None:
+    """As a terminal sends it that goes, or `timeout`: more than once, and to load workers too."""
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "tailrace", "load", serve().url, "--rate", "200", "--for"),
+            *("60s", "--interval", "100ms", "--out", "r", "--json"),
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    while "RPS" not in (line := process.stderr.readline()):
+        assert line
+    os.killpg(process.pid, number)
+    if number == signal.SIGHUP:
+        os.killpg(process.pid, number)
+    out, err = process.communicate(timeout=20)
+    result = json.loads(out)
+    assert (result["ended_by"], result["failed"]) == (number.name, {})
+    assert result["completed"] == result["offered"] > 0
+    assert "died" not in err
 
 
 @pytest.mark.parametrize("command", [(), ("demo",), ("serve",), ("load",), ("data", "generate")])

@@ -41,6 +41,14 @@ def make_plan(url: str, rate: str = "300", duration_s: float = 1.5) -> Plan:
     )
 
 
+def await_intervals(run: Path, count: int) -> None:
+    """Return when so many intervals of a run in progress are written down."""
+    timeline, until_s = run / "timeline.jsonl", time.monotonic() + 30
+    while not timeline.exists() or timeline.read_bytes().count(b"\n") < count:
+        assert time.monotonic() < until_s
+        time.sleep(0.02)
+
+
 async def test_a_run_leaves_result_timeline_and_histogram_log(serve: Any, tmp_path: Path) -> None:
     plan = make_plan(serve().url)
     run = Run(plan, RunDirectory(tmp_path / "run", plan))
@@ -131,9 +139,7 @@ def test_a_run_killed_outright_keeps_the_intervals_it_had(serve: Any, tmp_path: 
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stderr is not None
-    for _ in range(3):
-        assert "RPS" in process.stderr.readline()
+    await_intervals(tmp_path / "r", 3)
     os.kill(process.pid, signal.SIGKILL)
     process.wait(10)
     process.stderr.close()
@@ -158,9 +164,7 @@ def test_a_signal_ends_a_run_with_its_results(serve: Any, tmp_path: Path, number
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stderr is not None
-    for _ in range(3):
-        assert "RPS" in process.stderr.readline()
+    await_intervals(tmp_path / "r", 3)
     process.send_signal(number)
     out, _ = process.communicate(timeout=20)
     assert process.returncode == 0

@@ -310,7 +310,7 @@ def _exit_code(result: "Result", *, is_judged: bool, broken: bool) -> int:
         failures = describe_failures(result.reasons)
         typer.echo(f"tailrace: error: no request was answered: {failures}", err=True)
     # What was cut short is no judgement on the whole, whichever way it would go.
-    if (is_judged or silent) and (code := signal_code(result.ended_by)) is not None:
+    if (is_judged or result.completed == 0) and (code := signal_code(result.ended_by)) is not None:
         return code
     return int(broken or silent or result.ended_by in (ABORT_ON, WORKERS))
 

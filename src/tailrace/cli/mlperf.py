@@ -254,7 +254,9 @@ def _test(plan: "Plan", as_json: bool) -> NoReturn:
 
 @contextmanager
 def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    from tailrace.cli.output import stop_signals
+
+    numbers = stop_signals()
     previous = [signal.signal(number, lambda *_: stop()) for number in numbers]
     try:
         yield

@@ -8,6 +8,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 import msgspec
 from rich.table import Table
@@ -78,6 +79,17 @@ def describe_interval(point: Point, end_s: float | None, missing: Sequence[str] 
     return [*fields, *missing]
 
 
+def stop_signals() -> list[signal.Signals]:
+    """The signals that end what goes on with its results; SIGHUP not where it is ignored, as by
+    nohup.
+    """
+    return [
+        number
+        for number in SIGNALS
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+    ]
+
+
 @contextlib.contextmanager
 def interruptible(
     stop: Callable[[str], object],
@@ -86,26 +98,21 @@ def interruptible(
 ) -> Iterator[None]:
     """Let a signal end what goes on with its results: the first calls `stop`, which waits for the
     answers in flight, any further one `abandon`, which does not; both are told its name.
-
-    SIGHUP stays ignored where it is, as by nohup.
     """
     loop = asyncio.get_running_loop()
-    signals = 0
+    stopped = False
 
     def handle(name: str) -> None:
-        nonlocal signals
-        signals += 1
-        if signals == 1:
+        nonlocal stopped
+        if not stopped:
+            stopped = True
             stop(name)
             note("stopping; waiting for the answers in flight (again: do not wait)")
-        else:
+        elif name != signal.SIGHUP.name:
+            # A terminal that goes tells of it more than once; nobody is there to be in a hurry.
             abandon(name)
 
-    handled = [
-        number
-        for number in SIGNALS
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
-    ]
+    handled = stop_signals()
     for number in handled:
         loop.add_signal_handler(number, handle, number.name)
     try:
@@ -119,6 +126,8 @@ async def follow(run: Run) -> Result:
     """Start `run`, show it live, and return its result."""
     line = LiveLine()
     with interruptible(run.session.stop, run.session.abandon, line.note):
+        if (start_at := run.session.plan.start_at) is not None:
+            line.note(f"waiting for {datetime.fromtimestamp(start_at, UTC):%Y-%m-%dT%H:%M:%SZ}")
         await run.start()
         async for interval in run.intervals():
             line.report(run.problems)

@@ -104,8 +104,10 @@ async def _serve(fd: int) -> None:
 
 def main() -> None:
     """Work for the session at the other end of the descriptor named on the command line."""
-    # Ctrl-C goes to the whole terminal; the session decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C and a hang-up go to all in the terminal, and some send SIGTERM to a whole group: the
+    # session decides what that means, and ends its workers itself.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     uvloop.run(_serve(int(sys.argv[1])))
 
 

@@ -1,6 +1,7 @@
 """A run: starts the load workers, steers them, merges what they report interval by interval."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -64,9 +65,11 @@ class Session:
         self._watchdog: asyncio.TimerHandle | None = None
         self._clock_offset_ns = 0
         self._when_started: list[Callable[[], object]] = []
+        self._called_off = asyncio.Event()
 
     async def start(self) -> None:
-        """Start the workers and, once all are ready, the run; returns as it begins.
+        """Start the workers and, once all are ready, the run; returns as it begins, or is stopped
+        before that.
 
         Raises:
             GeneratorError: a worker does not come up.
@@ -83,7 +86,9 @@ class Session:
                 self._watch_end()
             for act in self._when_started:
                 act()
-            await asyncio.sleep(max(-self.elapsed_s, 0))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(-self.elapsed_s, 0)):
+                    await self._called_off.wait()
         except (OSError, GeneratorError) as error:
             await self._disband()
             raise GeneratorError(f"the load workers cannot start: {error}") from error
@@ -169,7 +174,10 @@ class Session:
         if not self._start_ns:
             self._when_started.append(lambda: self.stop(by))
             return
-        now_s = max(self.elapsed_s, 0.0)
+        if self.elapsed_s < 0:
+            self._call_off(by)
+            return
+        now_s = self.elapsed_s
         if self._end_s is None or now_s < self._end_s:
             self._end_s = now_s
             self.ended_by = by
@@ -189,6 +197,19 @@ class Session:
             # All was offered, but not all is answered.
             self.ended_by = by
         self._team.tell(Abandon())
+
+    def _call_off(self, by: str) -> None:
+        """End a run before its start, for which nobody has to wait."""
+        if self._called_off.is_set():
+            return
+        self._called_off.set()
+        self._end_s = 0.0
+        self.ended_by = by
+        for link in self._team.links:
+            link.over = True
+        self._team.kill()
+        self._events = EventLog()
+        self._merge()
 
     async def intervals(self) -> AsyncIterator[Interval]:
         """Each interval as it ends, until the run is over. To be read by one reader, who raises
