@@ -1,7 +1,7 @@
 import pytest
 
 from tailrace.errors import UsageError
-from tailrace.units import format_duration, parse_duration_s, parse_rate_per_s
+from tailrace.units import format_duration, parse_bytes, parse_duration_s, parse_rate_per_s
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,25 @@ def test_not_a_rate(text: str) -> None:
 )
 def test_format_duration(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("4096", 4096),
+        (" 1.5kB ", 1500),
+        ("64KiB", 2**16),
+        ("64MiB", 2**26),
+        ("2 GB", 2 * 10**9),
+        ("0.5GiB", 2**29),
+        ("7B", 7),
+    ],
+)
+def test_bytes(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1.5", "0.3kiB", "1TB", "5M", "1e9", "9" * 30])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a size: write 64MiB"):
+        parse_bytes(text)

@@ -1,4 +1,4 @@
-"""Durations and rates as people write them: `30s`, `1h30m`, `250ms`, `200`, `200/s`, `12k/min`."""
+"""Durations, rates and sizes as people write them: `30s`, `1h30m`, `200/s`, `12k/min`, `64MiB`."""
 
 import re
 
@@ -8,6 +8,8 @@ MAX_DURATION_S = 1e9
 """Over 30 years: what is longer is a slip, and far below what 64 bits of nanoseconds hold."""
 MAX_RATE_PER_S = 1e12
 """More than any network carries."""
+MAX_BYTES = 2**50
+"""More than any body has."""
 MAX_SEED = 2**63 - 1
 """What every format on a seed's way holds."""
 
@@ -15,6 +17,17 @@ _NUMBER = r"(\d+(?:\.\d*)?|\.\d+)"
 _PIECE = re.compile(_NUMBER + r"\s*(ns|us|µs|ms|s|min|m|h|d)\s*")
 _BARE = re.compile(_NUMBER)
 _RATE = re.compile(_NUMBER + r"\s*([kM]?)\s*(?:/\s*(s|sec|min|m|h|d))?")
+_SIZE = re.compile(_NUMBER + r"\s*([KMGkmg]i?B|B|)")
+_BYTES = {
+    "": 1,
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+}
 _SECONDS = {
     "ns": 1e-9,
     "us": 1e-6,
@@ -81,6 +94,19 @@ def format_digits(value: float, sign: str = "") -> str:
     with its sign.
     """
     return f"{float(f'{value:.3g}'):{sign},.10g}"
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes in `text`: `64MiB`, `100MB`, `4096`; a bare number is bytes.
+
+    Raises:
+        UsageError: `text` is not a whole number of bytes.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    size = float(match[1]) * _BYTES[match[2].lower()] if match else 0.5
+    if not size.is_integer() or size > MAX_BYTES:
+        raise UsageError(f"{_shown(text)} is not a size: write 64MiB, 100MB or a number of bytes")
+    return int(size)
 
 
 _SHOWN = ((1e-3, 1e-6, "µs"), (1.0, 1e-3, "ms"), (120.0, 1.0, "s"), (7200.0, 60.0, "min"))

@@ -16,6 +16,7 @@ import uvloop
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from tailrace.http.connection import HOLD
 from tailrace.http.guard import Guard, Limits
 from tailrace.service.errors import refuse
 
@@ -524,6 +525,20 @@ async def test_bodies_of_all_requests_together_are_bounded() -> None:
         assert (await one.answer()).body == b"/held 80000"
         for _ in range(3):
             assert (await one.ask(chunked)).body == b"/ 50000"
+        # So does what an application says that a request takes beside.
+        service.gate.clear()
+        one.send(HELD)
+        await service.until(lambda: service.scopes[-1]["path"] == "/held")
+        hold = service.scopes[-1][HOLD]
+        assert hold(90_000)
+        assert (
+            await two.ask(POST + b"Content-Length: 50000\r\n\r\n" + bytes(50_000))
+        ).status == 503
+        assert not hold(10_001)
+        service.gate.set()
+        assert (await one.answer()).body == b"/held 0"
+        two = await service.connect()
+        assert (await two.ask(chunked)).body == b"/ 50000"
         service.gate.clear()
         one.send(held)
         await service.until(lambda: service.scopes[-1]["path"] == "/held")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,6 +16,7 @@ from tailrace.errors import UsageError
 from tailrace.machine.cgroup import cores, limits
 from tailrace.models import zoo
 from tailrace.models.model import TWIN_NOTICE
+from tailrace.models.runtimes.datatypes import DTYPES
 from tailrace.service import messages
 from tailrace.service.config import ServiceConfig, is_loopback
 
@@ -95,6 +99,8 @@ def test_description_says_what_was_chosen() -> None:
         "queue": 9,
         "max_batch": 8,
         "batch_window_ms": 2.5,
+        "max_body_bytes": 32 * 2**20,
+        "max_pixels": 25_000_000,
     }
 
 
@@ -192,3 +198,36 @@ def test_settings_reach_the_workers_whole() -> None:
     line = messages.encode(config)
     assert line.count(b"\n") == 1
     assert messages.decode_config(line) == config
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_two_rows_of_every_model_fit_the_longest_body(name: str) -> None:
+    limit_bytes = ServiceConfig(models=(name,)).body_limit_bytes
+    assert limit_bytes >= 32 * 2**20
+    for form in zoo.find(name).formats:
+        elements = 2 * abs(math.prod(form.input.shape[1:]))
+        dtype = DTYPES[form.input.datatype]
+        assert limit_bytes >= elements * dtype.itemsize + 1000
+        # One that takes the most characters, as Python's json writes a list.
+        worst = float(np.finfo(np.float32).min) / 3 if dtype.kind == "f" else np.iinfo(dtype).max
+        assert limit_bytes >= elements * len(json.dumps([worst, worst])) / 2 + 1000
+
+
+def test_longest_body_is_that_of_the_largest_model_unless_it_is_said() -> None:
+    both = ServiceConfig(models=("shapes", "ssd-resnet34"))
+    assert both.body_limit_bytes == ServiceConfig(models=("ssd-resnet34",)).body_limit_bytes
+    assert both.body_limit_bytes > 2 * 3 * 1200 * 1200 * 25
+    assert ServiceConfig(models=("ssd-resnet34",), max_body_bytes=5).body_limit_bytes == 5
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"max_body_bytes": 0}, "--max-body is 1 or more, not 0"),
+        ({"max_pixels": 0}, "--max-pixels is 1 or more, not 0"),
+        ({"max_pixels": 2**31}, "--max-pixels is 1,073,741,824 at most, not 2,147,483,648"),
+    ],
+)
+def test_limits_that_cannot_be(settings: dict[str, int], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        ServiceConfig(models=("null",), **settings).check_settings()  # type: ignore[arg-type]

@@ -78,11 +78,11 @@ def model(runtime: OddRuntime) -> Model:
     return Model(spec, replace(spec.formats[0]), runtime)
 
 
-async def answered(works: Sequence[Echo]) -> tuple[list[Any], list[int]]:
+async def answered(works: Sequence[Echo], most_rows: int = 99) -> tuple[list[Any], list[int]]:
     """What each gives or raises, and the rows of the inferences that were noted."""
     tickets: list[Ticket[Any]] = [Ticket(work, None) for work in works]
     noted: list[int] = []
-    compute(tickets, lambda _, rows: noted.append(rows))
+    compute(tickets, most_rows, lambda _, rows: noted.append(rows))
     waiting = asyncio.gather(*(ticket.answer for ticket in tickets), return_exceptions=True)
     return await asyncio.wait_for(waiting, 60), noted
 
@@ -104,6 +104,20 @@ async def test_what_cannot_be_prepared_fails_alone(model: Model, runtime: OddRun
     answers, noted = await answered([Echo(model, 1, fails="prepare")])
     assert isinstance(answers[0], RequestError)
     assert noted == []
+
+
+async def test_more_rows_than_one_inference_takes(model: Model, runtime: OddRuntime) -> None:
+    [[tensor]], noted = await answered([Echo(model, 5, rows=11)], most_rows=4)
+    assert tensor.tolist() == [[5, 5]] * 11
+    assert runtime.rows == noted == [4, 4, 3]
+
+
+async def test_outputs_that_do_not_go_by_rows_cannot_be_computed_in_turns(model: Model) -> None:
+    work = Echo(model, 5, rows=3)
+    work.outputs = ("odd",)
+    [error], _ = await answered([work], most_rows=2)
+    assert isinstance(error, RequestError)
+    assert "send 2 in one request at most" in str(error)
 
 
 @pytest.mark.parametrize("error", [RuntimeFailedError("poison"), MemoryError("poison")])

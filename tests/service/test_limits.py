@@ -8,6 +8,7 @@ import resource
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -79,3 +80,32 @@ def _resident_bytes(pid: int) -> int:
     used = usage.read(pid)
     assert used is not None
     return used.resident_bytes
+
+
+async def test_many_rows_take_little_more_than_their_bytes_and_give_them_back(
+    launch: Callable[..., Any],
+) -> None:
+    server = launch("shapes", "--port", "0", "--concurrency", "2").start()
+    [worker] = server.workers()
+    body = bytes(60 * 300 * 300 * 3)
+    headers = {"Inference-Header-Content-Length": "0"}
+    url = f"{server.url}/v2/models/shapes/infer"
+
+    async def infer(client: httpx.AsyncClient, rows: bytes) -> None:
+        answer = await client.post(url, content=rows, headers=headers)
+        assert answer.status_code == 200
+
+    async with httpx.AsyncClient(timeout=60) as client:
+        await asyncio.gather(*(infer(client, body[:270_000]) for _ in range(8)))
+        before_bytes = _resident_bytes(worker)
+        await asyncio.gather(*(infer(client, body) for _ in range(3)))
+    assert _most_resident_bytes(worker) - before_bytes < 4.5 * len(body)
+    assert _resident_bytes(worker) - before_bytes < len(body)
+    scrape = server.scrape()
+    assert scrape("tailrace_batch_size_bucket", model="shapes", le="1.0") == 8 + 3 * 60
+
+
+def _most_resident_bytes(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    [line] = [line for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,7 @@ def test_whatever_is_sent_is_a_tensor_or_refused(
 @pytest.mark.parametrize(
     ("datatype", "shape", "text", "message"),
     [
-        ("UINT8", (2,), "[1]", "has 2 elements|is given as"),
+        ("UINT8", (2,), "[1]", "has 2 elements, not 1"),
         ("UINT8", (2,), "[1, 2, 3]", "has 2 elements, not 3"),
         ("UINT8", (2,), "[1, 256]", r"<= 255"),
         ("UINT8", (2,), "[1, -1]", r">= 0"),
@@ -111,13 +112,25 @@ def test_whatever_is_sent_is_a_tensor_or_refused(
         ("BOOL", (1,), "[1]", "Expected `bool`, got `int`"),
         ("BYTES", (1,), "[1]", "Expected `str`, got `int`"),
         ("BYTES", (2, 2), '[["a"], ["b", "c"]]', "given as"),
-        ("FP32", (2, 2), "[[1, 2], [3]]", "not nested as"),
-        ("FP32", (1, 3), "[[1], [2], [3]]", "given as"),
-        ("FP32", (2, 2), "[[[1, 2], [3, 4]]]", "Expected `float`, got `array`"),
-        ("FP32", (1,), "{}", "Expected `array`, got `object`"),
-        ("FP32", (1,), "1", "Expected `array`, got `int`"),
-        ("FP32", (1,), "", "truncated"),
-        ("FP32", (1,), "[" * 100_000, "Expected `float`, got `array`"),
+        ("FP32", (2, 2), "[[1, 2], [3]]", "has 4 elements, not 3"),
+        ("FP32", (1, 3), "[[1], [2], [3]]", "flat or nested as"),
+        ("FP32", (2, 2), "[[[1, 2], [3, 4]]]", "flat or nested as"),
+        ("FP32", (2, 2), "[[1, 2, 3], [4]]", "flat or nested as"),
+        ("FP32", (2, 2), "[[1, 2], 3, 4]", "flat or nested as"),
+        ("FP32", (2, 2), "[1, 2, [3, 4]]", "flat or nested as"),
+        ("FP32", (2, 2), "[[1, 2] 3, [4, 5]]", "no FP32"),
+        ("FP32", (2, 2), "[[1, 2], 3 [4, 5]]", "no FP32"),
+        ("FP32", (2, 2), "[[1, 2], [3, ]]", "lacks 1 of its"),
+        ("FP32", (2, 2), "[[1, 2], [, 3]]", "no FP32"),
+        ("FP32", (2,), "[1, ]", "lacks 1 of its"),
+        ("FP32", (2,), "[, 1]", "lacks 1 of its"),
+        ("FP32", (2,), "{1, 2}", "flat or nested as"),
+        ("FP32", (1,), "[]", "lacks 1 of its"),
+        ("FP32", (1,), "{}", "flat or nested as"),
+        ("FP32", (1,), "1", "flat or nested as"),
+        ("FP32", (1,), "", "flat or nested as"),
+        ("FP32", (1,), "[" * 100_000, "flat or nested as"),
+        ("FP32", (2**62,), "[1]", "has 4611686018427387904 elements, not 1"),
     ],
 )
 def test_json_that_is_no_such_tensor(
@@ -175,3 +188,30 @@ def test_transposed_arrays_are_sent_row_by_row() -> None:
 def test_json_has_null_for_what_json_cannot_say() -> None:
     text = encode_json(np.array([1.5, np.nan, np.inf, -np.inf], np.float32))
     assert json.loads(text) == [1.5, None, None, None]
+
+
+@pytest.mark.parametrize("shape", [(2**20,), (2**18, 4)])
+def test_numbers_in_json_take_no_more_memory_than_their_text(shape: tuple[int, ...]) -> None:
+    wanted = np.arange(2**20, dtype=np.float32).reshape(shape)
+    texts = [json.dumps(array.tolist()).encode() for array in (wanted.ravel(), wanted)]
+    for text in texts:
+        tracemalloc.start()
+        found = decode_json("FP32", shape, memoryview(text))
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        np.testing.assert_array_equal(found, wanted)
+        assert most < 1.5 * len(text) + wanted.nbytes
+    tracemalloc.start()
+    encoded = encode_json(wanted)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert json.loads(encoded) == wanted.ravel().tolist()
+    assert most < 3 * len(encoded)
+
+
+@pytest.mark.parametrize("spaces", [0, 1, 99_999])
+def test_text_that_is_read_in_pieces(spaces: int) -> None:
+    wanted = np.arange(300_000 // (spaces + 1) + 20, dtype=np.int64) - 7
+    text = ("," + " " * spaces).join(map(str, wanted.tolist()))
+    found = decode_json("INT64", wanted.shape, memoryview(f"[{text}]".encode()))
+    np.testing.assert_array_equal(found, wanted)

@@ -149,5 +149,3 @@ def test_the_client_shows_what_is_wrong(triton: InferenceServerClient, binary: b
     assert refused.value.status() == "400"
     with pytest.raises(InferenceServerException, match="has no output 'x'"):
         triton.infer("null", [tensor], outputs=[InferRequestedOutput("x")])
-    with pytest.raises(InferenceServerException, match="in gzip"):
-        triton.infer("null", [tensor], request_compression_algorithm="gzip")

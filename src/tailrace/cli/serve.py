@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tailrace.units import parse_duration_s
+from tailrace.units import parse_bytes, parse_duration_s
 
 EXAMPLE = (
     "Example: [bold]tailrace serve shapes --port 5000[/bold]\n\n"
@@ -105,10 +105,24 @@ def serve(
             rich_help_panel=_SPEED,
         ),
     ] = "cpu",
+    max_body: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Longest body, as sent and as inflated, such as 64MiB; if left out, two rows of "
+            "each model's input in JSON, 32MiB at least.",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = None,
+    max_pixels: Annotated[
+        int,
+        typer.Option(metavar="N", help="Largest picture that is decoded.", rich_help_panel=_LIMITS),
+    ] = 25_000_000,
     stuck_after: Annotated[
         str,
         typer.Option(
             metavar="TIME",
+            rich_help_panel=_LIMITS,
             help="A worker of which one inference takes longer is replaced; "
             "never sooner than 10 times what the slowest took as it started.",
         ),
@@ -173,6 +187,8 @@ def serve(
         device=device,
         grace_s=parse_duration_s(grace),
         stuck_s=parse_duration_s(stuck_after),
+        max_body_bytes=None if max_body is None else parse_bytes(max_body),
+        max_pixels=max_pixels,
         fault=None if fault is None else parse_fault(fault),
         token=os.environ.get(TOKEN_VARIABLE) or None,
     )

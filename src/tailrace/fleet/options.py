@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from tailrace.errors import UsageError
+from tailrace.models.images import MAX_PIXELS
 from tailrace.service.config import TOKEN_VARIABLE, ServiceConfig
-from tailrace.units import parse_duration_s
+from tailrace.units import parse_bytes, parse_duration_s
 
 _SCALE = re.compile(r"(\d+)(?:\.\.(\d+))?")
 
@@ -73,6 +74,8 @@ class Arguments(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fiel
     device: str = "cpu"
     grace: str = "10s"
     stuck_after: str = "60s"
+    max_body: str | None = None
+    max_pixels: int = MAX_PIXELS
 
 
 def read_arguments(given: Mapping[str, Any]) -> tuple[ServiceConfig, Scale]:
@@ -102,6 +105,8 @@ def read_arguments(given: Mapping[str, Any]) -> tuple[ServiceConfig, Scale]:
         device=asked.device,
         grace_s=parse_duration_s(asked.grace),
         stuck_s=parse_duration_s(asked.stuck_after),
+        max_body_bytes=None if asked.max_body is None else parse_bytes(asked.max_body),
+        max_pixels=asked.max_pixels,
         token=os.environ.get(TOKEN_VARIABLE) or None,
     )
     return config, parse_scale(str(asked.replicas))

@@ -21,7 +21,6 @@ from ray.serve.schema import LoggingConfig
 from tailrace.fleet.options import Scale, read_arguments
 from tailrace.fleet.registry import REPLICA, Registry
 from tailrace.fleet.replica import HEALTH_CHECK_S, Replica
-from tailrace.models.images import MAX_PIXELS
 from tailrace.service.config import ServiceConfig
 
 APPLICATION = "tailrace"
@@ -77,7 +76,7 @@ def application(config: ServiceConfig, scale: Scale, owner: str | None = None) -
             "num_cpus": config.threads * config.intra_op_threads,
             "num_gpus": 0 if config.device == "cpu" else 1,
             # OpenCV reads it when it is loaded.
-            "runtime_env": {"env_vars": {"OPENCV_IO_MAX_IMAGE_PIXELS": str(MAX_PIXELS)}},
+            "runtime_env": {"env_vars": {"OPENCV_IO_MAX_IMAGE_PIXELS": str(config.max_pixels)}},
         },
         max_ongoing_requests=at_hand + config.queue + _SPARE,
         max_queued_requests=_AT_PROXY,

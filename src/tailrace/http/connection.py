@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 ON_GONE = "tailrace.on_gone"
 """Key of the scope, for a function that takes what to call when the client leaves, or None."""
 
+HOLD = "tailrace.hold"
+"""Key of the scope, for a function that takes how many bytes more than it has sent the request
+takes until it is answered; it returns whether there is room for them."""
+
 # Data is parsed in slices, so that no read holds thousands of requests.
 _SLICE_BYTES = 16 * 2**10
 _BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
@@ -110,6 +114,7 @@ class Connection(HttpToolsProtocol):
         if self._becomes_websocket():
             return
         self.scope[ON_GONE] = self._call_when_gone  # type: ignore[literal-required]
+        self.scope[HOLD] = self._hold_bytes  # type: ignore[literal-required]
         super().on_headers_complete()
         # Trailers would be appended to the headers, without an end.
         self.headers = _NOWHERE
@@ -143,11 +148,8 @@ class Connection(HttpToolsProtocol):
         """See httptools."""
         self._without_body_bytes = 0
         self._body_bytes += len(body)
-        if not self.cycle.response_complete:
-            self._taken_bytes += len(body)
-            self._guard.bodies_bytes += len(body)
-            if self._guard.bodies_bytes > self._guard.limits.bodies_bytes:
-                raise _ClientError(_BUSY, "too many bodies are at hand: try again in a second")
+        if not self.cycle.response_complete and not self._hold_bytes(len(body)):
+            raise _ClientError(_BUSY, "too many bodies are at hand: try again in a second")
         super().on_body(body)
 
     def on_response_complete(self) -> None:
@@ -191,6 +193,11 @@ class Connection(HttpToolsProtocol):
 
     def _call_when_gone(self, what: Callable[[], None] | None) -> None:
         self._when_gone = what
+
+    def _hold_bytes(self, count: int) -> bool:
+        self._taken_bytes += count
+        self._guard.bodies_bytes += count
+        return self._guard.bodies_bytes <= self._guard.limits.bodies_bytes
 
     def _give_back(self) -> None:
         self._guard.bodies_bytes -= self._taken_bytes

@@ -15,7 +15,8 @@ from tailrace.errors import TailraceError
 from tailrace.models.headers import looks_like_image, read_header
 
 MAX_PIXELS = 25_000_000
-"""Largest picture decoded. Resizing in float32, as MLPerf does, takes 12 bytes a pixel."""
+"""Largest picture decoded, unless another limit is set, and the largest that one may become on its
+way. Resizing in float32, as MLPerf does, takes 12 bytes a pixel."""
 MAX_EXTRAS = 100
 """Most scans of a JPEG, of which some ten are usual, and chunks of a PNG besides its pixels."""
 
@@ -38,17 +39,21 @@ class NotAnImageError(ImageError):
 
 
 class ImageTooLargeError(ImageError):
-    """The picture has more than MAX_PIXELS, or would have on its way into the model."""
+    """The picture would have more than MAX_PIXELS on its way into the model."""
 
 
-def decode(data: bytes) -> NDArray[np.uint8]:
+class TooManyPixelsError(ImageTooLargeError):
+    """The picture has more pixels than are decoded."""
+
+
+def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """The picture in a JPEG or PNG: uint8 [height, width, 3], BGR as OpenCV has it.
 
     An EXIF orientation is ignored: boxes refer to the pixels as stored.
 
     Raises:
         NotAnImageError: neither JPEG nor PNG.
-        ImageTooLargeError: more than MAX_PIXELS, by its header; nothing was decoded.
+        TooManyPixelsError: more than `max_pixels`, by its header; nothing was decoded.
         ImageError: empty, truncated or broken.
     """
     if not data:
@@ -58,10 +63,10 @@ def decode(data: bytes) -> NDArray[np.uint8]:
     header = read_header(data)
     if header is None:
         raise ImageError("the image is broken or truncated: its header tells no size")
-    if header.width_px * header.height_px > MAX_PIXELS:
-        raise ImageTooLargeError(
-            f"the image has {header.width_px} x {header.height_px} pixels: "
-            f"the limit is {MAX_PIXELS:,} in all"
+    if (pixels := header.width_px * header.height_px) > max_pixels:
+        raise TooManyPixelsError(
+            f"the image has {header.width_px} x {header.height_px} = {pixels:,} pixels: "
+            f"the limit is {max_pixels:,}"
         )
     if header.animated:
         # A broken one makes OpenCV's decoder reach out of its memory.
@@ -158,7 +163,7 @@ def _cropped(image: NDArray[np.uint8], size_px: int, interpolation: int) -> NDAr
     if to_width * to_height > MAX_PIXELS:
         raise ImageTooLargeError(
             f"the image is too long for its breadth: {width} x {height} pixels become "
-            f"{to_width} x {to_height} for this model"
+            f"{to_width} x {to_height} for this model, and the limit is {MAX_PIXELS:,} in all"
         )
     resized = cv2.resize(image, (to_width, to_height), interpolation=interpolation)
     left, top = int((to_width - size_px) / 2), int((to_height - size_px) / 2)

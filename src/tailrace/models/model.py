@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailrace.errors import UsageError
+from tailrace.models.images import MAX_PIXELS
 from tailrace.models.outputs import Classes, Detections
 from tailrace.models.runtimes import Runtime, TensorInfo
 from tailrace.models.zoo.spec import Format, ModelSpec
@@ -29,13 +30,23 @@ class RuntimeOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Threads one inference is computed on."""
     spin: bool = False
     """Whether these threads burn their core while they wait for work."""
+    max_pixels: int = MAX_PIXELS
+    """Largest picture that is decoded for it."""
 
 
 class Model:
     """A model's description and the runtime that computes it. Threads may share it."""
 
-    def __init__(self, spec: ModelSpec, form: Format, runtime: Runtime, twin: bool = False) -> None:
-        """Puts them together; `twin` says that the weights are random.
+    def __init__(
+        self,
+        spec: ModelSpec,
+        form: Format,
+        runtime: Runtime,
+        twin: bool = False,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        """Puts them together; `twin` says that the weights are random, `max_pixels` how large a
+        picture may be.
 
         Raises:
             UsageError: the runtime's tensors are not those of `form`.
@@ -44,6 +55,7 @@ class Model:
         self.format = form
         self.runtime = runtime
         self.twin = twin
+        self.max_pixels = max_pixels
         self.max_batch = _max_batch(spec, form, runtime)
         """Pictures one inference can take; None where any number."""
 
@@ -54,7 +66,7 @@ class Model:
 
     def decode(self, data: bytes) -> NDArray[np.uint8]:
         """A picture, uint8 [height, width, 3], BGR; see `tailrace.models.images.decode`."""
-        return self.format.decode(data)
+        return self.format.decode(data, self.max_pixels)
 
     def preprocess(self, image: NDArray[np.uint8]) -> NDArray[Any]:
         """The input tensor, a batch of one, from a picture.
@@ -100,15 +112,15 @@ def load(spec: ModelSpec, file: Path | None, options: RuntimeOptions, twin: bool
     if file is None:
         from tailrace.models.runtimes.null import NullRuntime
 
-        return Model(spec, formats[0], NullRuntime())
+        return Model(spec, formats[0], NullRuntime(), max_pixels=options.max_pixels)
     if options.runtime == "tensorflow":
         # A frozen graph does not say which of its tensors are the outputs.
         form = formats[0]
-        return Model(spec, form, _tensorflow(form, file, options), twin)
+        return Model(spec, form, _tensorflow(form, file, options), twin, options.max_pixels)
     from tailrace.models.runtimes.onnx import OnnxRuntime
 
     runtime = OnnxRuntime(file, options.threads, device=options.device, spin=options.spin)
-    return Model(spec, _matching(spec, formats, runtime), runtime, twin)
+    return Model(spec, _matching(spec, formats, runtime), runtime, twin, options.max_pixels)
 
 
 def _tensorflow(form: Format, file: Path, options: RuntimeOptions) -> Runtime:

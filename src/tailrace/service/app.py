@@ -42,6 +42,7 @@ def build(service: Service) -> ASGIApp:
         exception_handlers={TailraceError: _refuse, HTTPException: _refuse_http},
     )
     served = service.config.models
+    body_limit_bytes = service.config.body_limit_bytes
 
     async def gpu(call: Call) -> Answer:
         model = service.model(_asked(call))
@@ -52,7 +53,7 @@ def build(service: Service) -> ASGIApp:
     async def predict(call: Call) -> Answer:
         model = service.model(_named(call))
         threshold = _threshold(call)
-        data = await read_picture(call, service.config.max_body_bytes)
+        data = await read_picture(call, body_limit_bytes)
         work = PictureWork(model, lambda: data, threshold, call.clock)
         return Answer(await compute(service, call, work))
 

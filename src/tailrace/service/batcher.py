@@ -182,8 +182,10 @@ class Batcher:
         warm.set_result(None)
         done = 0
         while batch := self._take(done):
-            compute(batch, self._note_inference)
+            compute(batch, self._limit(batch[0].work.model), self._note_inference)
             done = len(batch)
+            # An idle thread would hold what the last requests sent until the next one comes.
+            batch.clear()
 
     def _note_inference(self, model: Model, rows: int) -> None:
         with self._changed:

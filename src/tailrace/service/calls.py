@@ -12,7 +12,8 @@ from urllib.parse import parse_qs
 
 from starlette.types import Message, Receive, Scope, Send
 
-from tailrace.http.connection import ON_GONE
+from tailrace.http.connection import HOLD, ON_GONE
+from tailrace.service.errors import BusyError
 from tailrace.service.stages import StageClock
 
 JSON = b"application/json"
@@ -22,7 +23,7 @@ _OK = 200
 class Call:
     """One request, timed from now on. What there is to know of it is looked up when asked for."""
 
-    __slots__ = ("_receive", "_scope", "clock", "on_gone", "path")
+    __slots__ = ("_hold", "_receive", "_scope", "clock", "on_gone", "path")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         """Starts the clock."""
@@ -30,6 +31,7 @@ class Call:
         self.path: str = scope["path"]
         self.on_gone: Callable[[Callable[[], None] | None], None] = scope.get(ON_GONE, _ignore)
         """Takes what to call if the client leaves from now on; None takes it back."""
+        self._hold: Callable[[int], bool] = scope.get(HOLD, _any)
         self._scope = scope
         self._receive = receive
 
@@ -54,6 +56,15 @@ class Call:
         text = self._scope["query_string"].decode("latin-1")
         values = parse_qs(text, keep_blank_values=True).get(name)
         return values[-1] if values else None
+
+    def hold(self, count: int) -> None:
+        """Notes that the request takes `count` bytes more than it has sent, until it is answered.
+
+        Raises:
+            BusyError: that is too much, together with the bodies of all others.
+        """
+        if not self._hold(count):
+            raise BusyError("too many bodies are at hand: try again in a second")
 
     async def receive(self) -> Message:
         """The next part of the body; see ASGI."""
@@ -84,6 +95,11 @@ class Answerer(Protocol):
 
     def __call__(self, call: Call, /) -> Awaitable[Answer]:
         """The answer; raises a RequestError to refuse."""
+
+
+def _any(_: int) -> bool:
+    # A server that does not count them.
+    return True
 
 
 def _ignore(_: Callable[[], None] | None) -> None:

@@ -13,12 +13,17 @@ import msgspec
 from tailrace.errors import UsageError
 from tailrace.machine.cgroup import cores, limits
 from tailrace.models import store, zoo
+from tailrace.models.images import MAX_PIXELS
 from tailrace.models.model import TWIN_NOTICE, Model, RuntimeOptions
+from tailrace.models.runtimes.datatypes import json_bytes
 from tailrace.models.zoo.spec import ModelSpec
 from tailrace.service.fault import Fault
 
 TOKEN_VARIABLE = "TAILRACE_TOKEN"
 RUNTIMES = ("onnx", "tensorflow")
+_LEAST_BODY_BYTES = 32 * 2**20
+_ROWS = 2
+_MOST_PIXELS = 2**30
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
 
@@ -57,7 +62,10 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Bearer token demanded of every request but health checks."""
     stuck_s: float = 60.0
     """A worker of which one inference takes longer is replaced."""
-    max_body_bytes: int = 32 * 2**20
+    max_body_bytes: int | None = None
+    """Longest body, and longest once it is inflated; None takes what the models need."""
+    max_pixels: int = MAX_PIXELS
+    """Largest picture that is decoded."""
     fault: Fault | None = None
     """What goes wrong on purpose."""
 
@@ -76,7 +84,17 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
             device=self.device,
             threads=self.intra_op_threads,
             spin=self.spin,
+            max_pixels=self.max_pixels,
         )
+
+    @property
+    def body_limit_bytes(self) -> int:
+        """Longest body that is taken: `max_body_bytes`, or what holds two rows of each model's
+        input in JSON, and 32 MiB at least."""
+        if self.max_body_bytes is not None:
+            return self.max_body_bytes
+        formats = [form for name in self.models for form in zoo.find(name).formats]
+        return max([_LEAST_BODY_BYTES, *(_ROWS * json_bytes(form.input) for form in formats)])
 
     @property
     def spin(self) -> bool:
@@ -114,6 +132,8 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
             "queue": self.queue,
             "max_batch": self.max_batch,
             "batch_window_ms": self.batch_window_s * 1e3,
+            "max_body_bytes": self.body_limit_bytes,
+            "max_pixels": self.max_pixels,
         }
 
     def files(
@@ -187,9 +207,13 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
             ("--intra-op", self.intra_op_threads),
             ("--max-batch", self.max_batch),
             ("--queue", self.queue),
+            ("--max-body", self.max_body_bytes),
+            ("--max-pixels", self.max_pixels),
         ):
             if value is not None and value < 1:
                 raise UsageError(f"{flag} is 1 or more, not {value}")
+        if self.max_pixels > _MOST_PIXELS:
+            raise UsageError(f"--max-pixels is {_MOST_PIXELS:,} at most, not {self.max_pixels:,}")
         if self.runtime not in RUNTIMES:
             raise UsageError(f"--runtime is {' or '.join(RUNTIMES)}, not {self.runtime!r}")
         if self.twin and self.model_path is not None:

@@ -9,13 +9,22 @@ import msgspec
 from starlette.responses import Response
 
 from tailrace.errors import TailraceError
-from tailrace.models.images import ImageError, ImageTooLargeError, NotAnImageError
+from tailrace.models.images import (
+    ImageError,
+    ImageTooLargeError,
+    NotAnImageError,
+    TooManyPixelsError,
+)
+
+CODINGS = ("gzip", "deflate")
+"""How a body may be compressed."""
 
 _RETRY_AFTER_S = "1"
 _IMAGE_STATUS: Mapping[type[Exception], int] = {
     ImageError: 400,
     NotAnImageError: 415,
     ImageTooLargeError: 413,
+    TooManyPixelsError: 413,
 }
 
 
@@ -32,7 +41,7 @@ class BodyTooLargeError(RequestError):
 
 
 class EncodedBodyError(RequestError):
-    """The body is compressed."""
+    """The body is compressed in a way that is not known here."""
 
     status = 415
 
@@ -51,6 +60,12 @@ class ClientGoneError(RequestError):
 
 class NotReadyError(RequestError):
     """The model is not loaded yet."""
+
+    status = 503
+
+
+class BusyError(RequestError):
+    """Too much is at hand for one request more."""
 
     status = 503
 
@@ -83,8 +98,15 @@ def refusal(error: TailraceError) -> Response:
         status = error.status
     else:
         status = _IMAGE_STATUS.get(type(error), 500)
-    retry = isinstance(error, QueueFullError | NotReadyError)
-    return refuse(status, str(error), {"Retry-After": _RETRY_AFTER_S} if retry else {})
+    message = str(error)
+    headers: dict[str, str] = {}
+    if isinstance(error, QueueFullError | NotReadyError | BusyError):
+        headers["Retry-After"] = _RETRY_AFTER_S
+    elif isinstance(error, EncodedBodyError):
+        headers["Accept-Encoding"] = ", ".join(CODINGS)
+    elif isinstance(error, TooManyPixelsError):
+        message += " (tailrace serve --max-pixels)"
+    return refuse(status, message, headers)
 
 
 def refuse(status: int, message: str, headers: Mapping[str, str]) -> Response:

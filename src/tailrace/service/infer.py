@@ -63,13 +63,15 @@ class TensorWork:
 def infer(service: Service) -> Answerer:
     """Answers `POST /v2/models/{model}[/versions/{version}]/infer`."""
 
+    body_limit_bytes = service.config.body_limit_bytes
+
     async def answer(call: Call) -> Answer:
         name, version = model_of(call), _version(call)
         if version != VERSION:
             raise no_version(name, version)
         model = service.model(name)
         json_bytes = _json_bytes(call)
-        body = await read_body(call, service.config.max_body_bytes)
+        body = await read_body(call, body_limit_bytes)
         work = TensorWork(model, read_request(model, body, json_bytes), call.clock)
         done = await compute(service, call, work)
         if done.json_bytes is None:

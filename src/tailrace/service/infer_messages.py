@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tailrace.models.model import Model
 from tailrace.models.runtimes import TensorInfo
+from tailrace.service.bodies import Body
 from tailrace.service.errors import RequestError
 from tailrace.service.tensors import (
     WireTensor,
@@ -100,7 +101,7 @@ class _Answer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 _REQUESTS = msgspec.json.Decoder(_Request)
 
 
-def read_request(model: Model, body: bytes, json_bytes: int | None) -> InferRequest:
+def read_request(model: Model, body: Body, json_bytes: int | None) -> InferRequest:
     """The request in `body`, its tensors as views of it.
 
     `json_bytes` is the length of the JSON before the binary tensors; None where it is all there

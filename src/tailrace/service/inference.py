@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tailrace.models.model import Model
 from tailrace.models.runtimes import RuntimeFailedError
+from tailrace.service.errors import RequestError
 from tailrace.service.stages import BATCH_WAIT, INFER, POSTPROCESS
 from tailrace.service.work import Queued, Tensors
 
@@ -20,8 +21,9 @@ Observe = Callable[[Model, int], None]
 _Ready = Sequence[tuple[Queued, Tensors]]
 
 
-def compute(batch: Sequence[Queued], observe: Observe) -> None:
-    """Answers each of `batch`, all of one key, in one inference.
+def compute(batch: Sequence[Queued], most_rows: int, observe: Observe) -> None:
+    """Answers each of `batch`, all of one key, in one inference; a single one of more than
+    `most_rows` in several, so that memory is bounded whatever a request brings.
 
     What is wrong with one of them is the answer to that one alone.
     """
@@ -34,23 +36,23 @@ def compute(batch: Sequence[Queued], observe: Observe) -> None:
         except Exception as error:  # noqa: BLE001 - it is the request's error, not the thread's
             ticket.fail(error)
     if ready:
-        _infer(ready, observe)
+        _infer(ready, most_rows, observe)
 
 
-def _infer(ready: _Ready, observe: Observe) -> None:
+def _infer(ready: _Ready, most_rows: int, observe: Observe) -> None:
     several = len(ready) > 1
     if several:
         for ticket, _ in ready:
             ticket.work.clock.end(BATCH_WAIT)
     try:
-        outputs = _run(ready, observe)
+        outputs = _run(ready, most_rows, observe)
     except Exception as error:  # noqa: BLE001 - as above
         if not several:
             ready[0][0].fail(error)
             return
         # One of them is to blame; the others need not fail with it.
         for alone in ready:
-            _infer([alone], observe)
+            _infer([alone], most_rows, observe)
         return
     for ticket, _ in ready:
         ticket.work.clock.end(INFER)
@@ -66,17 +68,42 @@ def _infer(ready: _Ready, observe: Observe) -> None:
             ticket.give(answer)
 
 
-def _run(ready: _Ready, observe: Observe) -> list[list[NDArray[Any]]]:
+def _run(ready: _Ready, most_rows: int, observe: Observe) -> list[list[NDArray[Any]]]:
     # The outputs of each.
     work = ready[0][0].work
     run = work.model.runtime.run
-    ends = list(accumulate(ticket.work.rows for ticket, _ in ready))
-    observe(work.model, ends[-1])
     if len(ready) == 1:
+        if work.rows > most_rows:
+            return [_run_in_turns(ready[0], most_rows, observe)]
+        observe(work.model, work.rows)
         # Its outputs need have no dimension of the batch.
         return [run(ready[0][1], work.outputs)]
+    ends = list(accumulate(ticket.work.rows for ticket, _ in ready))
+    observe(work.model, ends[-1])
     joined = {name: np.concatenate([tensors[name] for _, tensors in ready]) for name in ready[0][1]}
     outputs = run(joined, work.outputs)
-    if any(tensor.shape[:1] != (ends[-1],) for tensor in outputs):
+    if not _have_rows(outputs, ends[-1]):
         raise RuntimeFailedError("the outputs of a batch cannot be told apart")
     return [[tensor[begin:end] for tensor in outputs] for begin, end in pairwise((0, *ends))]
+
+
+def _run_in_turns(
+    ready: tuple[Queued, Tensors], most_rows: int, observe: Observe
+) -> list[NDArray[Any]]:
+    work, tensors = ready[0].work, ready[1]
+    parts: list[list[NDArray[Any]]] = []
+    for begin in range(0, work.rows, most_rows):
+        rows = min(most_rows, work.rows - begin)
+        observe(work.model, rows)
+        part = {name: tensor[begin : begin + rows] for name, tensor in tensors.items()}
+        parts.append(work.model.runtime.run(part, work.outputs))
+        if not _have_rows(parts[-1], rows):
+            raise RequestError(
+                f"the outputs of {work.model.spec.name} do not go by rows: send {most_rows} in one "
+                "request at most (tailrace serve --max-batch)"
+            )
+    return [np.concatenate(each) for each in zip(*parts, strict=True)]
+
+
+def _have_rows(outputs: Sequence[NDArray[Any]], rows: int) -> bool:
+    return all(tensor.shape[:1] == (rows,) for tensor in outputs)

@@ -14,7 +14,7 @@ import msgspec
 from starlette.requests import Request
 
 from tailrace.models.images import ImageError
-from tailrace.service.bodies import read_body
+from tailrace.service.bodies import Body, read_body
 from tailrace.service.calls import Answer, Answerer, Call
 from tailrace.service.config import ServiceConfig
 from tailrace.service.endpoint import compute
@@ -34,9 +34,11 @@ def predict(service: Service) -> Answerer:
     """Answers `POST /predict/` from the first model served: the query is a JPEG or PNG in base64,
     the result what `/predict/{model}` answers to it. The null model takes any query."""
 
+    body_limit_bytes = service.config.body_limit_bytes
+
     async def answer(call: Call) -> Answer:
         model = service.model(service.config.models[0])
-        query = _query(await read_body(call, service.config.max_body_bytes))
+        query = _query(await read_body(call, body_limit_bytes))
         work = PictureWork(model, lambda: _picture(query), 0.0, call.clock)
         try:
             found = await compute(service, call, work)
@@ -55,7 +57,7 @@ def system_name(config: ServiceConfig, request: Request) -> str:
     return f"Tailrace {models} Network SUT {socket.gethostname()}:{port}{notice}"
 
 
-def _query(body: bytes) -> bytes:
+def _query(body: Body) -> bytes:
     try:
         return bytes(_SAMPLES.decode(body).query)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:

@@ -24,7 +24,7 @@ import uvicorn
 import uvloop
 
 from tailrace.errors import TailraceError, UsageError
-from tailrace.http.guard import Guard
+from tailrace.http.guard import Guard, Limits
 from tailrace.service import dealer
 from tailrace.service.app import build
 from tailrace.service.config import ServiceConfig
@@ -70,6 +70,7 @@ class Worker:
         self._report = report
         self._meter = meter
         self._service = Service(config, meter)
+        self._body_limit_bytes = config.body_limit_bytes
         self._config = uvicorn.Config(
             build(self._service),
             loop="none",
@@ -98,7 +99,9 @@ class Worker:
         loop = asyncio.get_running_loop()
         connecting: set[asyncio.Task[Any]] = set()
         self._config.load()
-        guard = Guard(self._config, self._server.server_state, refuse)
+        # One body of the length that is taken always has room.
+        limits = Limits(bodies_bytes=max(Limits().bodies_bytes, self._body_limit_bytes))
+        guard = Guard(self._config, self._server.server_state, refuse, limits)
 
         def take(connection: socket.socket) -> None:
             connection.setblocking(False)

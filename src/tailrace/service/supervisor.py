@@ -14,7 +14,6 @@ from typing import Any
 
 from tailrace.errors import TailraceError, UsageError
 from tailrace.machine import cgroup
-from tailrace.models.images import MAX_PIXELS
 from tailrace.service.config import ServiceConfig
 from tailrace.service.dealer import Dealer
 from tailrace.service.messages import (
@@ -132,7 +131,7 @@ class _Supervisor:
                 stdout=asyncio.subprocess.PIPE,
                 pass_fds=(theirs.fileno(), self._sheet.file),
                 # Should a picture's header ever be read otherwise here than there.
-                env=os.environ | {"OPENCV_IO_MAX_IMAGE_PIXELS": str(MAX_PIXELS)},
+                env=os.environ | {"OPENCV_IO_MAX_IMAGE_PIXELS": str(self._config.max_pixels)},
                 # Ctrl-C in a terminal is for the parent, which stops its workers in turn.
                 start_new_session=True,
             )

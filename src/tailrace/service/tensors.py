@@ -11,7 +11,7 @@ import functools
 import math
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -34,6 +34,10 @@ _BAD_ELEMENTS = (
     FloatingPointError,
 )
 _NESTED = re.compile(rb"\s*\[\s*\[")
+_PIECE_BYTES = 256 * 2**10
+_ALL_BUT_STRUCTURE = bytes(set(range(256)) - set(b"[,]"))
+_BRACKETS_TO_SPACES = bytes.maketrans(b"[]", b"  ")
+_ENCODED_AT_ONCE = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +91,68 @@ def decode_json(datatype: str, shape: Sequence[int], data: memoryview) -> NDArra
         RequestError: no such array, too many or too few elements, or one that this datatype does
             not have.
     """
-    text = bytes(data)
+    if datatype == "BYTES":
+        return _decode_json_strings(shape, bytes(data))
     count = math.prod(shape)
-    # Counted before they are made: a Python number takes up to sixteen times its text.
-    if datatype != "BYTES" and (given := text.count(b",") + 1) > max(count, 1):
+    # Known before a number is made: a Python number takes up to sixteen times its text.
+    if (given := sum(piece.count(b",") for piece in _pieces(data)) + 1) != count:
         raise RequestError(f"{datatype} {list(shape)} has {count} elements, not {given}")
-    depth = max(len(shape), 1) if _NESTED.match(text) else 1
+    nested = _NESTED.match(data) is not None
+    wanted = _structure(shape if nested else (count,))
+    array = np.empty(count, _DTYPES[datatype])
+    seen = filled = 0
+    rest = b""
+    for piece in _pieces(data):
+        structure = piece.translate(None, _ALL_BUT_STRUCTURE)
+        if wanted[seen : seen + len(structure)] != structure:
+            break
+        seen += len(structure)
+        # Brackets stand where they should, so what is between them can be read as one list.
+        numbers, comma, rest = (rest + piece.translate(_BRACKETS_TO_SPACES)).rpartition(b",")
+        if comma:
+            filled += _fill(array[filled:], datatype, numbers)
+    if seen != len(wanted):
+        raise RequestError(f"data is no array that is flat or nested as {list(shape)}")
+    filled += _fill(array[filled:], datatype, rest)
+    if filled != count:
+        raise RequestError(f"data lacks {count - filled} of its {count} elements between commas")
+    return array.reshape(shape)
+
+
+def _pieces(data: memoryview) -> Iterator[bytes]:
+    for begin in range(0, data.nbytes, _PIECE_BYTES):
+        yield bytes(data[begin : begin + _PIECE_BYTES])
+
+
+def _structure(shape: Sequence[int]) -> bytes:
+    # Brackets and commas of a JSON array of this shape.
+    inner = b""
+    for size in reversed(shape):
+        inner = b"[%b]" % ((inner + b",") * (size - 1) + inner)
+    return inner or b"[]"
+
+
+def _fill(array: NDArray[Any], datatype: str, numbers: bytes) -> int:
+    # Sets the first elements, from text with commas between them; returns how many.
     try:
         with np.errstate(over="raise"):
-            array = np.array(_decoder(datatype, depth).decode(text), _DTYPES[datatype])
+            values = np.array(_decoder(datatype).decode(b"[%b]" % numbers), array.dtype)
     except _BAD_ELEMENTS as error:
         raise RequestError(f"data has something that is no {datatype}: {error}") from error
+    array[: len(values)] = values
+    return len(values)
+
+
+def _decode_json_strings(shape: Sequence[int], text: bytes) -> NDArray[Any]:
+    depth = max(len(shape), 1) if _NESTED.match(text) else 1
+    try:
+        array = np.array(_strings_decoder(depth).decode(text), object)
+    except _BAD_ELEMENTS as error:
+        raise RequestError(f"data has something that is no BYTES: {error}") from error
     except ValueError as error:
         raise RequestError(f"data is not nested as {list(shape)}") from error
-    if array.shape not in ((count,), tuple(shape)):
-        raise RequestError(f"{datatype} {list(shape)} is given as {list(array.shape)}")
+    if array.shape not in ((math.prod(shape),), tuple(shape)):
+        raise RequestError(f"BYTES {list(shape)} is given as {list(array.shape)}")
     return array.reshape(shape)
 
 
@@ -116,7 +167,15 @@ def encode_binary(array: NDArray[Any]) -> memoryview:
 
 def encode_json(array: NDArray[Any]) -> bytes:
     """The elements as a flat JSON array. JSON has neither NaN nor infinity: they become null."""
-    return msgspec.json.encode(array.ravel().tolist())
+    flat = array.ravel()
+    if flat.size <= _ENCODED_AT_ONCE:
+        return msgspec.json.encode(flat.tolist())
+    # A Python number takes some eight times the space of an element.
+    text = bytearray(b"[")
+    for begin in range(0, flat.size, _ENCODED_AT_ONCE):
+        text += msgspec.json.encode(flat[begin : begin + _ENCODED_AT_ONCE].tolist())[1:-1] + b","
+    text[-1:] = b"]"
+    return bytes(text)
 
 
 def _decode_strings(shape: Sequence[int], data: bytes) -> NDArray[Any]:
@@ -140,8 +199,14 @@ def _decode_strings(shape: Sequence[int], data: bytes) -> NDArray[Any]:
 
 
 @functools.cache
-def _decoder(datatype: str, depth: int) -> msgspec.json.Decoder[Any]:
-    kind: Any = _element(_DTYPES[datatype])
+def _decoder(datatype: str) -> msgspec.json.Decoder[Any]:
+    element: Any = _element(_DTYPES[datatype])
+    return msgspec.json.Decoder(list[element])
+
+
+@functools.cache
+def _strings_decoder(depth: int) -> msgspec.json.Decoder[Any]:
+    kind: Any = str
     for _ in range(depth):
         kind = list[kind]
     return msgspec.json.Decoder(kind)
@@ -155,4 +220,4 @@ def _element(dtype: np.dtype[Any]) -> Any:
         # msgspec's bounds are signed; what is beyond UINT64 numpy refuses.
         top = int(np.iinfo(dtype).max) if dtype.itemsize < 8 else None
         return Annotated[int, msgspec.Meta(ge=0, le=top)]
-    return {"b": bool, "f": float, "O": str}[dtype.kind]
+    return {"b": bool, "f": float}[dtype.kind]

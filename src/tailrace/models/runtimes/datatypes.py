@@ -6,6 +6,7 @@ all memory over an array of byte strings.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,25 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
     "BYTES": np.dtype(np.object_),
 }
 """All but BF16, which numpy does not have."""
+
+_JSON_CHARACTERS = {
+    "BOOL": len("false"),
+    **{
+        name: max(len(str(limit)) for limit in (np.iinfo(dtype).min, np.iinfo(dtype).max))
+        for name, dtype in DTYPES.items()
+        if dtype.kind in "iu"
+    },
+    # As the shortest text of a double, which is what most programs make of any float.
+    **dict.fromkeys(("FP16", "FP32", "FP64"), len("-1.7976931348623157e+308")),
+}
+
+
+def json_bytes(tensor: TensorInfo) -> int:
+    """The most bytes that a row of a tensor takes as JSON, with a comma and a space between its
+    elements; 0 if they may be any number."""
+    if tensor.datatype not in _JSON_CHARACTERS or min(tensor.shape[1:], default=1) < 0:
+        return 0
+    return math.prod(tensor.shape[1:]) * (_JSON_CHARACTERS[tensor.datatype] + len(", "))
 
 
 def check_inputs(arrays: Mapping[str, NDArray[Any]], wanted: Sequence[TensorInfo]) -> None:

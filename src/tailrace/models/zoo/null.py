@@ -16,7 +16,7 @@ from tailrace.models.zoo.spec import Cost, Format, ModelSpec
 _BLANK = np.zeros((1, 1, 3), np.uint8)
 
 
-def _decode(_: bytes) -> NDArray[np.uint8]:
+def _decode(_: bytes, _max_pixels: int = 0) -> NDArray[np.uint8]:
     return _BLANK
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,13 @@ class RemoteFile:
         return (self.member or self.url).rpartition("/")[2]
 
 
+class Decode(Protocol):
+    """From the bytes of a picture and the most pixels it may have; see `images.decode`."""
+
+    def __call__(self, data: bytes, max_pixels: int = ..., /) -> NDArray[np.uint8]:
+        """The picture, uint8 [height, width, 3], BGR."""
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """One published form of a model: its tensors, and how pictures and answers map to them."""
@@ -48,7 +55,7 @@ class Format:
     """From a picture, uint8 [height, width, 3] BGR, to the input tensor of a batch of one."""
     postprocess: Callable[[Sequence[NDArray[Any]], int, int], Detections | Classes]
     """From the output tensors of one picture, and its width and height in pixels, to the answer."""
-    decode: Callable[[bytes], NDArray[np.uint8]] = images.decode
+    decode: Decode = images.decode
     origin: str = ""
     """The framework it was trained in, where a model was published from several."""
     file: RemoteFile | None = None
