@@ -124,6 +124,21 @@ async def test_a_chosen_picture_shows_boxes_scores_and_stages(
         await expect(page.locator("#error")).to_be_hidden()
 
 
+async def test_an_example_is_a_button_away(client: httpx.Client, open_page: Open) -> None:
+    for viewport in ({"width": 375, "height": 812}, {"width": 1440, "height": 900}):
+        async with open_page(viewport=viewport) as page:
+            await page.get_by_role("button", name="Try an example").click()
+            await expect(page.locator("#found li").first).to_be_visible()
+            await expect(page.locator("canvas")).to_be_visible()
+            await expect(page.locator("#error")).to_be_hidden()
+            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    answer = client.get("/predict/shapes/example")
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert client.post("/predict/shapes", content=answer.content).json()["detections"]
+    assert client.get("/predict/nothing/example").status_code == 404
+    assert client.post("/predict/shapes/example", content=b"").status_code == 405
+
+
 async def test_the_threshold_is_moved_by_keyboard(open_page: Open, png: bytes) -> None:
     async with open_page() as page:
         await page.set_input_files("#file", _png(png))

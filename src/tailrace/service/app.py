@@ -25,9 +25,11 @@ from tailrace.service.errors import RequestError, refusal, refuse
 from tailrace.service.infer import infer, model_of
 from tailrace.service.infer_messages import VERSION
 from tailrace.service.metrics import CONTENT_TYPE, Metrics
+from tailrace.service.pictures import DrawnPictures
 from tailrace.service.predict import PictureWork, RandomPictureWork
 from tailrace.service.service import Service
 
+_JPEG = "image/jpeg"
 _TEXT = b"text/plain; charset=utf-8"
 
 
@@ -86,6 +88,14 @@ def build(service: Service) -> ASGIApp:
     @app.get("/predict/{model}", **schema.PREDICT_PAGE)
     async def predict_in_browser(request: Request) -> Response:
         return HTMLResponse(predict_page.page(service.model(request.path_params["model"])))
+
+    examples = DrawnPictures()
+
+    @app.get("/predict/{model}/example", **schema.PREDICT_EXAMPLE)
+    async def example(request: Request) -> Response:
+        service.model(request.path_params["model"])
+        picture = await asyncio.to_thread(examples.draw)
+        return Response(picture.data, headers={"Cache-Control": "no-store"}, media_type=_JPEG)
 
     @app.get("/getname/", **schema.LOADGEN_NAME)
     @app.post("/getname/", **schema.LOADGEN_NAME)

@@ -51,6 +51,7 @@ _RESPONSES: dict[str, type[Response]] = {
     "application/json": JSONResponse,
     "text/plain": PlainTextResponse,
     "text/html": HTMLResponse,
+    "image/jpeg": Response,
 }
 _UNAUTHORIZED = "The service has a token, and the request has not"
 
@@ -177,6 +178,13 @@ PREDICT = _route(
 PREDICT_PAGE = _route(
     "A page to drop a picture on, for a browser",
     _answer("The page", "text/html", _STRING),
+    _NO_MODEL,
+    parameters=[_MODEL],
+)
+
+PREDICT_EXAMPLE = _route(
+    "A picture to try the page with: one of a few drawn scenes of shapes",
+    _answer("The picture", "image/jpeg", {"type": "string", "format": "binary"}),
     _NO_MODEL,
     parameters=[_MODEL],
 )
