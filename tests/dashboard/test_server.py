@@ -6,6 +6,8 @@ import json
 import logging
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -184,6 +186,44 @@ async def test_silent_connections_lock_nobody_out(begun: bytes) -> None:
             assert await echo.recv() == "hello"
         for _, writer in held:
             writer.close()
+
+
+FEW_FILES = """
+import asyncio, resource, socket, sys
+import uvloop
+from fastapi import FastAPI
+from tailrace.dashboard.server import serving
+
+soft, hard = map(int, sys.argv[1:])
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+async def main():
+    app = FastAPI()
+    app.get("/")(lambda: "in")
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    async with serving(app, listener):
+        print(listener.getsockname()[1], flush=True)
+        await asyncio.Event().wait()
+
+uvloop.run(main())
+"""
+
+
+@pytest.mark.parametrize("files", [(256, 256), (256, 4096)])
+async def test_silent_connections_leave_files_to_spare(files: tuple[int, int]) -> None:
+    arguments = (sys.executable, "-c", FEW_FILES, *map(str, files))
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as room:
+        assert room.stdout is not None
+        assert room.stderr is not None
+        port = int(room.stdout.readline())
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(500)]
+        async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:
+            for _ in range(5):
+                assert (await client.get(f"http://127.0.0.1:{port}/")).json() == "in"
+        for _, writer in held:
+            writer.close()
+        room.terminate()
+        assert room.stderr.read() == b""
 
 
 async def test_refusals_are_counted_not_listed(

@@ -153,4 +153,5 @@ def _room(limits: Limits) -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft < 0:
         return limits.connections
-    return max(1, min(limits.connections, soft - limits.other_files))
+    # Where there are few, one half is theirs.
+    return max(1, min(limits.connections, max(soft - limits.other_files, soft // 2)))
