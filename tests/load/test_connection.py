@@ -192,6 +192,14 @@ async def test_connections_are_kept_and_reused(serve: Any, offer: Any) -> None:
     assert server.connections < 20
 
 
+async def test_each_request_on_a_connection_of_its_own(serve: Any, offer: Any) -> None:
+    """Though the server, which knows nothing of Connection, would keep them."""
+    server = serve()
+    session, _ = await offer(server.url, duration_s=0.5, traffic={"keep_alive": False})
+    assert session.total.failed == {}
+    assert server.connections == session.total.offered > 20
+
+
 async def test_a_head_request_needs_no_body(serve: Any, offer: Any) -> None:
     server = serve(raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"))
     session, _ = await offer(server.url, duration_s=0.5, traffic={"method": "HEAD"})

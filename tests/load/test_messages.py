@@ -17,6 +17,7 @@ SENT: list[Message] = [
         seed=1,
         profile=[(0.0, 0.0, "100"), (1.5, 150.0, "200")],
         duration_s=None,
+        reuse="lifo",
         connections=10,
         timeout_s=1.0,
         connect_timeout_s=1.0,

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from tailrace.load.addresses import Reuse
 from tailrace.load.dialer import Dialer
 from tailrace.load.manner import AGAIN, LAST
-from tailrace.load.pool import Limits, Pool, Reuse
+from tailrace.load.pool import Limits, Pool
 from tailrace.load.recorder import Recorder
 from tailrace.load.target import Endpoint
 from tests.load.test_dialer import name_of, on_uvloop

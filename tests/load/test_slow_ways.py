@@ -140,6 +140,9 @@ async def test_late_handshakes_are_the_connection(serve: Any, offer: Any, tmp_pa
         )
     xray = explained(session)
     assert xray.explains == "connect"
+    lag_s = session.total.send_lag.percentile_us(99)[0] / 1e6
+    assert lag_s < DELAY_S / 2
+    assert not any("late" in reason for reason in session.verdict.reasons if lag_s < 1e-3)
     assert xray.median_ms["connect"] > 0
     assert "connection-wait" not in xray.tail_ms
 

@@ -79,7 +79,8 @@ def test_no_answer_at_all() -> None:
             "its container's CPU limit stopped it in 25 % of the limit's periods",
         ),
         ({"cpu_periods": 600, "cpu_throttled": 1}, "taskset"),
-        ({"cap_waits": 17}, "17 requests waited for a free connection: raise --connections"),
+        # Waiting for a connection is no lateness.
+        ({"cap_waits": 17}, "taskset"),
     ],
 )
 def test_a_late_generator_is_told_what_to_change(change: dict[str, int], advice: str) -> None:
@@ -89,6 +90,39 @@ def test_a_late_generator_is_told_what_to_change(change: dict[str, int], advice:
     (reason,) = verdict(total).reasons
     assert "the generator was late: p99 send lag 14 ms" in reason
     assert advice in reason
+
+
+def with_waits(component: str, waited_ms: int) -> Tally:
+    """1,000 answers, all but 20 of 10 ms; those waited first."""
+    total = tally(1000)
+    total.cap_waits = 20
+    waits = np.array([0] * 980 + [waited_ms * 1_000_000] * 20, dtype=np.int64)
+    total.latency.clear()
+    buckets = total.latency.record(waits + 10_000_000)
+    services = np.full(1000, 10_000_000, dtype=np.int64)
+    total.breakdown.record(buckets, {component: waits, "service": services})
+    return total
+
+
+def test_waits_at_the_cap_are_told_as_what_they_are() -> None:
+    (reason,) = verdict(with_waits("connection-wait", 30)).reasons
+    assert reason == (
+        "20 requests waited for a free connection, the slowest 1 % for 30 ms on average: raise "
+        "--connections, or the service is slower than the rate"
+    )
+
+
+@pytest.mark.parametrize(
+    ("component", "waited_ms"),
+    [
+        # Less than a tenth of the tail.
+        ("connection-wait", 1),
+        # The target's time, or the network's.
+        ("connect", 30),
+    ],
+)
+def test_other_waits_are_not_the_generators_fault(component: str, waited_ms: int) -> None:
+    assert verdict(with_waits(component, waited_ms)).valid
 
 
 def test_lag_far_below_the_latency_is_forgiven() -> None:

@@ -92,6 +92,7 @@ CONTRACT = {
     "failed": dict,
     "reasons": dict,
     "examples": dict,
+    "addresses": dict,
     "rate": {"offered", "sent", "completed"},
     "latency_ms": {"mean", "p50", "p90", "p95", "p99", "p99.9", "max"},
     "confidence_ms": {"p50", "p90", "p95", "p99", "p99.9"},

@@ -122,6 +122,22 @@ Connections = Annotated[
         rich_help_panel=layout.CONNECTIONS,
     ),
 ]
+Reuse = Annotated[
+    Literal["spread", "fifo", "lifo"],
+    typer.Option(
+        help="Which idle connection a request takes: the one idle for longest to the address whose "
+        "turn it is, of all, or the one used last.",
+        rich_help_panel=layout.CONNECTIONS,
+    ),
+]
+NoKeepAlive = Annotated[
+    bool,
+    typer.Option(
+        "--no-keepalive",
+        help="Send each request on a connection of its own.",
+        rich_help_panel=layout.CONNECTIONS,
+    ),
+]
 Timeout = Annotated[
     str | None,
     typer.Option(
@@ -244,6 +260,7 @@ def read_traffic(
     cacert: Path | None,
     cert: Path | None,
     key: Path | None,
+    no_keepalive: bool,
 ) -> "Traffic":
     """The traffic that these options ask for.
 
@@ -263,6 +280,7 @@ def read_traffic(
         unix_socket=unix_socket,
         connect_to=parse_address(connect_to) if connect_to is not None else None,
         tls=Tls(not insecure, cacert, cert, key),
+        keep_alive=not no_keepalive,
     )
 
 

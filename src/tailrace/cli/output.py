@@ -189,6 +189,9 @@ def print_summary(result: Result) -> None:
             f"to the median is {plain(str(result.xray.explains))}",
             soft_wrap=True,
         )
+    if len(result.addresses) > 1:
+        shares = [f"{address} {count:,}" for address, count in sorted(result.addresses.items())]
+        console.print(literal(f"requests by address: {', '.join(shares)}"), soft_wrap=True)
     for note in notes_on(result):
         console.print(literal(f"note: {note}"), soft_wrap=True)
     for name, node in result.nodes.items():

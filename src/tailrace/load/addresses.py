@@ -1,13 +1,20 @@
 """The addresses of a name: whose turn it is, and which are left out for a while."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain, zip_longest
 from time import monotonic
+from typing import Literal
+
+Reuse = Literal["spread", "fifo", "lifo"]
+"""Which idle connection a request takes: the one idle for longest of those to the address whose
+turn it is, of all, or the one used last."""
+DEFAULT_REUSE: Reuse = "spread"
 
 _LEFT_OUT_S = 10.0
 _LONGEST_LEFT_OUT_S = 320.0
 _MOST = 1024
-"""Of a name with more addresses, so many are used."""
+"""Of a name with more addresses, so many are used, and so many are counted apart."""
+OTHERS = "other addresses"
 
 
 class Addresses:
@@ -68,6 +75,13 @@ class Addresses:
         pause_s = min(2 * self._pauses_s.get(address, _LEFT_OUT_S / 2), _LONGEST_LEFT_OUT_S)
         self._pauses_s[address] = pause_s
         self._out_until_s[address] = monotonic() + pause_s
+
+
+def add_by_address(total: dict[str, int], counts: Mapping[str, int]) -> None:
+    """Add to counts by address, which never become more than those of one name and OTHERS."""
+    for address, count in counts.items():
+        place = address if address in total or len(total) < _MOST else OTHERS
+        total[place] = total.get(place, 0) + count
 
 
 def _interleave(addresses: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from tailrace.load.addresses import DEFAULT_REUSE, Reuse
 from tailrace.load.breakdown import Packed
 from tailrace.load.expect import ANY_2XX, Expect
 from tailrace.load.point import SlowRequest
@@ -32,6 +33,7 @@ class Setup(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """What `Profile.placed` says."""
     duration_s: float | None
     connections: int
+    reuse: Reuse = DEFAULT_REUSE
     timeout_s: float
     connect_timeout_s: float
     first_byte_timeout_s: float
@@ -111,6 +113,8 @@ class Snapshot(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     slowest: list[SlowRequest] = []
     examples: dict[str, str] = {}
     """What came instead of an answer, by reason; of each reason once a run."""
+    addresses: dict[str, int] = {}
+    """Requests sent, by where to."""
 
 
 class Broken(msgspec.Struct, tag=True, frozen=True):

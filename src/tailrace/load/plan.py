@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tailrace.errors import UsageError
 from tailrace.load.abort import AbortOn
+from tailrace.load.addresses import DEFAULT_REUSE, Reuse
 from tailrace.load.expect import ANY_2XX, Expect
 from tailrace.load.part import WHOLE, Part
 from tailrace.load.profile import Profile
@@ -39,6 +40,7 @@ class Plan:
     seed: int = 1
     workers: int = 1
     connections: int = 1024
+    reuse: Reuse = DEFAULT_REUSE
     timeout_s: float = DEFAULT_TIMEOUT_S
     connect_timeout_s: float | None = None
     first_byte_timeout_s: float | None = None

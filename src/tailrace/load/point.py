@@ -59,6 +59,8 @@ class SlowRequest(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: float
     service_ms: float
     send_lag_ms: float
+    connection_ms: float = 0.0
+    """How long it waited for a connection, to be opened or to become free."""
     stages_ms: dict[str, float] = {}
     """What the service said of it in Server-Timing."""
 

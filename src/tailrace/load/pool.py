@@ -12,17 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import cycle
 from time import monotonic_ns
-from typing import Literal
 
+from tailrace.load.addresses import DEFAULT_REUSE, Reuse
 from tailrace.load.checked import CheckedConnection
 from tailrace.load.connection import Connection
 from tailrace.load.dialer import Dialer
 from tailrace.load.expect import ANY_2XX, Expect, good_statuses, look_into
 from tailrace.load.failures import connect_reason
 from tailrace.load.recorder import Recorder
-
-Reuse = Literal["spread", "fifo", "lifo"]
-DEFAULT_REUSE: Reuse = "spread"
 
 _DIALS_AT_ONCE = 128
 """Connections opened at the same time: more would only fill the server's backlog."""

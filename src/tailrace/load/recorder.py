@@ -20,8 +20,9 @@ ROWS = 4096
 PART = 128
 """So many rows' Server-Timing is read at a time: together is faster, all together would be long."""
 
-_Slow = tuple[int, int, int, bytes]
-"""Latency, intended time, sent time, in ns, and what Server-Timing said; the slowest is greatest.
+_Slow = tuple[int, int, int, int, bytes]
+"""Latency, intended time, sent time, wait for a connection, in ns, and what Server-Timing said; the
+slowest is greatest.
 """
 
 
@@ -156,7 +157,13 @@ class Recorder:
         if len(rows) > SLOWEST:
             rows = rows[np.argpartition(latencies[rows], -SLOWEST)[-SLOWEST:]]
         found: list[_Slow] = [
-            (int(latencies[row]), self.intended[row], self.sent[row], self.timings[row] or b"")
+            (
+                int(latencies[row]),
+                self.intended[row],
+                self.sent[row],
+                self.connects[row] + self.connection_waits[row],
+                self.timings[row] or b"",
+            )
             for row in rows.tolist()
         ]
         self._slowest = sorted(self._slowest + found, reverse=True)[:SLOWEST]
@@ -187,13 +194,14 @@ class Recorder:
 
 
 def _describe(slow: _Slow, start_ns: int, names: StageNames) -> SlowRequest:
-    latency_ns, intended_ns, sent_ns, server_timing = slow
-    lag_ns = sent_ns - intended_ns
+    latency_ns, intended_ns, sent_ns, wait_ns, server_timing = slow
+    before_ns = sent_ns - intended_ns
     return SlowRequest(
         t_s=round((intended_ns - start_ns) / 1e9, 6),
         latency_ms=round(latency_ns / 1e6, 4),
-        service_ms=round((latency_ns - lag_ns) / 1e6, 4),
-        send_lag_ms=round(lag_ns / 1e6, 4),
+        service_ms=round((latency_ns - before_ns) / 1e6, 4),
+        send_lag_ms=round((before_ns - wait_ns) / 1e6, 4),
+        connection_ms=round(wait_ns / 1e6, 4),
         stages_ms={
             name: round(span_ns / 1e6, 4)
             for name, span_ns in read_header(server_timing, names).items()

@@ -59,6 +59,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     run: str | None
     nodes: dict[str, NodeFigures] = {}
     """Over the whole run, the machines of a fleet by name; empty for a run on one machine."""
+    addresses: dict[str, int] = {}
+    """Requests sent, by the address that they were sent to."""
 
 
 def answering_s(duration_s: float, answered_s: float | None) -> float:
@@ -108,6 +110,7 @@ def build_result(session: Session, run: str | None) -> Result:
         slo={slo.expression: slo.holds(total.latency, total.failures) for slo in session.plan.slos},
         run=run,
         nodes=session.nodes,
+        addresses=total.addresses,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import nlargest
 
+from tailrace.load.addresses import add_by_address
 from tailrace.load.breakdown import Breakdown
 from tailrace.load.failures import count_failure, kinds_of
 from tailrace.load.histogram import Histogram
@@ -23,6 +24,8 @@ class Tally:
     """Failed requests, by reason."""
     examples: dict[str, str] = field(default_factory=dict)
     """What came instead of an answer, by reason."""
+    addresses: dict[str, int] = field(default_factory=dict)
+    """Requests sent, by where to."""
     cap_waits: int = 0
     port_exhausted: int = 0
     tick_lag_ns: int = 0
@@ -70,6 +73,7 @@ class Tally:
         self.cpu_throttled += snapshot.cpu_throttled
         for reason, count in snapshot.reasons.items():
             self.fail(reason, count)
+        add_by_address(self.addresses, snapshot.addresses)
         self.examples = {**snapshot.examples, **self.examples}
         self.latency.add_packed(snapshot.latency)
         self.service.add_packed(snapshot.service)

@@ -103,6 +103,7 @@ class Team:
             profile=profile.placed,
             duration_s=plan.duration_s,
             connections=-(-plan.connections // plan.workers),
+            reuse=plan.reuse,
             timeout_s=plan.timeout_s,
             connect_timeout_s=min(plan.connect_timeout_s or plan.timeout_s, plan.timeout_s),
             first_byte_timeout_s=min(plan.first_byte_timeout_s or plan.timeout_s, plan.timeout_s),

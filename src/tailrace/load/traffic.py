@@ -56,17 +56,21 @@ def plan_traffic(
     unix_socket: Path | None = None,
     connect_to: tuple[str, int] | None = None,
     tls: Tls | None = None,
+    keep_alive: bool = True,
 ) -> Traffic:
     """Traffic to one or several weighted URLs; every body goes to every one.
 
     `method` None is POST with bodies, else GET. A `unix_socket`, or the host and port `connect_to`,
-    is connected to in place of each URL's host and port; all that is sent stays the URL's.
+    is connected to in place of each URL's host and port; all that is sent stays the URL's. Without
+    `keep_alive` each request says that it is the last one on its connection.
 
     Raises:
         UsageError: a URL, weight, method or header cannot be used.
     """
     weights, endpoints, encoded = [], [], []
     tls = tls or Tls()
+    if not keep_alive:
+        headers = [*headers, ("Connection", "close")]
     if unix_socket is not None and connect_to is not None:
         raise UsageError("--unix-socket and --connect-to both say where to connect: give one")
     for number, (weight, url) in enumerate(map(weighted_url, urls)):

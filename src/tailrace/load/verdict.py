@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from tailrace.load.breakdown import CONNECTION_WAIT
 from tailrace.load.early_stopping import min_queries, still_needed
 from tailrace.load.slo import Slo
 from tailrace.load.tally import Tally
@@ -124,6 +125,8 @@ def _generator_faults(total: Tally) -> list[str]:
             faults.append(
                 f"the generator was late: p99 send lag {format_duration(lag_s)}; {_remedy(total)}"
             )
+    if (fault := _connections_fault(total)) is not None:
+        faults.append(fault)
     if total.port_exhausted:
         faults.append(
             f"{total.port_exhausted:,} connections found no free local port: lower --connections, "
@@ -139,17 +142,29 @@ def _generator_faults(total: Tally) -> list[str]:
     return faults
 
 
+def _connections_fault(total: Tally) -> str | None:
+    """Whether waits at the cap on connections make up more of the tail than a late generator may,
+    and what to change. Time that opening a connection takes is none of the generator's.
+    """
+    xray = total.breakdown.xray()
+    if xray is None:
+        return None
+    waited_s = xray.tail_ms.get(CONNECTION_WAIT, 0.0) / 1e3
+    if waited_s <= max(LAG_FLOOR_S, LAG_SHARE * total.latency.percentile_us(99)[0] / 1e6):
+        return None
+    return (
+        f"{total.cap_waits:,} requests waited for a free connection, the slowest 1 % for "
+        f"{format_duration(waited_s)} on average: raise --connections, or the service is slower "
+        "than the rate"
+    )
+
+
 def _remedy(total: Tally) -> str:
     throttled = total.cpu_throttled / total.cpu_periods if total.cpu_periods else 0.0
     if throttled > THROTTLED_SHARE:
         return (
             f"its container's CPU limit stopped it in {100 * throttled:.0f} % of the limit's "
             "periods: raise the limit, or offer less"
-        )
-    if total.cap_waits:
-        return (
-            f"{total.cap_waits:,} requests waited for a free connection: raise --connections, or "
-            "the service is slower than the rate"
         )
     share = total.cpu_ns / total.worker_ns if total.worker_ns else 0.0
     if share > BUSY_SHARE:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from time import monotonic_ns
 
@@ -52,7 +53,7 @@ class Worker:
             first_byte_timeout_s=setup.first_byte_timeout_s,
         )
         self._pools = [
-            Pool(Dialer(endpoint), self._recorder, limits, setup.expect)
+            Pool(Dialer(endpoint), self._recorder, limits, setup.expect, setup.reuse)
             for endpoint in setup.endpoints
         ]
         self._turns = Share(
@@ -85,6 +86,8 @@ class Worker:
         self._skip(setup.from_s)
         self._cpu_limit = CpuLimit()
         self._reported = self._totals()
+        self._sent: Counter[str] = Counter()
+        """Requests by address that were reported."""
         self._tick_lag_ns = 0
         self._interval_ns = int(setup.interval_s * 1e9)
         self._index = 0
@@ -276,7 +279,6 @@ class Worker:
         periods, throttled = self._cpu_limit.periods()
         return {
             "offered": self._offered,
-            "sent": sum(pool.sent.total() for pool in self._pools),
             **totals,
             "cpu_periods": periods,
             "cpu_throttled": throttled,
@@ -286,12 +288,16 @@ class Worker:
         now = monotonic_ns()
         cpu = time.process_time_ns()
         totals = self._totals()
+        sent = sum((pool.sent for pool in self._pools), Counter()) - self._sent
+        self._sent += sent
         recorded = self._recorder.take(self._start_ns)
         snapshot = Snapshot(
             index=self._index,
             last=last,
             end_ns=now - self._start_ns,
             length_ns=now - self._since_ns,
+            sent=sent.total(),
+            addresses=dict(sent),
             **{name: totals[name] - self._reported[name] for name in totals},
             reasons=recorded.reasons,
             examples=recorded.examples,

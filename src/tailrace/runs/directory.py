@@ -19,6 +19,7 @@ from hdrh.log import HistogramLogWriter
 from tailrace import __version__
 from tailrace.errors import TailraceError
 from tailrace.load.histogram import HIGHEST_US, LOWEST_US, Histogram
+from tailrace.load.manner import LAST, manner_of
 from tailrace.load.plan import Plan
 from tailrace.load.result import Result
 from tailrace.load.tally import Interval
@@ -180,6 +181,8 @@ def _describe(plan: Plan, path: Path) -> bytes:
             "part": str(plan.part),
             "workers": plan.workers,
             "connections": plan.connections,
+            "reuse": plan.reuse,
+            "keep_alive": not manner_of(plan.traffic.requests[0]) & LAST,
             "timeout_s": plan.timeout_s,
             "expect": str(plan.expect),
             "interval_s": plan.interval_s,

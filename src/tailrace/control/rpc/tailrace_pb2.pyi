@@ -444,7 +444,7 @@ class Event(_message.Message):
     def __init__(self, t_s: _Optional[float] = ..., wall_time: _Optional[float] = ..., kind: _Optional[_Union[EventKind, str]] = ..., text: _Optional[str] = ..., rate_per_s: _Optional[float] = ...) -> None: ...
 
 class SlowRequest(_message.Message):
-    __slots__ = ("t_s", "latency_ms", "service_ms", "send_lag_ms", "stages_ms")
+    __slots__ = ("t_s", "latency_ms", "service_ms", "send_lag_ms", "stages_ms", "connection_ms")
     class StagesMsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -457,12 +457,14 @@ class SlowRequest(_message.Message):
     SERVICE_MS_FIELD_NUMBER: _ClassVar[int]
     SEND_LAG_MS_FIELD_NUMBER: _ClassVar[int]
     STAGES_MS_FIELD_NUMBER: _ClassVar[int]
+    CONNECTION_MS_FIELD_NUMBER: _ClassVar[int]
     t_s: float
     latency_ms: float
     service_ms: float
     send_lag_ms: float
     stages_ms: _containers.ScalarMap[str, float]
-    def __init__(self, t_s: _Optional[float] = ..., latency_ms: _Optional[float] = ..., service_ms: _Optional[float] = ..., send_lag_ms: _Optional[float] = ..., stages_ms: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    connection_ms: float
+    def __init__(self, t_s: _Optional[float] = ..., latency_ms: _Optional[float] = ..., service_ms: _Optional[float] = ..., send_lag_ms: _Optional[float] = ..., stages_ms: _Optional[_Mapping[str, float]] = ..., connection_ms: _Optional[float] = ...) -> None: ...
 
 class Window(_message.Message):
     __slots__ = ("intervals", "seconds", "latency_ms", "service_ms", "send_lag_us", "stages_ms", "avg_rps", "avg_qps", "sr_percent", "avg_99th_ms", "cpu_percent", "completed", "failed", "points", "xray", "reasons")
@@ -627,7 +629,7 @@ class Bounds(_message.Message):
     def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
 
 class Result(_message.Message):
-    __slots__ = ("target", "arrivals", "seed", "duration_s", "offered", "sent", "completed", "failed", "rate", "latency_ms", "confidence_ms", "service_ms", "send_lag_us", "stages_ms", "verdict", "slo", "run", "xray", "nodes", "reasons", "examples", "ended_by", "answered_s")
+    __slots__ = ("target", "arrivals", "seed", "duration_s", "offered", "sent", "completed", "failed", "rate", "latency_ms", "confidence_ms", "service_ms", "send_lag_us", "stages_ms", "verdict", "slo", "run", "xray", "nodes", "reasons", "examples", "ended_by", "answered_s", "addresses")
     class FailedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -684,6 +686,13 @@ class Result(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class AddressesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     TARGET_FIELD_NUMBER: _ClassVar[int]
     ARRIVALS_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
@@ -707,6 +716,7 @@ class Result(_message.Message):
     EXAMPLES_FIELD_NUMBER: _ClassVar[int]
     ENDED_BY_FIELD_NUMBER: _ClassVar[int]
     ANSWERED_S_FIELD_NUMBER: _ClassVar[int]
+    ADDRESSES_FIELD_NUMBER: _ClassVar[int]
     target: str
     arrivals: str
     seed: int
@@ -730,4 +740,5 @@ class Result(_message.Message):
     examples: _containers.ScalarMap[str, str]
     ended_by: str
     answered_s: float
-    def __init__(self, target: _Optional[str] = ..., arrivals: _Optional[str] = ..., seed: _Optional[int] = ..., duration_s: _Optional[float] = ..., offered: _Optional[int] = ..., sent: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[_Mapping[str, int]] = ..., rate: _Optional[_Union[Rates, _Mapping]] = ..., latency_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., confidence_ms: _Optional[_Mapping[str, Bounds]] = ..., service_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., send_lag_us: _Optional[_Mapping[str, Number]] = ..., stages_ms: _Optional[_Mapping[str, Percentiles]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., slo: _Optional[_Mapping[str, bool]] = ..., run: _Optional[str] = ..., xray: _Optional[_Union[Xray, _Mapping]] = ..., nodes: _Optional[_Mapping[str, NodeFigures]] = ..., reasons: _Optional[_Mapping[str, int]] = ..., examples: _Optional[_Mapping[str, str]] = ..., ended_by: _Optional[str] = ..., answered_s: _Optional[float] = ...) -> None: ...
+    addresses: _containers.ScalarMap[str, int]
+    def __init__(self, target: _Optional[str] = ..., arrivals: _Optional[str] = ..., seed: _Optional[int] = ..., duration_s: _Optional[float] = ..., offered: _Optional[int] = ..., sent: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[_Mapping[str, int]] = ..., rate: _Optional[_Union[Rates, _Mapping]] = ..., latency_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., confidence_ms: _Optional[_Mapping[str, Bounds]] = ..., service_ms: _Optional[_Union[Percentiles, _Mapping]] = ..., send_lag_us: _Optional[_Mapping[str, Number]] = ..., stages_ms: _Optional[_Mapping[str, Percentiles]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., slo: _Optional[_Mapping[str, bool]] = ..., run: _Optional[str] = ..., xray: _Optional[_Union[Xray, _Mapping]] = ..., nodes: _Optional[_Mapping[str, NodeFigures]] = ..., reasons: _Optional[_Mapping[str, int]] = ..., examples: _Optional[_Mapping[str, str]] = ..., ended_by: _Optional[str] = ..., answered_s: _Optional[float] = ..., addresses: _Optional[_Mapping[str, int]] = ...) -> None: ...

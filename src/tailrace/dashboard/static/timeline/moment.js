@@ -118,7 +118,7 @@ export class Moment {
     ];
   }
 
-  #request({ latency_ms, service_ms, send_lag_ms, stages_ms }, longest) {
+  #request({ latency_ms, service_ms, send_lag_ms, connection_ms = 0, stages_ms }, longest) {
     const stages = ordered(new Set(Object.keys(stages_ms)), this.stages).map((stage) => [
       stage,
       stages_ms[stage],
@@ -126,6 +126,7 @@ export class Moment {
     const inside = stages.reduce((sum, [, ms]) => sum + ms, 0);
     const parts = [
       ["send lag", send_lag_ms],
+      ...(connection_ms > 0 ? [["connection", connection_ms]] : []),
       ...stages,
       ["elsewhere", Math.max(0, service_ms - inside)],
     ];
