@@ -3,6 +3,7 @@
 Nothing else lives here. Results go to stdout, everything a person reads meanwhile to stderr.
 """
 
+import errno
 import sys
 from collections.abc import Collection
 from importlib import import_module
@@ -81,6 +82,10 @@ def _run() -> int:
         return _fail(" ".join(message.split()).rstrip(".") + hint, getattr(error, "exit_code", 130))
     except TailraceError as error:
         return _fail(str(error), error.exit_code)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        return _fail(f"cannot write {error.filename or 'a file'}: {error.strerror}", 1)
     except SystemExit as ended:
         code = ended.code
     return code if isinstance(code, int) else 0

@@ -75,7 +75,7 @@ def demo(
         numbers = held.getsockname()[1], held_rpc.getsockname()[1]
         held.close()
         held_rpc.close()
-        uvloop.run(_demo(page, *numbers, rate, slo, duration_s))
+        sys.exit(uvloop.run(_demo(page, *numbers, rate, slo, duration_s)))
 
 
 def _ports(port: int | None, preferred: int) -> Sequence[int]:
@@ -89,7 +89,7 @@ async def _demo(
     rate: str,
     slo: str,
     duration_s: float | None,
-) -> None:
+) -> int:
     from tailrace.cli.live import LiveLine
     from tailrace.cli.output import interruptible, print_summary
     from tailrace.control.config import ServiceConfig
@@ -102,6 +102,7 @@ async def _demo(
     line = LiveLine()
     ended = asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
+        stack.callback(line.close)
         pictures = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tailrace-")))
         draw_pictures(pictures)
         service_url = f"http://{HOST}:{service_port}"
@@ -139,10 +140,10 @@ async def _demo(
             shower.cancel()
         result = controller.result("demo")
         problems = (await controller.get("demo")).problems
-    line.clear()
     line.report(problems)
     if result is not None:
         print_summary(result)
+    return 1 if problems else 0
 
 
 async def _show(controller: "Controller", line: "LiveLine", duration_s: float | None) -> None:

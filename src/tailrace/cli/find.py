@@ -169,7 +169,7 @@ def find(
     files = SummaryFiles("find", plan.url, junit, markdown)
     began_s = time.monotonic()
     with files.failures(), quietly():
-        found, directory = uvloop.run(_find(plan, bound, limits, out, ray))
+        found, directory, kept = uvloop.run(_find(plan, bound, limits, out, ray))
     if as_json:
         from tailrace.cli.output import print_json
 
@@ -179,17 +179,17 @@ def find(
         typer.echo(plain(f"run: {directory}"))
         typer.echo(plain(f"report: {report_command(str(directory))}"))
     files.write(of_find(found, time.monotonic() - began_s))
-    sys.exit(signal_code(found.ended_by) or (0 if found.confirmed else 1))
+    sys.exit(signal_code(found.ended_by) or (0 if found.confirmed and kept else 1))
 
 
 async def _find(
     plan: "Plan", slo: "Slo", limits: "SearchLimits", out: Path | None, ray: str | None
-) -> "tuple[Found, Path]":
+) -> "tuple[Found, Path, bool]":
     from tailrace.cli.live import LiveLine
     from tailrace.cli.output import interruptible, number
     from tailrace.fleet import crew_at
     from tailrace.load.search import Searcher, conclude, outlook, search
-    from tailrace.runs.directory import RUNS_DIR, new_directory
+    from tailrace.runs.directory import RUNS_DIR, RunDirectoryError, new_directory
     from tailrace.runs.search_report import write_search
 
     line = LiveLine()
@@ -213,10 +213,23 @@ async def _find(
     searcher = Searcher(plan, slo, limits, show, lambda: crew_at(ray))
     directory = out or new_directory(RUNS_DIR, "find")
 
+    problems: list[str] = []
+
+    def save(ended_by: str | None) -> "Found":
+        found = conclude(plan.url, slo, limits, steps, ended_by)
+        try:
+            write_search(directory, found)
+        except RunDirectoryError as error:
+            problems.append(str(error))
+            line.report(problems)
+        return found
+
     async def go() -> None:
         async for step in search(searcher.measure, limits):
             steps.append(step)
             line.note(_describe(step, slo))
+            # A search may take hours, and its process be killed.
+            save("unfinished")
 
     searching = asyncio.create_task(go())
 
@@ -233,9 +246,9 @@ async def _find(
             ended_by = searcher.cut_by
         finally:
             # Whatever ended the search, what it found is kept.
-            found = conclude(plan.url, slo, limits, steps, ended_by)
-            write_search(directory, found)
-    return found, directory
+            line.close()
+            found = save(ended_by)
+    return found, directory, not problems
 
 
 def _describe(step: "Step", slo: "Slo") -> str:

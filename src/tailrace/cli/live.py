@@ -44,7 +44,7 @@ class LiveLine:
 
     def note(self, text: str) -> None:
         """Say something on a line of its own, which stays."""
-        self.clear()
+        self.close()
         self._write(plain(text) + "\n")
 
     def report(self, problems: Sequence[str]) -> None:
@@ -54,7 +54,7 @@ class LiveLine:
                 self._reported.append(problem)
                 self.note(f"tailrace: error: {problem}")
 
-    def clear(self) -> None:
+    def close(self) -> None:
         """Take the line away: what is printed next begins at the start of an empty one."""
         if self._terminal:
             self._write(f"\r{_ERASE_BELOW}")

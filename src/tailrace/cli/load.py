@@ -276,7 +276,9 @@ def load(
         )
         with quietly():
             result = uvloop.run(output.follow(Run(plan, directory, crew=crew)))
-        judged = held_against.judge(directory.path) if held_against is not None else None
+        # What is not there whole can be no better or worse than another.
+        is_kept = directory.broken is None
+        judged = held_against.judge(directory.path) if held_against and is_kept else None
     if as_json:
         output.print_json(
             result
@@ -299,6 +301,7 @@ def load(
         not all(result.slo.values())
         or (strict and not result.verdict.valid)
         or (judged is not None and judged.broken)
+        or not is_kept
     )
     is_judged = bool(slos) or strict or judged is not None
     if code := _exit_code(result, is_judged=is_judged, broken=broken):

@@ -5,7 +5,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -228,9 +228,8 @@ def _test(plan: "Plan", as_json: bool) -> NoReturn:
 
     running = prepare(plan, line.note)
     try:
-        with _stopped_by_signals(running.stop):
+        with closing(line), _stopped_by_signals(running.stop):
             outcome = running.run(show)
-        line.clear()
         result = conclude(running.test, outcome)
         if as_json:
             print_json(result)

@@ -125,14 +125,16 @@ def interruptible(
 async def follow(run: Run) -> Result:
     """Start `run`, show it live, and return its result."""
     line = LiveLine()
-    with interruptible(run.session.stop, run.session.abandon, line.note):
+    with (
+        contextlib.closing(line),
+        interruptible(run.session.stop, run.session.abandon, line.note),
+    ):
         if (start_at := run.session.plan.start_at) is not None:
             line.note(f"waiting for {datetime.fromtimestamp(start_at, UTC):%Y-%m-%dT%H:%M:%SZ}")
         await run.start()
         async for interval in run.intervals():
             line.report(run.problems)
             line.draw(describe_interval(interval.point, run.session.end_s, run.session.missing))
-    line.clear()
     line.report(run.problems)
     return run.result
 

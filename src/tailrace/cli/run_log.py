@@ -23,7 +23,7 @@ class RunLog:
         self._note = note
         self._result = result
         self._runs: dict[str, str] = {}
-        self._problems: dict[str, int] = {}
+        self._problems: dict[str, list[str]] = {}
         self._going: set[str] = set()
 
     def see(self, service: ServiceInfo) -> None:
@@ -33,12 +33,14 @@ class RunLog:
             return
         if self._runs.get(service.id) != service.run:
             self._runs[service.id] = service.run
-            self._problems[service.id] = 0
+            self._problems[service.id] = []
             self._going.add(service.id)
             self._note(f"{service.id}: load on {service.url}, {service.profile}; {service.run}")
-        for problem in service.problems[self._problems[service.id] :]:
-            self._note(f"tailrace: error: {service.id}: {problem}")
-        self._problems[service.id] = len(service.problems)
+        said = self._problems[service.id]
+        for problem in service.problems:
+            if problem not in said:
+                said.append(problem)
+                self._note(f"tailrace: error: {service.id}: {problem}")
         if service.state in ("idle", "removed") and service.id in self._going:
             self._going.discard(service.id)
             result = self._result(service.id)

@@ -219,11 +219,14 @@ def write_atomically(path: Path, content: bytes) -> None:
         OSError: it cannot be written.
     """
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with contextlib.ExitStack() as unless_written:
+        unless_written.callback(temporary.unlink, missing_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        unless_written.pop_all()
 
 
 def _hdr(interval: Interval) -> HdrHistogram:

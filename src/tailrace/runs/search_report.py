@@ -10,7 +10,7 @@ from tailrace.errors import UsageError
 from tailrace.load.search import Found, Step
 from tailrace.load.slo import parse_slo
 from tailrace.plain import as_html
-from tailrace.runs.directory import RunDirectoryError
+from tailrace.runs.directory import RunDirectoryError, write_atomically
 from tailrace.runs.log_axis import LogAxis
 from tailrace.units import format_digits
 from tailrace.untrusted import UnreadableError, read_json
@@ -41,8 +41,8 @@ def write_search(path: Path, found: Found) -> None:
     document = msgspec.json.format(msgspec.json.encode(found), indent=2)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        (path / "find.json").write_bytes(document + b"\n")
-        (path / "find.svg").write_text(draw_search(found), encoding="utf-8")
+        write_atomically(path / "find.json", document + b"\n")
+        write_atomically(path / "find.svg", draw_search(found).encode())
     except OSError as error:
         raise RunDirectoryError(f"cannot write {path}: {error.strerror}") from None
 

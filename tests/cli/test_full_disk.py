@@ -1,0 +1,100 @@
+"""A disk that fills while something is measured: said once, no success, and what fits is kept."""
+
+import json
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+TAILRACE = (sys.executable, "-m", "tailrace")
+
+
+def cramped(
+    limit: int, *arguments: str, cwd: Path, **settings: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a command that can write so many bytes to a file, and no more."""
+
+    def limit_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    return subprocess.run(
+        [*TAILRACE, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=limit_files,
+        **settings,
+    )
+
+
+def complaints(finished: subprocess.CompletedProcess[str]) -> list[str]:
+    """The errors that it printed."""
+    assert "Traceback" not in finished.stderr
+    return [line for line in finished.stderr.splitlines() if line.startswith("tailrace: error: ")]
+
+
+def test_a_run_that_finds_no_room_is_no_success(serve: Any, tmp_path: Path) -> None:
+    finished = cramped(
+        6000,
+        *("load", serve().url, "--rate", "100", "--for", "2s", "--interval", "100ms"),
+        *("--out", "r", "--json"),
+        cwd=tmp_path,
+    )
+    assert finished.returncode == 1
+    (line,) = complaints(finished)
+    assert line == "tailrace: error: cannot write the run directory r: File too large"
+    # Measured it was, all of it.
+    assert json.loads(finished.stdout)["duration_s"] == 2.0
+    assert not list(tmp_path.glob("r/*.tmp"))
+    *whole, _ = (tmp_path / "r" / "timeline.jsonl").read_text().split("\n")
+    assert whole
+    assert all(json.loads(line)["completed"] for line in whole)
+    report = subprocess.run([*TAILRACE, "report", "r"], cwd=tmp_path, timeout=60)
+    assert report.returncode == 0
+
+
+def test_a_run_that_finds_no_room_passes_no_gate(serve: Any, tmp_path: Path) -> None:
+    load = ("load", serve().url, "--rate", "100", "--for", "1s", "--interval", "100ms")
+    subprocess.run([*TAILRACE, *load, "--out", "good"], cwd=tmp_path, timeout=60, check=True)
+    gate = ("--baseline", "good", "--out", "r", "--json")
+    finished = cramped(6000, *load, *gate, cwd=tmp_path)
+    assert finished.returncode == 1
+    assert len(complaints(finished)) == 1
+    assert json.loads(finished.stdout)["completed"] > 0
+
+
+SEARCH = ("--start", "100", "--max", "200", "--slo", "p50<1s", "--out", "f")
+QUICK = ("--step", "300ms", "--warmup", "100ms", "--confirm", "300ms")
+
+
+def test_a_search_that_finds_no_room_keeps_what_fits(serve: Any, tmp_path: Path) -> None:
+    finished = cramped(700, "find", serve().url, *SEARCH, *QUICK, "--json", cwd=tmp_path)
+    assert finished.returncode == 1
+    (line,) = complaints(finished)
+    assert line == "tailrace: error: cannot write f: File too large"
+    found = json.loads(finished.stdout)
+    assert found["rate_per_s"] == 200
+    assert len(found["steps"]) == 3
+    assert not list(tmp_path.glob("f/*.tmp"))
+    kept = json.loads((tmp_path / "f" / "find.json").read_text())
+    assert kept["steps"] == found["steps"][: len(kept["steps"])] != []
+
+
+def test_a_search_that_is_killed_keeps_the_steps_it_had(serve: Any, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*TAILRACE, "find", serve().url, *SEARCH, *QUICK[:4], "--confirm", "60s"], cwd=tmp_path
+    )
+    file, until_s = tmp_path / "f" / "find.json", time.monotonic() + 30
+    while not file.exists():
+        assert time.monotonic() < until_s
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait(10)
+    kept = json.loads(file.read_text())
+    assert [step["decision"] for step in kept["steps"]][:1] == ["holds"]
+    assert not kept["confirmed"]
+    assert kept["ended_by"] == "unfinished"
