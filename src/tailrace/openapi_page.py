@@ -24,7 +24,8 @@ summary { cursor: pointer; padding: .6rem .8rem; display: flex; gap: .8rem; flex
 summary span { color: var(--dim); margin-left: auto; }
 summary b { min-width: 3.6rem; font: 600 13px/1.7 ui-monospace, monospace; }
 .body { border-top: 1px solid var(--line); padding: .2rem .8rem .8rem; overflow-x: auto; }
-table { border-collapse: collapse; } td { padding: .15rem 1.2rem .15rem 0; vertical-align: top; }
+table { border-collapse: collapse; } td { padding: .15rem 1rem .15rem 0; vertical-align: top;
+  overflow-wrap: anywhere; }
 pre { background: var(--soft); border-radius: 6px; padding: .6rem .8rem; margin: 0; overflow: auto;
   white-space: pre-wrap; }
 .dim, small { color: var(--dim); }

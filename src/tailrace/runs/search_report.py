@@ -3,6 +3,7 @@ the rate.
 """
 
 from pathlib import Path
+from textwrap import shorten, wrap
 
 import msgspec
 
@@ -17,6 +18,8 @@ from tailrace.untrusted import UnreadableError, read_json
 
 _MOST_BYTES = 4 * 2**20
 _HIGHEST = 1e12
+_TITLE, _TARGET = 80, 100
+"""Characters of a line that have room in the picture."""
 _WIDTH, _HEIGHT = 720, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 70, 50
 _STYLE = """
@@ -86,13 +89,29 @@ def draw_search(found: Found) -> str:
         parts.append(
             f'<line class="found" x1="{x}" x2="{x}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>'
         )
-        parts.append(f'<text x="{x + 5}" y="{_TOP + 12}">{found.rate_per_s:,.4g}/s</text>')
+        side, anchor = (-5, "end") if x > _WIDTH - 90 else (5, "start")
+        parts.append(
+            f'<text x="{x + side}" y="{_TOP + 12}" text-anchor="{anchor}">'
+            f"{found.rate_per_s:,.4g}/s</text>"
+        )
     parts += [_dot(across.place(rate), up.place(ms), step) for rate, ms, step in points]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
         f'width="{_WIDTH}" height="{_HEIGHT}" role="img"><style>{_STYLE}</style>'
-        f'<text class="title" x="{_LEFT}" y="22">{as_html(found.reason)}</text>'
-        f'<text x="{_LEFT}" y="40">{as_html(found.target)}</text>{_LEGEND}{"".join(parts)}</svg>\n'
+        f"{_titles(found)}{_LEGEND}{''.join(parts)}</svg>\n"
+    )
+
+
+def _titles(found: Found) -> str:
+    # SVG breaks no lines, and cuts what has no room.
+    lines = shorten(found.reason, 2 * _TITLE, placeholder=" …")
+    said = [("title", line) for line in wrap(lines, _TITLE)]
+    half = _TARGET // 2
+    target = found.target
+    said.append(("", target if len(target) <= _TARGET else f"{target[:half]}…{target[-half:]}"))
+    return "".join(
+        f'<text class="{look}" x="{_LEFT}" y="{18 * (place + 1)}">{as_html(line)}</text>'
+        for place, (look, line) in enumerate(said)
     )
 
 
