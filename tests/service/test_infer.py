@@ -74,7 +74,7 @@ def pictures(shapes: Model, draw: Callable[..., bytes]) -> list[NDArray[Any]]:
 
 @pytest.mark.parametrize("row", [[7, 8, 9], [0], [255] * 300])
 def test_null_gives_back_what_it_is_sent(client: httpx.Client, row: list[int]) -> None:
-    answer = client.post(NULL, json=_null(row, id="a-1", parameters={"priority": 3}))
+    answer = client.post(NULL, json=_null(row, id="a-1", parameters={"priority": 0}))
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.json() == {
         "model_name": "null",
@@ -193,6 +193,15 @@ def test_refused(
     assert answer.status_code == status
     assert re.search(message, answer.json()["error"])
     assert client.post(NULL, json=_null([1])).status_code == 200
+
+
+@pytest.mark.parametrize(("timeout_us", "status"), [(1, 504), (10**8, 200), (0, 200)])
+def test_timeout_is_a_deadline(client: httpx.Client, timeout_us: int, status: int) -> None:
+    asked = _null([1], parameters={"timeout": timeout_us})
+    assert client.post(NULL, json=asked).status_code == status
+    # The sooner of both counts.
+    headers = {"Tailrace-Deadline-Ms": "0"}
+    assert client.post(NULL, json=asked, headers=headers).status_code == 504
 
 
 def test_deadline_header(client: httpx.Client) -> None:

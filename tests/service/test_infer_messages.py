@@ -70,10 +70,48 @@ def test_bytes_alone() -> None:
 def test_which_outputs_are_binary(request_: Any, output: Any, binary: bool) -> None:
     document = {
         "inputs": [INPUT],
-        "parameters": {"binary_data_output": request_, "anything": {"else": 1}},
+        "parameters": {"binary_data_output": request_},
         "outputs": [{"name": "output", "parameters": {"binary_data": output}}],
     }
     assert [each.binary for each in _read(document).outputs] == [binary]
+
+
+def test_parameters_that_mean_nothing_pass() -> None:
+    request = _read(
+        {
+            "inputs": [{**INPUT, "parameters": {"content_type": "np"}}],
+            "parameters": {
+                "priority": 0,
+                "sequence_id": 0,
+                "sequence_start": False,
+                "sequence_end": None,
+                "timeout": 0,
+                "content_type": "np",
+            },
+            "outputs": [{"name": "output", "parameters": {"classification": 0}}],
+        }
+    )
+    assert (request.timeout_us, request.outputs[0].classes) == (0, 0)
+
+
+@pytest.mark.parametrize("count", [2, 3, 99])
+def test_classification(count: int) -> None:
+    asked = {"name": "output", "parameters": {"classification": count}}
+    request = _read({"inputs": [{**INPUT, "shape": [2, 3], "data": [0] * 6}], "outputs": [asked]})
+    rows = np.array([[0.25, np.nan, 7], [3, 3, -1]], np.float32)
+    [told] = json.loads(write_answer(MODEL, request, [rows]).body)["outputs"]
+    assert (told["datatype"], told["shape"]) == ("BYTES", [2, min(count, 3)])
+    first, second = (
+        ["7.000000:2", "0.250000:0", "nan:1"],
+        ["3.000000:0", "3.000000:1", "-1.000000:2"],
+    )
+    assert told["data"] == first[:count] + second[:count]
+    [told] = json.loads(write_answer(MODEL, request, [np.array([5, 2**64 - 1], np.uint64)]).body)[
+        "outputs"
+    ]
+    assert told["data"] == [f"{2**64 - 1}:1", "5:0"]
+    with pytest.raises(RequestError, match="classification is for numbers"):
+        write_answer(MODEL, request, [np.array([["a"], ["b"]], object)])
 
 
 def test_answer_in_json_and_in_bytes() -> None:
@@ -134,6 +172,49 @@ def test_answer_in_json_and_in_bytes() -> None:
             {"inputs": [{**BINARY, "parameters": {"binary_data_size": 10**30}}]},
             b"abc",
             "takes 3 bytes, not 1000",
+        ),
+        *(
+            ({"inputs": [INPUT], "parameters": {name: value}}, None, name)
+            for name, value in (
+                ("priority", 1),
+                ("priority", "high"),
+                ("sequence_id", 5),
+                ("sequence_id", "a"),
+                ("sequence_start", True),
+                ("sequence_end", True),
+                ("content_type", "pd"),
+                ("timeout", -1),
+                ("timeout", "1s"),
+                ("binary_data", True),
+                ("classification", 1),
+                ("no_such", None),
+            )
+        ),
+        *(
+            ({"inputs": [{**INPUT, "parameters": {name: value}}]}, None, name)
+            for name, value in (
+                ("shared_memory_region", "a"),
+                ("shared_memory_offset", 0),
+                ("shared_memory_byte_size", 3),
+                ("content_type", "base64"),
+                ("classification", 1),
+                ("no_such", 1),
+            )
+        ),
+        *(
+            (
+                {"inputs": [INPUT], "outputs": [{"name": "output", "parameters": {name: value}}]},
+                None,
+                name,
+            )
+            for name, value in (
+                ("shared_memory_region", "a"),
+                ("shared_memory_byte_size", 3),
+                ("binary_data_size", 3),
+                ("classification", -1),
+                ("classification", "3"),
+                ("no_such", 1),
+            )
         ),
         ({"inputs": [INPUT], "outputs": [{"name": "x"}]}, None, "no output 'x': it has output"),
         ({"inputs": [INPUT], "outputs": [{"name": "output"}] * 2}, None, "asked for twice"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import sys
 from collections.abc import Callable, Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -99,14 +100,17 @@ class Constant:
         await self._answer.send(send)
 
 
-async def compute(service: Service, call: Call, work: Work[T]) -> T:
-    """Has `work` done, once its turn comes, unless its client has left or set a deadline before.
+async def compute(service: Service, call: Call, work: Work[T], timeout_ns: int | None = None) -> T:
+    """Has `work` done, once its turn comes, unless its client has left or set a deadline before,
+    in a header or by a timeout of `timeout_ns` from the call's beginning.
 
     Raises:
         QueueFullError, DeadlineError, ClientGoneError: it was not done.
         Exception: whatever the work raises.
     """
     deadline_ns = _deadline_ns(call)
+    if timeout_ns is not None:
+        deadline_ns = min(deadline_ns or sys.maxsize, call.clock.began_ns + timeout_ns)
     call.clock.end(RECEIVE)
     if service.faults is not None:
         work = await service.faults.before_queue(work)

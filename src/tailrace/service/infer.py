@@ -36,7 +36,7 @@ class TensorWork:
         self.clock = clock
         self.outputs = tuple(output.name for output in request.outputs)
         shapes = {name: tensor.shape for name, tensor in request.inputs.items()}
-        self.rows = shapes[model.format.input.name][0]
+        self.rows = request.rows(model)
         self.kind = tuple((name, shapes[name][1:]) for name in sorted(shapes)), self.outputs
         self._request = request
 
@@ -72,8 +72,9 @@ def infer(service: Service) -> Answerer:
         model = service.model(name)
         json_bytes = _json_bytes(call)
         body = await read_body(call, body_limit_bytes)
-        work = TensorWork(model, read_request(model, body, json_bytes), call.clock)
-        done = await compute(service, call, work)
+        request = read_request(model, body, json_bytes)
+        work = TensorWork(model, request, call.clock)
+        done = await compute(service, call, work, request.timeout_us * 1000 or None)
         if done.json_bytes is None:
             return Answer(done.body)
         length = _LENGTH_HEADER, b"%d" % done.json_bytes

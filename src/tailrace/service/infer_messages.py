@@ -13,11 +13,17 @@ from tailrace.models.model import Model
 from tailrace.models.runtimes import TensorInfo
 from tailrace.service.bodies import Body
 from tailrace.service.errors import RequestError
+from tailrace.service.infer_parameters import (
+    InputParameters,
+    OutputParameters,
+    RequestParameters,
+)
 from tailrace.service.tensors import (
     WireTensor,
     datatype_of,
     encode_binary,
     encode_json,
+    highest,
     size_bytes,
 )
 
@@ -31,6 +37,8 @@ class WantedOutput:
 
     name: str
     binary: bool
+    classes: int = 0
+    """How many of the highest elements of a row are to be told, in place of all; 0 is all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,12 @@ class InferRequest:
     id: str | None
     inputs: dict[str, WireTensor]
     outputs: tuple[WantedOutput, ...]
+    timeout_us: int = 0
+    """When the answer is no longer wanted; 0 is never."""
+
+    def rows(self, model: Model) -> int:
+        """Size of its part of a batch."""
+        return self.inputs[model.format.input.name].shape[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +70,24 @@ _Name = Annotated[str, msgspec.Meta(max_length=256)]
 _Size = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 
-class _Parameters(msgspec.Struct, frozen=True):
-    binary_data_size: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    binary_data: bool | None = None
-    binary_data_output: bool | None = None
-
-
 class _Input(msgspec.Struct, frozen=True):
     name: _Name
     shape: Annotated[tuple[_Size, ...], msgspec.Meta(max_length=64)]
     datatype: _Name
-    parameters: _Parameters | None = None
+    parameters: InputParameters | None = None
     data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Output(msgspec.Struct, frozen=True):
     name: _Name
-    parameters: _Parameters | None = None
+    parameters: OutputParameters | None = None
 
 
 class _Request(msgspec.Struct, frozen=True):
     inputs: tuple[_Input, ...]
     outputs: tuple[_Output, ...] | None = None
     id: str | None = None
-    parameters: _Parameters | None = None
+    parameters: RequestParameters | None = None
 
 
 class _OutputAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -120,7 +128,8 @@ def read_request(model: Model, body: Body, json_bytes: int | None) -> InferReque
             )
         request, binary = _read_json(memoryview(body)[:end]), memoryview(body)[end:]
     inputs = _inputs(model, request.inputs, binary)
-    return InferRequest(request.id, inputs, _outputs(model, request))
+    timeout_us = request.parameters.timeout if request.parameters else None
+    return InferRequest(request.id, inputs, _outputs(model, request), timeout_us or 0)
 
 
 def write_answer(
@@ -130,6 +139,8 @@ def write_answer(
     outputs: list[_OutputAnswer] = []
     binary: list[memoryview] = []
     for wanted, array in zip(request.outputs, tensors, strict=True):
+        if wanted.classes:
+            array = highest(array, wanted.classes, request.rows(model))
         described = wanted.name, datatype_of(array), array.shape
         if wanted.binary:
             binary.append(encode_binary(array))
@@ -176,8 +187,8 @@ def _raw_request(model: Model, size: int) -> _Request:
         shape[axis] = 1
         unit = size_bytes(first.datatype, shape) or 1
         shape[axis] = max(size // unit, 1)
-    given = _Input(first.name, tuple(shape), first.datatype, _Parameters(binary_data_size=size))
-    return _Request((given,), parameters=_Parameters(binary_data_output=True))
+    given = _Input(first.name, tuple(shape), first.datatype, InputParameters(binary_data_size=size))
+    return _Request((given,), parameters=RequestParameters(binary_data_output=True))
 
 
 def _inputs(model: Model, given: Sequence[_Input], binary: memoryview) -> dict[str, WireTensor]:
@@ -251,6 +262,7 @@ def _outputs(model: Model, request: _Request) -> tuple[WantedOutput, ...]:
             )
         if output.name in wanted:
             raise RequestError(f"output {output.name} is asked for twice")
-        own = output.parameters.binary_data if output.parameters else None
-        wanted[output.name] = WantedOutput(output.name, everything if own is None else own)
+        asked = output.parameters or OutputParameters()
+        binary = everything if asked.binary_data is None else asked.binary_data
+        wanted[output.name] = WantedOutput(output.name, binary, asked.classification or 0)
     return tuple(wanted.values())

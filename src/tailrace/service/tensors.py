@@ -156,6 +156,31 @@ def _decode_json_strings(shape: Sequence[int], text: bytes) -> NDArray[Any]:
     return array.reshape(shape)
 
 
+def highest(array: NDArray[Any], count: int, rows: int) -> NDArray[Any]:
+    """The `count` highest elements of each of `rows`, or of the whole if it does not go by rows,
+    highest first: BYTES, each `value:index` as Triton's classification extension has it. The index
+    is that in the row, row-major; of equal elements the first comes first, NaN last.
+
+    Raises:
+        RequestError: the elements are no numbers.
+    """
+    if array.dtype.kind not in "iufb":
+        raise RequestError(f"classification is for numbers, not for {datatype_of(array)}")
+    by_rows = array.ndim > 1 and array.shape[0] == rows
+    flat = array.reshape(rows if by_rows else 1, -1)
+    keys = np.where(np.isnan(flat), -np.inf, flat) if array.dtype.kind == "f" else flat
+    # Backwards there and back, so that of equal ones the first comes first.
+    order = (flat.shape[1] - 1 - np.argsort(keys[:, ::-1], axis=1, kind="stable"))[:, ::-1]
+    order = order[:, :count]
+    values = np.take_along_axis(flat, order, axis=1)
+    form = "{:f}:{}" if array.dtype.kind == "f" else "{:d}:{}"
+    told = [
+        [form.format(value, index) for value, index in zip(*row, strict=True)]
+        for row in zip(values.tolist(), order.tolist(), strict=True)
+    ]
+    return np.array(told if by_rows else told[0], object)
+
+
 def encode_binary(array: NDArray[Any]) -> memoryview:
     """The elements' bytes: a view of `array`, if it lies in the protocol's order."""
     if array.dtype.kind == "O":
