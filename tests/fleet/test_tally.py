@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 
 import numpy as np
@@ -124,3 +125,16 @@ def test_no_counter_ever_goes_backwards() -> None:
         assert now["shapes"] + now["null"] == told
         assert sum(worker.answered for worker in snapshot.workers) == told
         seen = now
+
+
+def test_time_of_the_latest_answer_is_no_sum() -> None:
+    tally = Tally(MODELS)
+    began_ms = time.time() * 1000
+    for name, rank in (("a", 0), ("b", 1), ("c", 0)):
+        replica = Replica(name, rank)
+        for _ in range(2):
+            replica.answer()
+            tally.take(name, replica.row())
+    counts = tally.snapshot().models
+    assert began_ms - 1 <= counts["shapes"].latest_ms <= time.time() * 1000
+    assert counts["null"].latest_ms == 0

@@ -140,6 +140,12 @@ async def test_every_route_is_described(held: Held) -> None:
             "/v2/models/{model}/infer": {"post"},
             "/v2/models/{model}/versions/{version}": {"get"},
             "/v2/models/{model}/versions/{version}/ready": {"get"},
+            "/v2/models/stats": {"get"},
+            "/v2/models/{model}/stats": {"get"},
+            "/v2/models/{model}/versions/{version}/stats": {"get"},
+            "/v2/models/{model}/config": {"get"},
+            "/v2/models/{model}/versions/{version}/config": {"get"},
+            "/v2/repository/index": {"post"},
             "/v2/models/{model}/versions/{version}/infer": {"post"},
         }
         identities = [each["operationId"] for path in paths.values() for each in path.values()]

@@ -82,7 +82,7 @@ async def answered(works: Sequence[Echo], most_rows: int = 99) -> tuple[list[Any
     """What each gives or raises, and the rows of the inferences that were noted."""
     tickets: list[Ticket[Any]] = [Ticket(work, None) for work in works]
     noted: list[int] = []
-    compute(tickets, most_rows, lambda _, rows: noted.append(rows))
+    compute(tickets, most_rows, lambda _, rows: noted.append(rows), lambda _, rows: None)
     waiting = asyncio.gather(*(ticket.answer for ticket in tickets), return_exceptions=True)
     return await asyncio.wait_for(waiting, 60), noted
 
@@ -118,6 +118,15 @@ async def test_outputs_that_do_not_go_by_rows_cannot_be_computed_in_turns(model:
     [error], _ = await answered([work], most_rows=2)
     assert isinstance(error, RequestError)
     assert "send 2 in one request at most" in str(error)
+
+
+async def test_inferences_are_told_once_they_have_succeeded(model: Model) -> None:
+    tickets: list[Ticket[Any]] = [Ticket(Echo(model, i), None) for i in (1, POISON, 3)]
+    began: list[int] = []
+    succeeded: list[int] = []
+    compute(tickets, 9, lambda _, rows: began.append(rows), lambda _, rows: succeeded.append(rows))
+    assert (began, succeeded) == ([3, 1, 1, 1], [1, 1])
+    await asyncio.gather(*(ticket.answer for ticket in tickets), return_exceptions=True)
 
 
 @pytest.mark.parametrize("error", [RuntimeFailedError("poison"), MemoryError("poison")])

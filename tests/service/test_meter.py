@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
 from dataclasses import replace
 from itertools import pairwise
@@ -83,10 +84,12 @@ def test_any_worker_tells_what_happened_to_all(
     workers = meters()
     for worker, model, event in events:
         if isinstance(event, str):
-            workers[worker].count(model, event)
+            workers[worker].count(model, event, 7)
             outcomes[model][event] += 1
         elif isinstance(event, int):
             workers[worker].observe_batch(null_model(model), event)
+            if event % 3:
+                workers[worker].observe_success(null_model(model), event)
             batches[model].append(event)
         else:
             workers[worker].observe(model, clock_of(event))
@@ -100,6 +103,10 @@ def test_any_worker_tells_what_happened_to_all(
         for model, counts in totals.items():
             assert counts.outcomes == {name: outcomes[model][name] for name in OUTCOMES}
             assert as_pair(counts.batches) == histogram_of(batches[model], list(BATCH_BOUNDS))
+            succeeded = [rows for rows in batches[model] if rows % 3]
+            assert (counts.inferences, counts.rows) == (len(succeeded), sum(succeeded))
+            assert counts.failed_ns == 7 * (outcomes[model].total() - outcomes[model]["ok"])
+            assert bool(counts.latest_ms) == (outcomes[model]["ok"] > 0)
             for number, stage in enumerate(STAGES):
                 values = [row[number] for row in spans[model]]
                 assert as_pair(counts.stages[stage]) == histogram_of(values, BOUNDS_NS)
@@ -128,3 +135,13 @@ def test_levels_and_readiness_are_a_workers_own() -> None:
     assert [head[READY] for head in heads] == [0, 1, 0]
     workers[1].set_ready(False)
     assert heads[1][READY] == 0
+
+
+def test_of_several_workers_the_latest_time_counts() -> None:
+    workers = meters()
+    before_ms = time.time() * 1000
+    for worker in workers:
+        worker.observe("shapes", clock_of([0] * len(STAGES)))
+    latest_ms = workers[0].snapshot().models["shapes"].latest_ms
+    assert before_ms - 1 <= latest_ms <= time.time() * 1000
+    assert workers[0].snapshot().models["null"].latest_ms == 0

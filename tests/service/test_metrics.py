@@ -111,7 +111,7 @@ def test_each_worker_and_its_process(read_metrics: Read) -> None:
     metrics, meters = _two_workers()
     head = meters[0].sheet.head(0)
     head[PID], head[RESTARTS] = os.getpid(), 3
-    meters[0].set_levels(7, 2)
+    meters[0].set_levels(7, 2, 0)
     meters[0].set_ready(True)
     meters[1].observe("null", _clock(1, 1))
     scrape = read_metrics(metrics.render().decode())

@@ -14,7 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tailrace.service.meter import Snapshot, WorkerState, answered, counts_by_model
+from tailrace.service.meter import (
+    Snapshot,
+    WorkerState,
+    answered,
+    counts_by_model,
+    latest_cells,
+)
 from tailrace.service.usage import Usage
 
 SILENT_S = 5.0
@@ -55,6 +61,7 @@ class Tally:
     def __init__(self, models: Sequence[str], now_s: Callable[[], float] = time.monotonic) -> None:
         """Of a service of these models; `now_s` is the clock by which replicas fall silent."""
         self._models = models
+        self._latest = latest_cells(models)
         self._now_s = now_s
         self._heard: dict[str, _Heard] = {}
         self._gone: set[str] = set()
@@ -65,7 +72,9 @@ class Tally:
         before = self._heard.get(replica)
         added = row.cells - before.row.cells if before is not None else row.cells
         rank = self._ranks.setdefault(row.rank, _Rank(np.zeros_like(row.cells)))
-        rank.cells = rank.cells + added
+        cells = rank.cells + added
+        cells[self._latest] = np.maximum(rank.cells[self._latest], row.cells[self._latest])
+        rank.cells = cells
         self._heard[replica] = _Heard(row, self._now_s())
         self._gone.discard(replica)
         if row.leaving:
@@ -80,7 +89,10 @@ class Tally:
             if replica not in self._gone
         }
         width = max((len(rank.cells) for rank in self._ranks.values()), default=0)
-        whole = sum((rank.cells for rank in self._ranks.values()), np.zeros(width, np.int64))
+        cells = [rank.cells for rank in self._ranks.values()]
+        whole = sum(cells, np.zeros(width, np.int64))
+        if cells:
+            whole[self._latest] = np.max([each[self._latest] for each in cells], axis=0)
         return Snapshot(
             counts_by_model(self._models, whole.tolist()) if width else {},
             [

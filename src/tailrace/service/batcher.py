@@ -43,19 +43,22 @@ class Batcher:
         max_batch: int = 1,
         window_ns: int = 0,
         observe: Observe = lambda *_: None,
+        observe_success: Observe = lambda *_: None,
         levels: Callable[[int, int, int], None] = lambda *_: None,
     ) -> None:
         """Of `threads`, once they are started; at most `queue` requests will wait for one of them.
 
-        Tells `observe` the model and rows of each inference, and `levels` how many requests wait,
+        Tells `observe` the model and rows of each inference that begins, `observe_success` those
+        of each that has succeeded, and `levels` how many requests wait,
         how many are worked on, and since when the inference runs that began first, in ns of
-        CLOCK_MONOTONIC, 0 if none does; at each change, and both under a lock, so they had better
+        CLOCK_MONOTONIC, 0 if none does; at each change, and all under a lock, so they had better
         be quick.
         """
         self._queue = queue
         self._max_batch = max_batch
         self._window_ns = window_ns
         self._observe = observe
+        self._observe_success = observe_success
         self._note_levels = levels
         self._groups: dict[_Key, _Group] = {}
         self._waiting = 0
@@ -182,7 +185,12 @@ class Batcher:
         warm.set_result(None)
         done = 0
         while batch := self._take(done):
-            compute(batch, self._limit(batch[0].work.model), self._note_inference)
+            compute(
+                batch,
+                self._limit(batch[0].work.model),
+                self._note_inference,
+                self._note_success,
+            )
             done = len(batch)
             # An idle thread would hold what the last requests sent until the next one comes.
             batch.clear()
@@ -192,6 +200,10 @@ class Batcher:
             self._observe(model, rows)
             self._note_beginning(time.monotonic_ns())
             self._levels()
+
+    def _note_success(self, model: Model, rows: int) -> None:
+        with self._changed:
+            self._observe_success(model, rows)
 
     def _take(self, done: int) -> list[Queued]:
         # The next batch, once there is one; nothing when the batcher is closed.

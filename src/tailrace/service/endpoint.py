@@ -53,15 +53,15 @@ class Endpoint:
         try:
             answer = await self._answer(call)
         except TailraceError as error:
-            meter.count(self._model_of(call), _outcome(error))
+            meter.count(self._model_of(call), _outcome(error), call.clock.age_ns)
             await refusal(error)(scope, receive, send)
             return
         except asyncio.CancelledError:
             # So Ray Serve tells that the client has left.
-            meter.count(self._model_of(call), "client_gone")
+            meter.count(self._model_of(call), "client_gone", call.clock.age_ns)
             raise
         except Exception:
-            meter.count(self._model_of(call), "failed")
+            meter.count(self._model_of(call), "failed", call.clock.age_ns)
             raise
         call.clock.end(SEND)
         await answer.send(send, (b"server-timing", call.clock.header().encode()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,6 +65,14 @@ class Counts:
     """Answered requests: ns in each stage, by DURATION_BOUNDS_S."""
     total: Histogram
     """Answered requests: ns in all."""
+    failed_ns: int
+    """Requests that ended in another way than being answered: ns in all."""
+    inferences: int
+    """Inferences that succeeded."""
+    rows: int
+    """Rows of these."""
+    latest_ms: int
+    """When the last request was answered, in ms since 1970; 0 if none was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +117,9 @@ class Siblings(Protocol):
 
 
 class _Layout:
-    # Where in a model's counters each thing is: outcomes, batches, then the durations.
-    batches = len(OUTCOMES)
+    # Where in a model's counters each thing is: outcomes, single ones, batches, the durations.
+    failed_ns, inferences, rows, latest_ms = range(len(OUTCOMES), len(OUTCOMES) + 4)
+    batches = latest_ms + 1
     batch_width = len(BATCH_BOUNDS) + 2
     durations = batches + batch_width
     duration_width = len(DURATION_BOUNDS_S) + 2
@@ -117,7 +127,7 @@ class _Layout:
 
 
 class Meter:
-    """The counters of one worker. `observe_batch` and `set_levels` come from inference threads,
+    """The counters of one worker. `observe_batch` to `set_levels` come from inference threads,
     one at a time; the rest from the event loop."""
 
     def __init__(self, sheet: Sheet, worker: int, models: Sequence[str]) -> None:
@@ -133,22 +143,30 @@ class Meter:
         cells = self._cells
         begin = self._begins[model]
         cells[begin] += 1
+        cells[begin + _Layout.latest_ms] = time.time_ns() // 1_000_000
         at = begin + _Layout.durations
         for span_ns in (*clock.spans_ns, clock.total_ns):
             cells[at + bisect_left(_BOUNDS_NS, span_ns)] += 1
             cells[at + _Layout.duration_width - 1] += span_ns
             at += _Layout.duration_width
 
-    def count(self, model: str, outcome: str) -> None:
-        """Counts a request that ended in another way than being answered."""
+    def count(self, model: str, outcome: str, took_ns: int = 0) -> None:
+        """Counts a request that ended in another way than being answered, after `took_ns`."""
         if (begin := self._begins.get(model)) is not None:
             self._cells[begin + OUTCOMES.index(outcome)] += 1
+            self._cells[begin + _Layout.failed_ns] += took_ns
 
     def observe_batch(self, model: Model, rows: int) -> None:
-        """Counts an inference of `rows`."""
+        """Counts an inference of `rows` that begins."""
         begin = self._begins[model.spec.name] + _Layout.batches
         self._cells[begin + bisect_left(BATCH_BOUNDS, rows)] += 1
         self._cells[begin + _Layout.batch_width - 1] += rows
+
+    def observe_success(self, model: Model, rows: int) -> None:
+        """Counts an inference of `rows` that has succeeded."""
+        begin = self._begins[model.spec.name]
+        self._cells[begin + _Layout.inferences] += 1
+        self._cells[begin + _Layout.rows] += rows
 
     def set_levels(self, waiting: int, running: int, began_ns: int) -> None:
         """Notes how many requests wait, how many are worked on, and since when the inference runs
@@ -172,9 +190,17 @@ class Meter:
     def snapshot(self) -> Snapshot:
         """What the workers of the sheet have counted."""
         return Snapshot(
-            counts_by_model(self._models, self.sheet.totals()),
+            counts_by_model(self._models, self._totals()),
             [self._state(worker) for worker in range(self.sheet.workers)],
         )
+
+    def _totals(self) -> Sequence[int]:
+        totals = list(self.sheet.totals())
+        for cell in latest_cells(self._models):
+            totals[cell] = max(
+                self.sheet.counters(worker)[cell] for worker in range(self.sheet.workers)
+            )
+        return totals
 
     def _state(self, worker: int) -> WorkerState:
         head = self.sheet.head(worker).tolist()
@@ -193,6 +219,11 @@ class Meter:
 def answered(models: Sequence[str], cells: Sequence[int]) -> int:
     """Requests answered, of all models, by the counters of a row of their sheet."""
     return sum(cells[i * _Layout.width] for i in range(len(models)))
+
+
+def latest_cells(models: Sequence[str]) -> list[int]:
+    """Which of a row's counters are times: of several rows the latest counts, not the sum."""
+    return [i * _Layout.width + _Layout.latest_ms for i in range(len(models))]
 
 
 def counts_by_model(models: Sequence[str], cells: Sequence[int]) -> dict[str, Counts]:
@@ -219,4 +250,8 @@ def _counts(cells: Sequence[int]) -> Counts:
         histogram(_Layout.batches, _Layout.batch_width),
         timed,
         total,
+        cells[_Layout.failed_ns],
+        cells[_Layout.inferences],
+        cells[_Layout.rows],
+        cells[_Layout.latest_ms],
     )

@@ -1,4 +1,5 @@
-"""The Open Inference Protocol v2 (REST): health and what the models take and give."""
+"""The Open Inference Protocol v2 (REST) but for inference: health, what the models take and give,
+and its extensions."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from starlette.responses import Response
 from tailrace import __version__
 from tailrace.models.model import Model
 from tailrace.models.runtimes import TensorInfo
-from tailrace.service import schema
+from tailrace.service import extensions, schema
 from tailrace.service.infer import no_version
 from tailrace.service.infer_messages import VERSION
 from tailrace.service.service import Service
@@ -27,7 +28,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
             {
                 "name": "tailrace",
                 "version": __version__,
-                "extensions": ["binary_tensor_data"],
+                "extensions": extensions.NAMES,
                 "service": service.config.description(),
             }
         )
@@ -39,6 +40,26 @@ def add_routes(app: FastAPI, service: Service) -> None:
     @app.get("/v2/health/ready", **schema.READY)
     async def ready() -> Response:
         return _json({"ready": service.ready}, 200 if service.ready else 503)
+
+    # Before the models, of which none is called so.
+    @app.get("/v2/models/stats", **schema.ALL_STATISTICS)
+    async def all_statistics() -> Response:
+        return _json(await extensions.statistics(service, list(service.config.models)))
+
+    @app.get("/v2/models/{model}/stats", **schema.STATISTICS)
+    @app.get("/v2/models/{model}/versions/{version}/stats", **schema.STATISTICS_VERSION)
+    async def statistics(request: Request) -> Response:
+        name = service.model(_name(request)).spec.name
+        return _json(await extensions.statistics(service, [name]))
+
+    @app.get("/v2/models/{model}/config", **schema.CONFIGURATION)
+    @app.get("/v2/models/{model}/versions/{version}/config", **schema.CONFIGURATION_VERSION)
+    async def configuration(request: Request) -> Response:
+        return _json(extensions.configuration(service, service.model(_name(request))))
+
+    @app.post("/v2/repository/index", **schema.INDEX)
+    async def index(request: Request) -> Response:
+        return _json(await extensions.index(service, request))
 
     @app.get("/v2/models/{model}", **schema.MODEL)
     @app.get("/v2/models/{model}/versions/{version}", **schema.MODEL_VERSION)
@@ -75,5 +96,5 @@ def _tensor(tensor: TensorInfo) -> dict[str, Any]:
     return {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
 
 
-def _json(document: dict[str, Any], status: int = 200) -> Response:
+def _json(document: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(document), status, media_type="application/json")

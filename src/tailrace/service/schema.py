@@ -278,11 +278,29 @@ _DATA: Schema = {"type": "array", "description": "Elements, flat in row-major or
 _INFER_REQUEST = _object(
     {
         "id": _maybe(_STRING),
-        "parameters": _maybe(_object({"binary_data_output": _maybe(_BOOLEAN)})),
+        "parameters": _maybe(
+            _object(
+                {
+                    "binary_data_output": _maybe(_BOOLEAN),
+                    "timeout": _maybe(_INTEGER)
+                    | {"description": "Microseconds after which the answer is no longer wanted"},
+                }
+            )
+        ),
         "outputs": _maybe(
             _list(
                 _object(
-                    {"parameters": _maybe(_object({"binary_data": _maybe(_BOOLEAN)}))},
+                    {
+                        "parameters": _maybe(
+                            _object(
+                                {
+                                    "binary_data": _maybe(_BOOLEAN),
+                                    "classification": _maybe(_INTEGER)
+                                    | {"description": "How many of the highest elements of a row"},
+                                }
+                            )
+                        )
+                    },
                     name=_STRING,
                 )
             )
@@ -335,7 +353,7 @@ def _infer(*parameters: Schema) -> dict[str, Any]:
         | {
             400: "No inference request, or not for the tensors of this model",
             413: "Too many bytes",
-            415: "The body is compressed",
+            415: "The body is compressed in another way than gzip or deflate",
         },
         parameters=[
             *parameters,
@@ -359,3 +377,97 @@ def _infer(*parameters: Schema) -> dict[str, Any]:
 
 
 INFER, INFER_VERSION = _infer(_MODEL), _infer(_MODEL, _VERSION)
+
+
+_TIMES = _object(count=_INTEGER, ns=_INTEGER)
+_STATISTICS = _json(
+    "What was counted since the service began, all workers together",
+    _object(
+        model_stats=_list(
+            _object(
+                name=_STRING,
+                version=_STRING,
+                last_inference=_INTEGER | {"description": "ms since 1970; 0 if there was none"},
+                inference_count=_INTEGER | {"description": "Rows of the inferences"},
+                execution_count=_INTEGER | {"description": "Inferences that succeeded"},
+                inference_stats=_object(
+                    success=_TIMES,
+                    fail=_TIMES,
+                    queue=_TIMES,
+                    compute_input=_TIMES,
+                    compute_infer=_TIMES,
+                    compute_output=_TIMES,
+                    cache_hit=_TIMES,
+                    cache_miss=_TIMES,
+                ),
+                batch_stats=_list(_object()),
+            )
+        )
+    ),
+)
+
+
+def _statistics(*parameters: Schema) -> dict[str, Any]:
+    return _route(
+        "A model's counters, by the names of Triton's statistics extension",
+        _STATISTICS,
+        _NO_MODEL,
+        parameters=parameters,
+    )
+
+
+STATISTICS, STATISTICS_VERSION = _statistics(_MODEL), _statistics(_MODEL, _VERSION)
+ALL_STATISTICS = _route("The counters of all models, by Triton's names", _STATISTICS)
+
+_CONFIGURED: Schema = {"name": _STRING, "data_type": _STRING, "dims": _list(_INTEGER)}
+_CONFIGURATION = _object(
+    {
+        "dynamic_batching": _object(
+            preferred_batch_size=_list(_INTEGER), max_queue_delay_microseconds=_INTEGER
+        )
+    },
+    name=_STRING,
+    platform=_STRING,
+    backend=_STRING,
+    version_policy=_object(latest=_object(num_versions=_INTEGER)),
+    max_batch_size=_INTEGER
+    | {"description": "Rows of a request at most; 0 if the tensors have no such dimension"},
+    input=_list(
+        _object(
+            **_CONFIGURED,
+            format=_STRING,
+            is_shape_tensor=_BOOLEAN,
+            allow_ragged_batch=_BOOLEAN,
+            optional=_BOOLEAN,
+        )
+    ),
+    output=_list(_object(**_CONFIGURED, label_filename=_STRING, is_shape_tensor=_BOOLEAN)),
+    instance_group=_list(_object(name=_STRING, kind=_STRING, count=_INTEGER, gpus=_list(_INTEGER))),
+    model_transaction_policy=_object(decoupled=_BOOLEAN),
+    parameters=_object(),
+)
+
+
+def _configuration(*parameters: Schema) -> dict[str, Any]:
+    return _route(
+        "How a model is served, as Triton's model configuration extension says it",
+        _json("The configuration", _CONFIGURATION),
+        _NO_MODEL,
+        parameters=parameters,
+    )
+
+
+CONFIGURATION, CONFIGURATION_VERSION = _configuration(_MODEL), _configuration(_MODEL, _VERSION)
+
+INDEX = _route(
+    "The models and whether they are ready, as Triton's model repository extension lists them",
+    _json(
+        "The models",
+        _list(_object(name=_STRING, version=_STRING, state=_STRING, reason=_STRING)),
+    ),
+    {400: "No request for an index"},
+    requestBody={
+        "required": False,
+        "content": {"application/json": {"schema": _object({"ready": _BOOLEAN})}},
+    },
+)

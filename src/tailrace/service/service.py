@@ -34,6 +34,7 @@ class Service:
             config.max_batch,
             int(config.batch_window_s * 1e9),
             meter.observe_batch,
+            meter.observe_success,
             meter.set_levels,
         )
         self.faults = None if config.fault is None else Faults(config.fault)

@@ -42,6 +42,11 @@ class StageClock:
         return self._began_ns
 
     @property
+    def age_ns(self) -> int:
+        """From the beginning to now."""
+        return time.monotonic_ns() - self._began_ns
+
+    @property
     def total_ns(self) -> int:
         """From the beginning to the last stamp."""
         return self._ended_ns - self._began_ns
