@@ -81,15 +81,17 @@ def resize(fd: int, columns: int) -> None:
     termios.tcsetwinsize(fd, (24, columns))
 
 
-def watched(command: list[str], columns: int, cwd: Path) -> tuple[str, list[list[str]]]:
-    """Run a command whose stderr is a terminal: its stdout, and the terminal's rows at each time
-    that the cursor came back to the start of one.
+def watched(
+    command: list[str], columns: int, cwd: Path, *, stdout_too: bool = False
+) -> tuple[str, list[list[str]]]:
+    """Run a command whose stderr is a terminal, or `stdout_too`: its stdout elsewhere, and the
+    terminal's rows at each time that the cursor came back to the start of one.
     """
     with terminal(columns) as (ours, theirs):
         process = subprocess.Popen(
             command,
             cwd=cwd,
-            stdout=subprocess.PIPE,
+            stdout=theirs if stdout_too else subprocess.PIPE,
             stderr=theirs,
             text=True,
             env={**os.environ, "TERM": "xterm"},
@@ -102,4 +104,4 @@ def watched(command: list[str], columns: int, cwd: Path) -> tuple[str, list[list
                 shown += data
         out, _ = process.communicate(timeout=60)
     assert process.returncode in (0, 1), shown
-    return out, list(Screen(columns).feed(shown.decode()))
+    return out or "", list(Screen(columns).feed(shown.decode()))

@@ -81,6 +81,29 @@ def test_what_goes_wrong_comes_before_what_does_not(serve: Any, tmp_path: Path) 
     assert any(re.search("target 200/s  failures [1-9]", row) for rows in screens for row in rows)
 
 
+async def wanting(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+    """Two in three answers are errors, each with a long explanation."""
+    status = (b"200 OK", b"404 Not Found", b"503 Service Unavailable")[number % 3]
+    text = b"words " * 40
+    writer.write(b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status, len(text), text))
+
+
+def test_a_summary_fits_its_terminal(serve: Any, tmp_path: Path) -> None:
+    command = [*TAILRACE, "load", serve(wanting).url, *SHORT, "--out", "run"]
+    _, screens = watched(command, 80, tmp_path, stdout_too=True)
+    rows = [row.rstrip() for row in screens[-1]]
+    assert max(map(len, rows)) <= 80
+    for status in ("404 Not Found", "503 Service Unavail"):
+        (row,) = [row for row in rows if re.search(rf"\d+ +\d\S* % +http: {status[:3]} ", row)]
+        assert f"HTTP/1.1 {status}" in row
+        assert row.endswith("…")
+    # Between words, and set off from the next reason.
+    reasons = rows[rows.index("verdict: INVALID") + 1 : rows.index("run: run")]
+    assert all(row.startswith(("  - ", "    ")) for row in reasons)
+    assert "less than the minimum of 10 min" in " ".join(row.strip() for row in reasons)
+    assert rows[rows.index("run: run") + 1] == "report: tailrace report run"
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -16,3 +16,13 @@ def literal(*parts: str | tuple[str, str]) -> Text:
     return Text.assemble(
         *(plain(part) if isinstance(part, str) else (plain(part[0]), part[1]) for part in parts)
     )
+
+
+def print_paragraph(console: Console, text: Text, hang: int = 2) -> None:
+    """Print a line, in a terminal wrapped between words, all but its first row `hang` cells in."""
+    if not console.is_terminal:
+        console.print(text, soft_wrap=True)
+        return
+    for number, row in enumerate(text.wrap(console, console.width - hang)):
+        row.rstrip()
+        console.print(Text(" " * hang if number else "").append_text(row), soft_wrap=True)

@@ -13,13 +13,12 @@ from datetime import UTC, datetime
 import msgspec
 from rich.table import Table
 
-from tailrace.cli.console import literal, make_console
+from tailrace.cli.console import literal, make_console, print_paragraph
 from tailrace.cli.live import LiveLine
 from tailrace.errors import TailraceError, UsageError
 from tailrace.load.ending import SIGNALS, describe_end
 from tailrace.load.point import NodeFigures, Percentiles, Point
 from tailrace.load.result import Result, notes_on
-from tailrace.plain import plain
 from tailrace.runs.run import Run
 from tailrace.units import (
     format_clock,
@@ -42,6 +41,8 @@ def positive_duration_s(option: str, text: str, least_s: float = 1e-3) -> float:
         raise UsageError(f"{option}: {error}") from None
 
 
+_WIDTH = 120
+"""Of what is printed to no terminal."""
 _SHOWN = ("mean", "p50", "p90", "p95", "p99", "p99.9", "max")
 
 
@@ -159,7 +160,7 @@ def _escape_hidden(letter: re.Match[str]) -> str:
 
 def print_summary(result: Result) -> None:
     """The result as a table for a person, on stdout."""
-    console = make_console()
+    console = make_console(width=None if sys.stdout.isatty() else _WIDTH)
     console.print()
     console.print(literal(result.target), soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -177,27 +178,32 @@ def print_summary(result: Result) -> None:
     failures = ", ".join(f"{count:,} {kind}" for kind, count in result.failed.items()) or "none"
     lag = result.send_lag_us
     console.print()
-    console.print(
-        f"offered {result.offered:,} in {result.duration_s:.1f} s "
-        f"({result.rate.offered:,.1f}/s), completed {result.completed:,} "
-        f"({result.rate.completed:,.1f}/s), "
-        f"failures: {plain(failures)}"
+    print_paragraph(
+        console,
+        literal(
+            f"offered {result.offered:,} in {result.duration_s:.1f} s "
+            f"({result.rate.offered:,.1f}/s), completed {result.completed:,} "
+            f"({result.rate.completed:,.1f}/s), failures: {failures}"
+        ),
     )
+    if result.reasons:
+        console.print(_failures(result))
+        console.print()
     if lag["p99"] is not None:
         console.print(f"send lag p50 {format_lag(lag['p50'])}, p99 {format_lag(lag['p99'])}")
     if result.xray is not None and (share := result.xray.share) is not None:
-        console.print(
-            f"slowest 1 %: {100 * share:.0f} % of the gap of {number(result.xray.gap_total_ms)} ms "
-            f"to the median is {plain(str(result.xray.explains))}",
-            soft_wrap=True,
+        gap = f"the gap of {number(result.xray.gap_total_ms)} ms to the median"
+        print_paragraph(
+            console,
+            literal(f"slowest 1 %: {100 * share:.0f} % of {gap} is {result.xray.explains}"),
         )
     if len(result.addresses) > 1:
         shares = [f"{address} {count:,}" for address, count in sorted(result.addresses.items())]
-        console.print(literal(f"requests by address: {', '.join(shares)}"), soft_wrap=True)
+        print_paragraph(console, literal(f"requests by address: {', '.join(shares)}"))
     for note in notes_on(result):
-        console.print(literal(f"note: {note}"), soft_wrap=True)
+        print_paragraph(console, literal(f"note: {note}"))
     for name, node in result.nodes.items():
-        console.print(literal(_describe(name, node)), soft_wrap=True)
+        print_paragraph(console, literal(_describe(name, node)))
     for expression, holds in result.slo.items():
         outcome = "kept" if holds else ("broken", "bold red")
         console.print(literal(f"SLO {expression}: ", outcome), soft_wrap=True)
@@ -208,9 +214,25 @@ def print_summary(result: Result) -> None:
     else:
         console.print(literal("verdict: ", ("INVALID", "bold red")))
         for reason in result.verdict.reasons:
-            console.print(literal(f"  - {reason}"), soft_wrap=True)
+            print_paragraph(console, literal(f"  - {reason}"), hang=4)
     console.print(literal(f"run: {result.run}"), soft_wrap=True)
     console.print(literal(f"report: {report_command(str(result.run))}"), soft_wrap=True)
+
+
+def _failures(result: Result) -> Table:
+    """Failures by reason, the most frequent first, each with how such an answer begins."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("failed", "share"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("reason", overflow="fold")
+    table.add_column("such an answer" if result.examples else "", style="dim")
+    for reason, count in sorted(result.reasons.items(), key=lambda item: -item[1]):
+        share = f"{100 * count / result.offered:.3g} %" if result.offered else ""
+        # One row, whatever it says: what the table is too narrow for is cut.
+        example = literal(result.examples.get(reason, ""))
+        example.no_wrap, example.overflow = True, "ellipsis"
+        table.add_row(f"{count:,}", share, literal(reason), example)
+    return table
 
 
 def report_command(run: str) -> str:
