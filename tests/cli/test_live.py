@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import subprocess
@@ -11,10 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tailrace.cli.live import EVERY_S, LiveLine, fit
+from tailrace.cli.output import describe_interval, number
+from tailrace.load.point import Percentiles
 from tests.cli.screen import Screen, resize, terminal, watched
+from tests.samples import POINT
 
 TAILRACE = [sys.executable, "-m", "tailrace"]
 SHORT = ("--rate", "200", "--for", "1.5s", "--interval", "250ms")
@@ -51,6 +56,25 @@ def test_a_run_is_followed_in_one_line_of_whole_fields(
     if columns > 30:
         assert all("target 200/s" in line for line in lines)
     assert any(last in line for line in lines)
+
+
+def test_the_tail_is_that_of_the_window_as_on_the_page(serve: Any, tmp_path: Path) -> None:
+    """So a short run's last line says what its result does."""
+    command = [*TAILRACE, "load", serve().url, *SHORT, "--json"]
+    out, screens = watched(command, 120, tmp_path)
+    last = [row for rows in screens for row in rows if " p99 " in row][-1]
+    latency = json.loads(out)["latency_ms"]
+    for name in ("p50", "p99"):
+        assert f"  {name} {number(latency[name])} ms" in last
+
+
+def test_failures_of_the_whole_window_are_told() -> None:
+    points = [
+        msgspec.structs.replace(POINT, failed=failed)
+        for failed in ({"reset": 4}, {"timeout": 3}, {})
+    ]
+    fields = describe_interval(points, Percentiles(p50=1, p99=250.4), None)
+    assert {"failures 7", "p99 250 ms", "p50 1.00 ms"} <= set(fields)
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])

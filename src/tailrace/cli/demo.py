@@ -152,7 +152,8 @@ async def _show(controller: "Controller", line: "LiveLine", duration_s: float | 
     async for update in controller.watch("demo"):
         line.report(update.service.problems)
         if update.point is not None:
-            line.draw(describe_interval(update.point, duration_s))
+            window = await controller.window("demo")
+            line.draw(describe_interval(window.points, window.latency_ms, duration_s))
 
 
 def draw_pictures(directory: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -189,13 +190,18 @@ async def _find(
     from tailrace.cli.output import interruptible, number
     from tailrace.fleet import crew_at
     from tailrace.load.search import Searcher, conclude, outlook, search
+    from tailrace.load.tally import WINDOW, latency_of
     from tailrace.runs.directory import RUNS_DIR, RunDirectoryError, new_directory
     from tailrace.runs.search_report import write_search
 
     line = LiveLine()
     steps: list[Step] = []
+    window: deque[Interval] = deque(maxlen=WINDOW)
 
     def show(rate_per_s: float, interval: "Interval") -> None:
+        if window and interval.point.index <= window[-1].point.index:
+            window.clear()  # the next step
+        window.append(interval)
         point = interval.point
         most_s = limits.warmup_s + max(limits.longest_s, limits.confirm_s)
         line.draw(
@@ -204,7 +210,7 @@ async def _find(
                 f"{format_rate(rate_per_s)}/s",
                 f"{point.t_s:.0f} of at most {most_s:.0f} s",
                 outlook(steps, limits),
-                f"p99 {number(point.latency_ms.p99)} ms",
+                f"p99 {number(latency_of(window).p99)} ms",
                 f"QPS {format_rate(point.qps)}",
                 f"in flight {point.in_flight:,}",
             ]

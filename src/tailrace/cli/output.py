@@ -7,6 +7,7 @@ import re
 import shlex
 import signal
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -19,6 +20,7 @@ from tailrace.errors import TailraceError, UsageError
 from tailrace.load.ending import SIGNALS, describe_end
 from tailrace.load.point import NodeFigures, Percentiles, Point
 from tailrace.load.result import Result, notes_on
+from tailrace.load.tally import WINDOW, Interval, latency_of
 from tailrace.runs.run import Run
 from tailrace.units import (
     format_clock,
@@ -46,11 +48,15 @@ _WIDTH = 120
 _SHOWN = ("mean", "p50", "p90", "p95", "p99", "p99.9", "max")
 
 
-def describe_interval(point: Point, end_s: float | None, missing: Sequence[str] = ()) -> list[str]:
-    """An interval that has just ended in a live line's fields, with the time left of a run that
-    offers load until `end_s`, and what the SLOs still lack.
+def describe_interval(
+    points: Sequence[Point], latency: Percentiles, end_s: float | None, missing: Sequence[str] = ()
+) -> list[str]:
+    """The interval that has just ended in a live line's fields, with the time left of a run that
+    offers load until `end_s`, and what the SLOs still lack. As on the page, `latency` and failures
+    are of the window, whose intervals `points` are; all else is of the last one.
     """
-    failed = sum(point.failed.values())
+    point = points[-1]
+    failed = sum(sum(each.failed.values()) for each in points)
     waiting = point.in_flight + point.backlog
     left_s = None if end_s is None else end_s - point.t_s
     fields = [f"{point.t_s:6.0f} s"]
@@ -65,14 +71,14 @@ def describe_interval(point: Point, end_s: float | None, missing: Sequence[str] 
     if point.backlog:
         fields.append(f"backlog {point.backlog:,}")
     fields += [
-        f"p99 {number(point.latency_ms.p99)} ms",
+        f"p99 {number(latency.p99)} ms",
         f"QPS {_short(point.qps)}",
         f"RPS {_short(point.rps)}",
     ]
     if not failed:
         fields.append("failures 0")
     fields += [
-        f"p50 {number(point.latency_ms.p50)} ms",
+        f"p50 {number(latency.p50)} ms",
         f"offered {_short(point.offered / point.interval_s)}/s",
     ]
     if point.nodes:
@@ -133,9 +139,13 @@ async def follow(run: Run) -> Result:
         if (start_at := run.session.plan.start_at) is not None:
             line.note(f"waiting for {datetime.fromtimestamp(start_at, UTC):%Y-%m-%dT%H:%M:%SZ}")
         await run.start()
+        window: deque[Interval] = deque(maxlen=WINDOW)
         async for interval in run.intervals():
+            window.append(interval)
+            points = [each.point for each in window]
+            end_s, missing = run.session.end_s, run.session.missing
             line.report(run.problems)
-            line.draw(describe_interval(interval.point, run.session.end_s, run.session.missing))
+            line.draw(describe_interval(points, latency_of(window), end_s, missing))
     line.report(run.problems)
     return run.result
 

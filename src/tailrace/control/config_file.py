@@ -46,6 +46,7 @@ from tailrace.control.service import prepare
 from tailrace.control.tls import Tls
 from tailrace.control.toml_lines import line_of
 from tailrace.errors import UsageError
+from tailrace.load.tally import WINDOW
 from tailrace.runs.directory import RUNS_DIR
 from tailrace.units import MAX_SEED
 
@@ -62,7 +63,7 @@ class RoomConfig:
     """Of the page and of REST; 0 picks a free one."""
     rpc_port: int | None = 2222
     """Of gRPC; 0 picks a free one, None is no gRPC."""
-    window: int = 60
+    window: int = WINDOW
     """Intervals that are taken together."""
     interval_s: float = 1.0
     runs: Path = RUNS_DIR

@@ -24,6 +24,7 @@ from tailrace.load.ending import STOP
 from tailrace.load.point import Point
 from tailrace.load.profile import constant, parse_profile
 from tailrace.load.result import Result
+from tailrace.load.tally import WINDOW
 from tailrace.runs.directory import RUNS_DIR
 from tailrace.runs.label import delete, write_label
 from tailrace.runs.listing import find_either, is_running, list_runs, list_searches, read_run
@@ -49,7 +50,7 @@ class Controller:
         self,
         services: Sequence[ServiceConfig] = (),
         *,
-        window: int = 60,
+        window: int = WINDOW,
         interval_s: float = 1.0,
         runs_dir: Path = RUNS_DIR,
         limits: Limits | None = None,

@@ -25,7 +25,7 @@ from tailrace.load.point import Point
 from tailrace.load.profile import Profile, constant, parse_profile
 from tailrace.load.result import Result
 from tailrace.load.slo import Slo, parse_slo
-from tailrace.load.tally import Interval
+from tailrace.load.tally import WINDOW, Interval
 from tailrace.load.target import parse_target, without_credentials
 from tailrace.load.traffic import Tls, Traffic, plan_traffic
 from tailrace.load.verdict import Verdict
@@ -45,7 +45,7 @@ _PROBE_S = 1.0
 class Settings:
     """What all services of a control room share."""
 
-    window: int = 60
+    window: int = WINDOW
     """Intervals that are taken together."""
     interval_s: float = 1.0
     runs_dir: Path = RUNS_DIR

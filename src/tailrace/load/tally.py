@@ -1,6 +1,6 @@
 """Counts and histograms over a stretch of a run, merged from the workers' snapshots."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import nlargest
 
@@ -9,7 +9,7 @@ from tailrace.load.breakdown import Breakdown
 from tailrace.load.failures import count_failure, kinds_of
 from tailrace.load.histogram import Histogram
 from tailrace.load.messages import Snapshot
-from tailrace.load.point import BINS_PER_DECADE, SLOWEST, Event, NodeFigures, Point
+from tailrace.load.point import BINS_PER_DECADE, SLOWEST, Event, NodeFigures, Percentiles, Point
 from tailrace.load.server_timing import StageNames
 
 
@@ -97,6 +97,19 @@ class Interval:
     snapshots: tuple[Snapshot, ...]
     offering_s: float
     """How long of it load was offered: the last one goes on until all is answered."""
+
+
+WINDOW = 60
+"""Intervals that live figures are taken over, unless a control room is told otherwise."""
+
+
+def latency_of(intervals: Iterable[Interval]) -> Percentiles:
+    """Latency in ms over several intervals, from their merged histograms."""
+    latency = Histogram()
+    for interval in intervals:
+        for snapshot in interval.snapshots:
+            latency.add_packed(snapshot.latency)
+    return latency.percentiles(1000)
 
 
 def make_point(

@@ -18,7 +18,7 @@ from tailrace.untrusted import UnreadableError, read_json
 
 _MOST_BYTES = 4 * 2**20
 _HIGHEST = 1e12
-_TITLE, _TARGET = 80, 100
+_TITLE, _TARGET = 80, 98
 """Characters of a line that have room in the picture."""
 _WIDTH, _HEIGHT = 720, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 70, 50
