@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import select
 import subprocess
 import sys
 import time
@@ -159,11 +160,19 @@ def test_a_file_is_given_a_line_now_and_then(
 def window(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, int]]:
     """A terminal of 120 columns as stderr: our end of it, and the program's."""
     with terminal(120) as (ours, theirs), os.fdopen(theirs, "w", closefd=False) as stream:
-        os.set_blocking(ours, False)
         monkeypatch.setenv("TERM", "xterm")
         with monkeypatch.context() as patch:
             patch.setattr(sys, "stderr", stream)
             yield ours, theirs
+
+
+def arrived(fd: int, end: str) -> str:
+    """What comes out of a terminal up to `end`: it comes in pieces, and not at once."""
+    data = b""
+    while not data.endswith(end.encode()):
+        assert select.select([fd], [], [], 10)[0], data
+        data += os.read(fd, 65536)
+    return data.decode()
 
 
 def test_a_window_made_narrower_and_wider_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,10 +185,11 @@ def test_a_window_made_narrower_and_wider_again(monkeypatch: pytest.MonkeyPatch)
             if columns != 120:
                 screen.resize(columns)
             line.draw(fields)
-            *_, rows = screen.feed(os.read(ours, 65536).decode())
-            assert rows == ["before", fit(fields, columns - 1)]
+            expected = fit(fields, columns - 1)
+            *_, rows = screen.feed(arrived(ours, f"{expected}\x1b[J\r"))
+            assert rows == ["before", expected]
         line.note("after")
-        *_, rows = screen.feed(os.read(ours, 65536).decode())
+        *_, rows = screen.feed(arrived(ours, "after\r\n"))
         assert rows[:2] == ["before", "after"]
 
 
