@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tailrace.errors import UsageError
 from tailrace.load.profile import Profile, parse_profile
 from tailrace.load.profile_text import join_parts, parse_parts
-from tailrace.load.profile_toml import profile_from_toml
+from tailrace.load.profile_toml import profile_from_toml, read_profile
 
 EXPRESSIONS = [
     "200",
@@ -238,3 +238,27 @@ def test_toml_trace(tmp_path: Path) -> None:
 def test_toml_errors(value: object, complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
         profile_from_toml(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("1@1s," * 100_000 + "1", "a profile of 500,001 characters is too long"),
+        ("1@1s," * 1000 + "1", "a profile of 1,001 parts is too long"),
+        ("1@1s," * 900 + "x", r"profile '….*x…': .* \(at character 4501\)"),
+    ],
+)
+def test_a_long_profile_is_refused_in_a_short_line(text: str, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint) as raised:
+        parse_profile(text)
+    assert len(str(raised.value)) < 400
+
+
+def test_a_table_of_many_parts_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "long.toml"
+    file.write_text("profile = [" + '{kind="constant",rate=1,for="1s"},' * 1001 + "]")
+    with pytest.raises(UsageError, match="1,001 parts are too many"):
+        read_profile(file)
+    file.write_text("#" * (1 << 21))
+    with pytest.raises(UsageError, match="cannot read the profile"):
+        read_profile(file)

@@ -1,5 +1,8 @@
+import os
+import resource
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,10 +12,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from tailrace.errors import UsageError
-from tailrace.load.arrivals import Arrivals, Poisson, parse_arrivals, share
-from tailrace.load.profile import constant
+from tailrace.load.arrivals import Arrivals, Poisson, Replay, parse_arrivals, share
+from tailrace.load.profile import constant, parse_profile
 from tailrace.load.schedule import NEVER_NS, Schedule
-from tailrace.load.trace import Counts, Rates, Timestamps, read_trace
+from tailrace.load.trace import Counts, Rates, Timestamps
+from tailrace.load.trace_file import read_trace
 
 TWO = "0\n1\n"
 
@@ -65,6 +69,195 @@ def test_a_named_column(tmp_path: Path) -> None:
     arrivals = parse_arrivals(f"trace:{path}?column=Sent%20at&speed=2")
     assert replayed(arrivals).tolist() == [0, 1]
     assert replayed(parse_arrivals(arrivals.expression)).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("timestamp\n1500\n2000\n4250\n", "unit=ms"),
+        ("timestamp_ms,n\n1500,1\n2000,2\n4250,3\n", ""),
+        ("Sent_us\n1500000\n2000000\n4250000\n", "column=sent_us"),
+        ("ts\n1715346001500000001\n1715346002000000001\n1715346004250000001\n", "unit=ns"),
+        ("t\n1715346001500\n1715346002000\n1715346004250\n", "unit=ms"),
+        ("t\n1715346001.5\n1715346002\n1715346004.250\n", ""),
+        ("t_ms\n1.5e3\n2000\n+4250\n", ""),
+        ('{"timestamp": 1.5, "n": 7}\n\n{"n": 1, "timestamp": 2}\n{"timestamp": 4.25}\n', ""),
+        ('{"timestamp":1500,"x":{"y":[1]}}\n{"timestamp":2000}\n{"timestamp":4250}', "unit=ms"),
+        (('{"at":"2024-05-10T13:00:01.5Z"}\n{"at":"2024-05-10T13:00:02Z"}\n'
+         '{"at":"2024-05-10T13:00:04.25Z"}'), "column=at"),
+        # Azure's traces of large language models, of 2023 and 2024.
+        (("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n"
+         "2023-11-16 18:15:47.1805900,396,109\n2023-11-16 18:15:49.4305900,879,55\n"), ""),
+        (("TIMESTAMP,ContextTokens,GeneratedTokens\n2024-05-10 00:00:00.009930+00:00,2162,5\n"
+         "2024-05-10 00:00:00.509930+00:00,2399,6\n2024-05-10 00:00:02.759930+00:00,76,15\n"), ""),
+        (("date\n2024-05-10 00:00:00.1234567+02:00\n2024-05-09T22:00:00.6234567Z\n"
+         "\"2024-05-09 19:30:02,8734567-0230\"\n"), ""),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("error")
+def test_units_lines_of_json_and_zones(tmp_path: Path, text: str, options: str) -> None:
+    arrivals = parse_arrivals(f"trace:{write(tmp_path, text)}?{options}")
+    assert isinstance(arrivals, Replay)
+    assert isinstance(arrivals.recording, Timestamps)
+    assert arrivals.recording.times_ns.tolist() == [0, 500_000_000, 2_750_000_000]
+    again = parse_arrivals(arrivals.expression)
+    assert np.array_equal(replayed(again), replayed(arrivals))
+
+
+@pytest.mark.parametrize(
+    ("first", "unit"),
+    [
+        ("1715346001500", "ms"),
+        ("1715346001500.25", "ms"),
+        ("1715346001500000", "us"),
+        ("1715346001500000000", "ns"),
+        ("99999999990", "ms"),
+    ],
+)
+def test_numbers_that_can_only_be_of_another_unit_are_refused(
+    tmp_path: Path, first: str, unit: str
+) -> None:
+    path = write(tmp_path, f"timestamp\n{first}\n{first}1\n")
+    with pytest.raises(UsageError, match=f"line 2: .* since 1970: say so with unit={unit}"):
+        read_trace(path)
+    read_trace(write(tmp_path, f"timestamp\n{first}\n{first[:-1]}9\n"), unit=unit)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "date\n2262-04-11\n2262-04-12\n",
+        "date\n1600-01-01\n2024-01-01\n",
+        "date\n9999-12-31 23:59:59\n2024-01-01\n",
+        "t\n0\n1e999999\n",
+        "t\n0\n9300000000\n",
+        "t_ns\n0\n99999999999999999999\n",
+    ],
+)
+def test_instants_beyond_64_bits_of_nanoseconds_are_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match="an instant lies between 1677 and 2262"):
+        read_trace(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "date\n2024-05-10\n2024-13-10\n",
+        "date\n2024-05-10\n2024-05-10 24:61\n",
+        'date\n2024-05-10\n""x',
+    ],
+)
+def test_dates_that_are_none(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match="line 3: expected a date and time"):
+        read_trace(write(tmp_path, text))
+
+
+def test_a_unit_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unit is one of s, ms, us, ns, not 'min'"):
+        parse_arrivals(f"trace:{write(tmp_path, TWO)}?unit=min")
+
+
+def test_rates_have_units_as_well(tmp_path: Path) -> None:
+    for text, options in (("t_ms,rate\n5000,10\n7000,0\n", ""), ("5000,10\n7000,0\n", ",unit=ms")):
+        profile = parse_profile(f"trace({write(tmp_path, text)}{options})")
+        assert (profile.rate(1.9), profile.rate(2.1)) == (10, 0)
+        assert parse_profile(profile.expression).rate(1.9) == 10
+
+
+def test_objects_that_are_none(tmp_path: Path) -> None:
+    for text, complaint in (
+        ('{"t": 1}\n[2]\n', "line 2: expected a JSON object"),
+        ('{"t": 1}\n{"t": 2\n', "line 2: expected a JSON object"),
+        ('{"t": 1}\n\n{"u": 2}\n', "line 3: expected a time in seconds"),
+        ('{"t": 1}\n{"t": null}\n', "line 2: expected a time in seconds"),
+        ('{"t": 1}\n{"t": ' + "[" * 100_000 + "\n", "line 2: expected a JSON object"),
+        ('{"size": 1, "n": 2}\n', "names no column of timestamps"),
+    ):
+        with pytest.raises(UsageError, match=complaint):
+            read_trace(write(tmp_path, text))
+
+
+def test_a_line_without_an_end_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "long"
+    for begin in (b"1\n", b"timestamp\n", b'{"t": 1}\n{"t": ', b""):
+        path.write_bytes(begin)
+        with path.open("ab") as file:
+            file.truncate(8 << 30)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(UsageError, match="trace"):
+            read_trace(str(path))
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+
+
+def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="it is no file"):
+        read_trace(str(tmp_path / "pipe"))
+
+
+@pytest.mark.parametrize("options", ["", "?scale=0.5&speed=3", "?scale=7.5"])
+def test_a_compact_copy_is_the_same_schedule(tmp_path: Path, options: str) -> None:
+    recorded = np.random.default_rng(3).uniform(0, 50, 20_000).round(3)
+    path = write(tmp_path, "time_s,n\n" + "\n".join(f"{t},7" for t in recorded.tolist()))
+    arrivals = parse_arrivals(f"trace:{path}{options}")
+    assert isinstance(arrivals, Replay)
+    compact = parse_arrivals(arrivals.compact(tmp_path / "a.npy").expression)
+    assert isinstance(compact.recording.times_ns, np.memmap)  # type: ignore[attr-defined]
+    assert compact.natural_rate_per_s == arrivals.natural_rate_per_s
+    assert np.array_equal(replayed(compact), replayed(arrivals))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([0, 5, 3]),
+        np.array([1, 2, 3]),
+        np.array([0.0, 1.0]),
+        np.array([0]),
+        np.array([0, 0]),
+        np.zeros((2, 2), dtype=np.int64),
+        np.array([{}, {}], dtype=object),
+    ],
+)
+def test_an_array_that_is_no_recording(tmp_path: Path, array: NDArray[np.int64]) -> None:
+    np.save(tmp_path / "a.npy", array, allow_pickle=True)
+    with pytest.raises(UsageError, match="trace"):
+        read_trace(str(tmp_path / "a.npy"))
+
+
+def test_chunks_of_a_large_recording_take_no_longer_than_those_of_a_small_one(
+    tmp_path: Path,
+) -> None:
+    """Of ten times as many arrivals, each with a copy, the first chunk looks at as many."""
+    looked: list[int] = []
+
+    class Watched(np.ndarray):  # type: ignore[type-arg]
+        def __getitem__(self, key: Any) -> Any:
+            found = super().__getitem__(key)
+            looked.append(np.size(found))
+            return found
+
+    for count in (20_000, 200_000):
+        looked.clear()
+        recording = Timestamps(np.arange(count).view(Watched))
+        next(recording.arrivals(np.random.default_rng(1), 2.0, 4096))
+        # Besides a sample for the resolution.
+        assert max(looked[1:]) <= 4096
+        assert looked[0] <= 100_000
+
+
+def test_a_bucket_of_any_size_is_spread_in_pieces() -> None:
+    counts = Counts(np.array([3, 10_000_000_000_000, 4]), 1.0)
+    pieces = counts.arrivals(np.random.default_rng(1), 1.0, 4096)
+    first = [piece for piece in islice(pieces, 4) if len(piece)]
+    times = np.concatenate(first)
+    assert max(map(len, first)) <= 1 << 20
+    assert (np.diff(times) >= 0).all()
+    assert times[:3].max() < 1 < times[3]
+    whole = Counts(np.array([3_000_000, 4]), 2.0)
+    spread = np.concatenate(list(whole.arrivals(np.random.default_rng(1), 1.0, 4096)))
+    assert len(spread) == 3_000_004
+    assert stats.kstest(spread[:3_000_000:100] / 2, "uniform").pvalue > 0.001
 
 
 @pytest.mark.parametrize(
@@ -260,6 +453,9 @@ def test_expressions(tmp_path: Path) -> None:
     ("options", "complaint"),
     [
         ("?scale=0", "scale must be more than 0"),
+        ("?scale=1e9", "scale must be more than 0 and at most 1e6"),
+        ("?scale=nan", "scale must be more than 0"),
+        ("?speed=inf", "speed must be more than 0 and at most 1e9"),
         ("?speed=-1", "speed must be more than 0"),
         ("?speed=fast", "speed is a number, not 'fast'"),
         ("?loop=1", "no option 'loop'"),

@@ -271,6 +271,9 @@ def read_traffic(
     from tailrace.load.target import parse_address
     from tailrace.load.traffic import Tls, plan_traffic
 
+    for option, file in (("--cacert", cacert), ("--cert", cert), ("--key", key)):
+        if file is not None and not file.is_file():
+            raise UsageError(f"{option}: there is no file {file}")
     return plan_traffic(
         urls,
         method=method,

@@ -49,7 +49,9 @@ from tailrace.errors import UsageError
 from tailrace.load.tally import WINDOW
 from tailrace.runs.directory import RUNS_DIR
 from tailrace.units import MAX_SEED
+from tailrace.untrusted import UnreadableError, open_file
 
+_MAX_BYTES = 1 << 20
 CONFIG_FILE = Path("tailrace.toml")
 """What is read from the current folder where no other file is named."""
 
@@ -102,9 +104,12 @@ class _PlacedError(UsageError):
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        with open_file(path.resolve(), _MAX_BYTES) as file:
+            return file.read(_MAX_BYTES).decode().replace("\r\n", "\n")
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except UnreadableError as error:
+        raise UsageError(str(error)) from None
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text: byte {error.start + 1} is none") from None
 

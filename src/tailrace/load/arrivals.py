@@ -35,8 +35,8 @@ def parse_arrivals(text: str, scale: float = 1.0, speed: float = 1.0) -> Arrival
     """The arrival process `text` describes.
 
     `constant`, `poisson`, `gamma:CV`, `mmpp:low=1,high=8,low_for=1000,high_for=100` or
-    `trace:FILE[?scale=2&speed=10&column=NAME]`. `scale` and `speed` multiply those of a trace;
-    other arrivals take none.
+    `trace:FILE[?scale=2&speed=10&column=NAME&unit=ms]`. `scale` and `speed` multiply those
+    of a trace; other arrivals take none.
 
     Raises:
         UsageError: there is no such process, a value is missing or unusable, or a trace's file is.
@@ -105,12 +105,13 @@ def _parse_trace(rest: str, scale: float, speed: float) -> Replay:
     if not path.strip():
         raise UsageError("trace needs a file, as in trace:arrivals.csv")
     options = dict(parse_qsl(query, keep_blank_values=True))
-    unknown = options.keys() - {"scale", "speed", "column"}
+    unknown = options.keys() - {"scale", "speed", "column", "unit"}
     if unknown:
-        raise UsageError(f"a trace has no option {min(unknown)!r}: scale, speed and column")
+        raise UsageError(f"a trace has no option {min(unknown)!r}: scale, speed, column and unit")
     return Replay.read(
         path.strip(),
         options.get("column"),
+        options.get("unit"),
         scale * _number(options.get("scale", "1"), "scale"),
         speed * _number(options.get("speed", "1"), "speed"),
     )

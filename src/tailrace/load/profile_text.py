@@ -30,6 +30,11 @@ from tailrace.load.segments import (
 from tailrace.load.sine import Sine
 from tailrace.units import parse_duration_s, parse_rate_per_s
 
+MAX_PARTS = 1000
+"""A live change makes each worker read them between two requests."""
+_MAX_LENGTH = 100_000
+_SHOWN = 200
+"""Of an expression's characters, in an error."""
 _CALL = re.compile(r"\s*([A-Za-z_]*)\s*\((.*)\)\s*", re.DOTALL)
 
 
@@ -47,7 +52,17 @@ def parse_parts(text: str) -> list[Part]:
     Raises:
         UsageError: the expression cannot be read; the message says which part and where.
     """
+    if len(text) > _MAX_LENGTH:
+        raise UsageError(
+            f"a profile of {len(text):,} characters is too long, at most {_MAX_LENGTH:,}: "
+            "many rates are a trace(FILE)"
+        )
     pieces = list(_split(text, ",", text, 0))
+    if len(pieces) > MAX_PARTS:
+        raise UsageError(
+            f"a profile of {len(pieces):,} parts is too long, at most {MAX_PARTS:,}: many rates "
+            "are a trace(FILE)"
+        )
     parts: list[Part] = []
     for number, (offset, piece) in enumerate(pieces, start=1):
         at = offset + len(piece) - len(piece.lstrip())
@@ -101,7 +116,11 @@ class _PlacedError(UsageError):
     """An error that names its place in the expression."""
 
     def __init__(self, text: str, reason: str, offset: int) -> None:
-        super().__init__(f"profile {text!r}: {reason} (at character {offset + 1})")
+        around = text
+        if len(text) > _SHOWN:
+            begin = max(offset - _SHOWN // 2, 0)
+            around = f"{'…' * (begin > 0)}{text[begin : begin + _SHOWN]}…"
+        super().__init__(f"profile {around!r}: {reason} (at character {offset + 1})")
 
 
 def _split(
@@ -251,6 +270,7 @@ def _ramp(values: dict[str, str]) -> Segment:
 def _trace(values: dict[str, str]) -> Segment:
     return RateTrace.read(
         values["file"],
+        unit=values.get("unit"),
         scale=_number(values.get("scale", "1"), "scale"),
         speed=_number(values.get("speed", "1"), "speed"),
     )
@@ -262,7 +282,7 @@ _KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], _Make]] = {
     "ramp": (("from", "to", "over"), (), _ramp),
     "sine": (("mean", "amp", "period"), ("phase",), _sine),
     "burst": (("base", "peak", "every", "for"), (), _burst),
-    "trace": (("file",), ("scale", "speed"), _trace),
+    "trace": (("file",), ("scale", "speed", "unit"), _trace),
 }
 _EXAMPLES = {
     "constant": "constant(rate=200)",

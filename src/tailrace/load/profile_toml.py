@@ -18,8 +18,11 @@ from pathlib import Path
 
 from tailrace.errors import UsageError
 from tailrace.load.profile import Profile, parse_profile
-from tailrace.load.profile_text import Part, make_segment, parse_length_s
+from tailrace.load.profile_text import MAX_PARTS, Part, make_segment, parse_length_s
 from tailrace.load.segments import Ramp, format_number
+from tailrace.untrusted import UnreadableError, open_file
+
+_MAX_BYTES = 1 << 20
 
 
 def read_profile(path: Path) -> Profile:
@@ -29,9 +32,11 @@ def read_profile(path: Path) -> Profile:
         UsageError: the file cannot be read, is not TOML, or has no profile.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"cannot read the profile {path}: {error}") from None
+        with open_file(path.resolve(), _MAX_BYTES) as file:
+            document = tomllib.loads(file.read(_MAX_BYTES).decode())
+    except (OSError, ValueError, RecursionError, UnreadableError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot read the profile {path}: {reason}") from None
     if "profile" not in document:
         raise UsageError(f"{path} has no key 'profile'")
     return profile_from_toml(document["profile"])
@@ -48,6 +53,11 @@ def profile_from_toml(value: object) -> Profile:
     if isinstance(value, int | float):
         return parse_profile(_text(value, "profile"))
     tables = value if isinstance(value, list) else [value]
+    if len(tables) > MAX_PARTS:
+        raise UsageError(
+            f"profile: {len(tables):,} parts are too many, at most {MAX_PARTS:,}: many rates are "
+            "a trace"
+        )
     if not tables:
         raise UsageError("profile: an array of no parts describes no rate")
     parts = []

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from tailrace.errors import UsageError
 from tailrace.load.segments import Floats, format_number
-from tailrace.load.trace import Counts, Timestamps, read_trace
+from tailrace.load.trace import Counts, Timestamps
+from tailrace.load.trace_file import read_trace
 from tailrace.units import MAX_RATE_PER_S
 
 _PLAIN_FILE = re.compile(r"[\w./+~-]([\w./+~ -]*[\w./+~-])?")
@@ -30,6 +31,7 @@ class RateTrace:
     """
 
     path: str
+    unit: str | None
     scale: float
     speed: float
     starts_s: Floats
@@ -37,15 +39,17 @@ class RateTrace:
     areas: Floats
 
     @classmethod
-    def read(cls, path: str, scale: float = 1.0, speed: float = 1.0) -> "RateTrace":
-        """The rates in the CSV file `path`, as trace.py describes it.
+    def read(
+        cls, path: str, unit: str | None = None, scale: float = 1.0, speed: float = 1.0
+    ) -> "RateTrace":
+        """The rates in the file `path`, as trace_file.py describes it.
 
         Raises:
             UsageError: the file cannot be used, or it is a list of timestamps; `scale` or `speed`
                 is not positive, or too large.
         """
         check_factors(scale, speed)
-        trace = read_trace(path)
+        trace = read_trace(path, unit=unit)
         if isinstance(trace, Timestamps):
             raise UsageError(
                 f"trace {path!r} lists arrivals, not rates: use it as --arrivals trace:{path}"
@@ -60,7 +64,7 @@ class RateTrace:
             raise UsageError(f"trace {path!r} is too fast with scale {scale} and speed {speed}")
         areas: Floats = np.zeros(len(rates))
         np.cumsum(rates[:-1] * np.diff(starts), out=areas[1:])
-        return cls(path, scale, speed, starts, rates, areas)
+        return cls(path, unit, scale, speed, starts, rates, areas)
 
     @property
     def expression(self) -> str:
@@ -68,7 +72,8 @@ class RateTrace:
         name = self.path if _PLAIN_FILE.fullmatch(self.path) else json.dumps(self.path)
         scale = f",scale={format_number(self.scale)}" if self.scale != 1 else ""
         speed = f",speed={format_number(self.speed)}" if self.speed != 1 else ""
-        return f"trace({name}{scale}{speed})"
+        unit = f",unit={self.unit}" if self.unit is not None else ""
+        return f"trace({name}{scale}{speed}{unit})"
 
     @property
     def peak_per_s(self) -> float:
@@ -103,8 +108,11 @@ def check_factors(scale: float, speed: float) -> None:
     """Accept a trace's `scale` and `speed`.
 
     Raises:
-        UsageError: one of them is not a positive number up to 1e9.
+        UsageError: one of them is not a positive number up to 1e6 or 1e9.
     """
-    for name, factor in (("scale", scale), ("speed", speed)):
-        if not 0 < factor <= 1e9:
-            raise UsageError(f"a trace's {name} must be more than 0 and at most 1e9, not {factor}")
+    for name, factor, most in (("scale", scale, 1e6), ("speed", speed, 1e9)):
+        if not 0 < factor <= most:
+            shown = f"{most:g}".replace("e+0", "e")
+            raise UsageError(
+                f"a trace's {name} must be more than 0 and at most {shown}, not {factor}"
+            )

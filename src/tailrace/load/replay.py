@@ -1,7 +1,8 @@
 """Recorded arrivals, played again."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
@@ -10,7 +11,8 @@ from tailrace.errors import UsageError
 from tailrace.load.processes import CHUNK
 from tailrace.load.rate_trace import check_factors
 from tailrace.load.segments import Floats, format_number
-from tailrace.load.trace import Counts, Rates, Timestamps, read_trace
+from tailrace.load.trace import Counts, Rates, Timestamps
+from tailrace.load.trace_file import read_trace, write_array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,31 +26,48 @@ class Replay:
 
     path: str
     column: str | None
+    unit: str | None
     scale: float
     speed: float
     recording: Timestamps | Counts
 
     @classmethod
     def read(
-        cls, path: str, column: str | None = None, scale: float = 1.0, speed: float = 1.0
+        cls,
+        path: str,
+        column: str | None = None,
+        unit: str | None = None,
+        scale: float = 1.0,
+        speed: float = 1.0,
     ) -> "Replay":
-        """The recording in the CSV file `path`, as trace.py describes it.
+        """The recording in the file `path`, as trace_file.py describes it.
 
         Raises:
             UsageError: the file cannot be used, or it holds rates; `scale` or `speed` is not
                 positive, or too large.
         """
         check_factors(scale, speed)
-        recording = read_trace(path, column)
+        recording = read_trace(path, column, unit)
         if isinstance(recording, Rates):
             raise UsageError(
                 f"trace {path!r} holds rates, not arrivals: use it as --profile 'trace({path})'"
             )
-        return cls(path, column, scale, speed, recording)
+        return cls(path, column, unit, scale, speed, recording)
+
+    def compact(self, path: Path) -> "Replay":
+        """The same arrivals, those of a list of timestamps in a file at `path`, which is made: many
+        processes map it, where each would read the whole of this one.
+        """
+        if not isinstance(self.recording, Timestamps):
+            return self
+        write_array(path, self.recording)
+        return replace(self, path=str(path), column=None, unit=None)
 
     @property
     def expression(self) -> str:
-        """`trace:FILE`, with `?scale=2&speed=10&column=NAME` where they are not the default."""
+        """`trace:FILE`, with `?scale=2&speed=10&column=NAME&unit=ms` where they are not the
+        default.
+        """
         options = [
             f"{name}={format_number(factor)}"
             for name, factor in (("scale", self.scale), ("speed", self.speed))
@@ -57,6 +76,8 @@ class Replay:
         ]
         if self.column is not None:
             options.append(f"column={quote(self.column)}")
+        if self.unit is not None:
+            options.append(f"unit={self.unit}")
         return f"trace:{self.path}" + ("?" + "&".join(options) if options else "")
 
     @property

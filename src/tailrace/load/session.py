@@ -415,7 +415,7 @@ class Session:
 
     async def _disband(self) -> None:
         self._team.kill()
-        await self._crew.close()
+        await self._team.close()
 
 
 def _name(link: WorkerLink) -> str:

@@ -2,7 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from tailrace.load.arrivals import Replay, parse_arrivals
 from tailrace.load.crew import Crew
 from tailrace.load.link import GeneratorError, WorkerLink
 from tailrace.load.messages import Message, Setup, Snapshot
@@ -30,6 +33,8 @@ class Team:
         self.crew = crew
         self.links: list[WorkerLink] = []
         self._plan = plan
+        self._arrivals = plan.arrivals
+        self._files: TemporaryDirectory[str] | None = None
         self._received = received
         self._lost = lost
 
@@ -39,6 +44,8 @@ class Team:
         Raises:
             OSError, GeneratorError, UsageError: one does not come up.
         """
+        # In a thread: it may be a long one.
+        self._arrivals = await asyncio.to_thread(self._compacted)
         await self.crew.gather(self._plan.workers)
         self.links = [
             WorkerLink(number, self._received, self._lost) for number in range(self._plan.workers)
@@ -80,7 +87,21 @@ class Team:
         """Return when every worker has ended and nothing is left of them."""
         for link in self.links:
             await link.reap()
+        await self.close()
+
+    async def close(self) -> None:
+        """Give back what the workers were given."""
+        if self._files is not None:
+            self._files.cleanup()
         await self.crew.close()
+
+    def _compacted(self) -> str:
+        """The plan's arrivals, a recording in a form that every worker has without reading it."""
+        arrivals = parse_arrivals(self._plan.arrivals)
+        if not isinstance(arrivals, Replay):
+            return self._plan.arrivals
+        self._files = TemporaryDirectory(prefix="tailrace-")
+        return arrivals.compact(Path(self._files.name) / "arrivals.npy").expression
 
     async def _ready(self, links: list[WorkerLink]) -> None:
         try:
@@ -98,7 +119,7 @@ class Team:
             endpoints=plan.traffic.endpoints,
             requests=plan.traffic.requests,
             turns=plan.traffic.turns,
-            arrivals=plan.arrivals,
+            arrivals=self._arrivals,
             seed=plan.seed,
             profile=profile.placed,
             duration_s=plan.duration_s,
