@@ -24,7 +24,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from tailrace.control.config_file import read_config
-from tailrace.load.trace import Counts, Timestamps, read_trace
+from tailrace.load.trace import Counts, Timestamps
+from tailrace.load.trace_file import read_trace
 from tests.docs.markdown import DOCS, ROOT, blocks, read
 from tests.mlperf.peers import Asked, Peer, http
 from tests.service.conftest import ServerProcess, scene_bytes
