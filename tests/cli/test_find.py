@@ -41,12 +41,14 @@ def test_a_search_up_to_its_limit(serve: Any, tmp_path: Path) -> None:
     found = json.loads(finished.stdout)
     assert found["rate_per_s"] == 400
     assert found["confirmed"]
-    assert [step["decision"] for step in found["steps"]] == ["holds"] * 3
+    # On a busy machine some are tried again.
+    tried = [step["decision"] for step in found["steps"]]
+    assert [decision for decision in tried if decision != "late"] == ["holds"] * 3
     assert json.loads((tmp_path / "found" / "find.json").read_text()) == found
     drawn = ElementTree.parse(tmp_path / "found" / "find.svg").getroot()
     steps = drawn.findall("{http://www.w3.org/2000/svg}circle/{http://www.w3.org/2000/svg}title")
-    assert len(steps) == 3
-    assert finished.stderr.count("holds") == 3
+    assert len(steps) == len(tried)
+    assert finished.stderr.count("  holds  ") == 3
 
 
 def test_failures_break_an_slo(serve: Any, tmp_path: Path) -> None:

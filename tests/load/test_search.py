@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+import os
+import signal
 import time
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from tailrace.errors import UsageError
 from tailrace.load.search import (
+    Decision,
     Searcher,
     SearchLimits,
     ServiceGoneError,
@@ -19,16 +22,18 @@ from tailrace.load.search import (
     search,
 )
 from tailrace.load.slo import parse_slo
-from tailrace.load.tally import Tally
+from tailrace.load.tally import Interval, Tally
+from tests.load.conftest import pid_of
 
 SLO = parse_slo("p99<100ms")
 
 
-def step(rate: float, holds: bool, duration_s: float) -> Step:
+def step(rate: float, holds: bool | None, duration_s: float) -> Step:
+    decision: Decision = "late" if holds is None else "holds" if holds else "breaks"
     return Step(
         rate_per_s=rate,
-        decision="holds" if holds else "breaks",
-        reason="",
+        decision=decision,
+        reason="the generator was late: use another",
         duration_s=duration_s,
         offered=1,
         completed=1,
@@ -70,6 +75,59 @@ async def test_everything_holds() -> None:
     assert "the most that was allowed" in found.reason
 
 
+async def late_from(limit: float, recovers: bool = False) -> list[Step]:
+    """A search on a service of 1,000/s, by a generator that is late from `limit` on; on one that
+    `recovers` only the first time at each rate.
+    """
+    seen: set[float] = set()
+
+    async def measure(rate: float, at_least_s: float) -> Step:
+        late = rate >= limit and not (recovers and rate in seen)
+        seen.add(rate)
+        return step(rate, None if late else rate <= 1000, at_least_s)
+
+    return [step async for step in search(measure, SearchLimits())]
+
+
+async def test_where_the_generator_is_late_is_its_own_limit_not_the_services() -> None:
+    steps = await late_from(300)
+    found = conclude("u", SLO, SearchLimits(), steps)
+    assert found.rate_per_s is not None
+    assert 290 < found.rate_per_s < 300
+    assert found.confirmed
+    assert "it is not the service that is measured: the generator was late" in found.reason
+    assert "do not" not in found.reason
+    # Each such rate was tried again.
+    late = [step.rate_per_s for step in steps if step.decision == "late"]
+    assert {late.count(rate) for rate in late} == {3}
+
+
+async def test_a_rate_at_which_the_generator_was_late_once_is_decided_by_the_next_try() -> None:
+    found = conclude("u", SLO, SearchLimits(), await late_from(300, recovers=True))
+    assert found.confirmed
+    assert found.rate_per_s == pytest.approx(1000, rel=0.02)
+    assert found.reason.endswith("do not")
+
+
+async def test_a_generator_that_is_late_at_any_rate_ends_the_search() -> None:
+    steps = await late_from(0)
+    found = conclude("u", SLO, SearchLimits(), steps)
+    assert (found.rate_per_s, found.confirmed) == (None, False)
+    assert found.reason.startswith("at 2.5 it is not the service that is measured: the generator")
+    assert len(steps) == 9
+
+
+async def test_a_late_confirmation_confirms_nothing() -> None:
+    async def measure(rate: float, at_least_s: float) -> Step:
+        return step(rate, None if at_least_s >= 30 else rate <= 100, at_least_s)
+
+    steps = [step async for step in search(measure, SearchLimits())]
+    found = conclude("u", SLO, SearchLimits(), steps)
+    assert not found.confirmed
+    assert found.rate_per_s is not None
+    assert [step.decision for step in steps[-3:]] == ["late"] * 3
+
+
 async def test_a_confirmation_that_fails_steps_down() -> None:
     async def measure(rate: float, at_least_s: float) -> Step:
         # Long runs show what short ones do not.
@@ -86,7 +144,7 @@ def test_a_search_that_was_cut_is_not_confirmed() -> None:
     steps = [step(10, True, 30), step(20, True, 30)]
     found = conclude("u", SLO, SearchLimits(), steps, "SIGTERM")
     assert (found.rate_per_s, found.confirmed, found.ended_by) == (20, False, "SIGTERM")
-    assert "cut short (SIGTERM)" in found.reason
+    assert found.reason.endswith("; cut short by SIGTERM")
     assert conclude("u", SLO, SearchLimits(), [], "SIGTERM").ended_by == "SIGTERM"
 
 
@@ -169,7 +227,60 @@ async def test_a_service_of_known_capacity(serve: Any, plan: Any) -> None:
         found = conclude("u", slo, limits, steps).rate_per_s or 0.0
         if found > 0.95 * expected:
             break
+    if steps[-1].decision == "late":
+        pytest.skip("this machine has no core left for the generator")
     assert found == pytest.approx(expected, rel=0.05)
+
+
+async def test_a_step_in_which_the_generator_stalled_is_late(serve: Any, plan: Any) -> None:
+    """Each interval it is stopped for 60 ms, before a service that answers at once."""
+
+    def stall(rate_per_s: float, interval: Interval) -> None:
+        assert searcher._session is not None
+        pid = pid_of(searcher._session)
+        os.kill(pid, signal.SIGSTOP)
+        asyncio.get_running_loop().call_later(0.06, os.kill, pid, signal.SIGCONT)
+
+    limits = SearchLimits(step_s=1, longest_s=2, warmup_s=0.4)
+    searcher = Searcher(plan(serve().url, interval_s=0.2), parse_slo("p99<50ms"), limits, stall)
+    tried = await searcher.measure(200, 1)
+    assert tried.decision == "late"
+    assert "the generator was late: p99 send lag" in tried.reason
+
+
+async def test_what_is_counted_is_what_comes_after_the_warm_up(serve: Any, plan: Any) -> None:
+    limits = SearchLimits(step_s=1, longest_s=1, warmup_s=1)
+    plan = plan(serve().url, arrivals="constant", interval_s=0.5)
+    tried = await Searcher(plan, SLO, limits, lambda *_: None).measure(100, 1)
+    assert tried.duration_s == pytest.approx(1, abs=0.2)
+    assert tried.offered / tried.duration_s == pytest.approx(100, rel=0.05)
+
+
+@pytest.mark.parametrize("status", [b"401 Who", b"404 Not Found", b"429 Wait", b"500 Oops"])
+async def test_a_service_that_answers_errors_alone_ends_the_search(
+    serve: Any, plan: Any, status: bytes
+) -> None:
+    async def refuse(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
+
+    searcher = Searcher(plan(serve(refuse).url, interval_s=0.2), SLO, SearchLimits(), lambda *_: 0)
+    began = time.monotonic()
+    with pytest.raises(ServiceGoneError) as ended:
+        await searcher.measure(20, 10)
+    assert f"http: {status[:3].decode()} (HTTP/1.1 {status.decode()})" in str(ended.value)
+    assert time.monotonic() - began < 8
+
+
+async def test_a_service_that_dies_in_a_later_step_ends_the_search(serve: Any, plan: Any) -> None:
+    async def dying(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        status = b"200 OK" if number < 30 else b"500 Oops"
+        writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
+
+    limits = SearchLimits(step_s=0.5, longest_s=0.5, warmup_s=0.2)
+    searcher = Searcher(plan(serve(dying).url, interval_s=0.2), SLO, limits, lambda *_: None)
+    await searcher.measure(100, 0.5)
+    with pytest.raises(ServiceGoneError, match=r"every request failed at .*http: 500"):
+        await searcher.measure(100, 0.5)
 
 
 async def test_a_service_that_is_gone_ends_the_search(plan: Any) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tailrace.cli import options
+from tailrace.errors import TailraceError
 from tailrace.plain import plain
 from tailrace.units import format_rate
 
@@ -189,7 +190,7 @@ async def _find(
     from tailrace.cli.live import LiveLine
     from tailrace.cli.output import interruptible, number
     from tailrace.fleet import crew_at
-    from tailrace.load.search import Searcher, conclude, outlook, search
+    from tailrace.load.search import UNFINISHED, Searcher, conclude, outlook, search
     from tailrace.load.tally import WINDOW, latency_of
     from tailrace.runs.directory import RUNS_DIR, RunDirectoryError, new_directory
     from tailrace.runs.search_report import write_search
@@ -221,8 +222,8 @@ async def _find(
 
     problems: list[str] = []
 
-    def save(ended_by: str | None) -> "Found":
-        found = conclude(plan.url, slo, limits, steps, ended_by)
+    def save(ended_by: str | None, error: str | None = None) -> "Found":
+        found = conclude(plan.url, slo, limits, steps, ended_by, error)
         try:
             write_search(directory, found)
         except RunDirectoryError as error:
@@ -235,7 +236,7 @@ async def _find(
             steps.append(step)
             line.note(_describe(step, slo))
             # A search may take hours, and its process be killed.
-            save("unfinished")
+            save(UNFINISHED)
 
     searching = asyncio.create_task(go())
 
@@ -244,16 +245,20 @@ async def _find(
         searching.cancel()
 
     with interruptible(searcher.cancel, give_up, line.note):
-        ended_by: str | None = "error"
+        ended_by: str | None = UNFINISHED
+        error: str | None = None
         try:
             await searching
             ended_by = None
         except asyncio.CancelledError:
             ended_by = searcher.cut_by
+        except TailraceError as raised:
+            error = str(raised)
+            raise
         finally:
             # Whatever ended the search, what it found is kept.
             line.close()
-            found = save(ended_by)
+            found = save(ended_by, error)
     return found, directory, not problems
 
 
@@ -262,4 +267,5 @@ def _describe(step: "Step", slo: "Slo") -> str:
     return (
         f"{format_rate(step.rate_per_s):>10}/s  {slo.statistic} {shown:>12}  {step.decision:<6}  "
         f"{step.over} of {step.completed + step.failed} over, {step.duration_s:.1f} s"
+        + (f"; {step.reason}" if step.decision == "late" else "")
     )

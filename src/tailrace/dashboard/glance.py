@@ -8,7 +8,7 @@ from tailrace.dashboard.figures import NONE, exceeded, failures_by_reason, numbe
 from tailrace.dashboard.sparkline import sparkline
 from tailrace.load.point import Point
 from tailrace.load.slo import Slo
-from tailrace.load.verdict import LAG_FLOOR_S, LAG_SHARE
+from tailrace.load.verdict import is_late
 from tailrace.units import format_duration, format_lag
 
 Said = dict[str, Any]
@@ -47,13 +47,6 @@ def glance(
     }
 
 
-def is_late(window: Window) -> bool:
-    """Whether the generator was too late over the window, by the verdict's own measure."""
-    lag_s = (window.send_lag_us.p99 or 0.0) / 1e6
-    latency_s = (window.latency_ms.p99 or 0.0) / 1e3
-    return lag_s > max(LAG_FLOOR_S, LAG_SHARE * latency_s)
-
-
 _Part = tuple[dict[str, str], str | None]
 
 
@@ -85,7 +78,7 @@ def _failures(window: Window | None) -> _Part:
 def _generator(window: Window | None) -> _Part:
     if window is None:
         return {"generator": NONE, "lag": ""}, None
-    late = is_late(window)
+    late = is_late((window.send_lag_us.p99 or 0.0) / 1e6, (window.latency_ms.p99 or 0.0) / 1e3)
     lag = format_lag(window.send_lag_us.p99)
     note = f"lag {lag} · CPU {window.points[-1].cpu_percent:.0f} %"
     return {"generator": "late" if late else "fine", "lag": note}, "late" if late else None

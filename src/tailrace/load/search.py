@@ -5,6 +5,9 @@ percentile is proven to lie within the bound (99 % confidence), and *breaks* onc
 Requests that have been outstanding for longer than the bound are over it whatever comes of them,
 so a growing backlog decides a step long before its answers come in. A step ends when all of its
 requests have their answers: the next one finds the service's queue empty.
+
+A step in which the load was not what it should have been, as the generator was late, decides
+nothing: it is tried again, and then its rate is the generator's limit, not the service's.
 """
 
 import asyncio
@@ -18,20 +21,34 @@ import msgspec
 from tailrace.errors import TailraceError, UsageError
 from tailrace.load.crew import Crew
 from tailrace.load.early_stopping import CONFIDENCE, chance_at_most, share_above, still_needed
+from tailrace.load.failures import describe_failures
 from tailrace.load.plan import Plan
 from tailrace.load.profile import constant
 from tailrace.load.session import Session
 from tailrace.load.slo import Slo
 from tailrace.load.tally import Interval, Tally
+from tailrace.load.verdict import generator_limits
 
-Decision = Literal["holds", "breaks"]
+Decision = Literal["holds", "breaks", "late"]
+"""`late`: nothing about the service, for want of the generator."""
 
 _CONFIRMATIONS = 5
 """Long runs tried at the end, each at a lower rate than the one before."""
 
 
+UNFINISHED = "unfinished"
+"""What a search was ended by whose process was killed, or broke."""
+_TRIES = 3
+"""Of a rate at which the generator is late."""
+_LATE_RATES = 3
+"""So many of them, from the first on, and none is looked for below."""
+_HOPELESS = 5
+"""So many requests that all failed, other than by being slow, and there is nothing to search for.
+"""
+
+
 class ServiceGoneError(TailraceError):
-    """Nothing answers any more: no rate is to be found."""
+    """Nothing but failures comes back: no rate is to be found."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,9 +58,12 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     decision: Decision
     reason: str
     duration_s: float
+    """How long it was counted: without its warm-up."""
     offered: int
     completed: int
     failed: int
+    reasons: dict[str, int] = {}
+    """Of the failures."""
     over: int
     """Requests over the bound: answered too late, failed, or outstanding for longer than it."""
     percentile_ms: float | None
@@ -62,8 +82,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a last, longer run at that rate held too."""
     reason: str
     ended_by: str | None = None
-    """What cut it short before it came to its own end, if anything did: the name of a signal, or
-    `error`."""
+    """What cut it short before it came to its own end, if anything did: the name of a signal,
+    `error`, or `unfinished` if it was killed."""
     steps: tuple[Step, ...]
 
 
@@ -96,26 +116,37 @@ async def search(measure: Measure, limits: SearchLimits) -> AsyncIterator[Step]:
     """
     holds, breaks = 0.0, math.inf
     rate = min(max(limits.start, limits.lowest), limits.highest)
+    late_rates = 0
     while breaks - holds > limits.precision * holds:
-        step = await measure(rate, limits.step_s)
-        yield step
+        async for step in _try(measure, rate, limits.step_s):
+            yield step
         if step.decision == "holds":
             holds = rate
             if rate >= limits.highest:
                 break
         else:
             breaks = rate
-            if rate <= limits.lowest:
+            late_rates = late_rates + 1 if step.decision == "late" else 0
+            if rate <= limits.lowest or (holds == 0 and late_rates == _LATE_RATES):
                 return
         rate = _next_rate(holds, breaks, limits)
     for attempt in range(_CONFIRMATIONS):
         if holds < limits.lowest:
             return
-        step = await measure(holds, limits.confirm_s)
-        yield step
-        if step.decision == "holds":
+        async for step in _try(measure, holds, limits.confirm_s):
+            yield step
+        if step.decision != "breaks":
             return
         holds *= 1 - limits.precision * 2**attempt
+
+
+async def _try(measure: Measure, rate: float, at_least_s: float) -> AsyncIterator[Step]:
+    """The tries of one rate, of which the last one counts."""
+    for _ in range(_TRIES):
+        step = await measure(rate, at_least_s)
+        yield step
+        if step.decision != "late":
+            return
 
 
 def _next_rate(holds: float, breaks: float, limits: SearchLimits) -> float:
@@ -132,7 +163,7 @@ def outlook(steps: Sequence[Step], limits: SearchLimits) -> str:
     go` before it is confirmed, or `confirming`.
     """
     holds = max((step.rate_per_s for step in steps if step.decision == "holds"), default=0.0)
-    breaks = min((step.rate_per_s for step in steps if step.decision == "breaks"), default=math.inf)
+    breaks = min((step.rate_per_s for step in steps if step.decision != "holds"), default=math.inf)
     if holds >= limits.highest or breaks - holds <= limits.precision * holds:
         return "confirming"
     if math.isinf(breaks):
@@ -207,7 +238,7 @@ class Searcher:
 
         Raises:
             GeneratorError: the load workers cannot be started.
-            ServiceGoneError: not one connection could be opened.
+            ServiceGoneError: every request failed, and not for being slow.
             asyncio.CancelledError: `cancel` was called.
         """
         if self.cut_by is not None:
@@ -227,8 +258,12 @@ class Searcher:
         await session.start()
         async for interval in session.intervals():
             point = interval.point
-            self._on_interval(rate_per_s, interval)
-            if decision is not None or point.t_s <= limits.warmup_s:
+            if self.cut_by is None:
+                self._on_interval(rate_per_s, interval)
+            if _is_hopeless(session.total, _HOPELESS):
+                session.abandon()
+            # Intervals end a little late: the one that ends with the warm-up is part of it.
+            if decision is not None or point.t_s - point.interval_s / 2 < limits.warmup_s:
                 continue
             for snapshot in interval.snapshots:
                 counted.add(snapshot)
@@ -236,18 +271,18 @@ class Searcher:
             if decision == "holds" and point.t_s < limits.warmup_s + at_least_s:
                 decision = None
             if decision is not None:
-                reason = "proven with 99 % confidence"
                 session.stop()
+                reason = "proven with 99 % confidence"
         self._session = None
         if self.cut_by is not None:
             raise asyncio.CancelledError
-        if decision is None:
+        if _is_hopeless(session.total, 1):
+            raise ServiceGoneError(_describe_failures(plan.url, session.total))
+        if found := generator_limits(counted, slo.bound_s):
+            decision, reason = "late", found[0]
+        elif decision is None:
             decision = "holds" if slo.holds(counted.latency, counted.failures) else "breaks"
             reason = "undecided at the end of the step: by the percentile as measured"
-        if counted.failed and set(session.total.failed) == {"connect"} and not counted.completed:
-            raise ServiceGoneError(
-                f"nothing answers at {plan.url}: {session.total.failures:,} connections failed"
-            )
         lag = counted.send_lag.percentiles(1)
         percentile_us = (
             counted.latency.percentile_us(slo.percent or 0)[0] if counted.latency.total else None
@@ -256,49 +291,100 @@ class Searcher:
             rate_per_s=rate_per_s,
             decision=decision,
             reason=reason,
-            duration_s=round(session.duration_s, 3),
+            duration_s=round(max(session.duration_s - limits.warmup_s, 0.0), 3),
             offered=counted.offered,
             completed=counted.completed,
             failed=counted.failures,
+            reasons=counted.reasons,
             over=slo.count_over(counted.latency) + counted.failures,
             percentile_ms=round(percentile_us / 1000, 4) if percentile_us is not None else None,
             send_lag_p99_us=lag.p99,
         )
 
 
+def _is_hopeless(total: Tally, least: int) -> bool:
+    """Whether so many requests failed, not for being slow, and none was answered."""
+    slow = {"timeout", "aborted"}
+    sure = sum(count for kind, count in total.failed.items() if kind not in slow)
+    return not total.completed and sure >= least and "timeout" not in total.failed
+
+
+def _describe_failures(url: str, total: Tally) -> str:
+    known = {reason: n for reason, n in total.reasons.items() if reason != "aborted"}
+    examples = (
+        total.examples[reason].splitlines()[0] for reason in known if total.examples.get(reason)
+    )
+    seen = next((f" ({line})" for line in examples), "")
+    what = (
+        "nothing answers at"
+        if set(total.failed) <= {"connect", "aborted"}
+        else "every request failed at"
+    )
+    return f"{what} {url}: {describe_failures(known)}{seen}"
+
+
 def conclude(
-    url: str, slo: Slo, limits: SearchLimits, steps: list[Step], ended_by: str | None = None
+    url: str,
+    slo: Slo,
+    limits: SearchLimits,
+    steps: list[Step],
+    ended_by: str | None = None,
+    error: str | None = None,
 ) -> Found:
-    """What a search that is over, or was cut short as `ended_by` says, has found."""
+    """What a search that is over has found, or one that was cut short as `ended_by` says, or that
+    an `error` ended.
+    """
     held = [step for step in steps if step.decision == "holds"]
-    broke = [step for step in steps if step.decision == "breaks"]
-    rate = min((step.rate_per_s for step in held[-1:]), default=None)
+    rate = held[-1].rate_per_s if held else None
     confirmed = (
         ended_by is None
-        and bool(steps)
-        and steps[-1] is (held[-1] if held else None)
-        and (steps[-1].duration_s >= limits.confirm_s)
+        and error is None
+        and bool(held)
+        and steps[-1] is held[-1]
+        and steps[-1].duration_s >= limits.confirm_s
     )
-    if rate is None:
-        reason = (
-            f"not even {broke[-1].rate_per_s:,.4g} requests a second hold {slo.expression}"
-            if broke
-            else "nothing was measured"
-        )
-    elif not broke:
-        most = ", the most that was allowed," if rate >= limits.highest else ""
-        reason = f"{rate:,.4g} requests a second{most} hold {slo.expression}; none above was tried"
-    else:
-        lowest = min(step.rate_per_s for step in broke)
-        reason = f"{rate:,.4g} requests a second hold {slo.expression}, {lowest:,.4g} do not"
-    if ended_by is not None:
-        reason += f"; the search was cut short ({ended_by})"
+    highest = _highest(slo, limits, steps, rate) if steps or error is None else None
+    cut = "it did not come to its end" if ended_by == UNFINISHED else f"cut short by {ended_by}"
+    reasons = [highest, error or (cut if ended_by is not None else None)]
     return Found(
         target=url,
         slo=slo.expression,
         rate_per_s=rate,
         confirmed=confirmed,
-        reason=reason,
-        ended_by=ended_by,
+        reason="; ".join(filter(None, reasons)),
+        ended_by="error" if error is not None else ended_by,
         steps=tuple(steps),
     )
+
+
+def _highest(slo: Slo, limits: SearchLimits, steps: Sequence[Step], rate: float | None) -> str:
+    """The outcome in words: what holds, and what is above it."""
+    above = [step for step in steps if step.decision != "holds" and step.rate_per_s > (rate or 0)]
+    lowest = min(above, key=lambda step: step.rate_per_s, default=None)
+    # Tried again, it may have been decided after all.
+    decided = [step for step in above if step.decision == "breaks"]
+    if lowest is not None and lowest.decision == "late":
+        lowest = next((step for step in decided if step.rate_per_s == lowest.rate_per_s), lowest)
+    if rate is None and lowest is None:
+        return "nothing was measured"
+    if lowest is not None and lowest.decision == "late":
+        limit = (
+            f"at {lowest.rate_per_s:,.4g} it is not the service that is measured: {lowest.reason}"
+        )
+        return limit if rate is None else f"{_hold(rate)} hold {slo.expression}; {limit}"
+    if rate is None:
+        assert lowest is not None
+        failed = (
+            ""
+            if lowest.completed or not lowest.reasons
+            else (f": every request failed ({describe_failures(lowest.reasons)})")
+        )
+        return f"not even {_hold(lowest.rate_per_s)} hold {slo.expression}{failed}"
+    if lowest is None:
+        most = ", the most that was allowed," if rate >= limits.highest else ""
+        return f"{_hold(rate)}{most} hold {slo.expression}; none above was tried"
+    return f"{_hold(rate)} hold {slo.expression}, {lowest.rate_per_s:,.4g} do not"
+
+
+def _hold(rate_per_s: float) -> str:
+    return f"{rate_per_s:,.4g} requests a second"

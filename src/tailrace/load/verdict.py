@@ -102,6 +102,33 @@ def missing_for(total: Tally, slo: Slo) -> str | None:
     )
 
 
+def is_late(lag_s: float, latency_s: float) -> bool:
+    """Whether a p99 send lag is too long to measure a p99 latency with."""
+    return lag_s > max(LAG_FLOOR_S, LAG_SHARE * latency_s)
+
+
+def generator_limits(total: Tally, bound_s: float = 0.0) -> list[str]:
+    """Why the load was not what it should have been, each with what to change: then it decides
+    nothing about the service.
+
+    Where all that is asked is on which side of `bound_s` the latency lies, a generator is late by
+    that, if it is more than the latency.
+    """
+    limits = []
+    if total.send_lag.total and total.completed:
+        lag_s, latency_s = (h.percentile_us(99)[0] / 1e6 for h in (total.send_lag, total.latency))
+        if is_late(lag_s, max(latency_s, bound_s)):
+            limits.append(
+                f"the generator was late: p99 send lag {format_duration(lag_s)}; {_remedy(total)}"
+            )
+    if total.port_exhausted:
+        limits.append(
+            f"{total.port_exhausted:,} connections found no free local port: lower --connections, "
+            "or widen net.ipv4.ip_local_port_range"
+        )
+    return limits
+
+
 def _clock_faults(errors_s: Mapping[str, float]) -> list[str]:
     apart = {node: error_s for node, error_s in errors_s.items() if error_s > CLOCK_ERROR_S}
     if not apart:
@@ -117,21 +144,9 @@ def _clock_faults(errors_s: Mapping[str, float]) -> list[str]:
 
 def _generator_faults(total: Tally) -> list[str]:
     """Reasons that lie with the generator or its machine, each with what to change."""
-    faults = []
-    if total.send_lag.total and total.completed:
-        lag_s = total.send_lag.percentile_us(99)[0] / 1e6
-        latency_s = total.latency.percentile_us(99)[0] / 1e6
-        if lag_s > max(LAG_FLOOR_S, LAG_SHARE * latency_s):
-            faults.append(
-                f"the generator was late: p99 send lag {format_duration(lag_s)}; {_remedy(total)}"
-            )
+    faults = generator_limits(total)
     if (fault := _connections_fault(total)) is not None:
         faults.append(fault)
-    if total.port_exhausted:
-        faults.append(
-            f"{total.port_exhausted:,} connections found no free local port: lower --connections, "
-            "or widen net.ipv4.ip_local_port_range"
-        )
     if aborted := total.failed.get("aborted", 0):
         faults.append(f"{aborted:,} requests were abandoned before their answer came")
     if total.clock_steps_ns:

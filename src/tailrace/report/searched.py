@@ -8,6 +8,8 @@ from tailrace.report.markup import Content, Markup, h
 from tailrace.report.parts import section, table
 from tailrace.runs.search_report import draw_search
 
+_CLASSES = {"holds": "kept", "breaks": "broken"}
+
 
 def search(name: str, found: Found) -> Markup:
     """The section on a search; `name` is that of its directory."""
@@ -47,7 +49,7 @@ def search(name: str, found: Found) -> Markup:
 def _step(step: Step) -> tuple[Content, ...]:
     return (
         f"{step.rate_per_s:,.4g}",
-        h("span", step.decision, class_="kept" if step.decision == "holds" else "broken"),
+        h("span", step.decision, class_=_CLASSES.get(step.decision)),
         number(step.percentile_ms),
         f"{step.over:,}",
         f"{step.completed:,}",

@@ -26,12 +26,13 @@ _STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #5b6672 } .title { font-size: 15px; fill: #1b222a }
 .grid { stroke: #dde2e8 } .slo { stroke: #c2410c; stroke-dasharray: 5 4 }
 .holds { fill: #0b6e8f } .breaks { fill: #fff; stroke: #c2410c; stroke-width: 2 }
+.late { fill: #fff; stroke: #5b6672; stroke-dasharray: 2 2 }
 .found { stroke: #0b6e8f } svg { background: #fff }
 """
 _LEGEND = "".join(
     f'<circle class="{decision}" cx="{x}" cy="{_HEIGHT - 14}" r="5"/>'
     f'<text x="{x + 10}" y="{_HEIGHT - 10}">{decision}</text>'
-    for x, decision in ((_WIDTH - 150, "holds"), (_WIDTH - 80, "breaks"))
+    for x, decision in ((_WIDTH - 200, "holds"), (_WIDTH - 130, "breaks"), (_WIDTH - 60, "late"))
 )
 
 
