@@ -267,3 +267,21 @@ def test_damaged_pictures_never_hurt_the_service(
     cut = data.draw(st.integers(0, len(body)))
     assert client.post("/predict/shapes", content=bytes(body)).status_code in (200, 400, 413, 415)
     assert client.post("/predict/shapes", content=bytes(body[:cut])).status_code < 500
+
+
+def test_broken_pictures_are_counted_not_listed(launch: Callable[..., Any], png: bytes) -> None:
+    server = launch("shapes", "--port", "0").start()
+    broken = bytearray(png)
+    at = png.index(b"IDAT")
+    # Its checksum.
+    broken[at + 4 + int.from_bytes(png[at - 4 : at], "big")] ^= 1
+    with httpx.Client(base_url=server.url, timeout=60) as client:
+        for _ in range(30):
+            assert client.post("/predict/shapes", content=bytes(broken)).status_code == 400
+    server.scrape_until(
+        lambda scrape: scrape("tailrace_worker_broken_pictures_total", worker="1") == 30
+    )
+    assert server.stop() == 0
+    said = server.expect("broken pictures").string
+    assert said == "tailrace: 30 broken pictures, the last: libpng error: IDAT: CRC error"
+    assert not [line for line in server.heard[:-1] if "libpng" in line]

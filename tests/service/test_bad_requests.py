@@ -396,5 +396,6 @@ def test_noise_between_requests_leaves_no_trace(launch: Callable[..., Any], jpeg
     assert server.stop() == 0
     server.close()
     said = [server.lines.get() for _ in range(server.lines.qsize())]
-    # Decoders have their say on broken JPEGs.
-    assert [line for line in said if line and not line.startswith("Corrupt JPEG")] == []
+    # Broken JPEGs are summed up.
+    assert [line for line in said if line and "broken pictures, the last: " not in line] == []
+    assert len(said) <= 2

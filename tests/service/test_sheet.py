@@ -8,6 +8,7 @@ import sys
 from tailrace.service.sheet import (
     ASIDE,
     BEGAN,
+    BROKEN,
     HANGS,
     PID,
     READY,
@@ -38,7 +39,7 @@ def test_rows_lie_apart_and_add_up() -> None:
             sheet.head(worker)[cell] = -1
     assert sheet.totals() == [111, 222, 333, 444]
     assert sheet.counters(1).tolist() == [10, 20, 30, 40]
-    assert {len(sheet.head(worker)) for worker in range(3)} == {HANGS + 1}
+    assert {len(sheet.head(worker)) for worker in range(3)} == {BROKEN + 1}
 
 
 def test_cells_hold_a_century_of_nanoseconds() -> None:

@@ -14,6 +14,7 @@ from tailrace.service.sheet import (
     ASIDE,
     BEAT,
     BEGAN,
+    BROKEN,
     HANGS,
     PID,
     READY,
@@ -92,6 +93,8 @@ class WorkerState:
     """What its process has used; None if there is none at the moment."""
     hangs: int = 0
     """Times it was replaced because it hung."""
+    broken_pictures: int = 0
+    """Of how many pictures decoders said that they are broken, whether or not they decoded them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +216,7 @@ class Meter:
             restarts=head[RESTARTS],
             used=usage.read(head[PID]),
             hangs=head[HANGS],
+            broken_pictures=head[BROKEN],
         )
 
 

@@ -110,6 +110,11 @@ def _workers(workers: Iterable[WorkerState]) -> Iterable[Metric]:
     hangs = CounterMetricFamily(
         "tailrace_worker_hangs", "Times it was replaced because it hung", labels=labels
     )
+    broken = CounterMetricFamily(
+        "tailrace_worker_broken_pictures",
+        "Pictures that decoders called broken, whether or not they decoded them",
+        labels=labels,
+    )
     cpu = CounterMetricFamily("process_cpu_seconds", "CPU time of the process", labels=labels)
     resident = GaugeMetricFamily(
         "process_resident_memory_bytes", "Resident memory of the process", labels=labels
@@ -122,10 +127,11 @@ def _workers(workers: Iterable[WorkerState]) -> Iterable[Metric]:
         answered.add_metric(name, worker.answered)
         restarts.add_metric(name, worker.restarts)
         hangs.add_metric(name, worker.hangs)
+        broken.add_metric(name, worker.broken_pictures)
         if worker.used is not None:
             cpu.add_metric(name, worker.used.cpu_s)
             resident.add_metric(name, worker.used.resident_bytes)
-    return ready, waiting, running, answered, restarts, hangs, cpu, resident
+    return ready, waiting, running, answered, restarts, hangs, broken, cpu, resident
 
 
 def _add(

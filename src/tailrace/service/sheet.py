@@ -12,12 +12,13 @@ import os
 from collections.abc import Sequence
 
 _CELL_BYTES = 8
-PID, READY, WAITING, RUNNING, RESTARTS, BEAT, BEGAN, ASIDE, HANGS = range(9)
+PID, READY, WAITING, RUNNING, RESTARTS, BEAT, BEGAN, ASIDE, HANGS, BROKEN = range(10)
 """The first cells of each row: BEAT goes up as long as the worker's event loop runs, BEGAN says
 since when the inference runs that began first, in ns of CLOCK_MONOTONIC, 0 if none does. The parent
 writes PID, RESTARTS, ASIDE, which is 1 while the worker seems to hang, HANGS, how often it was
-replaced for that, and, when a worker has died, the others' zero."""
-_HEAD = 9
+replaced for that, BROKEN, how many pictures decoders called broken, and, when a worker has died,
+the others' zero."""
+_HEAD = 10
 _STOPPING = 0
 
 

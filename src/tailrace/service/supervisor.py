@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import socket
@@ -26,12 +27,14 @@ from tailrace.service.messages import (
     encode,
 )
 from tailrace.service.meter import new_sheet
-from tailrace.service.sheet import ASIDE, HANGS, PID
+from tailrace.service.relay import Relay
+from tailrace.service.sheet import ASIDE, BROKEN, HANGS, PID
 from tailrace.service.watch import LOOK_S, Watch
 
 _SETTLED_S = 5.0
 _FIRST_DELAY_S = 0.5
 _LONGEST_DELAY_S = 30.0
+_LAST_WORDS_S = 1.0
 # What a worker needs to end once its grace is over.
 _KILL_AFTER_S = 1.0
 
@@ -65,6 +68,7 @@ class _Supervisor:
         self._dealer = Dealer(listener)
         self._announce = announce
         self._say = say
+        self._relay = Relay(say)
         self._sheet = new_sheet(config.workers, config.models)
         self._announced = False
         self._ready: set[int] = set()
@@ -78,6 +82,7 @@ class _Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         stopping: asyncio.Task[Any] = asyncio.create_task(self._stopping.wait())
+        summing = asyncio.create_task(self._relay.sum_up())
         keepers = {asyncio.create_task(self._keep(i)) for i in range(self._config.workers)}
         try:
             done, _ = await asyncio.wait({stopping, *keepers}, return_when=asyncio.FIRST_COMPLETED)
@@ -88,6 +93,8 @@ class _Supervisor:
             self._sheet.stop()
             await self._dealer.close(self._config.grace_s)
             await self._stop(keepers)
+            summing.cancel()
+            self._relay.say_sum()
 
     async def _stop(self, keepers: set[asyncio.Task[None]]) -> None:
         for process in self._running.values():
@@ -129,6 +136,7 @@ class _Supervisor:
                 *(str(index), str(theirs.fileno()), str(self._sheet.file)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
                 pass_fds=(theirs.fileno(), self._sheet.file),
                 # Should a picture's header ever be read otherwise here than there.
                 env=os.environ | {"OPENCV_IO_MAX_IMAGE_PIXELS": str(self._config.max_pixels)},
@@ -136,6 +144,10 @@ class _Supervisor:
                 start_new_session=True,
             )
             theirs.close()
+            assert process.stderr is not None
+            relaying = asyncio.create_task(
+                self._relay.pass_on(process.stderr, functools.partial(self._note_broken, index))
+            )
             self._running[index] = process
             self._sheet.head(index)[PID] = process.pid
             if self._stopping.is_set():
@@ -153,6 +165,11 @@ class _Supervisor:
                     with contextlib.suppress(ProcessLookupError):
                         process.kill()
                     await process.wait()
+                # What it said is before what is said of it.
+                await asyncio.wait({relaying}, timeout=_LAST_WORDS_S)
+
+    def _note_broken(self, index: int, pictures: int) -> None:
+        self._sheet.head(index)[BROKEN] += pictures
 
     async def _attend(
         self, index: int, process: asyncio.subprocess.Process, pipe: socket.socket
