@@ -8,12 +8,13 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
 import pytest
 import trustme
+import uvloop
 from fastapi import FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
 from websockets.asyncio.client import connect
@@ -186,6 +187,37 @@ async def test_silent_connections_lock_nobody_out(begun: bytes) -> None:
             assert await echo.recv() == "hello"
         for _, writer in held:
             writer.close()
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_who_begins_no_handshake_locks_nobody_out(
+    authority: trustme.CA, tls: Tls, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    async def besieged() -> None:
+        trusting = ssl.create_default_context()
+        authority.configure_trust(trusting)
+        listener = socket.create_server(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        limits = Limits(connections=20, head_s=0.5)
+        async with serving(application(), listener, tls, limits=limits):
+            held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(100)]
+            for number, (_, writer) in enumerate(held):
+                writer.write([b"", b"\x16\x03\x01", b"GET / HTTP/1.1\r\n\r\n"][number % 3])
+            url = f"https://localhost:{port}/"
+            async with httpx.AsyncClient(verify=trusting, timeout=TIMEOUT_S) as client:
+                for _ in range(3):
+                    assert (await client.get(url)).json() == "in"
+            for _ in range(10):
+                async with httpx.AsyncClient(verify=trusting, timeout=TIMEOUT_S) as client:
+                    assert (await client.get(url)).json() == "in"
+            async with asyncio.timeout(TIMEOUT_S):
+                for reader, writer in held:
+                    with contextlib.suppress(ConnectionError):
+                        await reader.read()
+                    writer.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(besieged())
 
 
 FEW_FILES = """

@@ -75,13 +75,12 @@ async def serving(
         timeout_keep_alive=_KEEP_ALIVE_S,
         ws="websockets-sansio",
         ws_max_size=_WEBSOCKET_BYTES,
-        ssl_context_factory=(lambda *_: context) if context is not None else None,
         # It asks for a class, and calls what it is given.
         http=cast(Any, connect),
     )
     app.state.stopping = asyncio.Event()
     server = _Server(config)
-    guard = Guard(config, server.server_state, _refuse, limits)
+    guard = Guard(config, server.server_state, _refuse, limits, context)
     summary = asyncio.create_task(_sum_up(guard, summary_s))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:

@@ -11,6 +11,7 @@ import asyncio
 import heapq
 import math
 import resource
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -20,6 +21,7 @@ from starlette.responses import Response
 from uvicorn.server import ServerState
 
 from tailrace.http.connection import Connection
+from tailrace.http.handshake import Handshake
 
 Refuse: TypeAlias = Callable[[int, str, Mapping[str, str]], Response]
 """Makes a server's own answer of a status, a line for a person and headers."""
@@ -69,10 +71,12 @@ class Guard:
         state: ServerState,
         refuse: Refuse,
         limits: Limits | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """Serves the application of `config`, keeping the connections in `state` as uvicorn does.
 
-        What breaks the limits, or HTTP, is answered by `refuse`. Raises the number of files this
+        What breaks the limits, or HTTP, is answered by `refuse`. With `tls` it serves over TLS, of
+        which `config` is to know nothing. Raises the number of files this
         process may open, as far as it may, to fit `limits`.
         """
         self.limits = limits or Limits()
@@ -85,21 +89,27 @@ class Guard:
         """Whether the answers to come are the last of their connections."""
         self._config = config
         self._state = state
-        self._connections: set[Any] = state.connections
+        self._tls = tls
+        self.connections: set[Any] = state.connections
+        """All that are open: uvicorn's own set."""
         self._room = _room(self.limits)
         self._timer: asyncio.TimerHandle | None = None
-        self._round: list[Connection] = []
+        self._round: list[Connection | Handshake] = []
         self._between_s = 0.0
 
     def connect(self) -> asyncio.Protocol:
         """The protocol for a new connection."""
+        return self.connection() if self._tls is None else Handshake(self, self._tls)
+
+    def connection(self) -> Connection:
+        """The protocol for one that is ready for requests."""
         return Connection(self, self._config, self._state)
 
     def admit(self) -> bool:
         """Whether one more connection may stay; closes others for it, if need be and some can."""
         if self._timer is None:
             self._look_later(self.limits.look_s)
-        if len(self._connections) < self._room:
+        if len(self.connections) < self._room:
             return True
         waiting = [each for each in self._guarded() if each.is_spare]
         count = math.ceil(len(waiting) * _EVICTED_SHARE)
@@ -123,9 +133,9 @@ class Guard:
             self._round.clear()
             self._look_later(self.limits.look_s)
 
-    def _guarded(self) -> list[Connection]:
+    def _guarded(self) -> list[Connection | Handshake]:
         # All but those that have become websockets.
-        return [each for each in self._connections if isinstance(each, Connection)]
+        return [each for each in self.connections if isinstance(each, Connection | Handshake)]
 
     def _look_later(self, delay_s: float) -> None:
         self._timer = asyncio.get_running_loop().call_later(delay_s, self._look)
@@ -137,10 +147,10 @@ class Guard:
             self._between_s = self.limits.look_s / batches
         for _ in range(min(_BATCH, len(self._round))):
             each = self._round.pop()
-            if each in self._connections:
+            if each in self.connections:
                 each.look()
         self._timer = None
-        if self._connections:
+        if self.connections:
             self._look_later(self._between_s)
 
 
