@@ -1,7 +1,14 @@
 import pytest
 
 from tailrace.errors import UsageError
-from tailrace.units import format_duration, parse_bytes, parse_duration_s, parse_rate_per_s
+from tailrace.units import (
+    format_clock,
+    format_duration,
+    format_figure,
+    parse_bytes,
+    parse_duration_s,
+    parse_rate_per_s,
+)
 
 
 @pytest.mark.parametrize(
@@ -115,3 +122,18 @@ def test_bytes(text: str, size: int) -> None:
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(UsageError, match="is not a size: write 64MiB"):
         parse_bytes(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.1, "0.1"), (49.719, "49.72"), (10_240, "10,240"), (123_456, "123,500"), (1e6, "1,000,000")],
+)
+def test_a_figure_has_no_exponent(value: float, shown: str) -> None:
+    assert format_figure(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0, "0:00"), (9.4, "0:09"), (750, "12:30"), (3600, "1:00:00")]
+)
+def test_a_clock(seconds: float, shown: str) -> None:
+    assert format_clock(seconds) == shown

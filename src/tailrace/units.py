@@ -122,9 +122,9 @@ def format_duration(seconds: float) -> str:
     return f"{format_digits(seconds / length_s)} {unit}"
 
 
-def format_rate(per_s: float) -> str:
-    """A rate to four significant digits, in full: `0.35`, `49.7`, `12,350`."""
-    return f"{float(f'{per_s:.4g}'):,.12g}"
+def format_figure(value: float) -> str:
+    """A rate or a time to four significant digits, without an exponent: `0.35`, `12,350`."""
+    return f"{float(f'{value:.4g}'):,.12g}"
 
 
 def format_clock(seconds: float) -> str:

@@ -19,6 +19,7 @@ from tailrace.load.search import (
     Step,
     conclude,
     judge_step,
+    outlook,
     search,
 )
 from tailrace.load.slo import parse_slo
@@ -73,6 +74,21 @@ async def test_everything_holds() -> None:
     found = conclude("u", SLO, limits, await course(1e9, limits))
     assert found.rate_per_s == 5000
     assert "the most that was allowed" in found.reason
+
+
+@pytest.mark.parametrize("capacity", [3, 33.3, 1000, 54321])
+async def test_it_says_how_many_steps_are_to_come(capacity: float) -> None:
+    limits = SearchLimits()
+    steps = await course(capacity, limits)
+    said = [outlook(steps[:done], limits) for done in range(len(steps))]
+    course_of = [what for what in said if what.endswith("to go")]
+    assert course_of
+    left = [int(what.split()[0]) for what in course_of]
+    assert left == list(range(left[0], left[0] - len(left), -1))
+    assert left[-1] in (1, 2)
+    before = {"doubling", "halving"} if capacity < limits.start else {"doubling"}
+    assert set(said[: said.index(course_of[0])]) == before
+    assert said[-1] == "confirming"
 
 
 async def late_from(limit: float, recovers: bool = False) -> list[Step]:

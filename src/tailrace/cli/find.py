@@ -12,7 +12,7 @@ import typer
 from tailrace.cli import options
 from tailrace.errors import TailraceError
 from tailrace.plain import plain
-from tailrace.units import format_rate
+from tailrace.units import format_figure
 
 if TYPE_CHECKING:
     from tailrace.load.plan import Plan
@@ -208,11 +208,11 @@ async def _find(
         line.draw(
             [
                 f"  step {len(steps) + 1}",
-                f"{format_rate(rate_per_s)}/s",
+                f"{format_figure(rate_per_s)}/s",
                 f"{point.t_s:.0f} of at most {most_s:.0f} s",
                 outlook(steps, limits),
                 f"p99 {number(latency_of(window).p99)} ms",
-                f"QPS {format_rate(point.qps)}",
+                f"QPS {format_figure(point.qps)}",
                 f"in flight {point.in_flight:,}",
             ]
         )
@@ -265,7 +265,7 @@ async def _find(
 def _describe(step: "Step", slo: "Slo") -> str:
     shown = "–" if step.percentile_ms is None else f"{step.percentile_ms:.2f} ms"
     return (
-        f"{format_rate(step.rate_per_s):>10}/s  {slo.statistic} {shown:>12}  {step.decision:<6}  "
+        f"{format_figure(step.rate_per_s):>10}/s  {slo.statistic} {shown:>12}  {step.decision:<6}  "
         f"{step.over} of {step.completed + step.failed} over, {step.duration_s:.1f} s"
         + (f"; {step.reason}" if step.decision == "late" else "")
     )

@@ -25,8 +25,8 @@ from tailrace.runs.run import Run
 from tailrace.units import (
     format_clock,
     format_duration,
+    format_figure,
     format_lag,
-    format_rate,
     parse_duration_s,
 )
 
@@ -64,7 +64,7 @@ def describe_interval(
         fields.append(f"{format_clock(left_s)} left")
     elif left_s is not None and waiting:
         fields.append(f"waiting for {waiting:,} answers")
-    fields.append(f"target {format_rate(point.target_per_s)}/s")
+    fields.append(f"target {format_figure(point.target_per_s)}/s")
     # What goes wrong comes before what is as it should be.
     if failed:
         fields.append(f"failures {failed:,}")

@@ -14,6 +14,7 @@ from tailrace.dashboard.run_parts import address, button, facts, heading, html, 
 from tailrace.load.search import Step
 from tailrace.plain import as_html
 from tailrace.runs.search_report import draw_search, read_search
+from tailrace.units import format_figure
 
 _HEADS = ("Rate, /s", "Bound", "Percentile, ms", "Over the bound", "Answered", "Failed", "Lasted")
 
@@ -45,7 +46,7 @@ def search_page(control: LoadControl, client: Client, info: SearchInfo, base: Pa
 
 
 def _about(info: SearchInfo) -> str:
-    rate = "none" if info.rate_per_s is None else f"{info.rate_per_s:,.4g}/s"
+    rate = "none" if info.rate_per_s is None else f"{format_figure(info.rate_per_s)}/s"
     word = "valid" if info.confirmed else "invalid"
     said = "confirmed by a longer run" if info.confirmed else "not confirmed"
     ended = f", ended by {info.ended_by}" if info.ended_by else ""
@@ -80,4 +81,4 @@ def _row(step: Step) -> str:
         f'<td data-head="{name}">{as_html(cell)}</td>'
         for name, cell in zip(_HEADS[1:], cells, strict=True)
     )
-    return f'<tr><th scope="row">{step.rate_per_s:,.4g}</th>{told}</tr>'
+    return f'<tr><th scope="row">{format_figure(step.rate_per_s)}</th>{told}</tr>'

@@ -28,6 +28,7 @@ from tailrace.load.session import Session
 from tailrace.load.slo import Slo
 from tailrace.load.tally import Interval, Tally
 from tailrace.load.verdict import generator_limits
+from tailrace.units import format_figure
 
 Decision = Literal["holds", "breaks", "late"]
 """`late`: nothing about the service, for want of the generator."""
@@ -163,7 +164,8 @@ def outlook(steps: Sequence[Step], limits: SearchLimits) -> str:
     go` before it is confirmed, or `confirming`.
     """
     holds = max((step.rate_per_s for step in steps if step.decision == "holds"), default=0.0)
-    breaks = min((step.rate_per_s for step in steps if step.decision != "holds"), default=math.inf)
+    above = (step.rate_per_s for step in steps if step.rate_per_s > holds)
+    breaks = min(above, default=math.inf)
     if holds >= limits.highest or breaks - holds <= limits.precision * holds:
         return "confirming"
     if math.isinf(breaks):
@@ -368,9 +370,8 @@ def _highest(slo: Slo, limits: SearchLimits, steps: Sequence[Step], rate: float 
     if rate is None and lowest is None:
         return "nothing was measured"
     if lowest is not None and lowest.decision == "late":
-        limit = (
-            f"at {lowest.rate_per_s:,.4g} it is not the service that is measured: {lowest.reason}"
-        )
+        at = f"at {format_figure(lowest.rate_per_s)}"
+        limit = f"{at} it is not the service that is measured: {lowest.reason}"
         return limit if rate is None else f"{_hold(rate)} hold {slo.expression}; {limit}"
     if rate is None:
         assert lowest is not None
@@ -383,8 +384,8 @@ def _highest(slo: Slo, limits: SearchLimits, steps: Sequence[Step], rate: float 
     if lowest is None:
         most = ", the most that was allowed," if rate >= limits.highest else ""
         return f"{_hold(rate)}{most} hold {slo.expression}; none above was tried"
-    return f"{_hold(rate)} hold {slo.expression}, {lowest.rate_per_s:,.4g} do not"
+    return f"{_hold(rate)} hold {slo.expression}, {format_figure(lowest.rate_per_s)} do not"
 
 
 def _hold(rate_per_s: float) -> str:
-    return f"{rate_per_s:,.4g} requests a second"
+    return f"{format_figure(rate_per_s)} requests a second"

@@ -7,6 +7,7 @@ from tailrace.load.search import Found, Step
 from tailrace.report.markup import Content, Markup, h
 from tailrace.report.parts import section, table
 from tailrace.runs.search_report import draw_search
+from tailrace.units import format_figure
 
 _CLASSES = {"holds": "kept", "breaks": "broken"}
 
@@ -15,7 +16,7 @@ def search(name: str, found: Found) -> Markup:
     """The section on a search; `name` is that of its directory."""
     drawing = base64.b64encode(draw_search(found).encode()).decode()
     word = "VALID" if found.confirmed else "INVALID"
-    rate = "none" if found.rate_per_s is None else f"{found.rate_per_s:,.4g}/s"
+    rate = "none" if found.rate_per_s is None else f"{format_figure(found.rate_per_s)}/s"
     said = "confirmed by a longer run" if found.confirmed else "not confirmed"
     return section(
         f"search-{name}",
@@ -48,7 +49,7 @@ def search(name: str, found: Found) -> Markup:
 
 def _step(step: Step) -> tuple[Content, ...]:
     return (
-        f"{step.rate_per_s:,.4g}",
+        f"{format_figure(step.rate_per_s)}",
         h("span", step.decision, class_=_CLASSES.get(step.decision)),
         number(step.percentile_ms),
         f"{step.over:,}",

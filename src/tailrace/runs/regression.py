@@ -14,7 +14,7 @@ import msgspec
 from tailrace.errors import UsageError
 from tailrace.runs.compare import Comparison, Difference
 from tailrace.runs.figures import NAMES
-from tailrace.units import format_digits
+from tailrace.units import format_digits, format_figure
 
 DEFAULT = "p99+10%"
 """Wide enough for what one machine differs from another like it."""
@@ -118,7 +118,7 @@ def shown(value: float | None, unit: str) -> str:
         return "none"
     if math.isinf(value):
         return "infinite (too many failed)"
-    return f"{value:,.4g} {unit}" if unit != "/s" else f"{value:,.4g}/s"
+    return f"{format_figure(value)} {unit}" if unit != "/s" else f"{format_figure(value)}/s"
 
 
 def _why(comparison: Comparison, figure: str) -> str:

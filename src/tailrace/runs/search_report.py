@@ -13,7 +13,7 @@ from tailrace.load.slo import parse_slo
 from tailrace.plain import as_html
 from tailrace.runs.directory import RunDirectoryError, write_atomically
 from tailrace.runs.log_axis import LogAxis
-from tailrace.units import format_digits
+from tailrace.units import format_digits, format_figure
 from tailrace.untrusted import UnreadableError, read_json
 
 _MOST_BYTES = 4 * 2**20
@@ -93,7 +93,7 @@ def draw_search(found: Found) -> str:
         side, anchor = (-5, "end") if x > _WIDTH - 90 else (5, "start")
         parts.append(
             f'<text x="{x + side}" y="{_TOP + 12}" text-anchor="{anchor}">'
-            f"{found.rate_per_s:,.4g}/s</text>"
+            f"{format_figure(found.rate_per_s)}/s</text>"
         )
     parts += [_dot(across.place(rate), up.place(ms), step) for rate, ms, step in points]
     return (
@@ -118,8 +118,8 @@ def _titles(found: Found) -> str:
 
 def _dot(x: float, y: float, step: Step) -> str:
     note = (
-        f"{step.rate_per_s:,.4g}/s: {format_digits(step.percentile_ms or 0.0)} ms, {step.decision} "
-        f"({step.over} of {step.completed + step.failed} over)"
+        f"{format_figure(step.rate_per_s)}/s: {format_digits(step.percentile_ms or 0.0)} ms, "
+        f"{step.decision} ({step.over} of {step.completed + step.failed} over)"
     )
     return f'<circle class="{step.decision}" cx="{x}" cy="{y}" r="5"><title>{note}</title></circle>'
 

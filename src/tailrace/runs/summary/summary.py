@@ -11,7 +11,7 @@ from tailrace.load.result import Result, notes_on
 from tailrace.load.search import Found
 from tailrace.runs.compare import Comparison
 from tailrace.runs.regression import Outcome, shown
-from tailrace.units import format_digits, format_duration, format_lag
+from tailrace.units import format_digits, format_duration, format_figure, format_lag
 
 CheckOutcome = Literal["passed", "failed", "undecided", "error"]
 
@@ -121,7 +121,7 @@ def of_find(found: Found, duration_s: float) -> Summary:
     reason = found.reason if found.confirmed else f"{found.reason} (not confirmed)"
     rows = tuple(
         (
-            f"{step.rate_per_s:,.4g}/s",
+            f"{format_figure(step.rate_per_s)}/s",
             step.decision,
             _figure(step.percentile_ms),
             f"{step.over:,} of {step.completed + step.failed:,}",
@@ -135,7 +135,9 @@ def of_find(found: Found, duration_s: float) -> Summary:
         duration_s=duration_s,
         checks=(Check(name=f"a rate within {found.slo}", outcome=outcome, reason=reason),),
         table=Table(head=("rate", "SLO", "percentile, ms", "over it", "took"), rows=rows),
-        facts={"rate": "none" if found.rate_per_s is None else f"{found.rate_per_s:,.4g}/s"},
+        facts={
+            "rate": "none" if found.rate_per_s is None else f"{format_figure(found.rate_per_s)}/s"
+        },
     )
 
 
@@ -200,4 +202,4 @@ def _of_slo(result: Result, expression: str, kept: bool) -> str:
 
 
 def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.4g}"
+    return "–" if value is None else f"{format_figure(value)}"
