@@ -18,6 +18,7 @@ from tailrace.load.child import ChildProcess
 from tailrace.load.crew import Gone, Heard, Line, LocalCrew
 from tailrace.load.link import GeneratorError
 from tailrace.load.messages import Message, Reader, Setup, Snapshot, frame
+from tailrace.load.part import parse_part
 from tailrace.load.plan import Plan
 from tailrace.load.point import Point
 from tailrace.load.profile import constant, parse_profile
@@ -547,3 +548,25 @@ async def test_a_report_that_cannot_be_merged_is_raised_to_the_reader(serve: Any
             await anext(intervals)
         await session.give_up()
     assert session.problems == []
+
+
+@pytest.mark.alone
+async def test_a_rate_that_no_worker_can_send_is_told_to_the_end(serve: Any, offer: Any) -> None:
+    """What it comes to too late is failed at once, so that it is done in time, and not killed."""
+    session, _ = await offer(
+        serve().url, profile="4000000", arrivals="constant", duration_s=1.0, timeout_s=0.5
+    )
+    assert session.problems == []
+    assert session.total.offered == 4_000_000
+    assert session.total.reasons["timeout: the generator came too late to it"] > 1_000_000
+    assert session.total.send_lag.total > 3_000_000
+    assert any("the generator was late" in reason for reason in session.verdict.reasons)
+    assert "4,000,000 requests a second are more than 1 load worker" in (
+        session.plan.beyond_workers or ""
+    )
+
+
+def test_a_rate_that_workers_can_send_is_not_spoken_of(plan: Any) -> None:
+    assert plan("http://h/", profile="250000").beyond_workers is None
+    assert plan("http://h/", profile="1000000", workers=8).beyond_workers is None
+    assert plan("http://h/", profile="1M", part=parse_part("0/8")).beyond_workers is None

@@ -265,6 +265,8 @@ def load(
     )
     if connections < workers:
         raise UsageError(f"--connections {connections} is fewer than --workers {workers}")
+    if (beyond := plan.beyond_workers) is not None:
+        options.note(beyond)
     held_against = gate.read_gate(baseline, regression)
     files = SummaryFiles("load", plan.url, junit, markdown)
     with files.failures():

@@ -304,8 +304,9 @@ def _read_bodies(body: str | None, data: str | None) -> "list[RequestBody]":
                 f"{reprlib.repr(body)} is neither a file nor JSON: --data sends any text"
             )
         return [text_body(body)]
-    return read_bodies(Path(body), note=_note)
+    return read_bodies(Path(body), note=note)
 
 
-def _note(text: str) -> None:
+def note(text: str) -> None:
+    """Say something that matters before a run, on stderr."""
     typer.echo(f"tailrace: note: {text}", err=True)

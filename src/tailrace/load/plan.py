@@ -16,6 +16,10 @@ from tailrace.units import format_duration
 
 DEFAULT_TIMEOUT_S = 10.0
 
+USUAL_PER_WORKER = 100_000
+MOST_PER_WORKER = 300_000
+"""Requests a second that no load worker has ever sent."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -53,6 +57,18 @@ class Plan:
     cap_per_s: float | None = None
     part: Part = WHOLE
     start_at: float | None = None
+
+    @property
+    def beyond_workers(self) -> str | None:
+        """What is to be said beforehand where the rate is more than the load workers can send."""
+        peak = self.profile.peak_per_s / self.part.parts
+        if peak <= MOST_PER_WORKER * self.workers:
+            return None
+        return (
+            f"{peak:,.10g} requests a second are more than {self.workers} load worker"
+            f"{'s' * (self.workers > 1)} can send, some {USUAL_PER_WORKER:,} a core: what comes "
+            "too late counts as failed; use more --workers on as many cores, or a lower rate"
+        )
 
 
 def choose_timeout_s(given_s: float | None, slos: Sequence[Slo]) -> float:

@@ -93,6 +93,11 @@ class Recorder:
             shown.add(reason)
             self._examples[reason] = example_of(answer)
 
+    def miss(self, reason: str, lags_ns: IntArray) -> None:
+        """Count failed requests that were not even set about, and how late they are by now."""
+        count_failure(self.reasons, reason, len(lags_ns))
+        self.send_lag.record(lags_ns)
+
     def late(self, lag_ns: int) -> None:
         """Note how late the generator set about a request."""
         row = self.lag_row

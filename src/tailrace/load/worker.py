@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
 from time import monotonic_ns
@@ -30,6 +31,11 @@ _BATCH = 64
 """The most requests sent before the loop may read answers again."""
 
 
+_MOST_WAITING = 1_000_000
+"""Requests that may wait for a connection: some 200 MB."""
+_GIVING_UP_NS = 2_000_000
+"""How long requests may be given up before the loop may read answers again."""
+_PATIENCE_NS = 10_000_000
 _QUIET_NS = 500_000
 _CHANGE_MARGIN_NS = 3_000_000
 """A live change costs some 0.2 ms of work. It is done when nothing is due for `_QUIET_NS`, but this
@@ -65,6 +71,9 @@ class Worker:
         )
         self._turn: list[_Place] = []
         self._place = 0
+        self._timeout_ns = int(setup.timeout_s * 1e9)
+        self._full = False
+        """Whether as many requests wait for a connection as may."""
         self._schedule = Schedule(
             parse_arrivals(setup.arrivals),
             Profile.restored(setup.profile),
@@ -194,7 +203,11 @@ class Worker:
         due = self._due
         position = self._position
         last = min(len(due), position + min(_BATCH, len(turn) - place))
-        now = min(monotonic_ns(), self._end_ns - 1)
+        now = monotonic_ns()
+        if self._full or due[position] < now - self._timeout_ns:
+            self._fall_behind()
+            return
+        now = min(now, self._end_ns - 1)
         while position < last and due[position] <= now:
             send, content, manner, template = turn[place]
             if template is not None:
@@ -206,6 +219,25 @@ class Worker:
             place += 1
         self._place = place
         self._position = position
+
+    def _fall_behind(self) -> None:
+        """Give up on what is due for longer than its timeout: there is no use in sending it. Where
+        too many requests wait already, what is due waits in the schedule, which takes no memory.
+        """
+        began = monotonic_ns()
+        overdue_ns = min(began - self._timeout_ns, self._end_ns)
+        while monotonic_ns() - began < _GIVING_UP_NS:
+            due, position = self._due, self._position
+            most = min(len(due), position + len(self._turn) - self._place)
+            last = bisect_left(due, overdue_ns, position, most)
+            if last == position:
+                return
+            lags = began - np.array(due[position:last])
+            self._recorder.miss("timeout: the generator came too late to it", lags)
+            self._offered += last - position
+            self._place += last - position
+            self._position = last
+            self._refill()
 
     def _settle(self) -> None:
         """Bend the schedule as the announced changes say, while nothing is due for a while, or else
@@ -233,7 +265,7 @@ class Worker:
             return
         next_ns = self._due[self._position]
         if next_ns < self._end_ns:
-            self._timer.arm(next_ns)
+            self._timer.arm(monotonic_ns() + _PATIENCE_NS if self._full else next_ns)
         else:
             self._timer.disarm()
 
@@ -260,6 +292,10 @@ class Worker:
             self._tick_lag_ns = max(self._tick_lag_ns, now - asked)
             for pool in self._pools:
                 pool.expire(now)
+            waiting = sum(len(pool.waiting) for pool in self._pools)
+            if self._full != (waiting >= _MOST_WAITING):
+                self._full = not self._full
+                self._arm()
             if now >= boundary:
                 passed = 1 + (now - boundary) // self._interval_ns
                 # The interval in which the run ends also takes in the answers still to come.
