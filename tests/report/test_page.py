@@ -19,6 +19,7 @@ from tailrace.report import page as report_page
 from tailrace.report.differences import in_words, judge
 from tailrace.report.page import make_page, make_report
 from tailrace.runs.compare import compare
+from tailrace.runs.label import write_label
 from tailrace.runs.search_report import write_search
 from tests.report.conftest import INTERVALS
 
@@ -101,6 +102,16 @@ async def ink(page: Page, chart: str) -> int:
 
 def pages_of(pdf: bytes) -> int:
     return len(re.findall(rb"/Type\s*/Page\b", pdf))
+
+
+async def test_what_a_person_said_of_a_run_is_in_its_report(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "fast", tmp_path / "a")
+    shutil.copytree(runs / "slow", tmp_path / "b")
+    write_label(tmp_path / "a", "two <b>workers", "first\n<i>second")
+    alone, both = make_report([tmp_path / "a"]), make_report([tmp_path / "a", tmp_path / "b"])
+    assert "two &lt;b&gt;workers · a" in alone
+    assert "<p>first</p><p>&lt;i&gt;second</p>" in alone
+    assert "two &lt;b&gt;workers" in both
 
 
 async def test_one_run_is_whole_and_offline(runs: Path, open_report: Open) -> None:

@@ -291,6 +291,9 @@ async def test_a_timeline_of_before_is_read(serve: Any, tmp_path: Path) -> None:
         {"index": -1},
         {"index": 2**70},
         {"completed": 2**70},
+        {"stages_ms": {f"stage {number}": {"p99": 1} for number in range(1_000)}},
+        {"components_us": {f"stage {number}": [] for number in range(1_000)}},
+        {"failed": {f"kind {number}": 1 for number in range(1_000)}},
     ],
 )
 async def test_an_interval_that_no_run_has_is_not_read(

@@ -23,6 +23,8 @@ Count = Annotated[int, Meta(ge=0, le=MOST_COUNT)]
 Seconds = Annotated[float, Meta(ge=0, le=1e10)]
 Length = Annotated[float, Meta(gt=0, le=1e10)]
 Bin = Annotated[int, Meta(ge=0, lt=BINS)]
+_Few = Meta(max_length=128)
+"""Stages, reasons and other names: a run keeps 64 of each, and their sums."""
 
 
 class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,11 +102,11 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     """Arrivals whose intended time fell into the interval."""
     sent: Count
     completed: Count
-    failed: dict[str, Count]
+    failed: Annotated[dict[str, Count], _Few]
     """Failures of the interval by kind; kinds that did not occur are absent."""
-    reasons: dict[str, Count] = {}
+    reasons: Annotated[dict[str, Count], _Few] = {}
     """The same failures by reason: `http: 404`, `connect: refused`."""
-    examples: dict[str, str] = {}
+    examples: Annotated[dict[str, str], _Few] = {}
     """Of reasons met for the first time in the run: the status line and the first bytes of an
     answer."""
     rps: float
@@ -122,7 +124,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     service_ms: Percentiles
     send_lag_us: Percentiles
     """In microseconds."""
-    stages_ms: dict[str, Percentiles]
+    stages_ms: Annotated[dict[str, Percentiles], _Few]
     cpu_percent: float
     """Of one core, the load workers' together."""
     events: tuple[Event, ...] = ()
@@ -130,13 +132,13 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     latency_bins: dict[Bin, Count] = {}
     """How many completed requests fell into each bin of latency: number b holds those from
     10^(b/BINS_PER_DECADE) µs up to the next one's start; what took less than 1 µs is in 0."""
-    components_us: dict[str, tuple[int, ...]] = {}
+    components_us: Annotated[dict[str, tuple[int, ...]], _Few] = {}
     """Where those requests' time went: of each component of latency that took any, the sum in µs
     over the requests of each bin in `latency_bins`, from the fastest bin on. The components of a
     bin add up to its requests' latency, but for rounding."""
-    slowest: tuple[SlowRequest, ...] = ()
+    slowest: Annotated[tuple[SlowRequest, ...], _Few] = ()
     """The slowest answered requests, slowest first."""
-    server: dict[str, float] = {}
+    server: Annotated[dict[str, float], _Few] = {}
     """What the service's own /metrics tell of the interval: `cpu_percent` of one core, and
     `gpu_percent`; empty where they tell nothing."""
     nodes: dict[str, NodeFigures] = {}

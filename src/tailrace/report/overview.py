@@ -30,6 +30,7 @@ def head(subjects: Sequence[Subject]) -> Markup:
         )
     info = subjects[0].info
     facts = [
+        info.title,
         info.name,
         started(info.started),
         f"{clock(info.duration_s)} of load",
@@ -39,6 +40,7 @@ def head(subjects: Sequence[Subject]) -> Markup:
         "div",
         h("h1", info.target or info.name, class_="target"),
         h("p", " · ".join(filter(None, facts)), class_="hint"),
+        [h("p", line) for line in info.note.splitlines()],
         class_="title",
     )
 
@@ -139,7 +141,13 @@ def _runs(subjects: Sequence[Subject]) -> Markup:
         rows.append(
             (
                 [
-                    h("div", chip(subjects, subject), " ", info.name, class_="run-name"),
+                    h(
+                        "div",
+                        chip(subjects, subject),
+                        " ",
+                        info.title or info.name,
+                        class_="run-name",
+                    ),
                     h("small", when),
                 ],
                 [_badge(subject), _slos(subject)],
