@@ -32,11 +32,10 @@ class SummaryFiles:
         self._junit = junit_file
         self._markdown = markdown_file
         try:
-            if markdown_file is not None:
-                markdown_file.open("a", encoding="utf-8").close()
+            self._append_markdown("")
             self._write_junit(of_failure(command, subject, "it did not come to its end"))
-        except OSError as error:
-            raise UsageError(f"cannot write {error.filename}: {error.strerror}") from None
+        except TailraceError as error:
+            raise UsageError(str(error)) from None
 
     @contextlib.contextmanager
     def failures(self) -> Iterator[None]:
@@ -53,15 +52,23 @@ class SummaryFiles:
         Raises:
             TailraceError: a file cannot be written (any more).
         """
-        try:
-            self._write_junit(summary)
-            if self._markdown is not None:
-                with self._markdown.open("a", encoding="utf-8") as file:
-                    file.write(markdown(summary))
-        except OSError as error:
-            where = error.filename or self._markdown or self._junit
-            raise TailraceError(f"cannot write {where}: {error.strerror}") from None
+        self._write_junit(summary)
+        self._append_markdown(markdown(summary))
 
     def _write_junit(self, summary: Summary) -> None:
         if self._junit is not None:
-            self._junit.write_text(junit(summary), encoding="utf-8")
+            with _writing(self._junit):
+                self._junit.write_text(junit(summary), encoding="utf-8")
+
+    def _append_markdown(self, text: str) -> None:
+        if self._markdown is not None:
+            with _writing(self._markdown), self._markdown.open("a", encoding="utf-8") as file:
+                file.write(text)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TailraceError(f"cannot write {path}: {error.strerror}") from None
