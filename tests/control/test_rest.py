@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 from fastapi import FastAPI
 
@@ -359,7 +358,7 @@ async def test_runs_are_listed_and_read_back(client: httpx.AsyncClient) -> None:
     answer = await client.get(f"/runs/{listed['name']}")
     assert answer.headers["content-type"] == "application/json"
     record = convert(answer.json(), RunRecord)
-    assert msgspec.to_builtins(record.info) == listed
+    assert record.info == convert(listed, RunInfo)
     assert record.result is not None
     assert sum(point.completed for point in record.points) == listed["completed"] > 0
 
@@ -472,6 +471,9 @@ async def test_openapi_describes_every_route(client: httpx.AsyncClient) -> None:
         "GET /api/stream",
         "GET /api/runs",
         "GET /api/runs/{name}",
+        "PATCH /api/runs/{name}",
+        "DELETE /api/runs/{name}",
+        "GET /api/searches",
     }
     answers = document["paths"]["/api/services/{id}/window"]["get"]["responses"]
     window = answers["200"]["content"]["application/json"]["schema"]["properties"]
