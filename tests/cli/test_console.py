@@ -6,9 +6,10 @@ from contextlib import redirect_stdout
 
 import msgspec
 import pytest
+from rich.console import Console
 from rich.table import Table
 
-from tailrace.cli.console import literal, make_console
+from tailrace.cli.console import literal, make_console, print_paragraph
 from tailrace.cli.output import print_json
 from tailrace.errors import TailraceError
 
@@ -27,6 +28,16 @@ def test_a_console_shows_it_as_it_is() -> None:
         console.print(table)
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
     assert lines == [f"ours {SHOWN}", SHOWN.partition(r" \x1b")[0], SHOWN, SHOWN]
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_paragraph_is_wrapped_between_words_in_a_terminal_alone(is_terminal: bool) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=20, force_terminal=is_terminal, color_system=None)
+    print_paragraph(console, literal("  - the generator was late ", ("INVALID", "bold")), hang=4)
+    lines = out.getvalue().splitlines()
+    whole = "  - the generator was late INVALID"
+    assert lines == (["  - the generator", "    was late INVALID"] if is_terminal else [whole])
 
 
 def test_an_error_that_quotes_it_is_one_line() -> None:

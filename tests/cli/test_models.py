@@ -21,6 +21,9 @@ from typing import Any
 
 import pytest
 
+from tailrace.models import zoo
+from tests.cli.screen import watched
+
 CONTENT = random.Random(3).randbytes(300_000)
 MEMBER = "ssd_mobilenet_v1_coco_2018_01_28/frozen_inference_graph.pb"
 URL = (
@@ -306,3 +309,14 @@ def test_help_loads_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_list_has_every_name_whole_in_a_terminal(columns: int, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tailrace", "models", "list"]
+    _, screens = watched(command, columns, tmp_path, stdout_too=True)
+    rows = screens[-1]
+    assert max(map(len, rows)) <= columns
+    begun = {row.split(" ")[0] for row in rows}
+    assert {spec.name for spec in zoo.SPECS} < begun
+    assert not any("…" in row for row in rows)

@@ -23,6 +23,8 @@ def print_paragraph(console: Console, text: Text, hang: int = 2) -> None:
     if not console.is_terminal:
         console.print(text, soft_wrap=True)
         return
-    for number, row in enumerate(text.wrap(console, console.width - hang)):
+    start = text[:hang]
+    for row in text[hang:].wrap(console, console.width - hang):
         row.rstrip()
-        console.print(Text(" " * hang if number else "").append_text(row), soft_wrap=True)
+        console.print(start.append_text(row), soft_wrap=True)
+        start = Text(" " * hang)

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from tailrace.cli.console import literal, make_console
+from tailrace.cli.console import literal, make_console, print_paragraph
 from tailrace.errors import UsageError
 from tailrace.runs.compare import Comparable, Comparison, compare_runs, read_comparable
 from tailrace.runs.directory import RUNS_DIR
@@ -89,18 +89,13 @@ def print_differences(comparison: Comparison) -> None:
         table.add_row(*map(literal, row))
     console.print(table)
     for note in comparison.notes:
-        console.print(literal(f"  - {note}"), soft_wrap=True, style="dim")
+        print_paragraph(console, literal((f"  - {note}", "dim")), hang=4)
 
 
 def print_outcomes(outcomes: Sequence[Outcome]) -> None:
     """A line a bound, on stdout."""
     console = make_console()
     for found in outcomes:
-        console.print(
-            literal(
-                f"regression {found.bound}: ",
-                (found.outcome, _STYLES[found.outcome]),
-                f": {found.reason}",
-            ),
-            soft_wrap=True,
-        )
+        outcome = (found.outcome, _STYLES[found.outcome])
+        line = literal(f"regression {found.bound}: ", outcome, f": {found.reason}")
+        print_paragraph(console, line)

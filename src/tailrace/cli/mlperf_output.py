@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
-from tailrace.cli.console import literal, make_console
+from tailrace.cli.console import literal, make_console, print_paragraph
 from tailrace.cli.output import number
 from tailrace.mlperf.accuracy import Score
 from tailrace.mlperf.check import TestCheck
 from tailrace.mlperf.outcome import Outcome
 from tailrace.mlperf.result import Result
-from tailrace.plain import plain
 
 _LATENCY = "latency_"
 
@@ -29,7 +28,7 @@ def print_check(check: TestCheck) -> None:
     console = make_console()
     what = ", ".join(part for part in (check.model, check.scenario, check.mode) if part)
     console.print()
-    console.print(literal((what or "a test", "bold"), f"  {check.system}"), soft_wrap=True)
+    print_paragraph(console, literal((what or "a test", "bold"), f"  {check.system}"))
     if check.headline is not None:
         headline = f"{check.headline.value:,.6g} {check.headline.unit}"
         console.print(literal(f"{check.headline.name}: ", (headline, "bold")))
@@ -39,13 +38,13 @@ def print_check(check: TestCheck) -> None:
     else:
         console.print(literal("result: ", ("INVALID", "bold red")))
     for reason in check.reasons:
-        console.print(literal(f"  - {reason}"), soft_wrap=True)
+        print_paragraph(console, literal(f"  - {reason}"), hang=4)
     if check.deviations:
         console.print("not official:")
         for deviation in check.deviations:
-            console.print(literal(f"  - {deviation}"), soft_wrap=True)
+            print_paragraph(console, literal(f"  - {deviation}"), hang=4)
     for note in check.notes:
-        console.print(literal(f"note: {note}"), soft_wrap=True)
+        print_paragraph(console, literal(f"note: {note}"))
     console.print(literal(f"logs: {check.path}"), soft_wrap=True)
 
 
@@ -68,15 +67,15 @@ def _print_figures(console: Console, figures: Mapping[str, float]) -> None:
         if not name.startswith(_LATENCY)
     ]
     if others:
-        console.print(literal((", ".join(others), "dim")), soft_wrap=True)
+        print_paragraph(console, literal((", ".join(others), "dim")))
 
 
 def _print_outcome(outcome: Outcome) -> None:
-    make_console().print(
-        f"{outcome.issued:,} samples of {plain(outcome.dataset)} issued as {outcome.payload}s, "
-        f"{outcome.completed:,} completed, {outcome.failed:,} failed, in {outcome.elapsed_s:.1f} s",
-        soft_wrap=True,
+    line = (
+        f"{outcome.issued:,} samples of {outcome.dataset} issued as {outcome.payload}s, "
+        f"{outcome.completed:,} completed, {outcome.failed:,} failed, in {outcome.elapsed_s:.1f} s"
     )
+    print_paragraph(make_console(), literal(line))
 
 
 def _print_score(score: Score) -> None:
@@ -85,6 +84,6 @@ def _print_score(score: Score) -> None:
     if score.target is not None:
         line.append(f"; MLPerf's target, {100 * score.target:.3f} %: ")
         line.append(*(("reached",) if score.passed else ("missed", "bold red")))
-    console.print(line, soft_wrap=True)
+    print_paragraph(console, line)
     for note in score.notes:
-        console.print(literal(f"note: {note}"), soft_wrap=True)
+        print_paragraph(console, literal(f"note: {note}"))

@@ -26,6 +26,8 @@ app = typer.Typer(
 
 _WIDTH = 120
 """Of what is printed to no terminal."""
+_WIDE = 110
+"""From which on the list has every column."""
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="See 'tailrace models list'.")]
 _Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
@@ -142,10 +144,15 @@ def _fetch(spec: ModelSpec, form: Format) -> Path:
 def _print_table(entries: Iterable[ModelEntry]) -> None:
     from rich.table import Table
 
+    console = _console()
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for header in ("name", "task", "input"):
-        table.add_column(header)
-    for header in ("parameters", "GFLOP", "p99 bound", "accuracy target"):
+    table.add_column("name", no_wrap=True)
+    table.add_column("task", no_wrap=True)
+    # What a narrow terminal has no room for, `show` says.
+    is_wide = console.width >= _WIDE
+    if is_wide:
+        table.add_column("input", no_wrap=True)
+    for header in ("params", "GFLOP", "p99 bound", "accuracy target"):
         table.add_column(header, justify="right")
     table.add_column("here")
     for entry in entries:
@@ -153,14 +160,14 @@ def _print_table(entries: Iterable[ModelEntry]) -> None:
         table.add_row(
             entry.name,
             entry.task,
-            _size(entry.formats[0].input),
+            *([_size(entry.formats[0].input)] if is_wide else []),
             _parameters(entry),
             _gflop(entry),
             ", ".join(f"{bound:g} ms" for bound in entry.server_latency_ms.values()) or "–",
             f"{accuracy.metric} {accuracy.target:.4f}" if accuracy else "–",
             entry.availability,
         )
-    _console().print(table)
+    console.print(table)
 
 
 def _print_entry(entry: ModelEntry) -> None:
@@ -178,6 +185,7 @@ def _print_entry(entry: ModelEntry) -> None:
             "accuracy",
             f"{accuracy.metric} on {accuracy.dataset}: reference {accuracy.reference:.4f}, "
             f"a result must reach {accuracy.target:.4f}",
+            words=True,
         )
     for versions, bound in entry.server_latency_ms.items():
         _line(console, "p99 bound", f"{bound:g} ms, Server scenario, MLPerf Inference {versions}")
@@ -203,7 +211,7 @@ def _print_format(console: Console, form: FormatEntry) -> None:
     console.print(literal((f"--runtime {form.runtime}", "bold"), origin))
     batch = "any batch" if form.input.shape[0] == -1 else f"batch {form.input.shape[0]}"
     _line(console, "input", f"{form.input.name}: {_size(form.input)}, {batch}")
-    _line(console, "outputs", ", ".join(form.outputs))
+    _line(console, "outputs", ", ".join(form.outputs), words=True)
     if (file := form.file) is None:
         return
     _line(console, "address", file.url)
@@ -249,10 +257,15 @@ def _gflop(entry: ModelEntry) -> str:
     return "–" if entry.flop is None else f"{entry.flop / 1e9:,.1f}"
 
 
-def _line(console: Console, label: str, text: str) -> None:
-    from tailrace.cli.console import literal
+def _line(console: Console, label: str, text: str, *, words: bool = False) -> None:
+    from tailrace.cli.console import literal, print_paragraph
 
-    console.print(literal("  ", (f"{label:10}", "dim"), text), soft_wrap=True)
+    line = literal("  ", (f"{label:10}", "dim"), text)
+    if words:
+        print_paragraph(console, line, hang=12)
+    else:
+        # To be copied in one piece.
+        console.print(line, soft_wrap=True)
 
 
 def _console() -> Console:
