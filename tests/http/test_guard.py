@@ -16,7 +16,7 @@ import uvloop
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from tailrace.http.connection import HOLD
+from tailrace.http.connection import CLIENT
 from tailrace.http.guard import Guard, Limits
 from tailrace.service.errors import refuse
 
@@ -529,7 +529,7 @@ async def test_bodies_of_all_requests_together_are_bounded() -> None:
         service.gate.clear()
         one.send(HELD)
         await service.until(lambda: service.scopes[-1]["path"] == "/held")
-        hold = service.scopes[-1][HOLD]
+        hold = service.scopes[-1][CLIENT].hold
         assert hold(90_000)
         assert (
             await two.ask(POST + b"Content-Length: 50000\r\n\r\n" + bytes(50_000))

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tailrace.http.connection import CLIENT
 from tailrace.service.app import build
-from tailrace.service.calls import ON_GONE
 from tailrace.service.config import ServiceConfig
 from tailrace.service.meter import Meter, new_sheet
 from tailrace.service.predict import PictureWork
@@ -164,13 +164,17 @@ async def test_request_of_a_client_that_left_is_dropped(held: Held, jpeg: bytes)
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    def on_gone(call: Callable[[], None] | None) -> None:
-        if call is not None:
-            call()
+    class Gone:
+        def on_gone(self, what: Callable[[], None] | None) -> None:
+            if what is not None:
+                what()
+
+        def hold(self, count: int) -> bool:
+            return True
 
     scope = {
         "type": "http",
-        ON_GONE: on_gone,
+        CLIENT: Gone(),
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
         "method": "POST",

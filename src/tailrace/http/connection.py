@@ -10,7 +10,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import httptools
 import uvicorn
@@ -26,12 +26,20 @@ from tailrace.http import heads
 if TYPE_CHECKING:
     from tailrace.http.guard import Guard
 
-ON_GONE = "tailrace.on_gone"
-"""Key of the scope, for a function that takes what to call when the client leaves, or None."""
+CLIENT = "tailrace.client"
+"""Key of the scope, for the `Client` that a request came from."""
 
-HOLD = "tailrace.hold"
-"""Key of the scope, for a function that takes how many bytes more than it has sent the request
-takes until it is answered; it returns whether there is room for them."""
+
+class Client(Protocol):
+    """Whoever sent a request, as far as an application may want to know."""
+
+    def on_gone(self, what: Callable[[], None] | None) -> None:
+        """Takes what to call if it leaves from now on; None takes that back."""
+
+    def hold(self, count: int) -> bool:
+        """Notes that its request takes `count` bytes more, until it is answered; whether there is
+        room for them."""
+
 
 # Data is parsed in slices, so that no read holds thousands of requests.
 _SLICE_BYTES = 16 * 2**10
@@ -113,8 +121,7 @@ class Connection(HttpToolsProtocol):
             raise _ClientError(*fault)
         if self._becomes_websocket():
             return
-        self.scope[ON_GONE] = self._call_when_gone  # type: ignore[literal-required]
-        self.scope[HOLD] = self._hold_bytes  # type: ignore[literal-required]
+        self.scope[CLIENT] = self  # type: ignore[literal-required]
         super().on_headers_complete()
         # Trailers would be appended to the headers, without an end.
         self.headers = _NOWHERE
@@ -148,7 +155,7 @@ class Connection(HttpToolsProtocol):
         """See httptools."""
         self._without_body_bytes = 0
         self._body_bytes += len(body)
-        if not self.cycle.response_complete and not self._hold_bytes(len(body)):
+        if not self.cycle.response_complete and not self.hold(len(body)):
             raise _ClientError(_BUSY, "too many bodies are at hand: try again in a second")
         super().on_body(body)
 
@@ -191,10 +198,12 @@ class Connection(HttpToolsProtocol):
         cycle.keep_alive = False
         cycle.transport = _Farewell(self)  # type: ignore[assignment]
 
-    def _call_when_gone(self, what: Callable[[], None] | None) -> None:
+    def on_gone(self, what: Callable[[], None] | None) -> None:
+        """See Client."""
         self._when_gone = what
 
-    def _hold_bytes(self, count: int) -> bool:
+    def hold(self, count: int) -> bool:
+        """See Client."""
         self._taken_bytes += count
         self._guard.bodies_bytes += count
         return self._guard.bodies_bytes <= self._guard.limits.bodies_bytes

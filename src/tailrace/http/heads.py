@@ -17,12 +17,18 @@ def fault(
 ) -> tuple[int, str] | None:
     """Status and reason of the refusal of a head, by its version such as `1.1`, its target and its
     headers, names in lower case; None if it passes."""
-    hosts = [value for name, value in headers if name == b"host"]
+    hosts = 0
+    host = b""
+    for name, value in headers:
+        if name == b"host":
+            hosts, host = hosts + 1, value
+    if hosts == 1 and version == "1.1" and b"#" not in target and _is_host(host):
+        return None
     if version not in ("1.1", "1.0"):
         return 505, f"HTTP/{version} is not spoken here: send HTTP/1.1"
-    if len(hosts) != 1 and (hosts or version == "1.1"):
-        return 400, f"there are {len(hosts)} Host headers: send one"
-    if hosts and not _is_host(hosts[0]):
+    if hosts != 1 and (hosts or version == "1.1"):
+        return 400, f"there are {hosts} Host headers: send one"
+    if not _is_host(host):
         return 400, "the Host header names no host"
     if b"#" in target:
         return 400, "the request's target has a fragment: leave out '#' and what follows"

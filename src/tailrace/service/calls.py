@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 from starlette.types import Message, Receive, Scope, Send
 
-from tailrace.http.connection import HOLD, ON_GONE
+from tailrace.http.connection import CLIENT, Client
 from tailrace.service.errors import BusyError
 from tailrace.service.stages import StageClock
 
@@ -23,15 +23,14 @@ _OK = 200
 class Call:
     """One request, timed from now on. What there is to know of it is looked up when asked for."""
 
-    __slots__ = ("_hold", "_receive", "_scope", "clock", "on_gone", "path")
+    __slots__ = ("_client", "_receive", "_scope", "clock", "path")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         """Starts the clock."""
         self.clock = StageClock()
         self.path: str = scope["path"]
-        self.on_gone: Callable[[Callable[[], None] | None], None] = scope.get(ON_GONE, _ignore)
-        """Takes what to call if the client leaves from now on; None takes it back."""
-        self._hold: Callable[[int], bool] = scope.get(HOLD, _any)
+        # Another server than ours does not tell.
+        self._client: Client | None = scope.get(CLIENT)
         self._scope = scope
         self._receive = receive
 
@@ -57,13 +56,18 @@ class Call:
         values = parse_qs(text, keep_blank_values=True).get(name)
         return values[-1] if values else None
 
+    def on_gone(self, what: Callable[[], None] | None) -> None:
+        """Takes what to call if the client leaves from now on; None takes it back."""
+        if self._client is not None:
+            self._client.on_gone(what)
+
     def hold(self, count: int) -> None:
         """Notes that the request takes `count` bytes more than it has sent, until it is answered.
 
         Raises:
             BusyError: that is too much, together with the bodies of all others.
         """
-        if not self._hold(count):
+        if self._client is not None and not self._client.hold(count):
             raise BusyError("too many bodies are at hand: try again in a second")
 
     async def receive(self) -> Message:
@@ -95,13 +99,3 @@ class Answerer(Protocol):
 
     def __call__(self, call: Call, /) -> Awaitable[Answer]:
         """The answer; raises a RequestError to refuse."""
-
-
-def _any(_: int) -> bool:
-    # A server that does not count them.
-    return True
-
-
-def _ignore(_: Callable[[], None] | None) -> None:
-    # A server that does not tell.
-    pass
