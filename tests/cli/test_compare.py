@@ -1,5 +1,6 @@
 """Comparing runs on the command line, and the files for pipelines, as their user meets them."""
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -162,6 +163,25 @@ def test_slos_and_a_strict_verdict_are_test_cases(serve: Any, tmp_path: Path) ->
         "verdict": "failure",
     }
     assert (tmp_path / "s.md").read_text().startswith("before\n\n### tailrace load: ")
+
+
+def test_a_service_that_dies_half_way_passes_no_gate(serve: Any, tmp_path: Path) -> None:
+    async def dying(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        status = b"200 OK" if number < 200 else b"500 Oops"
+        writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
+
+    load = ("load", "--rate", "100", "--for", "4s", "--interval", "200ms")
+    assert tailrace(*load, serve().url, "--out", "good", cwd=tmp_path).returncode == 0
+    # With the bound that there is without --regression.
+    gated = tailrace(*load, serve(dying).url, "--out", "bad", "--baseline", "good", cwd=tmp_path)
+    assert gated.returncode == 1
+    assert "regression p99+10%: broken" in gated.stdout
+    assert "an outage" in gated.stdout
+    compared = tailrace("compare", "good", "bad", "--regression", "failed+0.5%", cwd=tmp_path)
+    assert compared.returncode == 1
+    assert "cannot be told" not in next(
+        line for line in compared.stdout.splitlines() if line.startswith("failed")
+    )
 
 
 def test_a_search_that_finds_nothing_is_a_failed_test(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ def make(name: str, unit: str, interval: tuple[float, float] | None, **more: obj
         "unit": unit,
         "base": 10.0,
         "other": 12.0,
-        "ratio": 1.2,
+        "ratio": 1.2 if interval is None else sum(interval) / 2,
         "ratio_interval": interval,
         "difference_interval": interval and (1.0, 3.0),
         "more_than_noise": None if interval is None else not interval[0] <= 1 <= interval[1],

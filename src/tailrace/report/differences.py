@@ -66,7 +66,7 @@ def judge(difference: Difference) -> str:
         return _UNTOLD
     if not difference.more_than_noise:
         return _SAME
-    up = difference.ratio_interval is not None and difference.ratio_interval[0] > 1
+    up = difference.ratio is not None and difference.ratio > 1
     if difference.unit == "ms":
         return "slower" if up else "faster"
     return "more" if up else "fewer"

@@ -22,6 +22,7 @@ from tailrace.errors import UsageError
 from tailrace.runs.bootstrap import block_length, draw_weights, tail_of_interval
 from tailrace.runs.figures import NAMES, UNITS, figures, influences, occasions, rounding
 from tailrace.runs.listing import read_run
+from tailrace.runs.outage import outage
 from tailrace.runs.record import RunInfo, RunRecord, UnknownRunError
 from tailrace.runs.series import FloatArray, Series, read_series
 from tailrace.units import format_digits
@@ -70,6 +71,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     differences: tuple[Difference, ...]
     notes: tuple[str, ...]
     """What to keep in mind: how the runs are unlike, and what cannot be told."""
+    outage: str | None = None
+    """What went down in the other run and not in the first, if anything did."""
 
 
 def compare(base: Path, other: Path, *, resamples: int = 2000, seed: int = 1) -> Comparison:
@@ -145,12 +148,18 @@ def compare_series(
     if min(map(len, pair)) >= LEAST_STRETCHES:
         draws = _draw(pair, measured, paired and len(base) == len(other), resamples, seed)
         told += _doubts(draws)
+    down = outage(base, other)
+    is_down = down is not None or outage(other, base) is not None
     differences = (
-        _difference(column, pair, [float(values[column]) for values in measured], draws)
+        _difference(column, pair, [float(values[column]) for values in measured], draws, is_down)
         for column in range(len(NAMES))
     )
     return Comparison(
-        base=names[0], other=names[1], differences=tuple(differences), notes=tuple(told)
+        base=names[0],
+        other=names[1],
+        differences=tuple(differences),
+        notes=tuple(told if down is None else [f"{names[1]}: {down}", *told]),
+        outage=down,
     )
 
 
@@ -187,7 +196,11 @@ def _draw(
 
 
 def _difference(
-    column: int, pair: tuple[Series, Series], values: Sequence[float], draws: _Draws | None
+    column: int,
+    pair: tuple[Series, Series],
+    values: Sequence[float],
+    draws: _Draws | None,
+    is_down: bool,
 ) -> Difference:
     base, other = values
     ratio_interval = difference_interval = None
@@ -211,7 +224,10 @@ def _difference(
         ratio=float(_ratio(*np.array(values))) if told else None,
         ratio_interval=ratio_interval,
         difference_interval=difference_interval,
-        more_than_noise=None
+        # An outage shows in the failures, and in every percentile that they reach.
+        more_than_noise=True
+        if is_down and (UNITS[column] == "%" or math.inf in values) and base != other
+        else None
         if ratio_interval is None
         else not ratio_interval[0] <= 1 <= ratio_interval[1],
     )

@@ -2,7 +2,8 @@
 
 A bound is broken where the run is *proven* worse by more than it allows: the whole 95 % interval of
 the difference lies beyond. It is kept where the whole of it lies within. In between it is
-undecided: the runs are too short, or too noisy, to tell.
+undecided: the runs are too short, or too noisy, to tell. An outage breaks every bound, but for one
+on failures that allows for it.
 """
 
 import math
@@ -70,6 +71,12 @@ def judge_bound(comparison: Comparison, bound: Bound) -> Outcome:
     difference = found[bound.figure]
     if found["completed/s"].base and not found["completed/s"].other:
         return Outcome(bound=bound.expression, outcome="broken", reason="nothing was answered")
+    if comparison.outage is not None and not _allows(bound, difference):
+        return Outcome(
+            bound=bound.expression,
+            outcome="broken",
+            reason=f"{_measured(difference)}: {comparison.outage}",
+        )
     change = _change_percent(difference)
     if change is None:
         return Outcome(
@@ -97,6 +104,13 @@ def judge_bound(comparison: Comparison, bound: Bound) -> Outcome:
         outcome="undecided",
         reason=f"{_measured(difference)}, {spread}: not proven either way; longer runs would tell",
     )
+
+
+def _allows(bound: Bound, difference: Difference) -> bool:
+    """Whether a bound on failures is so wide that what was measured lies within."""
+    if bound.figure not in _SHARES or difference.base is None or difference.other is None:
+        return False
+    return difference.other - difference.base <= bound.allowed_percent
 
 
 def _change_percent(difference: Difference) -> tuple[float, float] | None:
