@@ -196,6 +196,8 @@ def test_unusable_configurations(config: ServiceConfig) -> None:
     [
         ({"id": "two words"}, "cannot be an id"),
         ({"id": "../up"}, "cannot be an id"),
+        ({"name": "x" * 201}, "cannot be a name: one line of up to 200 characters"),
+        ({"name": "\u202e[/red]\x1b[2J"}, r"cannot be a name"),
         ({"workers": 0}, "workers"),
         ({"workers": 8, "connections": 4}, "connections"),
         ({"timeout_s": 0.0}, "timeout_s"),

@@ -35,6 +35,7 @@ from tailrace.runs.run import Run
 from tailrace.units import MAX_SEED
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MAX_NAME = 200
 _MAX_WORKERS = 256
 _YEAR_S = 366 * 86400.0
 _PROBE_S = 1.0
@@ -103,6 +104,9 @@ def _check(config: ServiceConfig) -> None:
             f"{config.id!r} cannot be an id: up to 64 letters, digits, '.', '_' or '-', "
             "beginning with a letter or digit"
         )
+    name = config.name or ""
+    if len(name) > _MAX_NAME or not name.isprintable():
+        raise UsageError(f"{name!r} cannot be a name: one line of up to {_MAX_NAME} characters")
     if config.body is not None and config.text is not None:
         raise UsageError("body and text both say what to send: give one of them")
     if not 1 <= config.workers <= _MAX_WORKERS:
