@@ -36,6 +36,7 @@ def tailrace(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         ((), "Missing argument"),
         (("localhost",), "is not a URL to load"),
         (("ftp://localhost/",), "is not a URL to load"),
+        (("9" * 20 + ":http://h/",), "the weight of h must be more than 0 and at most 1e12"),
         (("http://h/", "--rate", "fast"), "'fast' is not a rate"),
         (("http://h/", "--rate", "-3"), "is not a rate"),
         (("http://h/", "--profile", "1,2"), "needs a length"),

@@ -317,3 +317,16 @@ async def test_a_search_that_is_cancelled_ends_at_once(serve: Any, plan: Any) ->
     with pytest.raises(asyncio.CancelledError):
         await searcher.measure(20, 10)
     assert time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize(
+    ("limits", "complaint"),
+    [
+        ({"start": 0.0}, "the start rate must be at least 0.1 a second, not 0"),
+        ({"highest": 0.0}, "the highest rate must be at least 0.1 a second, not 0"),
+        ({"step_s": 20.0, "longest_s": 10.0}, "10 s, is shorter than the least, 20 s"),
+    ],
+)
+def test_limits_between_which_there_is_nothing(limits: dict[str, float], complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        SearchLimits(**limits)

@@ -15,7 +15,7 @@ from tailrace.load.profile_toml import profile_from_toml
 from tailrace.load.request import check_headers
 from tailrace.load.slo import parse_slo
 from tailrace.load.target import parse_target
-from tailrace.units import parse_duration_s, parse_rate_per_s
+from tailrace.units import MAX_RATE_PER_S, parse_duration_s, parse_rate_per_s
 
 ValueReader = Callable[[object, Path], Any]
 """What is meant by a TOML value, relative paths starting at the given folder; raises UsageError."""
@@ -74,8 +74,8 @@ def read_duration_s(least_s: float) -> ValueReader:
 def read_rate(value: object, _: Path) -> float:
     """Requests a second, more than 0: `"50k/s"` or a number."""
     rate = parse_rate_per_s(value) if isinstance(value, str) else _number(value, "rate")
-    if not 0 < rate < float("inf"):
-        raise UsageError(f"expected a rate above 0, not {_shown(value)}")
+    if not 0 < rate <= MAX_RATE_PER_S:
+        raise UsageError(f"expected a rate above 0 and at most 1e12, not {_shown(value)}")
     return rate
 
 

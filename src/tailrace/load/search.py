@@ -28,7 +28,7 @@ from tailrace.load.session import Session
 from tailrace.load.slo import Slo
 from tailrace.load.tally import Interval, Tally
 from tailrace.load.verdict import generator_limits
-from tailrace.units import format_figure
+from tailrace.units import format_duration, format_figure
 
 Decision = Literal["holds", "breaks", "late"]
 """`late`: nothing about the service, for want of the generator."""
@@ -95,6 +95,9 @@ class SearchLimits:
     A step lasts at least `step_s` and at most `longest_s`, the first `warmup_s` of it uncounted;
     the rate found is within `precision` (a share) of one that breaks; rates stay between `lowest`
     and `highest`; the confirmation lasts `confirm_s`.
+
+    Raises:
+        UsageError: there is no rate, or no time, between them.
     """
 
     start: float = 10.0
@@ -105,6 +108,18 @@ class SearchLimits:
     longest_s: float = 60.0
     warmup_s: float = 1.0
     confirm_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        for what, rate in (("start", self.start), ("highest", self.highest)):
+            if rate < self.lowest:
+                raise UsageError(
+                    f"the {what} rate must be at least {self.lowest:g} a second, not {rate:g}"
+                )
+        if self.longest_s < self.step_s:
+            raise UsageError(
+                f"the most time for a rate, {format_duration(self.longest_s)}, is shorter than the "
+                f"least, {format_duration(self.step_s)}"
+            )
 
 
 Measure = Callable[[float, float], Awaitable[Step]]
