@@ -11,11 +11,11 @@ import httptools
 from tailrace.load.failures import answer_reason, protocol_reason
 from tailrace.load.lenient import LenientParser
 from tailrace.load.manner import AGAIN, LAST, NO_BODY
-from tailrace.load.recorder import PART, ROWS, Recorder
+from tailrace.load.recorder import LAST_ROW, PART, Recorder
 
-_LAST_ROW = ROWS - 1
 _PART_MASK = PART - 1
 _MAX_STAGES_HEADER = 4096
+_SPECIAL = NO_BODY | LAST
 _SHOWN = 2048
 """Bytes of an answer that are kept, to show them where it is a failure."""
 _CUT = 1 << 62
@@ -136,7 +136,7 @@ class Connection(asyncio.Protocol):
         row = recorder.lag_row
         recorder.send_lags[row] = now - intended_ns
         recorder.lag_row = row + 1
-        if row == _LAST_ROW:
+        if row == LAST_ROW:
             recorder.fold()
 
     def fail(self, reason: str) -> None:
@@ -228,8 +228,10 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """All header lines are there."""
         self._headers_done = True
-        if self._manner & NO_BODY and self._parser.get_status_code() >= 200:
-            self.on_message_complete()
+        if self._manner & _SPECIAL:
+            self.lost = self.lost or self._manner & LAST != 0
+            if self._manner & NO_BODY and self._parser.get_status_code() >= 200:
+                self.on_message_complete()
 
     def on_message_complete(self) -> None:
         """The answer is whole: note it down."""
@@ -272,7 +274,7 @@ class Connection(asyncio.Protocol):
         self._head = 0
         self._answer = b""
         self._headers_done = self._framed = False
-        if not self._parser.should_keep_alive() or self._manner & LAST:
+        if not self._parser.should_keep_alive():
             self.lost = True
 
     def _read_again(self, error: Exception) -> bool:

@@ -19,7 +19,7 @@ from tailrace.load.connection import Connection
 from tailrace.load.dialer import Dialer
 from tailrace.load.expect import ANY_2XX, Expect, good_statuses, look_into
 from tailrace.load.failures import connect_reason
-from tailrace.load.recorder import Recorder
+from tailrace.load.recorder import LAST_ROW, Recorder
 
 _DIALS_AT_ONCE = 128
 """Connections opened at the same time: more would only fill the server's backlog."""
@@ -76,10 +76,10 @@ class Pool:
         self._timeout_ns = int(limits.timeout_s * 1e9)
         self._first_byte_ns = int(limits.first_byte_timeout_s * 1e9)
         self._reuse = reuse
-        self._idle: deque[Connection] = deque()
-        """What the next request takes its connection from."""
-        self._shelves: dict[str, deque[Connection]] = {"": self._idle}
+        self._shelves: dict[str, deque[Connection]] = {}
         """All idle connections; by address, if requests are spread over these."""
+        self._idle = deque[Connection]() if reuse == "spread" else self._shelf("")
+        """What the next request takes its connection from."""
         self._turns: Iterator[tuple[str, deque[Connection]]] | None = None
         """Addresses and shelves in turn, where there are several."""
         self._in_turn: list[str] = []
@@ -117,11 +117,15 @@ class Pool:
                 return
         recorder = self.recorder
         is_full = len(self.open) + len(self._dialing) >= self._limits.connections
-        if is_full and (spare := self._spare()) is not None:
+        if is_full and len(self._shelves) > 1 and (spare := self._spare()) is not None:
             spare.send(intended_ns, request, manner)
             return
         now = monotonic_ns()
-        recorder.late(now - intended_ns)
+        row = recorder.lag_row
+        recorder.send_lags[row] = now - intended_ns
+        recorder.lag_row = row + 1
+        if row == LAST_ROW:
+            recorder.fold()
         if is_full:
             self.waiting.append((intended_ns, request, manner, now, recorder.connection_waits))
             self.cap_waits += 1

@@ -16,6 +16,7 @@ from tailrace.load.point import SLOWEST, SlowRequest
 from tailrace.load.server_timing import ABSENT, StageNames, read_header, read_headers
 
 ROWS = 4096
+LAST_ROW = ROWS - 1
 
 PART = 128
 """So many rows' Server-Timing is read at a time: together is faster, all together would be long."""
@@ -97,14 +98,6 @@ class Recorder:
         """Count failed requests that were not even set about, and how late they are by now."""
         count_failure(self.reasons, reason, len(lags_ns))
         self.send_lag.record(lags_ns)
-
-    def late(self, lag_ns: int) -> None:
-        """Note how late the generator set about a request."""
-        row = self.lag_row
-        self.send_lags[row] = lag_ns
-        self.lag_row = row + 1
-        if self.lag_row == ROWS:
-            self.fold()
 
     def part(self) -> None:
         """Read what servers said in the rows since the last call; fold if those are all."""
