@@ -140,6 +140,7 @@ async def test_every_route_is_described(held: Held) -> None:
             "/v2/models/{model}/infer": {"post"},
             "/v2/models/{model}/versions/{version}": {"get"},
             "/v2/models/{model}/versions/{version}/ready": {"get"},
+            "/predict/{model}/example": {"get"},
             "/v2/models/stats": {"get"},
             "/v2/models/{model}/stats": {"get"},
             "/v2/models/{model}/versions/{version}/stats": {"get"},

@@ -119,7 +119,7 @@ class Connection(HttpToolsProtocol):
             raise self._too_long()
         if fault := heads.fault(self.parser.get_http_version(), self.url, self.headers):
             raise _ClientError(*fault)
-        if self._becomes_websocket():
+        if self.ws_protocol_class is not None and self._becomes_websocket():
             return
         self.scope[CLIENT] = self  # type: ignore[literal-required]
         super().on_headers_complete()
