@@ -56,6 +56,25 @@ def test_one_run_leaves_its_report_in_its_directory(folder: Path) -> None:
     assert f"{len(page.encode()) / 1e6:.2f} MB" in done.stderr
 
 
+def test_no_link_in_a_run_is_written_through(folder: Path) -> None:
+    (folder / "precious").write_text("mine")
+    (folder / "runs/one/report.html").symlink_to(folder / "precious")
+    assert run_cli(folder, "one").returncode == 0
+    assert (folder / "precious").read_text() == "mine"
+    assert (folder / "runs/one/report.html").read_text("utf-8").startswith("<!doctype html>")
+
+
+def test_a_broken_run_is_told_and_reported_as_far_as_it_goes(folder: Path) -> None:
+    (folder / "runs/one/result.json").write_bytes(b'{"a":' * 50_000)
+    done = run_cli(folder, "one")
+    assert done.returncode == 0, done.stderr
+    line = "one is broken: result.json cannot be read: it nests too deeply"
+    assert line in done.stderr
+    assert "Traceback" not in done.stderr
+    page = (folder / "runs/one/report.html").read_text("utf-8")
+    assert "result.json cannot be read" in page
+
+
 def test_several_runs_are_compared_in_a_file_named_by_them(folder: Path) -> None:
     done = run_cli(folder, "one", "runs/two", "--json")
     assert done.returncode == 0, done.stderr

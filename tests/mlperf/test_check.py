@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -318,6 +319,75 @@ def test_broken_tailrace_json_is_invalid(copy: Copy) -> None:
     folder = copy("server")
     (folder / FILE).write_bytes(b"{ half")
     assert [each for each in check_test(folder).reasons if "cannot be read" in each]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"model": "shap\xffes"}',
+        b'{"model":' * 50_000,
+        b"\xef\xbb\xbf{}",
+        b"[1e999]",
+        b'{"issued": ' + b"9" * 5000 + b"}",
+    ],
+)
+def test_whatever_tailrace_json_holds_is_told_in_a_line(copy: Copy, content: bytes) -> None:
+    folder = copy("server")
+    (folder / FILE).write_bytes(content)
+    (reason,) = [each for each in check_test(folder).reasons if FILE in each]
+    assert "cannot be read" in reason
+    assert "\n" not in reason
+
+
+@pytest.mark.parametrize("name", [DETAIL, SUMMARY, ACCURACY, FILE, "accuracy.txt"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "sparse"])
+def test_what_is_no_file_is_not_read(name: str, kind: str, copy: Copy) -> None:
+    folder = copy("server-accuracy")
+    write_outcome(folder, outcome(folder))
+    (folder / name).unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(folder / name)
+    elif kind == "device":
+        (folder / name).symlink_to("/dev/zero")
+    else:
+        (folder / name).touch()
+        os.truncate(folder / name, 2**40)
+    (check,) = check_tree(folder.parent)
+    assert not check.valid
+    assert any(f"{name} cannot be read: it " in reason for reason in check.reasons)
+
+
+ODD = (
+    None,
+    True,
+    -1,
+    2**64,
+    10**400,
+    1e300,
+    -1e18,
+    1e15,
+    "NaN",
+    [],
+    [[1]],
+    {"a": [{}]},
+    "9" * 5000,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_whatever_a_log_says_is_judged(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(PERFORMANCE))
+    with tempfile.TemporaryDirectory() as parent:
+        folder = shutil.copytree(logs_of(name), Path(parent) / name)
+        lines = (folder / DETAIL).read_text().splitlines()
+        for at in data.draw(st.sets(st.integers(0, len(lines) - 1), min_size=1, max_size=8)):
+            entry = json.loads(lines[at].removeprefix(":::MLLOG "))
+            part = data.draw(st.sampled_from(["value", "value", "value", "time_ms", "metadata"]))
+            lines[at] = f":::MLLOG {json.dumps(entry | {part: data.draw(st.sampled_from(ODD))})}"
+        (folder / DETAIL).write_text("\n".join(lines))
+        check = check_test(folder)
+    assert msgspec.json.decode(msgspec.json.encode(check), type=TestCheck) == check
 
 
 @settings(max_examples=60, deadline=None)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tailrace.errors import TailraceError
+from tailrace.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,10 +58,16 @@ def report(
     file = out or _default(paths)
     content = page.html.encode()
     try:
+        if out is None:
+            # Into a directory that may be somebody else's: no link there is written through.
+            file.unlink(missing_ok=True)
         file.write_bytes(content)
     except OSError as error:
         raise TailraceError(f"cannot write {file}: {error.strerror}") from None
     typer.echo(f"{len(content) / 1e6:.2f} MB", err=True)
+    for told in page.document.runs:
+        for problem in told.info.problems:
+            typer.echo(plain(f"tailrace: {told.info.name} is broken: {problem}"), err=True)
     if as_json:
         from tailrace.cli.output import print_json
 

@@ -202,7 +202,7 @@ def _info(path: Path, versions: tuple[tuple[int, int] | None, ...]) -> RunInfo:
             ended_by=outcome.ended_by,
             intervals=last.index + 1 if last else 0,
             completed=outcome.completed,
-            failed=sum(outcome.failed.values()),
+            failed=min(sum(outcome.failed.values()), MOST_COUNT),
             p99_ms=outcome.latency_ms.p99,
             verdict=outcome.verdict,
             slo=outcome.slo,
