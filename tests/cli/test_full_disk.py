@@ -53,8 +53,11 @@ def test_a_run_that_finds_no_room_is_no_success(serve: Any, tmp_path: Path) -> N
     *whole, _ = (tmp_path / "r" / "timeline.jsonl").read_text().split("\n")
     assert whole
     assert all(json.loads(line)["completed"] for line in whole)
-    report = subprocess.run([*TAILRACE, "report", "r"], cwd=tmp_path, timeout=60)
-    assert report.returncode == 0
+    report = cramped(6000, "report", "r", cwd=tmp_path)
+    assert report.returncode == 1
+    assert complaints(report) == ["tailrace: error: cannot write r/report.html: File too large"]
+    assert not (tmp_path / "r" / "report.html").exists()
+    subprocess.run([*TAILRACE, "report", "r"], cwd=tmp_path, timeout=60, check=True)
 
 
 def test_a_run_that_finds_no_room_passes_no_gate(serve: Any, tmp_path: Path) -> None:

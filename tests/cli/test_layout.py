@@ -61,6 +61,11 @@ def test_what_most_runs_need_comes_first_and_what_few_need_last(command: str) ->
     assert titles[-1] == "Advanced"
 
 
+@pytest.mark.parametrize("command", ["load", "find", "serve", "dashboard", "demo"])
+def test_no_word_is_cut(command: str) -> None:
+    assert "…" not in _help(command).replace("TAILRACE_TOKEN=…", "")
+
+
 def test_a_paragraph_is_wrapped_by_the_terminal_alone() -> None:
     said = _help("mlperf", "run")
     assert "\n otherwise. The logs are LoadGen's own. Exit code 0" in said

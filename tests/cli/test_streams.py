@@ -1,9 +1,11 @@
 """Whoever reads what a command prints may go away: nothing that was measured goes with it."""
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from tailrace.cli.streams import Outlet
+from tests.cli.screen import terminal
 
 TAILRACE = (sys.executable, "-m", "tailrace")
 SHORT = ("--rate", "100", "--for", "1s", "--interval", "200ms", "--out", "run")
@@ -102,6 +105,27 @@ def test_a_run_whose_document_has_no_room_is_kept(serve: Any, tmp_path: Path) ->
     assert code == 1
     assert err.splitlines()[-1].endswith("cannot write to stdout: No space left on device")
     finished(tmp_path / "run")
+
+
+def test_a_terminal_that_goes_takes_no_result_with_it(serve: Any, tmp_path: Path) -> None:
+    """As when ssh loses its connection: a hang-up, and nowhere to print to."""
+    with terminal(80) as (ours, theirs):
+        process = subprocess.Popen(
+            [*TAILRACE, "load", serve().url, "--rate", "100", "--for", "1h", "--out", "run"],
+            cwd=tmp_path,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(theirs)
+        while b"target" not in os.read(ours, 65536):
+            pass
+    process.wait(20)
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["ended_by"] == "SIGHUP"
+    assert result["completed"] == result["offered"] > 0
 
 
 def test_what_cannot_be_printed_does_not_end_a_run(serve: Any, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 Nothing else lives here. Results go to stdout, everything a person reads meanwhile to stderr.
 """
 
-import errno
 import sys
 from collections.abc import Collection
 from importlib import import_module
@@ -14,6 +13,7 @@ from typer.main import get_command
 from tailrace import __version__
 from tailrace.cli.layout import Command, Group
 from tailrace.cli.streams import lost, outlast_readers
+from tailrace.download.part import NO_ROOM
 from tailrace.errors import TailraceError
 from tailrace.plain import plain
 
@@ -83,7 +83,7 @@ def _run() -> int:
     except TailraceError as error:
         return _fail(str(error), error.exit_code)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno not in NO_ROOM:
             raise
         return _fail(f"cannot write {error.filename or 'a file'}: {error.strerror}", 1)
     except SystemExit as ended:

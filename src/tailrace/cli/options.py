@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from tailrace.load.slo import Slo
     from tailrace.load.traffic import Traffic
 
+
+def _check_seed(seed: int) -> int:
+    if seed > MAX_SEED:
+        raise UsageError(f"--seed must be 0 to {MAX_SEED}, not {seed}")
+    return seed
+
+
 Urls = Annotated[
     list[str],
     typer.Argument(
@@ -226,7 +233,8 @@ Seed = Annotated[
     typer.Option(
         metavar="N",
         min=0,
-        max=MAX_SEED,
+        # A range of 19 digits would take the help's room for words.
+        callback=_check_seed,
         help="Same seed, same schedule.",
         rich_help_panel=layout.LOAD,
     ),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tailrace.download.part import NO_ROOM
 from tailrace.errors import TailraceError
 from tailrace.plain import plain
 
@@ -63,6 +64,9 @@ def report(
             file.unlink(missing_ok=True)
         file.write_bytes(content)
     except OSError as error:
+        if error.errno in NO_ROOM and file.is_file():
+            # Half a page cannot be read.
+            file.unlink()
         raise TailraceError(f"cannot write {file}: {error.strerror}") from None
     typer.echo(f"{len(content) / 1e6:.2f} MB", err=True)
     for told in page.document.runs:

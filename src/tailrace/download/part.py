@@ -13,7 +13,8 @@ from pathlib import Path
 from tailrace.errors import TailraceError
 
 _POLL_S = 0.2
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What a write fails with where a disk, a quota or a limit is full."""
 
 
 def part_of(to: Path) -> Path:
@@ -97,7 +98,7 @@ def write_whole(to: Path, data: bytes) -> None:
 
 def unwritable(to: Path, error: OSError) -> TailraceError:
     """What to tell a user who wanted `to` to be written."""
-    if error.errno in _NO_ROOM:
+    if error.errno in NO_ROOM:
         return TailraceError(
             f"no room for {to} ({error.strerror}): make some and run this again to go on"
         )
