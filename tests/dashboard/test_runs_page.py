@@ -308,7 +308,7 @@ async def test_an_hour_is_thinned_for_the_page_and_compressed_for_everyone(
             assert (await rest.get("/runs/nothing/intervals")).status_code == 404
         async with open_page(f"{address}/runs/hour") as page:
             await expect(page.get_by_test_id("timeline-status")).to_contain_text(
-                re.compile(r"A point is \d+ intervals")
+                re.compile(r"A point is \d+ intervals"), timeout=30_000
             )
             await expect(page.get_by_test_id("moment-time")).to_contain_text("1:00:00")
 

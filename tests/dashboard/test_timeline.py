@@ -221,8 +221,10 @@ async def test_spans_look_back_and_put_intervals_together(gallery: str, open_pag
         )
         # The 12 intervals that end last hold one over the bound; it is what is shown.
         await expect(page.locator("[data-series='p99'] .legend-value")).to_have_text("150")
+        # Besides these, of 50 requests a failed one is more than the 1 % that p99 leaves over.
+        lost = sum(index % 2 and p99_ms(index) < 100 for index in range(CHANGED_AT))
         await expect(page.locator(".panel-latency .panel-head")).to_contain_text(
-            "over the SLO in 360 of 3,600 intervals"
+            f"over the SLO in {360 + lost} of 3,600 intervals"
         )
 
 
@@ -277,7 +279,7 @@ async def test_pointing_at_a_moment_explains_it(gallery: str, open_page: Open) -
         await expect(page.get_by_test_id("moment-time")).to_have_text("0:44")
         assert p99_ms(43) == 150
         await expect(moment.get_by_role("row", name="p99 150 150")).to_be_visible()
-        await expect(moment).to_contain_text("timeout 1")
+        await expect(moment).to_contain_text("1 timeout")
         await expect(moment.get_by_test_id("slowest")).to_contain_text("170")
         await expect(moment.get_by_test_id("slowest")).to_contain_text(
             "send lag 2.00, queue 120, infer 40.0, elsewhere 8.00"

@@ -27,6 +27,7 @@ from tailrace.untrusted import UnreadableError, open_file
 
 _REMEMBERED = 4096
 
+_Versions = tuple[tuple[int, int] | None, ...]
 _Text = Annotated[str, msgspec.Meta(max_length=2**18)]
 
 
@@ -76,7 +77,8 @@ def list_searches(base: Path) -> tuple[SearchInfo, ...]:
     """The searches in the directories directly below `base`, newest first; one whose outcome cannot
     be read is passed over.
     """
-    searches = (_search(Path(base, name)) for name in _names(base, "find.json"))
+    paths = [Path(base, name) for name in _names(base, "find.json")]
+    searches = (_search(path, _versions(path, "find.json", LABEL)) for path in paths)
     found = [search for search in searches if search is not None]
     return tuple(sorted(found, key=lambda search: (search.ended, search.name), reverse=True))
 
@@ -150,7 +152,7 @@ def _names(base: Path, file: str = "run.json") -> set[str]:
 def _read_info(path: Path) -> RunInfo:
     # Before anything else is read: a run gives its lock back after it has written its result.
     running = is_running(path)
-    info = _info(path, tuple(_version(path / name) for name in (*FILES, LABEL)))
+    info = _info(path, _versions(path, *FILES, LABEL))
     if running and info.state == "interrupted":
         return msgspec.structs.replace(info, state="running")
     return info
@@ -178,8 +180,12 @@ def _version(path: Path) -> tuple[int, int] | None:
     return stat.st_mtime_ns, stat.st_size
 
 
+def _versions(path: Path, *names: str) -> _Versions:
+    return tuple(_version(path / name) for name in names)
+
+
 @lru_cache(maxsize=_REMEMBERED)
-def _info(path: Path, versions: tuple[tuple[int, int] | None, ...]) -> RunInfo:
+def _info(path: Path, versions: _Versions) -> RunInfo:
     """The run as its files say, but whether it is in progress; worked out once a version of
     them.
     """
@@ -238,7 +244,8 @@ def _info(path: Path, versions: tuple[tuple[int, int] | None, ...]) -> RunInfo:
     )
 
 
-def _search(path: Path) -> SearchInfo | None:
+@lru_cache(maxsize=_REMEMBERED)
+def _search(path: Path, versions: _Versions) -> SearchInfo | None:
     try:
         found = read_search(path)
     except UsageError:
@@ -252,7 +259,7 @@ def _search(path: Path) -> SearchInfo | None:
         confirmed=found.confirmed,
         reason=found.reason,
         steps=len(found.steps),
-        ended=_made(_version(path / "find.json")),
+        ended=_made(versions[0]),
         ended_by=found.ended_by,
         title=label.title,
         note=label.note,
