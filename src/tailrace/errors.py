@@ -1,6 +1,11 @@
 """The one family of errors. Each message tells the user what is wrong and what to do about it."""
 
+import errno
+
 from tailrace.plain import plain
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What a write fails with where a disk, a quota or a limit is full."""
 
 
 class TailraceError(Exception):

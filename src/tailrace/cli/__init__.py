@@ -13,8 +13,7 @@ from typer.main import get_command
 from tailrace import __version__
 from tailrace.cli.layout import Command, Group
 from tailrace.cli.streams import lost, outlast_readers
-from tailrace.download.part import NO_ROOM
-from tailrace.errors import TailraceError
+from tailrace.errors import NO_ROOM, TailraceError
 from tailrace.plain import plain
 
 COMMANDS = ("demo", "serve", "load", "find", "compare", "report", "dashboard")

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tailrace.download.part import NO_ROOM
-from tailrace.errors import TailraceError
+from tailrace.errors import NO_ROOM, TailraceError
 from tailrace.plain import plain
 
 if TYPE_CHECKING:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tailrace.errors import TailraceError
+from tailrace.errors import NO_ROOM, TailraceError
 
 _POLL_S = 0.2
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""What a write fails with where a disk, a quota or a limit is full."""
 
 
 def part_of(to: Path) -> Path:
