@@ -14,6 +14,7 @@ from tailrace.control.interface import (
     Update,
     Window,
 )
+from tailrace.dashboard.follow import follow
 from tailrace.dashboard.glance import glance
 from tailrace.dashboard.sparkline import SPAN_S
 from tailrace.load.point import Point
@@ -46,7 +47,7 @@ class Board:
             self._lines[service.id] = _Line(service)
             for point in (await self._control.window(service.id)).points:
                 self._lines[service.id].keep(point)
-        self._task = asyncio.create_task(self._follow())
+        self._task = asyncio.create_task(follow(self._control, self._take))
 
     async def close(self) -> None:
         """Stop following."""
@@ -74,10 +75,6 @@ class Board:
     def hide(self, view: View) -> None:
         """Call `view` no more."""
         self._views.discard(view)
-
-    async def _follow(self) -> None:
-        async for update in self._control.watch(None):
-            await self._take(update)
 
     async def _take(self, update: Update) -> None:
         service = update.service

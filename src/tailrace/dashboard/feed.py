@@ -14,6 +14,7 @@ from tailrace.control.interface import (
     Update,
     Window,
 )
+from tailrace.dashboard.follow import follow
 from tailrace.load.point import Point
 from tailrace.load.slo import Slo, parse_slo
 
@@ -136,8 +137,7 @@ class Feeds:
         """Begin to follow all services, those added later included."""
         for service in await self._control.list():
             await self._add(service)
-        self._task = asyncio.create_task(self._follow())
-        self._task.add_done_callback(_report)
+        self._task = asyncio.create_task(follow(self._control, self._take))
 
     async def close(self) -> None:
         """Stop following."""
@@ -174,13 +174,6 @@ class Feeds:
         feed = self._feeds[service.id] = Feed(self._control, service)
         await feed.catch_up()
         return feed
-
-    async def _follow(self) -> None:
-        async for update in self._control.watch(None):
-            try:
-                await self._take(update)
-            except UnknownServiceError:
-                continue  # removed since; the update that says so follows
 
     async def _take(self, update: Update) -> None:
         service = update.service
@@ -229,9 +222,3 @@ def _call(views: set[View]) -> None:
 def _call_if_shown(views: set[View], view: View) -> None:
     if view in views:
         view()
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        context = {"message": "The dashboard's feed ended", "exception": error}
-        task.get_loop().call_exception_handler(context)
