@@ -314,6 +314,29 @@ def test_the_last_request_of_a_connection_is_the_last_whatever_the_server_says()
     on_uvloop(work())
 
 
+def test_a_server_that_does_not_read_the_rest_of_a_request_is_let_go() -> None:
+    async def work() -> None:
+        held = []
+
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            held.append(writer)
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 413 Long\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+
+        server = await asyncio.start_server(refuse, "127.0.0.1", 0, limit=1024)
+        pool = make_pool(server.sockets[0].getsockname()[1], connections=1)
+        body = bytes(16 * 2**20)
+        for count in (1, 2):
+            pool.send(monotonic_ns(), b"POST / HTTP/1.1\r\nHost: h\r\n\r\n" + body, 0)
+            await settled(pool)
+            assert pool.recorder.reasons == {"http: 413": count}
+        async with asyncio.timeout(5):
+            while pool.open:
+                await asyncio.sleep(0.001)
+
+    on_uvloop(work())
+
+
 async def test_where_nothing_can_be_reached_all_that_wait_fail_to_connect(offer: Any) -> None:
     """More requests than dials at a time, to an address that says nothing."""
     with socket.socket() as full:

@@ -174,7 +174,11 @@ class Connection(asyncio.Protocol):
         # Only now: bytes behind the answer, in the same read, must not count for the next request.
         if not self.intended:
             if self.lost:
-                self.transport.close()
+                if self.transport.get_write_buffer_size():
+                    # The server does not read the rest of the request: it would never be gone.
+                    self.transport.abort()
+                else:
+                    self.transport.close()
                 return
             if self._manner & NO_BODY:
                 # The parser would wait for the body that the headers speak of.

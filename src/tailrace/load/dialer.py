@@ -18,6 +18,8 @@ _RESOLVE_AGAIN_S = 1.0
 """After a look-up that failed: not for each of a thousand requests a second."""
 _ATTEMPT_DELAY_S = 0.25
 """How long an attempt at one address may take before the next begins beside it (RFC 8305, 5)."""
+_GOODBYE_S = 1.0
+"""How long a TLS server may take to close, once it is told to; the connection counts until then."""
 _OUR_OWN = {errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 """Errors that tell nothing about the address."""
 _NO_WAY = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EAFNOSUPPORT, errno.EINVAL}
@@ -183,6 +185,7 @@ class Dialer:
                 self._context,
                 server_hostname=self._endpoint.server_name or self._endpoint.host,
                 ssl_handshake_timeout=max(deadline_s - loop.time(), 1e-3),
+                ssl_shutdown_timeout=_GOODBYE_S,
             )
         except BaseException as error:
             transport.abort()
