@@ -54,6 +54,22 @@ def test_every_file_is_packed_and_named_anew(tmp_path: Path) -> None:
     assert packed.endpoints[0].ca_file == by_content["PEM"]
 
 
+def test_a_certificate_of_ones_own_goes_along(tmp_path: Path) -> None:
+    for name in ("cert.pem", "key.pem"):
+        (tmp_path / name).write_text(name)
+    endpoint = Endpoint(
+        host="h", port=1, cert_file=f"{tmp_path}/cert.pem", key_file=f"{tmp_path}/key.pem"
+    )
+    parcel = Parcel()
+    packed = parcel.pack(msgspec.structs.replace(setup("poisson", "5"), endpoints=[endpoint]))
+    assert isinstance(packed, Setup)
+    (sent,) = packed.endpoints
+    assert sent.cert_file is not None
+    assert sent.key_file is not None
+    assert parcel.files[sent.cert_file] == b"cert.pem"
+    assert parcel.files[sent.key_file] == b"key.pem"
+
+
 def test_a_change_is_packed_with_its_lengths(tmp_path: Path) -> None:
     file = tmp_path / "rates.csv"
     file.write_text("t_s,rate\n0,5\n")

@@ -5,6 +5,7 @@ from tailrace.load.request import (
     Body,
     Request,
     encode_requests,
+    merge_headers,
     parse_header,
 )
 from tailrace.load.target import parse_target
@@ -65,6 +66,11 @@ def test_repeated_headers_are_all_sent_in_their_order() -> None:
     lines = lines_of(request)
     assert lines[-5:] == [b"X-A: 1", b"Cookie: a=b", b"x-a: 2", b"Accept: p", b"Accept: q"]
     assert b"Accept: */*" not in lines
+
+
+def test_lines_of_one_name_mean_the_same_in_one() -> None:
+    lines = [("X-A", "1"), ("Cookie", "a=b"), ("x-a", "2"), ("B", ""), ("COOKIE", "c=d")]
+    assert merge_headers(lines) == {"X-A": "1, 2", "Cookie": "a=b; c=d", "B": ""}
 
 
 @pytest.mark.parametrize("value", ["chunked", "gzip, chunked", "identity", ""])

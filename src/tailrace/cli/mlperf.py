@@ -99,7 +99,7 @@ def run(
     MLPerf's reference main.py.
     """
     from tailrace.cli.output import positive_duration_s
-    from tailrace.load.request import parse_header
+    from tailrace.load.request import merge_headers, parse_header
     from tailrace.load.traffic import Tls
     from tailrace.mlperf.plan import Plan
     from tailrace.mlperf.reference import parse_profile, runtime_of
@@ -153,7 +153,7 @@ def run(
         routing=routing,
         connections=connections,
         timeout_s=positive_duration_s("--timeout", timeout),
-        headers=dict(parse_header(text) for text in header or []),
+        headers=merge_headers([parse_header(text) for text in header or []]),
         tls=Tls(not insecure, cacert),
         remote_name=remote_name,
         dataset=dataset,

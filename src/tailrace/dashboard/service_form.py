@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from tailrace.control.config import ServiceConfig
 from tailrace.errors import UsageError
-from tailrace.load.request import parse_header
+from tailrace.load.request import merge_headers, parse_header
 from tailrace.load.segments import format_number
 from tailrace.units import parse_duration_s
 
@@ -89,12 +89,7 @@ def _path(text: str) -> Path:
 
 
 def _headers(text: str) -> dict[str, str]:
-    lines = [parse_header(line) for line in text.splitlines() if line.strip()]
-    names = [name for name, _ in lines]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        # RFC 9110, 5.3: which means the same.
-        raise UsageError(f"{twice} is there twice: write its values in one line, with commas")
-    return dict(lines)
+    return merge_headers([parse_header(line) for line in text.splitlines() if line.strip()])
 
 
 def _duration(seconds: float) -> str:

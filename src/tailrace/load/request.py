@@ -55,6 +55,19 @@ def parse_header(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
+def merge_headers(lines: Headers) -> dict[str, str]:
+    """Lines as a mapping, where a name may stand but once: those of the same name become one, its
+    values in their order, which means the same (RFC 9110, 5.3; RFC 6265, 5.4 for cookies).
+    """
+    merged: dict[str, str] = {}
+    names: dict[str, str] = {}
+    for name, value in lines:
+        known = names.setdefault(name.lower(), name)
+        separator = "; " if known.lower() == "cookie" else ", "
+        merged[known] = f"{merged[known]}{separator}{value}" if known in merged else value
+    return merged
+
+
 def check_headers(headers: Headers) -> None:
     """Accept lines of a request's head.
 

@@ -56,6 +56,8 @@ _RATE_NAMES = ("rate", "rate_per_s", "rps", "qps")
 _BUCKETS = {"second": 1.0, "seconds": 1.0, "minute": 60.0, "minutes": 60.0}
 _MAX_BUCKETS = 10_000_000
 """Over three months of seconds: more is a column of dates that were meant as something else."""
+_MAX_RATES = 1_000_000
+"""Eleven days of seconds: every load worker reads them, and once more at a live change."""
 _MAX_COUNT = 1e15
 _NUMPY = b"\x93NUMPY"
 
@@ -359,8 +361,8 @@ def _rates(path: str, rows: Iterator[Row], unit: str) -> Rates:
             raise _unusable(path, line, "the times of a trace of rates must rise", row)
         starts.append(start)
         rates.append(rate)
-        if len(starts) > _MAX_BUCKETS:
-            raise UsageError(f"trace {path!r} has more than {_MAX_BUCKETS:,} rates")
+        if len(starts) > _MAX_RATES:
+            raise UsageError(f"trace {path!r} has more than {_MAX_RATES:,} rates")
     if not rates:
         raise UsageError(f"trace {path!r} holds no rates")
     times: NDArray[np.float64] = np.frombuffer(starts)
