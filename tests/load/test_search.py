@@ -264,6 +264,22 @@ async def test_a_step_in_which_the_generator_stalled_is_late(serve: Any, plan: A
     assert "the generator was late: p99 send lag" in tried.reason
 
 
+async def test_a_step_that_the_cap_on_connections_broke_says_so(serve: Any, plan: Any) -> None:
+    async def slow(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.05)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    limits = SearchLimits(step_s=2, longest_s=4, warmup_s=0.4)
+    capped = plan(serve(slow).url, interval_s=0.2, connections=4)
+    slo = parse_slo("p99<500ms")
+    broke = await Searcher(capped, slo, limits, lambda *_: None).measure(150, 2)
+    assert broke.decision == "breaks"
+    assert "requests waited for a free connection" in (broke.doubt or "")
+    found = conclude("u", slo, limits, [step(60, True, 2), broke])
+    assert "150 do not (" in found.reason
+    assert "raise --connections" in found.reason
+
+
 async def test_what_is_counted_is_what_comes_after_the_warm_up(serve: Any, plan: Any) -> None:
     limits = SearchLimits(step_s=1, longest_s=1, warmup_s=1)
     plan = plan(serve().url, arrivals="constant", interval_s=0.5)

@@ -54,6 +54,7 @@ def test_an_outage_breaks_every_bound_and_is_no_noise(bound: str) -> None:
     told = {one.name: one.more_than_noise for one in comparison.differences}
     assert told["failed"] is told["p99"] is True
     assert comparison.notes[0].startswith("other: an outage")
+    assert not any("failed" in note and "too little to tell" in note for note in comparison.notes)
 
 
 def test_a_service_that_recovered_is_told_too() -> None:

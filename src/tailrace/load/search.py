@@ -27,7 +27,7 @@ from tailrace.load.profile import constant
 from tailrace.load.session import Session
 from tailrace.load.slo import Slo
 from tailrace.load.tally import Interval, Tally
-from tailrace.load.verdict import generator_limits
+from tailrace.load.verdict import connections_fault, generator_limits
 from tailrace.units import format_duration, format_figure
 
 Decision = Literal["holds", "breaks", "late"]
@@ -70,6 +70,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     percentile_ms: float | None
     """The SLO's percentile of what was answered."""
     send_lag_p99_us: float | None
+    doubt: str | None = None
+    """What else than the service may have broken the SLO: the cap on connections."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -316,6 +318,7 @@ class Searcher:
             over=slo.count_over(counted.latency) + counted.failures,
             percentile_ms=round(percentile_us / 1000, 4) if percentile_us is not None else None,
             send_lag_p99_us=lag.p99,
+            doubt=connections_fault(session.total) if decision == "breaks" else None,
         )
 
 
@@ -388,18 +391,16 @@ def _highest(slo: Slo, limits: SearchLimits, steps: Sequence[Step], rate: float 
         at = f"at {format_figure(lowest.rate_per_s)}"
         limit = f"{at} it is not the service that is measured: {lowest.reason}"
         return limit if rate is None else f"{_hold(rate)} hold {slo.expression}; {limit}"
+    doubt = f" ({lowest.doubt})" if lowest is not None and lowest.doubt else ""
     if rate is None:
         assert lowest is not None
-        failed = (
-            ""
-            if lowest.completed or not lowest.reasons
-            else (f": every request failed ({describe_failures(lowest.reasons)})")
-        )
-        return f"not even {_hold(lowest.rate_per_s)} hold {slo.expression}{failed}"
+        if lowest.reasons and not lowest.completed:
+            doubt = f": every request failed ({describe_failures(lowest.reasons)})"
+        return f"not even {_hold(lowest.rate_per_s)} hold {slo.expression}{doubt}"
     if lowest is None:
         most = ", the most that was allowed," if rate >= limits.highest else ""
         return f"{_hold(rate)}{most} hold {slo.expression}; none above was tried"
-    return f"{_hold(rate)} hold {slo.expression}, {format_figure(lowest.rate_per_s)} do not"
+    return f"{_hold(rate)} hold {slo.expression}, {format_figure(lowest.rate_per_s)} do not{doubt}"
 
 
 def _hold(rate_per_s: float) -> str:

@@ -145,7 +145,7 @@ def _clock_faults(errors_s: Mapping[str, float]) -> list[str]:
 def _generator_faults(total: Tally) -> list[str]:
     """Reasons that lie with the generator or its machine, each with what to change."""
     faults = generator_limits(total)
-    if (fault := _connections_fault(total)) is not None:
+    if (fault := connections_fault(total)) is not None:
         faults.append(fault)
     if aborted := total.failed.get("aborted", 0):
         faults.append(f"{aborted:,} requests were abandoned before their answer came")
@@ -157,7 +157,7 @@ def _generator_faults(total: Tally) -> list[str]:
     return faults
 
 
-def _connections_fault(total: Tally) -> str | None:
+def connections_fault(total: Tally) -> str | None:
     """Whether waits at the cap on connections make up more of the tail than a late generator may,
     and what to change. Time that opening a connection takes is none of the generator's.
     """

@@ -10,7 +10,7 @@ arrivals that both of them met then says nothing for or against either.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -147,18 +147,21 @@ def compare_series(
     draws = None
     if min(map(len, pair)) >= LEAST_STRETCHES:
         draws = _draw(pair, measured, paired and len(base) == len(other), resamples, seed)
-        told += _doubts(draws)
     down = outage(base, other)
     is_down = down is not None or outage(other, base) is not None
-    differences = (
+    differences = [
         _difference(column, pair, [float(values[column]) for values in measured], draws, is_down)
         for column in range(len(NAMES))
-    )
+    ]
+    if down is not None:
+        told.insert(0, f"{names[1]}: {down}")
+    if draws is not None:
+        told += _doubts(draws, {one.name for one in differences if one.more_than_noise})
     return Comparison(
         base=names[0],
         other=names[1],
         differences=tuple(differences),
-        notes=tuple(told if down is None else [f"{names[1]}: {down}", *told]),
+        notes=tuple(told),
         outage=down,
     )
 
@@ -216,6 +219,12 @@ def _difference(
         margin = rounded * max(value for value in (0.0, *values) if math.isfinite(value))
         difference_interval = low - margin, high + margin
     told = not np.isnan(values).any() and not (base == other and base in (0.0, math.inf))
+    more_than_noise = None
+    if is_down and base != other and (UNITS[column] == "%" or math.inf in values):
+        # An outage shows in the failures, and in every percentile that they reach.
+        more_than_noise = True
+    elif ratio_interval is not None:
+        more_than_noise = not ratio_interval[0] <= 1 <= ratio_interval[1]
     return Difference(
         name=NAMES[column],
         unit=UNITS[column],
@@ -224,12 +233,7 @@ def _difference(
         ratio=float(_ratio(*np.array(values))) if told else None,
         ratio_interval=ratio_interval,
         difference_interval=difference_interval,
-        # An outage shows in the failures, and in every percentile that they reach.
-        more_than_noise=True
-        if is_down and (UNITS[column] == "%" or math.inf in values) and base != other
-        else None
-        if ratio_interval is None
-        else not ratio_interval[0] <= 1 <= ratio_interval[1],
+        more_than_noise=more_than_noise,
     )
 
 
@@ -255,11 +259,11 @@ def _enough(occasions: float) -> bool:
     return occasions == 0 or occasions >= _LEAST_OCCASIONS
 
 
-def _doubts(draws: _Draws) -> list[str]:
-    """Which figures cannot be told apart from chance, and why."""
+def _doubts(draws: _Draws, told: Collection[str]) -> list[str]:
+    """Which figures cannot be told apart from chance, and why, but for those `told` without."""
     names: dict[int, list[str]] = {}
     for name, few in zip(NAMES, draws.occasions, strict=True):
-        if not _enough(few):
+        if not _enough(few) and name not in told:
             names.setdefault(int(few), []).append(name)
     return [
         f"{', '.join(alike)}: too little to tell from chance, what is at or beyond it fell into "
