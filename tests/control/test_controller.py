@@ -445,7 +445,7 @@ async def test_a_link_out_of_the_folder_is_refused_wherever_it_is(
     (bodies / "sub/out").symlink_to(tmp_path / "secret")
     (bodies / "door").symlink_to(tmp_path)
     for name in ("sub/out", "sub", ".", "door/secret", "door"):
-        with pytest.raises(NotAllowedError, match="may not be sent"):
+        with pytest.raises(NotAllowedError, match=rf"bodies/?{name}?.* may not be sent"):
             await controller.add(msgspec.structs.replace(config, id="b", body=bodies / name))
     await controller.close()
 

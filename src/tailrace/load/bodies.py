@@ -32,7 +32,7 @@ _CONTENT_TYPES = {
 _OTHER = "application/octet-stream"
 
 Check = Callable[[Path], None]
-"""Told of each file that is about to be read, links resolved; raises where it may not be."""
+"""Raises where a file, which may be a link, may not be read."""
 
 
 def read_bodies(
@@ -127,11 +127,13 @@ def _content_type(file: Path) -> str:
 def _read(file: Path, room: int, check: Check | None) -> bytes:
     # Before it is opened: opening a device may do something, a FIFO waits.
     _require_file(file, file.stat())
+    if check is not None:
+        check(file)
     with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
         status = os.fstat(stream.fileno())
         _require_file(file, status)
         if check is not None:
-            # Of what is open: a name may lead elsewhere by now.
+            # Once more, of what is open: the name may have led elsewhere by then.
             check(Path(f"/proc/self/fd/{stream.fileno()}").readlink())
         if status.st_size > room:
             raise UsageError(
