@@ -193,6 +193,25 @@ def test_a_window_made_narrower_and_wider_again(monkeypatch: pytest.MonkeyPatch)
         assert rows[:2] == ["before", "after"]
 
 
+def test_a_note_is_wrapped_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    with window(monkeypatch) as (ours, theirs):
+        resize(theirs, 30)
+        line = LiveLine()
+        line.note("    10/s  late  the generator was late: give it a core")
+        line.note("end")
+        *_, rows = Screen(30).feed(arrived(ours, "end\r\n"))
+    assert rows[:3] == ["    10/s  late  the generator", "  was late: give it a core", "end"]
+
+
+def test_an_error_is_wrapped_between_words(tmp_path: Path) -> None:
+    command = [*TAILRACE, "report", "nothing"]
+    _, screens = watched(command, 60, tmp_path, code=2)
+    assert screens[-1][:2] == [
+        "tailrace: error: there is no run nothing: give a run's",
+        "  directory, or its name below runs/",
+    ]
+
+
 def test_a_terminal_that_is_paused_holds_up_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with window(monkeypatch) as (_, theirs):
         os.set_blocking(theirs, False)

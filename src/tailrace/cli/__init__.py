@@ -12,7 +12,7 @@ from typer.main import get_command
 
 from tailrace import __version__
 from tailrace.cli.layout import Command, Group
-from tailrace.cli.streams import lost, outlast_readers
+from tailrace.cli.streams import lost, outlast_readers, wrapped
 from tailrace.errors import NO_ROOM, TailraceError
 from tailrace.plain import plain
 
@@ -91,5 +91,5 @@ def _run() -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    sys.stderr.write(f"tailrace: error: {plain(message)}\n")
+    sys.stderr.write(wrapped(f"tailrace: error: {plain(message)}", sys.stderr) + "\n")
     return code

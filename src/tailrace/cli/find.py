@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tailrace.cli import options
+from tailrace.cli.streams import wrapped
 from tailrace.errors import TailraceError
 from tailrace.plain import plain
 from tailrace.units import format_figure
@@ -177,7 +178,8 @@ def find(
 
         print_json(found)
     else:
-        typer.echo(plain(found.reason) + ("" if found.confirmed else " (not confirmed)"))
+        reason = plain(found.reason) + ("" if found.confirmed else " (not confirmed)")
+        typer.echo(wrapped(reason, sys.stdout))
         typer.echo(plain(f"run: {directory}"))
         typer.echo(plain(f"report: {report_command(str(directory))}"))
     files.write(of_find(found, time.monotonic() - began_s))

@@ -10,14 +10,13 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len, set_cell_size
 
+from tailrace.cli.streams import columns, wrapped
 from tailrace.plain import plain
 
 SEPARATOR = "  "
 EVERY_S = 5.0
 """How often a line goes to what is no terminal."""
 _ERASE_BELOW = "\x1b[J"
-_COLUMNS = 80
-"""Of a terminal that does not know."""
 
 
 class LiveLine:
@@ -37,7 +36,7 @@ class LiveLine:
             if select.select([], [sys.stderr], [], 0)[1]:
                 # The cursor stays at the start: wherever a narrower window wraps what was drawn,
                 # all of it is below.
-                self._write(f"{fit(fields, _columns() - 1)}{_ERASE_BELOW}\r")
+                self._write(f"{fit(fields, columns(sys.stderr) - 1)}{_ERASE_BELOW}\r")
         elif time.monotonic() >= self._next_s:
             self._next_s = time.monotonic() + EVERY_S
             self._write(fit(fields) + "\n")
@@ -45,7 +44,7 @@ class LiveLine:
     def note(self, text: str) -> None:
         """Say something on a line of its own, which stays."""
         self.close()
-        self._write(plain(text) + "\n")
+        self._write(wrapped(plain(text), sys.stderr) + "\n")
 
     def report(self, problems: Sequence[str]) -> None:
         """Say what is new in `problems`, all that have come up so far."""
@@ -79,10 +78,3 @@ def fit(fields: Sequence[str], cells: int | None = None) -> str:
             break
         line = longer
     return line
-
-
-def _columns() -> int:
-    try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns or _COLUMNS
-    except OSError:
-        return _COLUMNS

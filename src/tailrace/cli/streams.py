@@ -9,7 +9,10 @@ import io
 import os
 import select
 import sys
-from typing import Any
+import textwrap
+from typing import Any, TextIO
+
+_COLUMNS = 80
 
 
 class Outlet(io.RawIOBase):
@@ -83,3 +86,24 @@ def lost(outlet: Outlet) -> str | None:
     if error is None or error.errno == errno.EPIPE:
         return None
     return error.strerror or str(error)
+
+
+def columns(stream: TextIO) -> int:
+    """How wide the terminal behind `stream` is; 80 where it does not know."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _COLUMNS
+    except OSError:
+        return _COLUMNS
+
+
+def wrapped(text: str, stream: TextIO) -> str:
+    """A line of `text` as it goes to `stream`: for a terminal broken between words."""
+    if not stream.isatty():
+        return text
+    return textwrap.fill(
+        text,
+        columns(stream),
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
