@@ -274,6 +274,18 @@ async def test_refusals_are_counted_not_listed(
     assert len(capfd.readouterr().err.splitlines()) < 20
 
 
+async def test_messages_that_are_none_are_said_once(capfd: pytest.CaptureFixture[str]) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"ws://127.0.0.1:{listener.getsockname()[1]}/echo"
+    async with serving(application(), listener), asyncio.timeout(TIMEOUT_S):
+        for _ in range(20):
+            async with connect(url) as echo:
+                # What the application reads as text is none.
+                await echo.send(b"\xff")
+                await echo.wait_closed()
+    assert capfd.readouterr().err.count("Traceback (most recent call last)") in (1, 2)
+
+
 async def test_the_end_waits_for_nobody_and_says_nothing(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,10 +14,11 @@ from starlette.responses import Response
 from tailrace.control.answers import answer_error
 from tailrace.control.rpc.server import MOST_CONNECTIONS
 from tailrace.control.tls import Tls
+from tailrace.dashboard.seldom import said_seldom
 from tailrace.errors import TailraceError
 from tailrace.http.guard import Guard, Limits
 
-LIMITS = Limits(bodies_bytes=128 * 2**20, other_files=256 + MOST_CONNECTIONS)
+LIMITS = Limits(connections=2048, bodies_bytes=128 * 2**20, other_files=256 + MOST_CONNECTIONS)
 """What clients may take of a control room, before any of them has shown a token."""
 SUMMARY_S = 60.0
 """How often it is said that requests were refused, if any were."""
@@ -84,7 +85,8 @@ async def serving(
     summary = asyncio.create_task(_sum_up(guard, summary_s))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        yield
+        with said_seldom("uvicorn.error"):
+            yield
     finally:
         app.state.stopping.set()
         summary.cancel()
