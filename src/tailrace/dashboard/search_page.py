@@ -49,10 +49,9 @@ def _about(info: SearchInfo) -> str:
     rate = "none" if info.rate_per_s is None else f"{format_figure(info.rate_per_s)}/s"
     word = "valid" if info.confirmed else "invalid"
     said = "confirmed by a longer run" if info.confirmed else "not confirmed"
-    ended = f", ended by {info.ended_by}" if info.ended_by else ""
     asked = {"Target": info.target, "SLO": info.slo, "Ended": started(info.ended)}
     return (
-        f'<div class="run-verdict"><strong class="{word}">{rate}</strong>{as_html(said + ended)}'
+        f'<div class="run-verdict"><strong class="{word}">{rate}</strong>{said}'
         f"</div><p>{as_html(info.reason)}</p>{noted(info.note)}"
         f"{facts(asked, code={'Target', 'SLO'})}"
     )

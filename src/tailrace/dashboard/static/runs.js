@@ -110,7 +110,7 @@ export default {
               <td class="number" data-head="Rate found, /s">{{ rate(search.rate_per_s) }}</td>
               <td class="judged" data-head="Outcome" :title="search.reason"><span :class="search.confirmed ? 'valid' : 'invalid'">
                 {{ search.confirmed ? "confirmed" : "not confirmed" }}</span>
-                <small v-if="search.ended_by">ended by {{ search.ended_by }}</small></td>
+                <small v-if="search.ended_by" title="what ended it before its time">{{ search.ended_by }}</small></td>
               <td class="number wide">{{ whole(search.steps) }}</td>
             </tr>
           </tbody>
