@@ -4,6 +4,7 @@ import random
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from tailrace.control.config import ServiceConfig
 from tailrace.control.config_file import RoomConfig, read_config
 from tailrace.control.limits import Limits
+from tailrace.control.service import prepare
 from tailrace.control.tls import Tls
 from tailrace.control.toml_lines import line_of
 from tailrace.errors import UsageError
@@ -348,3 +350,14 @@ def test_mutilated_files_are_refused_in_one_line_or_read(room: Path, seed: int, 
         message = f"{path}, {read.port}"
     assert message.startswith((f"{path}, ", f"{path} is not TOML"))
     assert "\n" not in message
+
+
+def test_a_length_is_held_against_the_body_alone(tmp_path: Path) -> None:
+    (tmp_path / "body").write_text("abc")
+    (tmp_path / "tailrace.toml").write_text(
+        '[[service]]\nid = "a"\nurl = "http://h"\nbody = "body"\nheaders = {Content-Length = "3"}\n'
+    )
+    (config,) = read_config(tmp_path / "tailrace.toml").services
+    prepare(config)
+    with pytest.raises(UsageError, match="Content-Length 4 contradicts"):
+        prepare(msgspec.structs.replace(config, headers={"content-length": "4"}))

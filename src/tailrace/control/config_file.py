@@ -253,10 +253,18 @@ def _service(
     config = ServiceConfig(**given)
     try:
         # The body is the controller's to read: it may be large.
-        prepare(msgspec.structs.replace(config, body=None))
+        prepare(_without_body(config))
     except UsageError as error:
         raise _PlacedError(place, f"service {config.id!r}: {error}") from None
     return config, start
+
+
+def _without_body(config: ServiceConfig) -> ServiceConfig:
+    if config.body is None:
+        return config
+    # A length of one's own can only be held against the body.
+    headers = {k: v for k, v in config.headers.items() if k.lower() != "content-length"}
+    return msgspec.structs.replace(config, body=None, headers=headers)
 
 
 def _values(
