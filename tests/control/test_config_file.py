@@ -54,6 +54,7 @@ seed = 7
 workers = 2
 ray = "10.0.0.7:6379"
 connections = 512
+reuse = "lifo"
 timeout = 2.5
 min_duration = "1m"
 verify = false
@@ -112,6 +113,7 @@ def test_every_key(room: Path) -> None:
                 workers=2,
                 ray="10.0.0.7:6379",
                 connections=512,
+                reuse="lifo",
                 timeout_s=2.5,
                 min_duration_s=60.0,
                 verify=False,
@@ -233,6 +235,7 @@ SERVICE = '[[service]]\nid = "a"\nurl = "http://h/"\n'
         (SERVICE + "body = 'absent.jpg'", 4, "absent.jpg: No such file"),
         (SERVICE + f"body = '{'x' * 999}'", 4, "xxx: File name too long"),
         (SERVICE + "ray = 'far'", 1, "service 'a': --ray is auto or HOST:PORT of a head node"),
+        (SERVICE + 'reuse = "random"', 4, "reuse must be one of spread, fifo, lifo"),
         (SERVICE + "workers = 4\nconnections = 2", 1, "service 'a': connections must be at least"),
         (SERVICE + "method = 'G T'", 1, "service 'a': method 'G T' is not an HTTP method"),
         ("[[service]]\nid = 'a b'\nurl = 'http://h/'", 1, "'a b' cannot be an id"),

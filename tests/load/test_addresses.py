@@ -2,7 +2,8 @@ from itertools import islice
 
 import pytest
 
-from tailrace.load.addresses import Addresses
+from tailrace.errors import UsageError
+from tailrace.load.addresses import OTHERS, Addresses, add_by_address, parse_reuse
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,22 @@ def test_an_address_that_is_gone_is_forgotten() -> None:
     addresses.replace(["a"])
     addresses.replace(["a", "b"])
     assert addresses.usable == ["a", "b"]
+
+
+@pytest.mark.parametrize("text", ["", "LIFO", "lifo,fifo", "random"])
+def test_an_order_of_reuse_that_is_none(text: str) -> None:
+    assert parse_reuse("lifo") == "lifo"
+    with pytest.raises(UsageError, match="one of spread, fifo, lifo"):
+        parse_reuse(text)
+
+
+def test_requests_of_endless_addresses_are_counted_in_bounded_space() -> None:
+    total: dict[str, int] = {}
+    for number in range(3000):
+        add_by_address(total, {f"10.0.{number // 256}.{number % 256}:80": 2})
+    assert len(total) == 1025
+    assert sum(total.values()) == 6000
+    assert total[OTHERS] == 2 * (3000 - 1024)
 
 
 def test_a_name_with_endless_addresses() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 
+from tailrace.load.addresses import DEFAULT_REUSE
 from tailrace.load.target import without_credentials
 from tailrace.load.verdict import MIN_DURATION_S
 
@@ -37,6 +38,8 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The Ray cluster on whose nodes the load workers run, `auto` or HOST:PORT; None: this machine.
     """
     connections: int = 1024
+    reuse: str = DEFAULT_REUSE
+    """Which idle connection a request takes: `spread`, `fifo` or `lifo`."""
     timeout_s: float | None = None
     """None follows the SLOs: 10 s, or twice the largest bound."""
     min_duration_s: float = MIN_DURATION_S

@@ -17,6 +17,7 @@ from tailrace.errors import UsageError
 from tailrace.fleet import crew_at
 from tailrace.fleet.cluster import AUTO, check_address
 from tailrace.load.abort import AbortOn, parse_abort_on
+from tailrace.load.addresses import parse_reuse
 from tailrace.load.arrivals import parse_arrivals
 from tailrace.load.bodies import read_bodies, text_body
 from tailrace.load.ending import STOP
@@ -118,6 +119,7 @@ def _check(config: ServiceConfig) -> None:
             f"connections must be at least one a worker and at most 1,000,000, "
             f"not {config.connections}"
         )
+    parse_reuse(config.reuse)
     if not 0 <= config.seed <= MAX_SEED:
         raise UsageError(f"seed must be 0 to 2^63 - 1, not {config.seed}")
     if config.method is not None and not config.method.isalpha():
@@ -288,6 +290,7 @@ class Service:
             seed=config.seed,
             workers=config.workers,
             connections=config.connections,
+            reuse=parse_reuse(config.reuse),
             timeout_s=prepared.timeout_s,
             interval_s=settings.interval_s,
             cap_per_s=settings.limits.max_rate_per_s,

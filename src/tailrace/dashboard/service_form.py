@@ -159,6 +159,7 @@ GROUPS: tuple[Group, ...] = (
             Field("workers", "Load workers", "processes", "number", read=_whole),
             Field("ray", "Ray cluster", "auto or HOST:PORT; empty: this machine"),
             Field("connections", "Connections", "at most", "number", read=_whole),
+            Field("reuse", "Reuse of connections", "spread, fifo or lifo"),
             Field(
                 "timeout_s",
                 "Timeout",

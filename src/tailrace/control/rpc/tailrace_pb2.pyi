@@ -132,7 +132,7 @@ class DeleteRunRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class ServiceConfig(_message.Message):
-    __slots__ = ("id", "url", "name", "method", "headers", "body", "text", "arrivals", "profile", "duration_s", "slo", "seed", "workers", "connections", "timeout_s", "min_duration_s", "verify", "ca_file", "metrics_url", "ray", "abort_on")
+    __slots__ = ("id", "url", "name", "method", "headers", "body", "text", "arrivals", "profile", "duration_s", "slo", "seed", "workers", "connections", "timeout_s", "min_duration_s", "verify", "ca_file", "metrics_url", "ray", "abort_on", "reuse")
     class HeadersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -161,6 +161,7 @@ class ServiceConfig(_message.Message):
     METRICS_URL_FIELD_NUMBER: _ClassVar[int]
     RAY_FIELD_NUMBER: _ClassVar[int]
     ABORT_ON_FIELD_NUMBER: _ClassVar[int]
+    REUSE_FIELD_NUMBER: _ClassVar[int]
     id: str
     url: str
     name: str
@@ -182,7 +183,8 @@ class ServiceConfig(_message.Message):
     metrics_url: str
     ray: str
     abort_on: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., url: _Optional[str] = ..., name: _Optional[str] = ..., method: _Optional[str] = ..., headers: _Optional[_Mapping[str, str]] = ..., body: _Optional[str] = ..., text: _Optional[str] = ..., arrivals: _Optional[str] = ..., profile: _Optional[str] = ..., duration_s: _Optional[float] = ..., slo: _Optional[_Iterable[str]] = ..., seed: _Optional[int] = ..., workers: _Optional[int] = ..., connections: _Optional[int] = ..., timeout_s: _Optional[float] = ..., min_duration_s: _Optional[float] = ..., verify: _Optional[bool] = ..., ca_file: _Optional[str] = ..., metrics_url: _Optional[str] = ..., ray: _Optional[str] = ..., abort_on: _Optional[_Iterable[str]] = ...) -> None: ...
+    reuse: str
+    def __init__(self, id: _Optional[str] = ..., url: _Optional[str] = ..., name: _Optional[str] = ..., method: _Optional[str] = ..., headers: _Optional[_Mapping[str, str]] = ..., body: _Optional[str] = ..., text: _Optional[str] = ..., arrivals: _Optional[str] = ..., profile: _Optional[str] = ..., duration_s: _Optional[float] = ..., slo: _Optional[_Iterable[str]] = ..., seed: _Optional[int] = ..., workers: _Optional[int] = ..., connections: _Optional[int] = ..., timeout_s: _Optional[float] = ..., min_duration_s: _Optional[float] = ..., verify: _Optional[bool] = ..., ca_file: _Optional[str] = ..., metrics_url: _Optional[str] = ..., ray: _Optional[str] = ..., abort_on: _Optional[_Iterable[str]] = ..., reuse: _Optional[str] = ...) -> None: ...
 
 class ServiceInfo(_message.Message):
     __slots__ = ("id", "name", "url", "method", "arrivals", "profile", "state", "rate_per_s", "slo", "run", "problems", "verdict", "missing")
