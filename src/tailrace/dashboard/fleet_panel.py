@@ -26,6 +26,7 @@ class FleetPanel:
         with self._card:
             with ui.element("h2").props("id=fleet"):
                 ui.label("Fleet")
+            ui.label("in the last interval").classes("hint")
             self._table = ui.html(sanitize=False).classes("scroll").props("data-testid=fleet")
             self._table.props("tabindex=0 role=region aria-labelledby=fleet")
 

@@ -92,7 +92,7 @@ function ofOne({ stages, failures }) {
       title: "Send lag",
       unit: "",
       figure: lag,
-      about: "the generator's own lateness",
+      about: "per interval, the generator's own",
       series: [line("lag", "p99", (column) => column.worst((p) => p.send_lag_us.p99), area)],
     },
     {

@@ -31,7 +31,7 @@ export function comparisons(runs) {
     of("runs-in-flight", "In flight", "requests", "at the interval's end", (column) => column.worst((p) => p.in_flight), {
       whole: true,
     }),
-    of("runs-send-lag", "Send lag p99", "", "the generator's own lateness", (column) =>
+    of("runs-send-lag", "Send lag p99", "", "per interval, the generator's own", (column) =>
       column.worst((p) => p.send_lag_us.p99), { figure: lag },
     ),
     of("runs-load-cpu", "Load workers' CPU", "%", "of one core, all together", (column) =>
