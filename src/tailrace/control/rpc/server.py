@@ -27,10 +27,8 @@ _OPTIONS = (
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
     ("grpc.max_receive_message_length", 1 << 20),
     ("grpc.max_concurrent_streams", 1000),
-    # Who connects and says nothing, or has nothing to ask for a minute, is let go; a client of ours
-    # connects anew with its next call.
+    # Who connects and says nothing is let go.
     ("grpc.server_handshake_timeout_ms", 10_000),
-    ("grpc.max_connection_idle_ms", 60_000),
     ("grpc.max_allowed_incoming_connections", MOST_CONNECTIONS),
     # Two control rooms on one port would share its clients between them without a word.
     ("grpc.so_reuseport", 0),
