@@ -87,7 +87,7 @@ def watched(
     cwd: Path,
     *,
     stdout_too: bool = False,
-    code: int | None = None,
+    code: int = 0,
 ) -> tuple[str, list[list[str]]]:
     """Run a command whose stderr is a terminal, or `stdout_too`: its stdout elsewhere, and the
     terminal's rows at each time that the cursor came back to the start of one.

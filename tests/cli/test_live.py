@@ -102,7 +102,7 @@ def test_what_goes_wrong_comes_before_what_does_not(serve: Any, tmp_path: Path) 
     async def failing(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")
 
-    _, screens = watched([*TAILRACE, "load", serve(failing).url, *SHORT], 60, tmp_path)
+    _, screens = watched([*TAILRACE, "load", serve(failing).url, *SHORT], 60, tmp_path, code=1)
     assert any(re.search("target 200/s  failures [1-9]", row) for rows in screens for row in rows)
 
 
