@@ -38,6 +38,7 @@ def health(subjects: Sequence[Subject], charts: Content) -> Markup:
             ("Connections, most", "open at an interval's end", _connections),
             ("In flight, most", "at an interval's end", _in_flight),
             ("Offered / sent / answered", "", _counts),
+            ("Requests by address", "", _addresses),
             ("Failures", "in no percentile; slower than any bound for an SLO", _failures),
         )
     ]
@@ -93,6 +94,14 @@ def _connections(subject: Subject) -> Content:
 
 def _in_flight(subject: Subject) -> Content:
     return _whole(_most(subject, lambda point: point.in_flight))
+
+
+def _addresses(subject: Subject) -> Content:
+    result = subject.record.result
+    sent = sorted(result.addresses.items()) if result is not None else []
+    # Of one address there is nothing to compare.
+    shares = [h("div", f"{address} {count:,}") for address, count in sent if len(sent) > 1]
+    return list(shares) or number(None)
 
 
 def _counts(subject: Subject) -> Content:

@@ -1,0 +1,31 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tailrace.report.health import health
+from tailrace.report.subject import read_subjects
+
+
+@pytest.mark.parametrize(
+    ("addresses", "shown"),
+    [
+        ({"10.0.0.1:80": 1200, "[fe80::1]:80": 1199}, ["10.0.0.1:80 1,200", "[fe80::1]:80 1,199"]),
+        # Nothing to compare.
+        ({"10.0.0.1:80": 1200}, []),
+        (None, []),
+    ],
+)
+def test_requests_by_address(
+    runs: Path, tmp_path: Path, addresses: dict[str, int] | None, shown: list[str]
+) -> None:
+    path = shutil.copytree(runs / "fast", tmp_path / "run")
+    result = json.loads((path / "result.json").read_text())
+    del result["addresses"]
+    if addresses is not None:
+        result["addresses"] = addresses
+    (path / "result.json").write_text(json.dumps(result))
+    text = str(health(read_subjects([path]), None))
+    assert [address for address in shown if address in text] == shown
+    assert ("10.0.0.1" in text) is bool(shown)
