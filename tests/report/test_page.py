@@ -114,6 +114,20 @@ async def test_what_a_person_said_of_a_run_is_in_its_report(runs: Path, tmp_path
     assert "two &lt;b&gt;workers" in both
 
 
+@pytest.mark.parametrize(
+    ("ended_by", "said"),
+    [("SIGTERM", "it was cut short by SIGTERM after 0:03"), ("stop", "it was stopped after 0:03")],
+)
+async def test_a_run_that_was_cut_says_so(
+    runs: Path, tmp_path: Path, ended_by: str, said: str
+) -> None:
+    shutil.copytree(runs / "fast", tmp_path / "cut")
+    result = json.loads((tmp_path / "cut" / "result.json").read_text())
+    assert said not in make_report([tmp_path / "cut"])
+    (tmp_path / "cut" / "result.json").write_text(json.dumps(result | {"ended_by": ended_by}))
+    assert said in make_report([tmp_path / "cut"])
+
+
 async def test_one_run_is_whole_and_offline(runs: Path, open_report: Open) -> None:
     async with open_report(runs / "slow") as page:
         charts = await drawn(page)

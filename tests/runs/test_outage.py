@@ -57,6 +57,19 @@ def test_an_outage_breaks_every_bound_and_is_no_noise(bound: str) -> None:
     assert not any("failed" in note and "too little to tell" in note for note in comparison.notes)
 
 
+@pytest.mark.parametrize("bound", ["p99+10%", "p50+10%", "completed/s-5%"])
+def test_a_service_that_hardly_moves_from_half_way_on_passes_no_gate(bound: str) -> None:
+    arrivals_s = np.arange(0, 20, 0.01)
+    stretch = (arrivals_s / 2).astype(int)
+    slow = series_of(stretch, np.where(arrivals_s < 10, 10, 5000), 10, length_s=2.0)
+    comparison = compare_series(dead_from(1, 20), slow)
+    assert "50 % of its requests failed or took longer than 10 times" in (comparison.outage or "")
+    assert judge_bound(comparison, parse_bound(bound)).outcome == "broken"
+    told = {one.name: one.more_than_noise for one in comparison.differences}
+    assert told["p99"] is True
+    assert judge_bound(comparison, parse_bound("failed+1%")).outcome != "broken"
+
+
 def test_a_service_that_recovered_is_told_too() -> None:
     comparison = compare_series(dead_from(0.5, 20), dead_from(1, 20))
     assert comparison.outage is None

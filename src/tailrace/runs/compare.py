@@ -22,7 +22,7 @@ from tailrace.errors import UsageError
 from tailrace.runs.bootstrap import block_length, draw_weights, tail_of_interval
 from tailrace.runs.figures import NAMES, UNITS, figures, influences, occasions, rounding
 from tailrace.runs.listing import read_run
-from tailrace.runs.outage import outage
+from tailrace.runs.outage import SLOWER, outage
 from tailrace.runs.record import RunInfo, RunRecord, UnknownRunError
 from tailrace.runs.series import FloatArray, Series, read_series
 from tailrace.units import format_digits
@@ -220,8 +220,8 @@ def _difference(
         difference_interval = low - margin, high + margin
     told = not np.isnan(values).any() and not (base == other and base in (0.0, math.inf))
     more_than_noise = None
-    if is_down and base != other and (UNITS[column] == "%" or math.inf in values):
-        # An outage shows in the failures, and in every percentile that they reach.
+    if is_down and base != other and (UNITS[column] == "%" or _is_far(base, other)):
+        # An outage shows in the failures, and in every percentile that it reaches.
         more_than_noise = True
     elif ratio_interval is not None:
         more_than_noise = not ratio_interval[0] <= 1 <= ratio_interval[1]
@@ -235,6 +235,10 @@ def _difference(
         difference_interval=difference_interval,
         more_than_noise=more_than_noise,
     )
+
+
+def _is_far(base: float, other: float) -> bool:
+    return bool(max(base, other) >= SLOWER * min(base, other))
 
 
 def _ratio(base: FloatArray, other: FloatArray) -> FloatArray:

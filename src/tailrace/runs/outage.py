@@ -1,4 +1,5 @@
-"""An outage: so much failed in one of two runs that no chance is to be reckoned with.
+"""An outage: so much failed, or hardly moved, in one of two runs that no chance is to be reckoned
+with.
 
 Failures come in clusters: one stall that fails a thousand requests is one piece of news, and a
 resampling of a run's stretches rightly makes little of it. But that is about small shares. A
@@ -8,8 +9,11 @@ that was still failing all of them when the run ended.
 
 import math
 
+from tailrace.runs.figures import NAMES, figures
 from tailrace.runs.series import Series
 
+SLOWER = 10.0
+"""So many times the other run's p99 is as good as failed."""
 LARGE_SHARE = 0.15
 """More failures than in the other run, as a share of all requests, than any cluster explains."""
 STALL_S = 0.25
@@ -23,22 +27,33 @@ _DEAD_REQUESTS = 20
 
 def outage(base: Series, other: Series) -> str | None:
     """What went down in `other`, and did not in `base`; None where nothing did."""
-    counts = [(float(run.failed.sum()), float(run.counts.sum())) for run in (base, other)]
-    totals = [failed + answered for failed, answered in counts]
+    totals = [float(run.failed.sum() + run.counts.sum()) for run in (base, other)]
     length_s = float(other.length_s.sum())
     if not all(totals) or not length_s:
         return None
-    shares = [failed / total for (failed, _), total in zip(counts, totals, strict=True)]
-    excess = shares[1] - shares[0]
-    if excess > LARGE_SHARE + STALL_S / length_s and _is_told(shares, totals):
-        return (
-            f"an outage: {100 * shares[1]:.3g} % of its requests failed, against "
-            f"{100 * shares[0]:.3g} %, more than chance makes of it, however they are clustered"
-        )
+    slow_ms = SLOWER * float(figures(base)[0][NAMES.index("p99")])
+    for limit_ms, what in (
+        (math.inf, "failed"),
+        (slow_ms, f"failed or took longer than {SLOWER:g} times the other's p99"),
+    ):
+        shares = [
+            _beyond(run, limit_ms) / total for run, total in zip((base, other), totals, strict=True)
+        ]
+        excess = shares[1] - shares[0]
+        if excess > LARGE_SHARE + STALL_S / length_s and _is_told(shares, totals):
+            return (
+                f"an outage: {100 * shares[1]:.3g} % of its requests {what}, against "
+                f"{100 * shares[0]:.3g} %, more than chance makes of it, however they are clustered"
+            )
     failing_s = _failing_at_the_end_s(other)
     if failing_s and not _failing_at_the_end_s(base):
         return f"an outage: in its last {failing_s:.3g} s every request failed"
     return None
+
+
+def _beyond(run: Series, latency_ms: float) -> float:
+    """How many requests failed or took longer."""
+    return float(run.failed.sum() + run.counts[:, run.latency_ms > latency_ms].sum())
 
 
 def _is_told(shares: list[float], totals: list[float]) -> bool:
