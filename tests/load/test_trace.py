@@ -81,7 +81,7 @@ def test_a_named_column(tmp_path: Path) -> None:
         ("t\n1715346001500\n1715346002000\n1715346004250\n", "unit=ms"),
         ("t\n1715346001.5\n1715346002\n1715346004.250\n", ""),
         ("t_ms\n1.5e3\n2000\n+4250\n", ""),
-        ('{"timestamp": 1.5, "n": 7}\n\n{"n": 1, "timestamp": 2}\n{"timestamp": 4.25}\n', ""),
+        ('# May\n{"timestamp": 1.5, "n": 7}\n\n{"timestamp": 2}\n{"timestamp": 4.25}\n', ""),
         ('{"timestamp":1500,"x":{"y":[1]}}\n{"timestamp":2000}\n{"timestamp":4250}', "unit=ms"),
         (('{"at":"2024-05-10T13:00:01.5Z"}\n{"at":"2024-05-10T13:00:02Z"}\n'
          '{"at":"2024-05-10T13:00:04.25Z"}'), "column=at"),

@@ -154,7 +154,8 @@ def _rows(path: str) -> Iterator[Row]:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             # Cut where one has no end: neither CSV nor JSON takes the pieces.
             lines = iter(partial(file.readline, _MAX_LINE), "")
-            first = next((line for line in lines if line.strip()), "")
+            said = (line for line in lines if line.strip() and not line.startswith("#"))
+            first = next(said, "")
             file.seek(0)
             if first.lstrip().startswith("{"):
                 yield from _objects(path, lines)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tailrace.load.arrivals import parse_arrivals
 from tailrace.load.dialer import Dialer
+from tailrace.load.failures import count_failure
 from tailrace.load.manner import manner_of
 from tailrace.load.messages import (
     Setup,
@@ -232,8 +233,13 @@ class Worker:
             last = bisect_left(due, overdue_ns, position, most)
             if last == position:
                 return
-            lags = began - np.array(due[position:last])
-            self._recorder.miss("timeout: the generator came too late to it", lags)
+            if self._full:
+                # It is not the generator that was slow.
+                reason = "timeout: too many waited before it"
+                count_failure(self._recorder.reasons, reason, last - position)
+            else:
+                lags = began - np.array(due[position:last])
+                self._recorder.miss("timeout: the generator came too late to it", lags)
             self._offered += last - position
             self._place += last - position
             self._position = last
