@@ -85,6 +85,9 @@ def _run() -> int:
         if error.errno not in NO_ROOM:
             raise
         return _fail(f"cannot write {error.filename or 'a file'}: {error.strerror}", 1)
+    except KeyboardInterrupt:
+        # Before a command is begun; whoever pressed Ctrl-C knows.
+        return 130
     except SystemExit as ended:
         code = ended.code
     return code if isinstance(code, int) else 0
