@@ -40,14 +40,18 @@ ORIGINALS: tuple[Original, ...] = (
         "average of realRPS over the window",
         "req/s",
         lambda window, last: window.avg_rps if last else None,
-        lambda _w, _l: "avg below RPS: all that was sent ÷ the window's length",
+        lambda _w, _l: (
+            "avg below RPS: all that was sent ÷ the time of it in which load was offered"
+        ),
     ),
     Original(
         "AvgQPS",
         "average of realQPS over the window",
         "req/s",
         lambda window, last: window.avg_qps if last else None,
-        lambda _w, _l: "avg below QPS: all that was answered ÷ the window's length",
+        lambda _w, _l: (
+            "avg below QPS: all that was answered ÷ that time, or the time to the last answer"
+        ),
     ),
     Original(
         "SR",
