@@ -98,6 +98,20 @@ def test_a_search_says_how_far_it_is(serve: Any, tmp_path: Path, columns: int) -
     assert all(sum("step" in row for row in rows) <= 1 for rows in screens)
 
 
+@pytest.mark.parametrize("columns", [60, 80])
+def test_loadgen_is_followed_in_one_line(tmp_path: Path, columns: int) -> None:
+    test = ("shapes", "--min-duration", "2s", "--min-queries", "100", "--count", "4", "--json")
+    out, screens = watched([*TAILRACE, "mlperf", *test], columns, tmp_path)
+    assert out.startswith("{")
+    live = {row for rows in screens for row in rows if "p99 so far" in row}
+    assert all(
+        re.match(r" +\d+ s  \d:\d\d left  \d+/s  p99 so far [\d,.]+ ms", row) for row in live
+    )
+    assert all(len(row) < columns for row in live)
+    assert all(sum("p99 so far" in row for row in rows) <= 1 for rows in screens)
+    assert any("completed" in row for row in live) == (columns == 80)
+
+
 def test_what_goes_wrong_comes_before_what_does_not(serve: Any, tmp_path: Path) -> None:
     async def failing(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")
