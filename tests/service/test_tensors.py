@@ -131,6 +131,8 @@ def test_whatever_is_sent_is_a_tensor_or_refused(
         ("FP32", (1,), "", "flat or nested as"),
         ("FP32", (1,), "[" * 100_000, "flat or nested as"),
         ("FP32", (2**62,), "[1]", "has 4611686018427387904 elements, not 1"),
+        ("FP32", (0, 4), "[1]", "has 0 elements, not 1"),
+        ("FP32", (0, 4), "[[1, 2, 3, 4]]", "has 0 elements, not 4"),
     ],
 )
 def test_json_that_is_no_such_tensor(
@@ -138,6 +140,11 @@ def test_json_that_is_no_such_tensor(
 ) -> None:
     with pytest.raises(RequestError, match=message):
         decode_json(datatype, shape, memoryview(text.encode()))
+
+
+@pytest.mark.parametrize(("shape", "text"), [((0, 4), "[]"), ((0,), " [ ] "), ((2, 0), "[[], []]")])
+def test_a_tensor_without_elements(shape: tuple[int, ...], text: str) -> None:
+    assert decode_json("FP32", shape, memoryview(text.encode())).shape == shape
 
 
 @pytest.mark.parametrize(

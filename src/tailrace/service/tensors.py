@@ -94,6 +94,8 @@ def decode_json(datatype: str, shape: Sequence[int], data: memoryview) -> NDArra
     if datatype == "BYTES":
         return _decode_json_strings(shape, bytes(data))
     count = math.prod(shape)
+    if count == 0 and not bytes(data).strip(b"[], \t\r\n"):
+        return np.empty(shape, _DTYPES[datatype])
     # Known before a number is made: a Python number takes up to sixteen times its text.
     if (given := sum(piece.count(b",") for piece in _pieces(data)) + 1) != count:
         raise RequestError(f"{datatype} {list(shape)} has {count} elements, not {given}")
