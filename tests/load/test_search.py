@@ -280,6 +280,32 @@ async def test_a_step_that_the_cap_on_connections_broke_says_so(serve: Any, plan
     assert "raise --connections" in found.reason
 
 
+async def test_a_generator_that_stays_late_does_not_take_the_longest_time(
+    serve: Any, plan: Any
+) -> None:
+    """At 20/s the SLO would be proven after 23 s; that the generator is late is so after one."""
+
+    begun = asyncio.Event()
+
+    async def stall() -> None:
+        await begun.wait()
+        while searcher._session is not None:
+            pid = pid_of(searcher._session)
+            os.kill(pid, signal.SIGSTOP)
+            await asyncio.sleep(0.1)
+            os.kill(pid, signal.SIGCONT)
+            await asyncio.sleep(0.05)
+
+    limits = SearchLimits(step_s=1, longest_s=60, warmup_s=0.4)
+    searcher = Searcher(plan(serve().url, interval_s=0.2), SLO, limits, lambda *_: begun.set())
+    stalling = asyncio.create_task(stall())
+    began = time.monotonic()
+    tried = await searcher.measure(20, 1)
+    stalling.cancel()
+    assert tried.decision == "late"
+    assert time.monotonic() - began < 15
+
+
 async def test_what_is_counted_is_what_comes_after_the_warm_up(serve: Any, plan: Any) -> None:
     limits = SearchLimits(step_s=1, longest_s=1, warmup_s=1)
     plan = plan(serve().url, arrivals="constant", interval_s=0.5)

@@ -27,7 +27,7 @@ from tailrace.load.profile import constant
 from tailrace.load.session import Session
 from tailrace.load.slo import Slo
 from tailrace.load.tally import Interval, Tally
-from tailrace.load.verdict import connections_fault, generator_limits
+from tailrace.load.verdict import connections_fault, generator_limits, late_above_s
 from tailrace.units import format_duration, format_figure
 
 Decision = Literal["holds", "breaks", "late"]
@@ -287,8 +287,11 @@ class Searcher:
             for snapshot in interval.snapshots:
                 counted.add(snapshot)
             decision = judge_step(counted, point.in_flight + point.backlog, rate_per_s, slo)
-            if decision == "holds" and point.t_s < limits.warmup_s + at_least_s:
+            is_long = point.t_s >= limits.warmup_s + at_least_s
+            if decision == "holds" and not is_long:
                 decision = None
+            if is_long and decision is None and _is_surely_late(counted, slo):
+                decision = "late"
             if decision is not None:
                 session.stop()
                 reason = "proven with 99 % confidence"
@@ -320,6 +323,16 @@ class Searcher:
             send_lag_p99_us=lag.p99,
             doubt=connections_fault(session.total) if decision == "breaks" else None,
         )
+
+
+def _is_surely_late(total: Tally, slo: Slo) -> bool:
+    """Whether the generator's p99 lag is proven to be too long, so that waiting will not help."""
+    if not generator_limits(total, slo.bound_s):
+        return False
+    latency_s = total.latency.percentile_us(99)[0] / 1e6
+    late_s = late_above_s(max(latency_s, slo.bound_s))
+    late = replace(slo, percent=99.0, bound_s=late_s, inclusive=True).count_over(total.send_lag)
+    return 1 - chance_at_most(late - 1, total.send_lag.total, 0.01) < 1 - CONFIDENCE
 
 
 def _is_hopeless(total: Tally, least: int) -> bool:

@@ -104,7 +104,12 @@ def missing_for(total: Tally, slo: Slo) -> str | None:
 
 def is_late(lag_s: float, latency_s: float) -> bool:
     """Whether a p99 send lag is too long to measure a p99 latency with."""
-    return lag_s > max(LAG_FLOOR_S, LAG_SHARE * latency_s)
+    return lag_s > late_above_s(latency_s)
+
+
+def late_above_s(latency_s: float) -> float:
+    """The longest p99 send lag to measure a p99 latency with."""
+    return max(LAG_FLOOR_S, LAG_SHARE * latency_s)
 
 
 def generator_limits(total: Tally, bound_s: float = 0.0) -> list[str]:
