@@ -23,13 +23,14 @@ def limited() -> Iterator[Path]:
     except OSError as error:
         pytest.skip(f"no control group with a CPU limit can be made here: {error}")
     yield group
-    move(TOP)
+    for process in (group / "cgroup.procs").read_text().split():
+        move(TOP, int(process))
     group.rmdir()
 
 
-def move(group: Path) -> None:
-    """Put this process into `group`, where what it starts will be, too."""
-    (group / "cgroup.procs").write_text(str(os.getpid()))
+def move(group: Path, process: int) -> None:
+    """Put a process into `group`, where what it starts will be, too."""
+    (group / "cgroup.procs").write_text(str(process))
 
 
 async def test_a_cpu_limit_is_not_taken_for_other_processes(
@@ -37,9 +38,9 @@ async def test_a_cpu_limit_is_not_taken_for_other_processes(
 ) -> None:
     session = Session(plan(serve().url, profile="1000", duration_s=1.5))
     quota = limited / "cpu.cfs_quota_us"
-    move(limited)
+    move(limited, os.getpid())
     await session.start()
-    move(TOP)
+    move(TOP, os.getpid())
     # 1 ms of every 100 ms, until it has some to tell of.
     quota.write_text("1000")
     throttled = 0
