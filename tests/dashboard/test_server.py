@@ -220,6 +220,31 @@ def test_who_begins_no_handshake_locks_nobody_out(
         runner.run(besieged())
 
 
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_handshake_that_comes_with_its_connection_is_answered(
+    authority: trustme.CA, tls: Tls, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """It has arrived before the server looks at the connection at all."""
+
+    async def met() -> bytes:
+        trusting = ssl.create_default_context()
+        authority.configure_trust(trusting)
+        coming, going = ssl.MemoryBIO(), ssl.MemoryBIO()
+        session = trusting.wrap_bio(coming, going, server_hostname="localhost")
+        with pytest.raises(ssl.SSLWantReadError):
+            session.do_handshake()
+        listener = socket.create_server(("127.0.0.1", 0))
+        with socket.create_connection(listener.getsockname()) as client:
+            client.sendall(going.read())
+            client.setblocking(False)
+            async with serving(application(), listener, tls), asyncio.timeout(TIMEOUT_S):
+                return await asyncio.get_running_loop().sock_recv(client, 1)
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        # TLS's record of a handshake (RFC 8446, 5.1): the server's hello.
+        assert runner.run(met()) == b"\x16"
+
+
 FEW_FILES = """
 import asyncio, resource, socket, sys
 import uvloop

@@ -36,14 +36,27 @@ class Handshake(asyncio.Protocol):
         if not self._guard.admit():
             self.transport.abort()
             return
-        # What comes belongs to the handshake.
-        self.transport.pause_reading()
         self._guard.connections.add(self)
         self._task = asyncio.get_running_loop().create_task(self._shake())
 
     def data_received(self, data: bytes) -> None:
-        """See asyncio.Protocol: a client may send its request along with the handshake's end."""
+        """See asyncio.Protocol: of the handshake, what comes before that is under way, which no
+        pause keeps back (uvloop reads as soon as a connection is made); then of a request that
+        is sent along with its end.
+        """
         self._early += data
+
+    def _hand_over(self) -> None:
+        """Give the handshake what came before it."""
+        early, self._early = self._early, b""
+        # A buffered protocol, though uvloop's is none by descent.
+        protocol = cast(asyncio.BufferedProtocol, self.transport.get_protocol())
+        while early:
+            buffer = memoryview(protocol.get_buffer(len(early)))
+            count = min(len(buffer), len(early))
+            buffer[:count] = early[:count]
+            protocol.buffer_updated(count)
+            early = early[count:]
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
@@ -58,14 +71,22 @@ class Handshake(asyncio.Protocol):
         self.transport.abort()
 
     async def _shake(self) -> None:
-        try:
-            transport = await asyncio.get_running_loop().start_tls(
+        loop = asyncio.get_running_loop()
+        handshake = loop.create_task(
+            loop.start_tls(
                 self.transport,
                 self,
                 self._context,
                 server_side=True,
                 ssl_handshake_timeout=self._guard.limits.head_s,
             )
+        )
+        try:
+            # Now it has taken the transport, and reads no more before it is told of it.
+            await asyncio.sleep(0)
+            if self._early:
+                loop.call_soon(self._hand_over)
+            transport = await handshake
         except OSError:
             # No TLS, not in time, or gone.
             self._guard.refused += 1
