@@ -115,26 +115,22 @@ def saturated_per_s(
                 *("--out", directory + "/run", *arguments),
             ],
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
+            stderr=subprocess.DEVNULL,
         )
-        assert load.stderr is not None
+        timeline = Path(directory) / "run" / "timeline.jsonl"
+        lines: list[str] = []
         try:
-            intervals = 0
-            for line in load.stderr:
-                intervals += "RPS" in line
-                if intervals > seconds:
-                    break
-            # Twice: what waits behind the full connections is not waited for.
-            load.send_signal(signal.SIGINT)
-            load.stderr.readline()
-            load.send_signal(signal.SIGINT)
-            load.communicate(timeout=60)
+            while load.poll() is None and len(lines) <= seconds:
+                time.sleep(0.2)
+                lines = timeline.read_text().splitlines() if timeline.exists() else []
+            # Until it has ended: what waits behind the full connections is not waited for.
+            while load.poll() is None:
+                load.send_signal(signal.SIGINT)
+                time.sleep(0.2)
         finally:
             load.kill()
             load.wait()
-        timeline = (Path(directory) / "run" / "timeline.jsonl").read_text().splitlines()
-    points = [json.loads(line) for line in timeline][1 : seconds + 1]
+    points = [json.loads(line) for line in lines[1 : seconds + 1]]
     if failed := [point["failed"] for point in points if point["failed"]]:
         sys.exit(f"{url}: requests failed at saturation: {failed}")
     if not points[-1]["backlog"]:

@@ -8,16 +8,11 @@ second is its peak; its open-loop bookkeeping (schedule, intended times, histogr
 """
 
 import argparse
-import json
 import re
-import signal
 import statistics
-import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
-from common import CLIENT_CORE, URL, need, nginx, run, spread
+from common import URL, need, nginx, run, saturated_per_s, spread
 
 OFFERED = 150_000
 """More than one core can send."""
@@ -40,29 +35,7 @@ def hey(seconds: int, connections: int) -> float:
 
 
 def tailrace(seconds: int, connections: int) -> float:
-    with tempfile.TemporaryDirectory() as directory:
-        process = subprocess.Popen(
-            [
-                *("taskset", "-c", CLIENT_CORE, sys.executable, "-m", "tailrace", "load", URL),
-                *("--rate", str(OFFERED), "--connections", str(connections), "--for", "10m"),
-                *("--timeout", "1h", "--out", directory + "/run"),
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stderr is not None
-        lines = 0
-        while lines < seconds + 1:
-            lines += "RPS" in process.stderr.readline()
-        # Twice: what waits behind the full connections is not waited for.
-        process.send_signal(signal.SIGINT)
-        process.stderr.readline()
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
-        timeline = (Path(directory) / "run" / "timeline.jsonl").read_text().splitlines()
-    points = [json.loads(line) for line in timeline][1 : seconds + 1]
-    return float(sum(p["completed"] for p in points) / sum(p["interval_s"] for p in points))
+    return saturated_per_s(URL, OFFERED, connections, seconds, "--arrivals", "poisson")
 
 
 def main() -> None:
