@@ -23,7 +23,8 @@ def main() -> None:
     whole = sorted(f"{index}/{len(runs)}" for index in range(len(runs)))
     if given != whole:
         sys.exit(f"these are parts {', '.join(given)}, not one schedule's {', '.join(whole)}")
-    together = merge_log(b"\n".join((run / "latency.hlog").read_bytes() for run in runs))
+    logs = ((run / "latency.hlog").read_bytes() for run in runs)
+    together = merge_log(line for log in logs for line in log.splitlines())
     completed = sum(result["completed"] for result in results)
     failed = sum(sum(result["failed"].values()) for result in results)
     print(f"{len(runs)} parts: completed {completed:,}, failed {failed:,}")

@@ -227,8 +227,8 @@ async def test_the_command_prints_one_document(cluster: Any, serve: Any, tmp_pat
     assert sum(node["workers"] for node in result["nodes"].values()) == 3
     text = err.decode()
     assert "nodes 2" in text or "nodes 3" in text
-    # One line an interval, and nothing of Ray's.
-    assert all(" s  offered " in line for line in text.splitlines() if line), text
+    # What follows the run, and nothing of Ray's.
+    assert all("  target " in line for line in text.splitlines() if line), text
 
 
 async def test_a_control_room_drives_a_fleet(cluster: Any, serve: Any, tmp_path: Path) -> None:

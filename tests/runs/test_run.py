@@ -148,7 +148,8 @@ def test_a_run_killed_outright_keeps_the_intervals_it_had(serve: Any, tmp_path: 
     assert len(lines) >= 3
     assert all(msgspec.json.decode(line, type=Point).completed > 0 for line in lines)
     log = (tmp_path / "r" / "latency.hlog").read_text().splitlines()
-    assert len([line for line in log if line[0].isdigit()]) >= 3
+    # Its line of an interval comes after that of the time line.
+    assert len([line for line in log if line[0].isdigit()]) >= len(lines) - 1
     assert not (tmp_path / "r" / "result.json").exists()
 
 
