@@ -60,7 +60,7 @@ def test_an_empty_window_shows_dashes() -> None:
 
 @pytest.mark.parametrize(
     ("completed", "value", "note"),
-    [(0, "–", ""), (999, "–", "999 of 1,000 needed"), (1000, "42.0", "of 1,000")],
+    [(0, "–", ""), (999, "–", "999 of 1,000"), (1000, "42.0", "of 1,000")],
 )
 def test_p99_9_needs_a_thousand_responses(completed: int, value: str, note: str) -> None:
     figure = next(figure for figure in FIGURES if figure.name == "p99.9")

@@ -100,7 +100,7 @@ def _p99(window: Window, _: Point | None) -> Shown:
 
 def _p99_9(window: Window, _: Point | None) -> Shown:
     if window.completed < ENOUGH_FOR_P99_9:
-        note = f"{window.completed:,} of {ENOUGH_FOR_P99_9:,} needed" if window.completed else ""
+        note = f"{window.completed:,} of {ENOUGH_FOR_P99_9:,}" if window.completed else ""
         return Shown(NONE, note)
     return Shown(number(window.latency_ms.p99_9), f"of {window.completed:,}")
 
