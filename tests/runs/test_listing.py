@@ -27,7 +27,7 @@ from tailrace.load.slo import parse_slo
 from tailrace.load.traffic import plan_traffic
 from tailrace.runs.directory import RunDirectory
 from tailrace.runs.files import FILES
-from tailrace.runs.listing import list_runs, read_run
+from tailrace.runs.listing import list_runs, list_searches, read_run
 from tailrace.runs.record import RunInfo, UnknownRunError
 from tailrace.runs.run import Run
 from tests.samples import POINT
@@ -344,6 +344,20 @@ def test_what_is_no_run_is_passed_over(tmp_path: Path) -> None:
     (Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff")) / "run.json").write_text("{}")
     (tmp_path / "loop").symlink_to("loop")
     assert list_runs(tmp_path) == ()
+
+
+def test_a_search_that_cannot_be_read_is_listed_as_broken(tmp_path: Path) -> None:
+    for name, text in (("a", "{}"), ("b", "[" * 100_000), ("c", '{"target": 1}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "find.json").write_text(text)
+    (tmp_path / "d").mkdir()
+    os.mkfifo(tmp_path / "d" / "find.json")
+    found = list_searches(tmp_path)
+    assert sorted(search.name for search in found) == ["a", "b", "c", "d"]
+    assert {(search.ended_by, search.confirmed, search.steps) for search in found} == {
+        ("broken", False, 0)
+    }
+    assert all("find.json" in search.reason for search in found)
 
 
 def test_the_newest_comes_first(tmp_path: Path) -> None:

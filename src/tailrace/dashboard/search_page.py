@@ -13,6 +13,7 @@ from tailrace.dashboard.run_dialogs import RunDialogs
 from tailrace.dashboard.run_parts import address, button, facts, heading, html, noted, started
 from tailrace.load.search import Step
 from tailrace.plain import as_html
+from tailrace.runs.record import BROKEN
 from tailrace.runs.search_report import draw_search, read_search
 from tailrace.units import format_figure
 
@@ -25,7 +26,7 @@ def search_page(control: LoadControl, client: Client, info: SearchInfo, base: Pa
     Raises:
         UsageError: its outcome cannot be read any more.
     """
-    found = read_search(base / info.name)
+    found = read_search(base / info.name) if info.ended_by != BROKEN else None
     with frame(client, info.title or info.name, active="runs"):
         dialogs = RunDialogs(control, client, info)
         with ui.element("div").classes("page-head"):
@@ -35,6 +36,8 @@ def search_page(control: LoadControl, client: Client, info: SearchInfo, base: Pa
                 report = button(f"{address(info.name)}/report", "Report", "download")
                 html("span", "buttons", report)
         html("section", "card run-card", _about(info), 'data-testid="search"')
+        if found is None:
+            return
         picture = base64.b64encode(draw_search(found).encode()).decode()
         about = f"{found.slo.partition('<')[0]} against the rate, both on log scales"
         html(
@@ -49,6 +52,7 @@ def _about(info: SearchInfo) -> str:
     rate = "none" if info.rate_per_s is None else f"{format_figure(info.rate_per_s)}/s"
     word = "valid" if info.confirmed else "invalid"
     said = "confirmed by a longer run" if info.confirmed else "not confirmed"
+    said = BROKEN if info.ended_by == BROKEN else said
     asked = {"Target": info.target, "SLO": info.slo, "Ended": started(info.ended)}
     return (
         f'<div class="run-verdict"><strong class="{word}">{rate}</strong>{said}'

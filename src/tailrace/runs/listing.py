@@ -17,11 +17,12 @@ from tailrace.errors import UsageError
 from tailrace.load.histogram import Histogram
 from tailrace.load.point import MOST_COUNT, Count, Percentiles, Seconds
 from tailrace.load.result import Result
+from tailrace.load.search import Found
 from tailrace.load.slo import parse_slo
 from tailrace.load.verdict import Verdict
 from tailrace.runs.files import FILES, MOST_BYTES, RunFiles
 from tailrace.runs.label import LABEL, read_label
-from tailrace.runs.record import RunInfo, RunRecord, SearchInfo, UnknownRunError
+from tailrace.runs.record import BROKEN, RunInfo, RunRecord, SearchInfo, UnknownRunError
 from tailrace.runs.search_report import read_search
 from tailrace.untrusted import UnreadableError, open_file
 
@@ -75,11 +76,10 @@ def list_runs(base: Path) -> tuple[RunInfo, ...]:
 
 def list_searches(base: Path) -> tuple[SearchInfo, ...]:
     """The searches in the directories directly below `base`, newest first; one whose outcome cannot
-    be read is passed over.
+    be read is BROKEN, and its reason says why.
     """
     paths = [Path(base, name) for name in _names(base, "find.json")]
-    searches = (_search(path, _versions(path, "find.json", LABEL)) for path in paths)
-    found = [search for search in searches if search is not None]
+    found = [_search(path, _versions(path, "find.json", LABEL)) for path in paths]
     return tuple(sorted(found, key=lambda search: (search.ended, search.name), reverse=True))
 
 
@@ -245,12 +245,20 @@ def _info(path: Path, versions: _Versions) -> RunInfo:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _search(path: Path, versions: _Versions) -> SearchInfo | None:
+def _search(path: Path, versions: _Versions) -> SearchInfo:
+    label = read_label(path)
     try:
         found = read_search(path)
-    except UsageError:
-        return None
-    label = read_label(path)
+    except UsageError as error:
+        found = Found(
+            target="",
+            slo="",
+            rate_per_s=None,
+            confirmed=False,
+            reason=str(error),
+            ended_by=BROKEN,
+            steps=(),
+        )
     return SearchInfo(
         name=path.name,
         target=found.target,

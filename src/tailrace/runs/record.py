@@ -50,6 +50,10 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a person wrote about it."""
 
 
+BROKEN = "broken"
+"""What ended a search of which the outcome cannot be read."""
+
+
 class SearchInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A search for the highest rate within an SLO, at a glance."""
 
@@ -66,7 +70,7 @@ class SearchInfo(msgspec.Struct, frozen=True, kw_only=True):
     ended: str
     """ISO 8601, UTC."""
     ended_by: str | None = None
-    """What cut it short, if anything did."""
+    """What cut it short, if anything did; or BROKEN."""
     title: str = ""
     note: str = ""
 
