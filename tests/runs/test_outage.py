@@ -57,7 +57,7 @@ def test_an_outage_breaks_every_bound_and_is_no_noise(bound: str) -> None:
     assert not any("failed" in note and "too little to tell" in note for note in comparison.notes)
 
 
-@pytest.mark.parametrize("bound", ["p99+10%", "p50+10%", "completed/s-5%"])
+@pytest.mark.parametrize("bound", ["p99+10%", "p50+10%"])
 def test_a_service_that_hardly_moves_from_half_way_on_passes_no_gate(bound: str) -> None:
     arrivals_s = np.arange(0, 20, 0.01)
     stretch = (arrivals_s / 2).astype(int)
@@ -67,7 +67,9 @@ def test_a_service_that_hardly_moves_from_half_way_on_passes_no_gate(bound: str)
     assert judge_bound(comparison, parse_bound(bound)).outcome == "broken"
     told = {one.name: one.more_than_noise for one in comparison.differences}
     assert told["p99"] is True
-    assert judge_bound(comparison, parse_bound("failed+1%")).outcome != "broken"
+    # All is answered, if late.
+    for counted in ("failed+1%", "completed/s-5%"):
+        assert judge_bound(comparison, parse_bound(counted)).outcome != "broken"
 
 
 def test_a_service_that_recovered_is_told_too() -> None:

@@ -71,7 +71,7 @@ def judge_bound(comparison: Comparison, bound: Bound) -> Outcome:
     difference = found[bound.figure]
     if found["completed/s"].base and not found["completed/s"].other:
         return Outcome(bound=bound.expression, outcome="broken", reason="nothing was answered")
-    if comparison.outage is not None and not _allows(bound, difference):
+    if comparison.outage is not None and not _allows(bound, difference, found["failed"]):
         return Outcome(
             bound=bound.expression,
             outcome="broken",
@@ -106,8 +106,12 @@ def judge_bound(comparison: Comparison, bound: Bound) -> Outcome:
     )
 
 
-def _allows(bound: Bound, difference: Difference) -> bool:
-    """Whether a bound on failures is so wide that what was measured lies within."""
+def _allows(bound: Bound, difference: Difference, failed: Difference) -> bool:
+    """Whether a bound on failures is so wide that what was measured lies within; or one is on
+    answers a second, and none are missing: they were only late.
+    """
+    if bound.figure in _FALLING:
+        return (failed.other or 0.0) <= (failed.base or 0.0)
     if bound.figure not in _SHARES or difference.base is None or difference.other is None:
         return False
     return difference.other - difference.base <= bound.allowed_percent
