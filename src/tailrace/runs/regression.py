@@ -71,13 +71,16 @@ def judge_bound(comparison: Comparison, bound: Bound) -> Outcome:
     difference = found[bound.figure]
     if found["completed/s"].base and not found["completed/s"].other:
         return Outcome(bound=bound.expression, outcome="broken", reason="nothing was answered")
+    down = None
     if comparison.outage is not None and not _allows(bound, difference, found["failed"]):
-        return Outcome(
+        down = Outcome(
             bound=bound.expression,
             outcome="broken",
             reason=f"{_measured(difference)}: {comparison.outage}",
         )
     change = _change_percent(difference)
+    if change is None and down is not None:
+        return down
     if change is None:
         return Outcome(
             bound=bound.expression,
@@ -95,6 +98,8 @@ def judge_bound(comparison: Comparison, bound: Bound) -> Outcome:
             outcome="broken",
             reason=f"{_measured(difference)}, {spread}: proven worse than it allows",
         )
+    if down is not None:
+        return down
     if high <= bound.allowed_percent:
         return Outcome(
             bound=bound.expression, outcome="kept", reason=f"{_measured(difference)}, {spread}"
