@@ -1,12 +1,19 @@
 """Fixtures for every test: real HTTP servers on loopback whose behaviour is a test's own."""
 
 import asyncio
+import os
 import signal
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 import pytest
+
+# Read when Ray is imported: nothing of it may leave this machine, and none of it is to be seen.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# For a busy machine.
+os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
 
 Answer = Callable[[int, bytes, asyncio.StreamWriter], Awaitable[None]]
 """Answers request number n (from 0, over all connections), given its body, on its connection."""
@@ -102,3 +109,14 @@ def serve() -> Iterator[Callable[..., Server]]:
     yield start
     for server in servers:
         server.close()
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A Ray cluster: a head with one CPU, where the tests themselves are, and two more nodes with
+    two each.
+    """
+    from tests.kit.ray_nodes import ray_cluster
+
+    with ray_cluster(1, 2, 2) as cluster:
+        yield cluster

@@ -1,8 +1,8 @@
 """An interval, a service and a search, to be varied with msgspec.structs.replace."""
 
 from tailrace.control.interface import ServiceInfo
-from tailrace.load.point import Percentiles, Point
-from tailrace.load.search import Found, Step
+from tailrace.load.measure.point import Percentiles, Point
+from tailrace.load.session.search import Found, Step
 
 POINT = Point(
     index=0,

@@ -10,8 +10,8 @@ import yaml
 from typer.main import get_command
 
 from tailrace.cli import build
-from tailrace.load.slo import parse_slo
-from tailrace.runs.regression import parse_bound
+from tailrace.load.judge.slo import parse_slo
+from tailrace.runs.compare.regression import parse_bound
 
 ROOT = Path(__file__).parent.parent
 WORKFLOW = ROOT / "examples" / "github-actions.yml"

@@ -18,13 +18,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tailrace.load.arrivals import parse_arrivals
-from tailrace.load.histogram import Histogram
-from tailrace.load.messages import Message, Snapshot, encoder, frame
-from tailrace.load.profile import constant
-from tailrace.load.recorder import ROWS, Recorder
-from tailrace.load.schedule import Schedule
-from tailrace.load.tally import Tally, make_point
+from tailrace.load.measure.histogram import Histogram
+from tailrace.load.measure.recorder import ROWS, Recorder
+from tailrace.load.measure.tally import Tally, make_point
+from tailrace.load.schedule.arrivals import parse_arrivals
+from tailrace.load.schedule.profile import constant
+from tailrace.load.schedule.schedule import Schedule
+from tailrace.load.worker.messages import Message, Snapshot, encoder, frame
 
 Times = NDArray[np.int64]
 

@@ -28,9 +28,9 @@ from benchmarks.serving.pictures import pictures
 from benchmarks.serving.probe import service_times_s
 from benchmarks.serving.processes import prepare
 from benchmarks.serving.queueing import Floats, latencies_s
-from tailrace.load.arrivals import Poisson
-from tailrace.load.profile import constant
-from tailrace.load.schedule import Schedule
+from tailrace.load.schedule.arrivals import Poisson
+from tailrace.load.schedule.profile import constant
+from tailrace.load.schedule.schedule import Schedule
 
 DEFAULT_MODELS = ("shapes", "ssd-mobilenet --twin")
 GOAL = 1.25

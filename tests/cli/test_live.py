@@ -18,7 +18,7 @@ import pytest
 
 from tailrace.cli.live import EVERY_S, LiveLine, fit
 from tailrace.cli.output import describe_interval, number
-from tailrace.load.point import Percentiles
+from tailrace.load.measure.point import Percentiles
 from tests.cli.screen import Screen, resize, terminal, watched
 from tests.samples import POINT
 

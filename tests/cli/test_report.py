@@ -6,10 +6,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tailrace.load.plan import Plan
-from tailrace.load.profile import parse_profile
-from tailrace.load.slo import parse_slo
-from tailrace.load.traffic import plan_traffic
+from tailrace.load.client.traffic import plan_traffic
+from tailrace.load.judge.slo import parse_slo
+from tailrace.load.schedule.profile import parse_profile
+from tailrace.load.session.plan import Plan
 from tailrace.runs.directory import RunDirectory
 from tests.samples import POINT
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tailrace.control.interface import NotAllowedError
 from tailrace.control.limits import LOOPBACK, Limits
 from tailrace.errors import UsageError
-from tailrace.load.profile import parse_profile
+from tailrace.load.schedule.profile import parse_profile
 
 LAB = Limits(("10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "*.lab", "triton", "web-?.example.org"))
 

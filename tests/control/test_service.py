@@ -13,7 +13,7 @@ import pytest
 from tailrace.control.config import ServiceConfig
 from tailrace.control.interface import Update
 from tailrace.control.service import Service, Settings, prepare
-from tailrace.load.slo import Slo
+from tailrace.load.judge.slo import Slo
 from tailrace.runs.listing import list_runs
 
 TIMEOUT_S = 30.0

@@ -14,7 +14,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
 
 from tailrace.control.interface import ServiceInfo
-from tailrace.load.point import Point
+from tailrace.load.measure.point import Point
 from tests.samples import POINT, SERVICE
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]

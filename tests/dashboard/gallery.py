@@ -21,8 +21,8 @@ from tailrace.dashboard.fleet_panel import FleetPanel
 from tailrace.dashboard.frame import frame
 from tailrace.dashboard.server import serving
 from tailrace.dashboard.timeline import Source, Timeline
-from tailrace.load.point import Point
-from tailrace.load.slo import parse_slo
+from tailrace.load.judge.slo import parse_slo
+from tailrace.load.measure.point import Point
 
 SLOS = [parse_slo("p99<100ms")]
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tailrace.dashboard.profile_row import EXAMPLES, example
-from tailrace.load.profile import parse_profile
+from tailrace.load.schedule.profile import parse_profile
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 

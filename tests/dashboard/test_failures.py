@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tailrace.dashboard.failures import failures_in, failures_table
-from tailrace.load.point import Point
+from tailrace.load.measure.point import Point
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 

@@ -14,7 +14,7 @@ from tailrace.control.config import ServiceConfig
 from tailrace.control.controller import Controller
 from tailrace.control.interface import UnknownServiceError
 from tailrace.dashboard.feed import Feed, Feeds, points_router
-from tailrace.load.point import Point
+from tailrace.load.measure.point import Point
 
 TIMEOUT_S = 30
 

@@ -7,8 +7,8 @@ import pytest
 from tailrace.control.interface import Window
 from tailrace.dashboard.controls import RATES, slider_position
 from tailrace.dashboard.figures import FIGURES, broken, clock, exceeded, number, spans
-from tailrace.load.point import Percentiles
-from tailrace.load.slo import parse_slo
+from tailrace.load.judge.slo import parse_slo
+from tailrace.load.measure.point import Percentiles
 
 
 def window(**values: Any) -> Window:

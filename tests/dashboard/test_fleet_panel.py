@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tailrace.load.point import NodeFigures
+from tailrace.load.measure.point import NodeFigures
 from tests.samples import POINT
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]

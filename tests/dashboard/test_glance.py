@@ -7,9 +7,9 @@ import pytest
 
 from tailrace.control.interface import ServiceInfo, Window
 from tailrace.dashboard.glance import Said, glance
-from tailrace.load.point import Percentiles, Point
-from tailrace.load.slo import parse_slo
-from tailrace.load.verdict import Verdict
+from tailrace.load.judge.slo import parse_slo
+from tailrace.load.judge.verdict import Verdict
+from tailrace.load.measure.point import Percentiles, Point
 
 Make = Callable[..., Point]
 Serve = Callable[..., ServiceInfo]

@@ -6,7 +6,7 @@ import pytest
 
 from tailrace.control.interface import Window
 from tailrace.dashboard.original import ORIGINALS
-from tailrace.load.point import Percentiles, Point
+from tailrace.load.measure.point import Percentiles, Point
 
 LAST = Point(
     index=0,

@@ -3,9 +3,9 @@
 import pytest
 
 from tailrace.dashboard.run_figures import Figure, Pair, figures_of, pair_up
-from tailrace.load.point import Percentiles
-from tailrace.load.result import Rates, Result
-from tailrace.load.verdict import Verdict
+from tailrace.load.judge.verdict import Verdict
+from tailrace.load.measure.point import Percentiles
+from tailrace.load.session.result import Rates, Result
 from tailrace.runs.record import RunInfo, RunRecord
 
 INFO = RunInfo(

@@ -18,10 +18,10 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
 from tailrace.dashboard.figures import number
-from tailrace.load.plan import Plan
-from tailrace.load.profile import parse_profile
-from tailrace.load.slo import parse_slo
-from tailrace.load.traffic import plan_traffic
+from tailrace.load.client.traffic import plan_traffic
+from tailrace.load.judge.slo import parse_slo
+from tailrace.load.schedule.profile import parse_profile
+from tailrace.load.session.plan import Plan
 from tailrace.runs.directory import RunDirectory
 from tailrace.runs.listing import FILES
 from tailrace.runs.run import Run

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tailrace.dashboard.sparkline import HEIGHT, SPAN_S, WIDTH, sparkline
-from tailrace.load.point import Percentiles, Point
+from tailrace.load.measure.point import Percentiles, Point
 
 Make = Callable[..., Point]
 

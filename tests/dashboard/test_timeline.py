@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Download, Page, expect
 
-from tailrace.load.point import Event, Percentiles, Point, SlowRequest
+from tailrace.load.measure.point import Event, Percentiles, Point, SlowRequest
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 

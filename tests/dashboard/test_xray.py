@@ -12,9 +12,9 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, Route, expect
 
 import tailrace.dashboard
-from tailrace.load.breakdown import xray_of
-from tailrace.load.point import BINS_PER_DECADE, Point
-from tailrace.load.xray import Xray
+from tailrace.load.measure.breakdown import xray_of
+from tailrace.load.measure.point import BINS_PER_DECADE, Point
+from tailrace.load.measure.xray import Xray
 from tests.samples import POINT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

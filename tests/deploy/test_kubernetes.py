@@ -8,9 +8,9 @@ import httpx
 import kubernetes_validate
 import pytest
 
-from tailrace.load.part import Part, parse_part
-from tailrace.load.request import parse_header
-from tailrace.load.slo import parse_slo
+from tailrace.load.client.request import parse_header
+from tailrace.load.judge.slo import parse_slo
+from tailrace.load.schedule.part import Part, parse_part
 from tailrace.models import zoo
 from tailrace.models.runtimes.device import parse_device
 from tailrace.service.supervisor import _KILL_AFTER_S

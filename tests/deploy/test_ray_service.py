@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tailrace.service.on_ray import options
 from tests.deploy.manifests import DEPLOY, find, render
 
 # Ray's own schema, of an older pydantic.
@@ -36,7 +37,6 @@ def test_ray_serve_takes_its_configuration(service: dict[str, Any]) -> None:
 def test_application_takes_its_arguments(
     service: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = pytest.importorskip("tailrace.fleet.options", reason="no replicas on Ray yet")
     monkeypatch.setenv("TAILRACE_TOKEN", "secret")
     (application,) = yaml.safe_load(service["serveConfigV2"])["applications"]
     module, _, builder = application["import_path"].partition(":")

@@ -19,12 +19,12 @@ from typer.main import get_command
 
 from tailrace.cli import build
 from tailrace.errors import TailraceError
-from tailrace.load.arrivals import parse_arrivals
-from tailrace.load.profile import parse_profile
-from tailrace.load.slo import parse_slo
+from tailrace.load.judge.slo import parse_slo
+from tailrace.load.schedule.arrivals import parse_arrivals
+from tailrace.load.schedule.profile import parse_profile
 from tailrace.mlperf.scenario import find_scenario
 from tailrace.models import zoo
-from tailrace.runs.regression import parse_bound
+from tailrace.runs.compare.regression import parse_bound
 from tailrace.units import parse_duration_s, parse_rate_per_s
 from tests.docs.markdown import FILES, NAMES, ROOT, Code, every_code, read
 from tools.docs import sources

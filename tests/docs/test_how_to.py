@@ -24,8 +24,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from tailrace.control.config_file import read_config
-from tailrace.load.trace import Counts, Timestamps
-from tailrace.load.trace_file import read_trace
+from tailrace.load.schedule.trace import Counts, Timestamps
+from tailrace.load.schedule.trace_file import read_trace
 from tests.docs.markdown import DOCS, ROOT, blocks, read
 from tests.mlperf.peers import Asked, Peer, http
 from tests.service.conftest import ServerProcess, scene_bytes
@@ -415,8 +415,8 @@ def test_the_controller_steers(
 
 
 REASONS = {
-    "load/verdict.py": ("judge", "missing_for", "_generator_faults", "_remedy"),
-    "load/session.py": ("_lost",),
+    "load/judge/verdict.py": ("judge", "missing_for", "_generator_faults", "_remedy"),
+    "load/session/session.py": ("_lost",),
     "mlperf/recount.py": ("_condition", "_duration", "_queries", "_bound", "_early"),
     "mlperf/outcome.py": ("faults",),
 }

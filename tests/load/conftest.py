@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tailrace.load.arrivals import Poisson
-from tailrace.load.child import ChildProcess
-from tailrace.load.plan import Plan
-from tailrace.load.profile import Profile, parse_profile
-from tailrace.load.request import Body
-from tailrace.load.schedule import Schedule
-from tailrace.load.session import Session
-from tailrace.load.tally import Interval
-from tailrace.load.traffic import plan_traffic
+from tailrace.load.client.request import Body
+from tailrace.load.client.traffic import plan_traffic
+from tailrace.load.measure.tally import Interval
+from tailrace.load.schedule.arrivals import Poisson
+from tailrace.load.schedule.profile import Profile, parse_profile
+from tailrace.load.schedule.schedule import Schedule
+from tailrace.load.session.child import ChildProcess
+from tailrace.load.session.plan import Plan
+from tailrace.load.session.session import Session
 
 Offer = Callable[..., Awaitable[tuple[Session, list[Interval]]]]
 

@@ -21,7 +21,7 @@ from time import monotonic_ns
 import numpy as np
 from numpy.typing import NDArray
 
-from tailrace.load.pacer import TimerFd
+from tailrace.load.worker.pacer import TimerFd
 
 _EARLY_NS = 150_000
 """How long before an answer is due the server is awake: longer than waking up takes."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tailrace.load.session import Session
+from tailrace.load.session.session import Session
 
 TOP = Path("/sys/fs/cgroup/cpu")
 """Of version 1; a group of version 2 with processes in it can have none below it."""

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import httptools
 import pytest
 
-from tailrace.load.lenient import LenientParser
-from tests.load.test_dialer import on_uvloop
-from tests.load.test_pool import make_pool, settled
+from tailrace.load.client.lenient import LenientParser
+from tests.load.client.test_dialer import on_uvloop
+from tests.load.client.test_pool import make_pool, settled
 
 
 class Odd(NamedTuple):

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import trustme
 
-from tailrace.load.session import Session
-from tailrace.load.traffic import Tls
-from tailrace.load.xray import Xray
+from tailrace.load.client.traffic import Tls
+from tailrace.load.measure.xray import Xray
+from tailrace.load.session.session import Session
 from tests.load.conftest import pid_of
 
 DELAY_S = 0.4

@@ -24,13 +24,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tailrace.load.arrivals import parse_arrivals
-from tailrace.load.histogram import Histogram
-from tailrace.load.profile import parse_profile
-from tailrace.load.request import Body
-from tailrace.load.schedule import Schedule
-from tailrace.load.session import Session
-from tailrace.load.tally import Interval, Tally
+from tailrace.load.client.request import Body
+from tailrace.load.measure.histogram import Histogram
+from tailrace.load.measure.tally import Interval, Tally
+from tailrace.load.schedule.arrivals import parse_arrivals
+from tailrace.load.schedule.profile import parse_profile
+from tailrace.load.schedule.schedule import Schedule
+from tailrace.load.session.session import Session
 
 pytestmark = pytest.mark.alone
 

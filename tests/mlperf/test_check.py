@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.errors import UsageError
-from tailrace.load.point import Percentiles
+from tailrace.load.measure.point import Percentiles
 from tailrace.mlperf.check import TestCheck, check_test, check_tree
 from tailrace.mlperf.logs import ACCURACY, DETAIL, SUMMARY, add_error, close_logs, read_detail
 from tailrace.mlperf.outcome import FILE, Mode, Outcome, write_outcome

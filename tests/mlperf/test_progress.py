@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tailrace.load.histogram import Histogram
+from tailrace.load.measure.histogram import Histogram
 from tailrace.mlperf.ledger import Counts
 from tailrace.mlperf.outcome import Mode
 from tailrace.mlperf.progress import Course, Progress, describe

@@ -15,10 +15,10 @@ import mlperf_loadgen as lg
 import numpy as np
 import pytest
 
-from tailrace.load.early_stopping import estimate_rank
-from tailrace.load.slo import Slo
-from tailrace.load.tally import Tally
-from tailrace.load.verdict import judge
+from tailrace.load.judge.early_stopping import estimate_rank
+from tailrace.load.judge.slo import Slo
+from tailrace.load.judge.verdict import judge
+from tailrace.load.measure.tally import Tally
 
 SETS = 500
 STREAM_SETS = 100

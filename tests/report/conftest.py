@@ -9,10 +9,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
-from tailrace.load.plan import Plan
-from tailrace.load.profile import parse_profile
-from tailrace.load.slo import parse_slo
-from tailrace.load.traffic import plan_traffic
+from tailrace.load.client.traffic import plan_traffic
+from tailrace.load.judge.slo import parse_slo
+from tailrace.load.schedule.profile import parse_profile
+from tailrace.load.session.plan import Plan
 from tailrace.runs.directory import RunDirectory
 from tailrace.runs.run import Run
 from tests.dashboard.conftest import ARGUMENTS, find_browser

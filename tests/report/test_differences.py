@@ -6,7 +6,7 @@ import pytest
 from tailrace.report.differences import differences, in_words, judge
 from tailrace.report.markup import join
 from tailrace.report.subject import read_subjects
-from tailrace.runs.compare import Comparison, Difference
+from tailrace.runs.compare.compare import Comparison, Difference
 
 
 def make(name: str, unit: str, interval: tuple[float, float] | None, **more: object) -> Difference:

@@ -19,7 +19,7 @@ from tailrace.control.rpc.wire import RECORD, RUN_INFO, SEARCH
 from tailrace.errors import TailraceError, UsageError
 from tailrace.report.page import make_page
 from tailrace.report.subject import find_directory
-from tailrace.runs.compare import compare
+from tailrace.runs.compare.compare import compare
 from tailrace.runs.listing import list_runs, list_searches, read_run
 from tailrace.runs.record import RunInfo
 from tests.samples import FOUND

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from tailrace.load.histogram import Histogram
+from tailrace.load.measure.histogram import Histogram
 from tailrace.report.plot import draw_distribution, draw_percentiles
 from tailrace.report.subject import Subject, read_subjects
 

@@ -15,7 +15,7 @@ from hdrh.log import HistogramLogWriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tailrace.load.histogram import HIGHEST_US, SIZE, Histogram, bucket_of
+from tailrace.load.measure.histogram import HIGHEST_US, SIZE, Histogram, bucket_of
 from tailrace.runs.histogram_log import merge_log, read_log
 from tailrace.untrusted import UnreadableError
 

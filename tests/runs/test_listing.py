@@ -18,13 +18,13 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
-from tailrace.load.histogram import HIGHEST_US
-from tailrace.load.plan import Plan
-from tailrace.load.point import Point
-from tailrace.load.profile import parse_profile
-from tailrace.load.result import Result
-from tailrace.load.slo import parse_slo
-from tailrace.load.traffic import plan_traffic
+from tailrace.load.client.traffic import plan_traffic
+from tailrace.load.judge.slo import parse_slo
+from tailrace.load.measure.histogram import HIGHEST_US
+from tailrace.load.measure.point import Point
+from tailrace.load.schedule.profile import parse_profile
+from tailrace.load.session.plan import Plan
+from tailrace.load.session.result import Result
 from tailrace.runs.directory import RunDirectory
 from tailrace.runs.files import FILES
 from tailrace.runs.listing import list_runs, list_searches, read_run

@@ -16,9 +16,9 @@ import pytest
 import trustme
 
 from tailrace.errors import UsageError
-from tailrace.load.plan import Plan
-from tailrace.load.profile import parse_profile
-from tailrace.load.traffic import Tls, plan_traffic
+from tailrace.load.client.traffic import Tls, plan_traffic
+from tailrace.load.schedule.profile import parse_profile
+from tailrace.load.session.plan import Plan
 from tailrace.runs.directory import RunDirectory
 from tailrace.runs.listing import read_run
 from tailrace.runs.probe import (

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from tailrace.control.window import summarize
-from tailrace.load.histogram import Histogram
-from tailrace.load.messages import Snapshot
-from tailrace.load.nodes import Nodes
-from tailrace.load.result import Result, answering_s
-from tailrace.load.tally import Interval
-from tailrace.runs.compare import read_comparable
+from tailrace.load.measure.histogram import Histogram
+from tailrace.load.measure.tally import Interval
+from tailrace.load.session.nodes import Nodes
+from tailrace.load.session.result import Result, answering_s
+from tailrace.load.worker.messages import Snapshot
+from tailrace.runs.compare.compare import read_comparable
+from tailrace.runs.compare.figures import NAMES, figures
 from tailrace.runs.directory import RunDirectory
-from tailrace.runs.figures import NAMES, figures
 from tailrace.runs.run import Run
 from tests.load.conftest import make_plan
 

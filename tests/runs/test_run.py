@@ -18,13 +18,13 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
-from tailrace.load.histogram import HIGHEST_US
-from tailrace.load.link import GeneratorError
-from tailrace.load.plan import Plan
-from tailrace.load.point import Point
-from tailrace.load.profile import parse_profile
-from tailrace.load.slo import parse_slo
-from tailrace.load.traffic import Tls, plan_traffic
+from tailrace.load.client.traffic import Tls, plan_traffic
+from tailrace.load.judge.slo import parse_slo
+from tailrace.load.measure.histogram import HIGHEST_US
+from tailrace.load.measure.point import Point
+from tailrace.load.schedule.profile import parse_profile
+from tailrace.load.session.link import GeneratorError
+from tailrace.load.session.plan import Plan
 from tailrace.runs.directory import RunDirectory, RunDirectoryError
 from tailrace.runs.run import Run
 

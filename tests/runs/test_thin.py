@@ -3,7 +3,7 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from tailrace.load.point import Percentiles, Point, SlowRequest
+from tailrace.load.measure.point import Percentiles, Point, SlowRequest
 from tailrace.runs.thin import thin
 from tests.samples import POINT
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from tailrace.errors import UsageError
-from tailrace.load.plan import Plan
-from tailrace.load.profile import parse_profile
-from tailrace.load.request import Body
-from tailrace.load.result import build_result
-from tailrace.load.session import Session
-from tailrace.load.traffic import plan_traffic
+from tailrace.load.client.request import Body
+from tailrace.load.client.traffic import plan_traffic
+from tailrace.load.schedule.profile import parse_profile
+from tailrace.load.session.plan import Plan
+from tailrace.load.session.result import build_result
+from tailrace.load.session.session import Session
 from tailrace.service.fault import Fault, parse_fault
 from tailrace.service.stages import STAGES
 from tests.service.conftest import ServerProcess

@@ -28,9 +28,9 @@ def compare(
     By a bootstrap over their intervals, with 95 % confidence.
     """
     from tailrace.cli import gate, output
+    from tailrace.runs.compare.regression import parse_bound
     from tailrace.runs.directory import RUNS_DIR
     from tailrace.runs.listing import locate_run
-    from tailrace.runs.regression import parse_bound
     from tailrace.runs.summary.files import SummaryFiles
     from tailrace.runs.summary.summary import of_comparison
 

@@ -136,7 +136,7 @@ def services_of(urls: Sequence[str], listed: Sequence["ServiceConfig"]) -> "list
         UsageError: a URL cannot be put under load.
     """
     from tailrace.control.config import ServiceConfig
-    from tailrace.load.target import parse_target
+    from tailrace.load.client.target import parse_target
 
     taken = {service.id for service in listed}
     services = []

@@ -59,8 +59,8 @@ def demo(
     import uvloop
 
     from tailrace.cli.output import positive_duration_s
-    from tailrace.load.profile import parse_profile
-    from tailrace.load.slo import parse_slo
+    from tailrace.load.judge.slo import parse_slo
+    from tailrace.load.schedule.profile import parse_profile
 
     duration_s = positive_duration_s("--for", duration) if duration is not None else None
     parse_profile(rate)

@@ -16,10 +16,10 @@ from tailrace.plain import plain
 from tailrace.units import format_figure
 
 if TYPE_CHECKING:
-    from tailrace.load.plan import Plan
-    from tailrace.load.search import Found, SearchLimits, Step
-    from tailrace.load.slo import Slo
-    from tailrace.load.tally import Interval
+    from tailrace.load.judge.slo import Slo
+    from tailrace.load.measure.tally import Interval
+    from tailrace.load.session.plan import Plan
+    from tailrace.load.session.search import Found, SearchLimits, Step
 
 EXAMPLE = (
     'Example: [bold]tailrace find http://127.0.0.1:5000/gpu --slo "p99<100ms"[/bold]\n\n'
@@ -118,15 +118,15 @@ def find(
     import uvloop
 
     from tailrace.cli.output import positive_duration_s, report_command
-    from tailrace.fleet import quietly
-    from tailrace.load.arrivals import parse_arrivals
-    from tailrace.load.ending import signal_code
-    from tailrace.load.expect import parse_expect
-    from tailrace.load.plan import Plan
-    from tailrace.load.profile import constant
-    from tailrace.load.search import SearchLimits
-    from tailrace.load.slo import parse_slo
-    from tailrace.load.target import without_credentials
+    from tailrace.cluster import quietly
+    from tailrace.load.client.expect import parse_expect
+    from tailrace.load.client.target import without_credentials
+    from tailrace.load.judge.ending import signal_code
+    from tailrace.load.judge.slo import parse_slo
+    from tailrace.load.schedule.arrivals import parse_arrivals
+    from tailrace.load.schedule.profile import constant
+    from tailrace.load.session.plan import Plan
+    from tailrace.load.session.search import SearchLimits
     from tailrace.runs.summary.files import SummaryFiles
     from tailrace.runs.summary.summary import of_find
     from tailrace.units import parse_rate_per_s
@@ -191,9 +191,9 @@ async def _find(
 ) -> "tuple[Found, Path, bool]":
     from tailrace.cli.live import LiveLine
     from tailrace.cli.output import interruptible, number
-    from tailrace.fleet import crew_at
-    from tailrace.load.search import UNFINISHED, Searcher, conclude, outlook, search
-    from tailrace.load.tally import WINDOW, latency_of
+    from tailrace.load.measure.tally import WINDOW, latency_of
+    from tailrace.load.on_ray import crew_at
+    from tailrace.load.session.search import UNFINISHED, Searcher, conclude, outlook, search
     from tailrace.runs.directory import RUNS_DIR, RunDirectoryError, new_directory
     from tailrace.runs.search_report import write_search
 

@@ -9,10 +9,10 @@ from rich.table import Table
 
 from tailrace.cli.console import literal, make_console, print_paragraph
 from tailrace.errors import UsageError
-from tailrace.runs.compare import Comparable, Comparison, compare_runs, read_comparable
+from tailrace.runs.compare.compare import Comparable, Comparison, compare_runs, read_comparable
+from tailrace.runs.compare.regression import DEFAULT, Bound, Outcome, judge_bound, parse_bound
 from tailrace.runs.directory import RUNS_DIR
 from tailrace.runs.listing import locate_run
-from tailrace.runs.regression import DEFAULT, Bound, Outcome, judge_bound, parse_bound
 from tailrace.runs.summary.summary import differences_table
 
 _STYLES = {"kept": "", "broken": "bold red", "undecided": "yellow"}

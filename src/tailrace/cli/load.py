@@ -10,8 +10,8 @@ from tailrace.cli import layout, options
 from tailrace.errors import UsageError
 
 if TYPE_CHECKING:
-    from tailrace.load.profile import Profile
-    from tailrace.load.result import Result
+    from tailrace.load.schedule.profile import Profile
+    from tailrace.load.session.result import Result
 
 EXAMPLE = (
     "Example: [bold]tailrace load http://127.0.0.1:5000/predict/shapes --body pictures/ "
@@ -199,15 +199,16 @@ def load(
     import uvloop
 
     from tailrace.cli import gate, output
-    from tailrace.fleet import crew_at, quietly
-    from tailrace.load.abort import parse_abort_on
-    from tailrace.load.arrivals import parse_arrivals
-    from tailrace.load.expect import parse_expect
-    from tailrace.load.part import WHOLE, parse_part, parse_start
-    from tailrace.load.plan import Plan
-    from tailrace.load.profile import constant
-    from tailrace.load.slo import parse_slo
-    from tailrace.load.target import without_credentials
+    from tailrace.cluster import quietly
+    from tailrace.load.client.expect import parse_expect
+    from tailrace.load.client.target import without_credentials
+    from tailrace.load.judge.abort import parse_abort_on
+    from tailrace.load.judge.slo import parse_slo
+    from tailrace.load.on_ray import crew_at
+    from tailrace.load.schedule.arrivals import parse_arrivals
+    from tailrace.load.schedule.part import WHOLE, parse_part, parse_start
+    from tailrace.load.schedule.profile import constant
+    from tailrace.load.session.plan import Plan
     from tailrace.runs.directory import RUNS_DIR, RunDirectory
     from tailrace.runs.run import Run
     from tailrace.runs.summary.files import SummaryFiles
@@ -311,8 +312,8 @@ def load(
 
 
 def _exit_code(result: "Result", *, is_judged: bool, broken: bool) -> int:
-    from tailrace.load.ending import ABORT_ON, WORKERS, signal_code
-    from tailrace.load.failures import describe_failures
+    from tailrace.load.judge.ending import ABORT_ON, WORKERS, signal_code
+    from tailrace.load.measure.failures import describe_failures
 
     silent = result.offered > 0 and result.completed == 0
     if silent:
@@ -331,7 +332,7 @@ def _limit_s(option: str, text: str | None) -> float | None:
 
 
 def _profile(text: str) -> "Profile":
-    from tailrace.load.profile import parse_profile
-    from tailrace.load.profile_toml import read_profile
+    from tailrace.load.schedule.profile import parse_profile
+    from tailrace.load.schedule.profile_toml import read_profile
 
     return read_profile(Path(text)) if text.endswith(".toml") else parse_profile(text)

@@ -99,8 +99,8 @@ def run(
     MLPerf's reference main.py.
     """
     from tailrace.cli.output import positive_duration_s
-    from tailrace.load.request import merge_headers, parse_header
-    from tailrace.load.traffic import Tls
+    from tailrace.load.client.request import merge_headers, parse_header
+    from tailrace.load.client.traffic import Tls
     from tailrace.mlperf.plan import Plan
     from tailrace.mlperf.reference import parse_profile, runtime_of
     from tailrace.mlperf.scenario import find_scenario
@@ -205,7 +205,7 @@ def _command(arguments: list[str]) -> str:
 def _bound(slo: str | None) -> tuple[float | None, float | None]:
     if slo is None:
         return None, None
-    from tailrace.load.slo import parse_slo
+    from tailrace.load.judge.slo import parse_slo
 
     parsed = parse_slo(slo)
     if parsed.percent is None:

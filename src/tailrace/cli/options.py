@@ -13,9 +13,9 @@ from tailrace.errors import UsageError
 from tailrace.units import MAX_SEED
 
 if TYPE_CHECKING:
-    from tailrace.load.request import Body as RequestBody
-    from tailrace.load.slo import Slo
-    from tailrace.load.traffic import Traffic
+    from tailrace.load.client.request import Body as RequestBody
+    from tailrace.load.client.traffic import Traffic
+    from tailrace.load.judge.slo import Slo
 
 
 def _check_seed(seed: int) -> int:
@@ -248,7 +248,7 @@ def read_timeout_s(text: str | None, slos: "Sequence[Slo]") -> float:
         UsageError: it is no duration, or shorter than a bound.
     """
     from tailrace.cli.output import positive_duration_s
-    from tailrace.load.plan import choose_timeout_s
+    from tailrace.load.session.plan import choose_timeout_s
 
     given_s = positive_duration_s("--timeout", text) if text is not None else None
     return choose_timeout_s(given_s, slos)
@@ -275,9 +275,9 @@ def read_traffic(
     Raises:
         UsageError: one of them cannot be used.
     """
-    from tailrace.load.request import parse_header
-    from tailrace.load.target import parse_address
-    from tailrace.load.traffic import Tls, plan_traffic
+    from tailrace.load.client.request import parse_header
+    from tailrace.load.client.target import parse_address
+    from tailrace.load.client.traffic import Tls, plan_traffic
 
     for option, file in (("--cacert", cacert), ("--cert", cert), ("--key", key)):
         if file is not None and not file.is_file():
@@ -296,7 +296,7 @@ def read_traffic(
 
 
 def _read_bodies(body: str | None, data: str | None) -> "list[RequestBody]":
-    from tailrace.load.bodies import is_json, read_bodies, text_body
+    from tailrace.load.client.bodies import is_json, read_bodies, text_body
 
     if body is not None and data is not None:
         raise UsageError("--body and --data both say what to send: give one of them")

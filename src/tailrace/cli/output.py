@@ -17,10 +17,10 @@ from rich.table import Table
 from tailrace.cli.console import literal, make_console, print_paragraph
 from tailrace.cli.live import LiveLine
 from tailrace.errors import TailraceError, UsageError
-from tailrace.load.ending import SIGNALS, describe_end
-from tailrace.load.point import NodeFigures, Percentiles, Point
-from tailrace.load.result import Result, notes_on
-from tailrace.load.tally import WINDOW, Interval, latency_of
+from tailrace.load.judge.ending import SIGNALS, describe_end
+from tailrace.load.measure.point import NodeFigures, Percentiles, Point
+from tailrace.load.measure.tally import WINDOW, Interval, latency_of
+from tailrace.load.session.result import Result, notes_on
 from tailrace.runs.run import Run
 from tailrace.units import (
     format_clock,

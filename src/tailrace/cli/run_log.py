@@ -5,8 +5,8 @@ from collections.abc import Callable
 import typer
 
 from tailrace.control.interface import ServiceInfo
-from tailrace.load.failures import describe_failures
-from tailrace.load.result import Result, answering_s
+from tailrace.load.measure.failures import describe_failures
+from tailrace.load.session.result import Result, answering_s
 from tailrace.plain import plain
 from tailrace.units import format_duration
 

@@ -197,11 +197,11 @@ def serve(
 
         serve_here(config)
     else:
-        from tailrace.fleet.cluster import require_ray
-        from tailrace.fleet.options import parse_scale
+        from tailrace.cluster import require_ray
+        from tailrace.service.on_ray.options import parse_scale
 
         scale = parse_scale(replicas or "1")
         require_ray()
-        from tailrace.fleet.serving import serve_on_ray
+        from tailrace.service.on_ray.serving import serve_on_ray
 
         serve_on_ray(config, scale, ray)

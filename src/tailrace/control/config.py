@@ -4,9 +4,9 @@ from pathlib import Path
 
 import msgspec
 
-from tailrace.load.addresses import DEFAULT_REUSE
-from tailrace.load.target import without_credentials
-from tailrace.load.verdict import MIN_DURATION_S
+from tailrace.load.client.addresses import DEFAULT_REUSE
+from tailrace.load.client.target import without_credentials
+from tailrace.load.judge.verdict import MIN_DURATION_S
 
 
 class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

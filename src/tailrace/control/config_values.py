@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from tailrace.errors import UsageError
-from tailrace.load.abort import parse_abort_on
-from tailrace.load.arrivals import parse_arrivals
-from tailrace.load.profile_toml import profile_from_toml
-from tailrace.load.request import check_headers
-from tailrace.load.slo import parse_slo
-from tailrace.load.target import parse_target
+from tailrace.load.client.request import check_headers
+from tailrace.load.client.target import parse_target
+from tailrace.load.judge.abort import parse_abort_on
+from tailrace.load.judge.slo import parse_slo
+from tailrace.load.schedule.arrivals import parse_arrivals
+from tailrace.load.schedule.profile_toml import profile_from_toml
 from tailrace.units import MAX_RATE_PER_S, parse_duration_s, parse_rate_per_s
 
 ValueReader = Callable[[object, Path], Any]

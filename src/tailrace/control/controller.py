@@ -20,11 +20,11 @@ from tailrace.control.limits import Limits
 from tailrace.control.service import Prepared, Service, Settings, prepare
 from tailrace.control.window import Window, summarize
 from tailrace.errors import UsageError
-from tailrace.load.ending import STOP
-from tailrace.load.point import Point
-from tailrace.load.profile import constant, parse_profile
-from tailrace.load.result import Result
-from tailrace.load.tally import WINDOW
+from tailrace.load.judge.ending import STOP
+from tailrace.load.measure.point import Point
+from tailrace.load.measure.tally import WINDOW
+from tailrace.load.schedule.profile import constant, parse_profile
+from tailrace.load.session.result import Result
 from tailrace.runs.directory import RUNS_DIR
 from tailrace.runs.label import delete, write_label
 from tailrace.runs.listing import find_either, is_running, list_runs, list_searches, read_run

@@ -13,8 +13,8 @@ import msgspec
 from tailrace.control.config import ServiceConfig
 from tailrace.control.window import Window
 from tailrace.errors import TailraceError
-from tailrace.load.point import Point
-from tailrace.load.verdict import Verdict
+from tailrace.load.judge.verdict import Verdict
+from tailrace.load.measure.point import Point
 from tailrace.runs.record import RunInfo, RunRecord, SearchInfo, UnknownRunError
 
 __all__ = [

@@ -12,8 +12,8 @@ import idna
 
 from tailrace.control.interface import NotAllowedError
 from tailrace.errors import UsageError
-from tailrace.load.profile import Profile
-from tailrace.load.target import parse_target
+from tailrace.load.client.target import parse_target
+from tailrace.load.schedule.profile import Profile
 
 LOOPBACK = ("127.0.0.0/8", "::1", "localhost")
 

@@ -10,26 +10,26 @@ from pathlib import Path
 
 import msgspec
 
+from tailrace.cluster import AUTO, check_address
 from tailrace.control.config import ServiceConfig, shown, with_credentials
 from tailrace.control.interface import ServiceInfo, State, StateError, Update
 from tailrace.control.limits import Limits
 from tailrace.errors import UsageError
-from tailrace.fleet import crew_at
-from tailrace.fleet.cluster import AUTO, check_address
-from tailrace.load.abort import AbortOn, parse_abort_on
-from tailrace.load.addresses import parse_reuse
-from tailrace.load.arrivals import parse_arrivals
-from tailrace.load.bodies import read_bodies, text_body
-from tailrace.load.ending import STOP
-from tailrace.load.plan import Plan, choose_timeout_s
-from tailrace.load.point import Point
-from tailrace.load.profile import Profile, constant, parse_profile
-from tailrace.load.result import Result
-from tailrace.load.slo import Slo, parse_slo
-from tailrace.load.tally import WINDOW, Interval
-from tailrace.load.target import parse_target, without_credentials
-from tailrace.load.traffic import Tls, Traffic, plan_traffic
-from tailrace.load.verdict import Verdict
+from tailrace.load.client.addresses import parse_reuse
+from tailrace.load.client.bodies import read_bodies, text_body
+from tailrace.load.client.target import parse_target, without_credentials
+from tailrace.load.client.traffic import Tls, Traffic, plan_traffic
+from tailrace.load.judge.abort import AbortOn, parse_abort_on
+from tailrace.load.judge.ending import STOP
+from tailrace.load.judge.slo import Slo, parse_slo
+from tailrace.load.judge.verdict import Verdict
+from tailrace.load.measure.point import Point
+from tailrace.load.measure.tally import WINDOW, Interval
+from tailrace.load.on_ray import crew_at
+from tailrace.load.schedule.arrivals import parse_arrivals
+from tailrace.load.schedule.profile import Profile, constant, parse_profile
+from tailrace.load.session.plan import Plan, choose_timeout_s
+from tailrace.load.session.result import Result
 from tailrace.runs.directory import RUNS_DIR, RunDirectory
 from tailrace.runs.probe import Probe, metrics_url_of
 from tailrace.runs.run import Run

@@ -5,10 +5,10 @@ from statistics import fmean
 
 import msgspec
 
-from tailrace.load.point import Percentiles, Point
-from tailrace.load.result import answering_s
-from tailrace.load.tally import Interval, Tally
-from tailrace.load.xray import Xray
+from tailrace.load.measure.point import Percentiles, Point
+from tailrace.load.measure.tally import Interval, Tally
+from tailrace.load.measure.xray import Xray
+from tailrace.load.session.result import answering_s
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,8 +17,8 @@ from tailrace.control.interface import (
 from tailrace.dashboard.follow import follow
 from tailrace.dashboard.glance import glance
 from tailrace.dashboard.sparkline import SPAN_S
-from tailrace.load.point import Point
-from tailrace.load.slo import parse_slo
+from tailrace.load.judge.slo import parse_slo
+from tailrace.load.measure.point import Point
 
 EVERY_S = 1.0
 """Browsers are told of new intervals this often at most."""

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from tailrace.load.point import BINS_PER_DECADE
-from tailrace.load.slo import Slo
+from tailrace.load.judge.slo import Slo
+from tailrace.load.measure.point import BINS_PER_DECADE
 from tailrace.service.stages import STAGES
 
 FAILURES = (

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from tailrace.load.failures import MOST_REASONS, count_failure
-from tailrace.load.point import Point
+from tailrace.load.measure.failures import MOST_REASONS, count_failure
+from tailrace.load.measure.point import Point
 from tailrace.plain import as_html
 from tailrace.runs.record import RunRecord
 

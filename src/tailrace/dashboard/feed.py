@@ -15,8 +15,8 @@ from tailrace.control.interface import (
     Window,
 )
 from tailrace.dashboard.follow import follow
-from tailrace.load.point import Point
-from tailrace.load.slo import Slo, parse_slo
+from tailrace.load.judge.slo import Slo, parse_slo
+from tailrace.load.measure.point import Point
 
 KEPT_INTERVALS = 3600
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tailrace.control.interface import Window
-from tailrace.load.failures import describe_failures
-from tailrace.load.point import Point
-from tailrace.load.slo import Slo
+from tailrace.load.judge.slo import Slo
+from tailrace.load.measure.failures import describe_failures
+from tailrace.load.measure.point import Point
 from tailrace.units import format_duration, format_lag
 
 ENOUGH_FOR_P99_9 = 1000

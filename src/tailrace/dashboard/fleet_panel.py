@@ -3,7 +3,7 @@
 from nicegui import ui
 
 from tailrace.dashboard.figures import clock, number
-from tailrace.load.point import NodeFigures, Point
+from tailrace.load.measure.point import NodeFigures, Point
 from tailrace.plain import as_html
 from tailrace.units import format_lag
 

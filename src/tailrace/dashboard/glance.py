@@ -6,9 +6,9 @@ from typing import Any
 from tailrace.control.interface import ServiceInfo, Window
 from tailrace.dashboard.figures import NONE, exceeded, failures_by_reason, number
 from tailrace.dashboard.sparkline import sparkline
-from tailrace.load.point import Point
-from tailrace.load.slo import Slo
-from tailrace.load.verdict import is_late
+from tailrace.load.judge.slo import Slo
+from tailrace.load.judge.verdict import is_late
+from tailrace.load.measure.point import Point
 from tailrace.units import format_duration, format_lag
 
 Said = dict[str, Any]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tailrace.control.interface import Window
 from tailrace.dashboard.figures import number
-from tailrace.load.point import Point
+from tailrace.load.measure.point import Point
 
 
 @dataclass(frozen=True, slots=True)

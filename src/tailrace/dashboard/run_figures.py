@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tailrace.dashboard.figures import NONE, number
-from tailrace.load.point import Percentiles
-from tailrace.load.result import Result
+from tailrace.load.measure.point import Percentiles
+from tailrace.load.session.result import Result
 from tailrace.runs.record import RunRecord
 from tailrace.units import format_digits, format_lag
 

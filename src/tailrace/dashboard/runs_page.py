@@ -19,7 +19,7 @@ from tailrace.dashboard.run_parts import address, button, facts, heading, html, 
 from tailrace.dashboard.search_page import search_page
 from tailrace.dashboard.timeline import Source, Timeline
 from tailrace.errors import UsageError
-from tailrace.load.slo import Slo, parse_slo
+from tailrace.load.judge.slo import Slo, parse_slo
 from tailrace.plain import as_html
 from tailrace.runs.files import FILES
 from tailrace.runs.record import RunInfo, RunRecord, UnknownRunError

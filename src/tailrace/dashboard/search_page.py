@@ -11,7 +11,7 @@ from tailrace.dashboard.figures import clock, number
 from tailrace.dashboard.frame import frame
 from tailrace.dashboard.run_dialogs import RunDialogs
 from tailrace.dashboard.run_parts import address, button, facts, heading, html, noted, started
-from tailrace.load.search import Step
+from tailrace.load.session.search import Step
 from tailrace.plain import as_html
 from tailrace.runs.record import BROKEN
 from tailrace.runs.search_report import draw_search, read_search

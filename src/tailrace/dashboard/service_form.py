@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from tailrace.control.config import ServiceConfig
 from tailrace.errors import UsageError
-from tailrace.load.request import merge_headers, parse_header
-from tailrace.load.segments import format_number
+from tailrace.load.client.request import merge_headers, parse_header
+from tailrace.load.schedule.segments import format_number
 from tailrace.units import parse_duration_s
 
 Kind = Literal["line", "lines", "number", "flag"]

@@ -12,7 +12,7 @@ from tailrace.dashboard.figures import FIGURES, NONE, broken, clock, number, spa
 from tailrace.dashboard.fleet_panel import FleetPanel
 from tailrace.dashboard.original import ORIGINALS
 from tailrace.dashboard.timeline import Source, Timeline
-from tailrace.load.point import Percentiles, Point
+from tailrace.load.measure.point import Percentiles, Point
 from tailrace.plain import as_html
 
 _NOTHING = Window(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from tailrace.load.point import Point
+from tailrace.load.measure.point import Point
 
 SPAN_S = 120.0
 WIDTH, HEIGHT = 120, 32

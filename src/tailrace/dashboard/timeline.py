@@ -15,7 +15,7 @@ from nicegui.element import Element
 
 from tailrace.dashboard.charts import SERVICE_CHARTS, Clock, configure, tell_slos
 from tailrace.dashboard.feed import KEPT_INTERVALS
-from tailrace.load.slo import Slo
+from tailrace.load.judge.slo import Slo
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,13 @@
-"""The open-loop load generator.
+"""The open-loop load generator, in rooms:
 
-A request's way: arrivals → profile → worker → client → HTTP → client → worker → histogram →
-session. It knows nothing of models or of our own service: targets are URLs.
+- `schedule`: when each request leaves; decided before the run, by arrivals and profile.
+- `client`: HTTP: targets, bodies, connections, what an answer must be.
+- `measure`: what is counted and timed: rows of requests, histograms, sums of them.
+- `judge`: whether SLOs are kept, whether the figures are to be trusted.
+- `worker`: one process a core, which sends its share of the schedule.
+- `session`: a whole run: its workers, its changes while it runs, its result; series of runs.
+- `on_ray`: a session's workers on the nodes of a Ray cluster.
+
+A request's way: schedule → worker → client → HTTP → client → measure → session. Nothing here
+knows models or our own service: targets are URLs.
 """

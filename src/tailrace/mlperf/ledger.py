@@ -15,7 +15,7 @@ from time import monotonic_ns
 
 import numpy as np
 
-from tailrace.load.histogram import Histogram
+from tailrace.load.measure.histogram import Histogram
 from tailrace.mlperf.system import Record
 
 Deliver = Callable[[int, Record], None]

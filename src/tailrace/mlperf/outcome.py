@@ -9,7 +9,7 @@ import msgspec
 
 from tailrace.download.part import unwritable, write_whole
 from tailrace.errors import TailraceError
-from tailrace.load.point import Percentiles
+from tailrace.load.measure.point import Percentiles
 from tailrace.untrusted import UnreadableError, read_json
 
 FILE = "tailrace.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tailrace.load.histogram import Histogram
+from tailrace.load.measure.histogram import Histogram
 from tailrace.mlperf.ledger import Counts
 from tailrace.mlperf.outcome import Mode
 from tailrace.mlperf.scenario import MULTI_STREAM, OFFLINE, SERVER, Scenario

@@ -7,7 +7,7 @@ from tailrace.dashboard.figures import NONE, number
 from tailrace.report.markup import Content, Markup, h
 from tailrace.report.parts import chip, listed, section, table
 from tailrace.report.subject import Subject
-from tailrace.runs.compare import Comparison, Difference
+from tailrace.runs.compare.compare import Comparison, Difference
 from tailrace.units import format_digits
 
 _SAME = "not distinguishable"

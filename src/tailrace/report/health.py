@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from tailrace.dashboard.figures import number
-from tailrace.load.failures import describe_failures
-from tailrace.load.point import Point
-from tailrace.load.verdict import BUSY_SHARE, LAG_FLOOR_S, LAG_SHARE
+from tailrace.load.judge.verdict import BUSY_SHARE, LAG_FLOOR_S, LAG_SHARE
+from tailrace.load.measure.failures import describe_failures
+from tailrace.load.measure.point import Point
 from tailrace.report.markup import Content, Markup, h
 from tailrace.report.parts import heads, section, table, with_unit
 from tailrace.report.subject import Subject

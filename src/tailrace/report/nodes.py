@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from tailrace.dashboard.figures import number
-from tailrace.load.point import NodeFigures
+from tailrace.load.measure.point import NodeFigures
 from tailrace.report.markup import Content
 from tailrace.report.parts import chip, section, table, with_unit
 from tailrace.report.subject import Subject

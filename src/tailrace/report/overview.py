@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tailrace.dashboard.figures import NONE, clock, number
-from tailrace.load.ending import describe_end
+from tailrace.load.judge.ending import describe_end
 from tailrace.report.markup import Content, Markup, h
 from tailrace.report.parts import chip, listed, section, statistic, table, with_unit
 from tailrace.report.subject import Subject

@@ -13,8 +13,8 @@ import msgspec
 from tailrace import __version__
 from tailrace.dashboard.charts import configure, tell_slos
 from tailrace.dashboard.icons import FAVICON, MARK, SUN_AND_MOON
-from tailrace.load.result import Result
-from tailrace.load.search import Found
+from tailrace.load.session.result import Result
+from tailrace.load.session.search import Found
 from tailrace.report import bundle
 from tailrace.report.differences import differences
 from tailrace.report.failed import failed
@@ -28,7 +28,7 @@ from tailrace.report.searched import search
 from tailrace.report.setting import setting
 from tailrace.report.stages import stages
 from tailrace.report.subject import Subject, is_search, read_subjects
-from tailrace.runs.compare import Comparison, compare
+from tailrace.runs.compare.compare import Comparison, compare
 from tailrace.runs.record import RunInfo
 from tailrace.runs.search_report import read_search
 from tailrace.runs.thin import MOST_INTERVALS, thin

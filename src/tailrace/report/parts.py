@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 
 from tailrace.dashboard.figures import NONE, number
-from tailrace.load.point import Percentiles
+from tailrace.load.measure.point import Percentiles
 from tailrace.report.markup import Content, Markup, h, text_of
 from tailrace.report.subject import Subject
 

@@ -5,9 +5,9 @@ the distribution of latency.
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from tailrace.load.confidence import percentile_interval_us
-from tailrace.load.histogram import Histogram
-from tailrace.load.point import BINS_PER_DECADE
+from tailrace.load.judge.confidence import percentile_interval_us
+from tailrace.load.measure.histogram import Histogram
+from tailrace.load.measure.point import BINS_PER_DECADE
 from tailrace.report.markup import Content, Markup, h
 from tailrace.report.subject import Subject
 from tailrace.runs.log_axis import LogAxis

@@ -3,7 +3,7 @@
 import base64
 
 from tailrace.dashboard.figures import clock, number
-from tailrace.load.search import Found, Step
+from tailrace.load.session.search import Found, Step
 from tailrace.report.markup import Content, Markup, h
 from tailrace.report.parts import section, table
 from tailrace.runs.search_report import draw_search

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tailrace.dashboard.figures import number
-from tailrace.load.point import Percentiles
+from tailrace.load.measure.point import Percentiles
 from tailrace.report.markup import Content, Markup, h
 from tailrace.report.parts import chip, section, statistic, table
 from tailrace.report.subject import Subject

@@ -10,10 +10,10 @@ import msgspec
 
 from tailrace.dashboard.failures import failures_of
 from tailrace.errors import UsageError
-from tailrace.load.confidence import percentile_interval_us
-from tailrace.load.histogram import Histogram
-from tailrace.load.point import Percentiles
-from tailrace.load.slo import Slo, parse_slo
+from tailrace.load.judge.confidence import percentile_interval_us
+from tailrace.load.judge.slo import Slo, parse_slo
+from tailrace.load.measure.histogram import Histogram
+from tailrace.load.measure.point import Percentiles
 from tailrace.machine.environment import Environment
 from tailrace.runs.directory import RUNS_DIR
 from tailrace.runs.files import RunFiles

@@ -18,11 +18,11 @@ from hdrh.log import HistogramLogWriter
 
 from tailrace import __version__
 from tailrace.errors import TailraceError
-from tailrace.load.histogram import HIGHEST_US, LOWEST_US, Histogram
-from tailrace.load.manner import LAST, manner_of
-from tailrace.load.plan import Plan
-from tailrace.load.result import Result
-from tailrace.load.tally import Interval
+from tailrace.load.client.manner import LAST, manner_of
+from tailrace.load.measure.histogram import HIGHEST_US, LOWEST_US, Histogram
+from tailrace.load.measure.tally import Interval
+from tailrace.load.session.plan import Plan
+from tailrace.load.session.result import Result
 from tailrace.machine.environment import read_environment
 
 RUNS_DIR = Path("runs")

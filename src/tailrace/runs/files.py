@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import msgspec
 
-from tailrace.load.histogram import Histogram
-from tailrace.load.point import MOST_COUNT, Point
+from tailrace.load.measure.histogram import Histogram
+from tailrace.load.measure.point import MOST_COUNT, Point
 from tailrace.runs.histogram_log import LoggedIntervals, merge_log, read_log
 from tailrace.untrusted import UnreadableError, open_file, plain_json, read_json, read_lines
 

@@ -1,8 +1,8 @@
 """Reading `latency.hlog` back: its intervals' histograms, merged or one by one.
 
 The format is HdrHistogram's log 1.2 with histograms in its V2 compressed encoding, whose buckets at
-three significant digits are those of `tailrace.load.histogram`. Decoded many at a time, they take
-some 10 µs each; hdrhistogram's own reader takes 50 µs.
+three significant digits are those of `load/measure/histogram.py`. Decoded many at a time, they
+take some 10 µs each; hdrhistogram's own reader takes 50 µs.
 """
 
 import base64
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tailrace.load.histogram import LOWEST_US, SIZE, WIDTH_US, Histogram, IntArray
+from tailrace.load.measure.histogram import LOWEST_US, SIZE, WIDTH_US, Histogram, IntArray
 from tailrace.untrusted import UnreadableError
 
 _COMPRESSED = 0x1C849304

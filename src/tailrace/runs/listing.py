@@ -14,12 +14,12 @@ from typing import Annotated
 import msgspec
 
 from tailrace.errors import UsageError
-from tailrace.load.histogram import Histogram
-from tailrace.load.point import MOST_COUNT, Count, Percentiles, Seconds
-from tailrace.load.result import Result
-from tailrace.load.search import Found
-from tailrace.load.slo import parse_slo
-from tailrace.load.verdict import Verdict
+from tailrace.load.judge.slo import parse_slo
+from tailrace.load.judge.verdict import Verdict
+from tailrace.load.measure.histogram import Histogram
+from tailrace.load.measure.point import MOST_COUNT, Count, Percentiles, Seconds
+from tailrace.load.session.result import Result
+from tailrace.load.session.search import Found
 from tailrace.runs.files import FILES, MOST_BYTES, RunFiles
 from tailrace.runs.label import LABEL, read_label
 from tailrace.runs.record import BROKEN, RunInfo, RunRecord, SearchInfo, UnknownRunError

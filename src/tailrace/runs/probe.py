@@ -13,8 +13,8 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from tailrace.errors import UsageError
-from tailrace.load.target import without_credentials
-from tailrace.load.traffic import Tls
+from tailrace.load.client.target import without_credentials
+from tailrace.load.client.traffic import Tls
 
 CPU_SECONDS = "process_cpu_seconds_total"
 GPU_PERCENT = {

@@ -5,9 +5,9 @@ from typing import Literal
 import msgspec
 
 from tailrace.errors import TailraceError
-from tailrace.load.point import Point
-from tailrace.load.result import Result
-from tailrace.load.verdict import Verdict
+from tailrace.load.judge.verdict import Verdict
+from tailrace.load.measure.point import Point
+from tailrace.load.session.result import Result
 
 RunState = Literal["running", "finished", "interrupted", "broken"]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import msgspec
 
-from tailrace.load.crew import Crew
-from tailrace.load.plan import Plan
-from tailrace.load.result import Result, build_result
-from tailrace.load.session import Session
-from tailrace.load.tally import Interval
+from tailrace.load.measure.tally import Interval
+from tailrace.load.session.crew import Crew
+from tailrace.load.session.plan import Plan
+from tailrace.load.session.result import Result, build_result
+from tailrace.load.session.session import Session
 from tailrace.runs.directory import RunDirectory
 
 

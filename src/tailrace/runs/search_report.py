@@ -8,8 +8,8 @@ from textwrap import shorten, wrap
 import msgspec
 
 from tailrace.errors import UsageError
-from tailrace.load.search import Found, Step
-from tailrace.load.slo import parse_slo
+from tailrace.load.judge.slo import parse_slo
+from tailrace.load.session.search import Found, Step
 from tailrace.plain import as_html
 from tailrace.runs.directory import RunDirectoryError, write_atomically
 from tailrace.runs.log_axis import LogAxis

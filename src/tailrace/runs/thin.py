@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from heapq import nlargest
 from itertools import groupby
 
-from tailrace.load.point import SLOWEST, Percentiles, Point
+from tailrace.load.measure.point import SLOWEST, Percentiles, Point
 
 MOST_INTERVALS = 1800
 """On one page, of all its runs together: with more, neighbours are drawn as one."""

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import trustme
 
-from tailrace.load.dialer import Dialer
-from tailrace.load.target import Endpoint
+from tailrace.load.client.dialer import Dialer
+from tailrace.load.client.target import Endpoint
 from tailrace.mlperf.network.answer import Answer, ExchangeError, Failure, http_failure
 from tailrace.mlperf.network.exchange import Buffers
 from tailrace.mlperf.network.pool import Limits, Pool

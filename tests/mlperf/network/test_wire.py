@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tailrace.errors import UsageError
-from tailrace.load.target import parse_target
+from tailrace.load.client.target import parse_target
 from tailrace.mlperf.network.answer import Answer
 from tailrace.mlperf.network.wire import AnswerError, PictureWire, TensorWire, Wire
 from tailrace.mlperf.system import Record, Sample

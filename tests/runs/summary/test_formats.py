@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tailrace.load.point import Percentiles
-from tailrace.load.result import Rates, Result
-from tailrace.load.search import Found, Step
-from tailrace.load.verdict import Verdict
-from tailrace.runs.regression import Outcome
+from tailrace.load.judge.verdict import Verdict
+from tailrace.load.measure.point import Percentiles
+from tailrace.load.session.result import Rates, Result
+from tailrace.load.session.search import Found, Step
+from tailrace.runs.compare.regression import Outcome
 from tailrace.runs.summary.junit import junit
 from tailrace.runs.summary.markdown import markdown
 from tailrace.runs.summary.summary import (

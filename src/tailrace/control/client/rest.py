@@ -26,7 +26,7 @@ from tailrace.control.interface import (
 )
 from tailrace.control.json_codec import decode, encode
 from tailrace.errors import TailraceError, UsageError
-from tailrace.load.point import Point
+from tailrace.load.measure.point import Point
 
 _TIMEOUT = httpx.Timeout(30, connect=5)
 """A stream tells of itself every 10 s."""

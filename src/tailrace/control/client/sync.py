@@ -17,7 +17,7 @@ from tailrace.control.interface import (
     Update,
     Window,
 )
-from tailrace.load.point import Point
+from tailrace.load.measure.point import Point
 
 _NESTED = 16
 

@@ -34,7 +34,7 @@ from tailrace.control.rpc.wire import (
     WINDOW,
 )
 from tailrace.errors import TailraceError
-from tailrace.load.point import Point
+from tailrace.load.measure.point import Point
 
 _OPTIONS = (
     *KEEPALIVE,

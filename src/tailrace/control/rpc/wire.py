@@ -18,7 +18,7 @@ from tailrace.control.interface import (
 from tailrace.control.rpc import tailrace_pb2 as pb
 from tailrace.control.rpc.codec import Codec
 from tailrace.errors import TailraceError, UsageError
-from tailrace.load.point import Point
+from tailrace.load.measure.point import Point
 
 SERVICE = pb.DESCRIPTOR.services_by_name["LoadControl"]
 

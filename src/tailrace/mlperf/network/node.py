@@ -13,10 +13,10 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from tailrace.errors import TailraceError, UsageError
-from tailrace.load.dialer import Dialer
-from tailrace.load.request import encode_requests
-from tailrace.load.target import Endpoint, Target, parse_target, without_credentials
-from tailrace.load.traffic import Tls
+from tailrace.load.client.dialer import Dialer
+from tailrace.load.client.request import encode_requests
+from tailrace.load.client.target import Endpoint, Target, parse_target, without_credentials
+from tailrace.load.client.traffic import Tls
 from tailrace.mlperf.network.answer import Answer, ExchangeError, error_text
 from tailrace.mlperf.network.pool import Limits, Pool
 from tailrace.mlperf.network.wire import BINARY_EXTENSION, PictureWire, TensorWire, Wire

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from time import monotonic_ns
 
-from tailrace.load.dialer import Dialer
+from tailrace.load.client.dialer import Dialer
 from tailrace.mlperf.network.answer import Answer, ExchangeError, Failure, why_unreachable
 from tailrace.mlperf.network.exchange import Buffers, Connection, Exchange
 

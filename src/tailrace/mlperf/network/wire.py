@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailrace.errors import TailraceError
-from tailrace.load.request import COUNTER, Body, encode_requests
-from tailrace.load.target import Target
+from tailrace.load.client.request import COUNTER, Body, encode_requests
+from tailrace.load.client.target import Target
 from tailrace.mlperf.network.answer import Answer
 from tailrace.mlperf.network.exchange import Buffers
 from tailrace.mlperf.records import ROW, record

@@ -5,12 +5,12 @@ from typing import Literal
 
 import msgspec
 
-from tailrace.load.ending import describe_end
-from tailrace.load.failures import describe_failures
-from tailrace.load.result import Result, notes_on
-from tailrace.load.search import Found
-from tailrace.runs.compare import Comparison
-from tailrace.runs.regression import Outcome, shown
+from tailrace.load.judge.ending import describe_end
+from tailrace.load.measure.failures import describe_failures
+from tailrace.load.session.result import Result, notes_on
+from tailrace.load.session.search import Found
+from tailrace.runs.compare.compare import Comparison
+from tailrace.runs.compare.regression import Outcome, shown
 from tailrace.units import format_digits, format_duration, format_figure, format_lag
 
 CheckOutcome = Literal["passed", "failed", "undecided", "error"]

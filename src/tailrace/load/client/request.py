@@ -1,0 +1,146 @@
+"""What is sent: requests encoded once before a run."""
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from tailrace import __version__
+from tailrace.errors import UsageError
+from tailrace.load.client.target import Target
+
+COUNTER = b"{{counter}}"
+"""In a body: replaced by the request's number in the run, from 0."""
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+Headers = Sequence[tuple[str, str]]
+"""(name, value) of each line, in their order; a name may come again."""
+
+
+class Body(msgspec.Struct, frozen=True):
+    """A request body and the media type it is sent as."""
+
+    content: bytes
+    content_type: str
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One encoded request.
+
+    `pieces` is its body cut at each COUNTER; without one, `head` is the whole request and `pieces`
+    is empty. With one, `head` ends where the value of Content-Length belongs.
+    """
+
+    endpoint: int
+    """Number of the target it goes to."""
+    head: bytes
+    pieces: tuple[bytes, ...] = ()
+    no_body: bool = False
+    """The answer has no body whatever its headers say: the method is HEAD (RFC 9110, 9.3.2)."""
+
+    def render(self, number: int) -> bytes:
+        """The bytes of request `number` of the run."""
+        body = str(number).encode().join(self.pieces)
+        return b"%s%d\r\n\r\n%s" % (self.head, len(body), body)
+
+
+def parse_header(text: str) -> tuple[str, str]:
+    """(name, value) of `Name: value`.
+
+    Raises:
+        UsageError: it has no colon.
+    """
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise UsageError(f"{text!r} is not a header: write 'Name: value'")
+    return name.strip(), value.strip()
+
+
+def merge_headers(lines: Headers) -> dict[str, str]:
+    """Lines as a mapping, where a name may stand but once: those of the same name become one, its
+    values in their order, which means the same (RFC 9110, 5.3; RFC 6265, 5.4 for cookies).
+    """
+    merged: dict[str, str] = {}
+    names: dict[str, str] = {}
+    for name, value in lines:
+        known = names.setdefault(name.lower(), name)
+        separator = "; " if known.lower() == "cookie" else ", "
+        merged[known] = f"{merged[known]}{separator}{value}" if known in merged else value
+    return merged
+
+
+def check_headers(headers: Headers) -> None:
+    """Accept lines of a request's head.
+
+    Raises:
+        UsageError: one cannot be written in HTTP, or would contradict what is written beside it.
+    """
+    for name, value in headers:
+        # RFC 9110, 5.1 and 5.5; anything else would end the header early.
+        if not _TOKEN.fullmatch(name) or any(char in value for char in "\r\n\0"):
+            raise UsageError(f"{name!r}: {value!r} is not a header")
+        try:
+            value.encode("latin-1")
+        except UnicodeEncodeError as error:
+            raise UsageError(f"a header has a character HTTP cannot carry: {error}") from None
+    names = [name.lower() for name, _ in headers]
+    if "transfer-encoding" in names:
+        # RFC 9112, 6.1: never beside a Content-Length, which ends every body here.
+        raise UsageError("Transfer-Encoding cannot be given: a body is sent with its length")
+    if names.count("host") > 1:
+        # RFC 9112, 3.2: a server must refuse it.
+        raise UsageError("Host is given twice: a request has one")
+
+
+def encode_requests(
+    target: Target,
+    method: str,
+    headers: Headers,
+    bodies: Sequence[Body],
+    endpoint: int = 0,
+) -> list[Request]:
+    """The HTTP/1.1 requests (RFC 9112) to one target, one a body, or a single one without body.
+
+    All of `headers` are sent, in their order; those named as one of ours take its place.
+
+    Raises:
+        UsageError: the method or a header cannot be written in HTTP.
+    """
+    if not method.isascii() or not method.isalpha():
+        raise UsageError(f"{method!r} is not an HTTP method")
+    check_headers(headers)
+    none: Sequence[Body | None] = [None]
+    return [_encode(target, method.upper(), headers, body, endpoint) for body in bodies or none]
+
+
+def _encode(
+    target: Target, method: str, headers: Headers, body: Body | None, endpoint: int
+) -> Request:
+    pieces = tuple(body.content.split(COUNTER)) if body is not None else (b"",)
+    counts = len(pieces) > 1
+    length = len(pieces[0])
+    for name, value in headers:
+        if name.lower() == "content-length" and (counts or value != str(length)):
+            actual = "one that changes with its counter" if counts else f"{length}"
+            raise UsageError(f"Content-Length {value} contradicts the body's, {actual}: leave it")
+    ours = [
+        ("Host", target.authority),
+        ("User-Agent", f"tailrace/{__version__}"),
+        ("Accept", "*/*"),
+    ]
+    if target.authorization is not None:
+        ours.append(("Authorization", target.authorization))
+    if body is not None:
+        ours.append(("Content-Type", body.content_type))
+    given = {name.lower() for name, _ in headers}
+    fields = [(name, value) for name, value in ours if name.lower() not in given]
+    fields += [(name, value) for name, value in headers if name.lower() != "content-length"]
+    # RFC 9110, 7.2: it should be the first.
+    fields.sort(key=lambda field: field[0].lower() != "host")
+    lines = [f"{method} {target.path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields)]
+    head = "\r\n".join([*lines, ""]).encode("latin-1")
+    no_body = method == "HEAD"
+    # RFC 9110, 8.6: of these methods a server may want to be told that there is nothing.
+    if body is None and "content-length" not in given and method not in ("POST", "PUT", "PATCH"):
+        return Request(endpoint, head + b"\r\n", no_body=no_body)
+    template = Request(endpoint, head + b"Content-Length: ", pieces, no_body)
+    return template if counts else Request(endpoint, template.render(0), (), no_body)

@@ -1,0 +1,85 @@
+"""Service level objectives on latency: `p99<100ms`."""
+
+import math
+import re
+from dataclasses import dataclass
+
+from tailrace.errors import UsageError
+from tailrace.load.measure.histogram import HIGHEST_US, LOWEST_US, WIDTH_US, Histogram
+from tailrace.units import parse_duration_s
+
+_SLO = re.compile(r"(mean|max|p([0-9]+(?:\.[0-9]+)?))\s*(<=?)\s*(.+)")
+_LEAST_PERCENT, _MOST_PERCENT = 0.001, 99.9999999
+"""Beyond these no run is long enough to tell, and doubles no longer tell them apart from 0 or 100.
+"""
+_LEAST_S, _MOST_S = 1e-6, HIGHEST_US / 1e6
+"""What a histogram tells apart from nothing, and from longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slo:
+    """A bound on one statistic of the latency."""
+
+    expression: str
+    statistic: str
+    percent: float | None
+    bound_s: float
+    inclusive: bool
+
+    def count_over(self, latency: Histogram) -> int:
+        """How many of `latency` are not within the bound; a bucket that it cuts through counts."""
+        last_us = LOWEST_US + WIDTH_US - 1
+        bound_us = self.bound_s * 1e6
+        over = last_us > bound_us if self.inclusive else last_us >= bound_us
+        return int(latency.counts[over].sum())
+
+    def holds(self, latency: Histogram, failed: int) -> bool:
+        """Whether the bound is kept by `latency` together with `failed` requests that have none.
+
+        A failed request counts as one that took for ever: failing never helps to keep a bound.
+        """
+        if latency.total == 0:
+            return False
+        if self.percent is not None:
+            rank = math.ceil(self.percent / 100 * (latency.total + failed) - 1e-9)
+            return rank <= latency.total - self.count_over(latency)
+        if failed:
+            return False
+        mean_us = latency.sum_ns / latency.total / 1000
+        value_us = mean_us if self.statistic == "mean" else latency.max_ns / 1000
+        bound_us = self.bound_s * 1e6
+        return value_us <= bound_us if self.inclusive else value_us < bound_us
+
+
+def parse_slo(text: str) -> Slo:
+    """An SLO from its expression: `p99<100ms`, `p99.9<=1s`, `mean<20ms`, `max<2s`.
+
+    Raises:
+        UsageError: it cannot be read, has no unit, or is beyond what can be measured.
+    """
+    expression = text.strip()
+    match = _SLO.fullmatch(expression)
+    if match is None:
+        raise UsageError(f"{text!r} is not an SLO: write p99<100ms, p99.9<1s, mean<20ms or max<2s")
+    statistic, digits, operator, bound = match.groups()
+    percent = float(digits) if digits is not None else None
+    if percent is not None:
+        if not _LEAST_PERCENT <= percent <= _MOST_PERCENT:
+            raise UsageError(
+                f"{text!r}: a percentile is {_LEAST_PERCENT} to {_MOST_PERCENT}, not {digits} "
+                "(of all requests: max)"
+            )
+        statistic = f"p{percent:.10g}"
+    if not bound[-1].isalpha():
+        raise UsageError(f"{text!r}: the bound has no unit: write {expression}ms or {expression}s")
+    try:
+        bound_s = parse_duration_s(bound, _LEAST_S, _MOST_S)
+    except UsageError as error:
+        raise UsageError(f"the bound of {text!r}: {error}") from None
+    return Slo(
+        expression=expression,
+        statistic=statistic,
+        percent=percent,
+        bound_s=bound_s,
+        inclusive=operator == "<=",
+    )

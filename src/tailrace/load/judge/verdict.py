@@ -1,0 +1,195 @@
+"""Whether a run's figures mean what they say: VALID, or INVALID with every reason.
+
+The conditions are MLPerf's for its Server scenario (minimum duration, minimum queries, latency
+bound, early stopping), with the bound of each SLO, and those under which the generator itself can
+be trusted. A run that only lacks time or answers says how much is missing.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from tailrace.load.judge.early_stopping import min_queries, still_needed
+from tailrace.load.judge.slo import Slo
+from tailrace.load.measure.breakdown import CONNECTION_WAIT
+from tailrace.load.measure.tally import Tally
+from tailrace.units import format_duration
+
+MIN_DURATION_S = 600.0
+"""MLPerf's minimum for every scenario."""
+DEFAULT_PERCENT = 99.0
+"""The percentile to speak of where no SLO names one: MLPerf's for Server."""
+LAG_FLOOR_S = 1e-3
+LAG_SHARE = 0.1
+"""The generator is too late when its p99 send lag passes both 1 ms and a tenth of the p99 latency
+it is there to measure."""
+THROTTLED_SHARE = 0.01
+"""A container that is stopped in more than this share of the periods of its CPU limit is late for
+that reason: more of them than of the requests that a p99 leaves out."""
+BUSY_SHARE = 0.8
+"""Above this share of a core a load worker has too little left to be on time."""
+CLOCK_ERROR_S = 5e-3
+"""How far apart the clocks of a fleet may be. Latency is taken on one node and does not suffer; but
+shares that are offered apart make a load smoother than it should be: by simulation the p99 before a
+service of 4 ms is too good by 0.8 % at an error of 1 ms, by 4.6 % at 5 ms (docs/scale.md)."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """VALID or not, and why not."""
+
+    valid: bool
+    reasons: list[str]
+
+
+def judge(
+    total: Tally,
+    *,
+    duration_s: float,
+    min_duration_s: float = MIN_DURATION_S,
+    slos: Sequence[Slo] = (),
+    problems: Sequence[str] = (),
+    clock_errors_s: Mapping[str, float] | None = None,
+) -> Verdict:
+    """The verdict on a run, or on what there is of it so far, from its merged figures.
+
+    `duration_s` is how long it offered load; `problems` is what went wrong with its workers;
+    `clock_errors_s` by how much the clock of each node of a fleet may be off.
+    """
+    reasons = [*problems, *_clock_faults(clock_errors_s or {}), *_generator_faults(total)]
+    if duration_s < min_duration_s:
+        reasons.append(
+            f"it ran {format_duration(duration_s)}, less than the minimum of "
+            f"{format_duration(min_duration_s)}"
+        )
+    resolved = total.completed + total.failures
+    if total.completed == 0:
+        reasons.append("no request was answered")
+    else:
+        bounds = [slo for slo in slos if slo.percent is not None]
+        reasons += [missing for slo in bounds if (missing := missing_for(total, slo)) is not None]
+        if not bounds:
+            least = min_queries(DEFAULT_PERCENT, 0)
+            if resolved < least:
+                reasons.append(
+                    f"{least - resolved:,} more requests are needed to speak of a "
+                    f"p{DEFAULT_PERCENT:g} ({resolved:,} of {least:,})"
+                )
+        reasons += [
+            f"SLO {slo.expression} is broken"
+            for slo in slos
+            if slo.percent is None and not slo.holds(total.latency, total.failures)
+        ]
+    return Verdict(not reasons, reasons)
+
+
+def missing_for(total: Tally, slo: Slo) -> str | None:
+    """What early stopping still asks for before a percentile SLO is proven; None where it is.
+
+    Failed requests are over the bound.
+    """
+    assert slo.percent is not None
+    over = slo.count_over(total.latency) + total.failures
+    resolved = total.completed + total.failures
+    if not slo.holds(total.latency, total.failures):
+        share = 100 * over / resolved if resolved else 100.0
+        return f"SLO {slo.expression} is broken: {share:.3g} % of requests are over the bound"
+    needed = still_needed(slo.percent, resolved, over)
+    if needed == 0:
+        return None
+    return (
+        f"SLO {slo.expression} is not proven: {needed:,} more requests under "
+        f"{format_duration(slo.bound_s)} needed ({over:,} of {resolved:,} over it)"
+    )
+
+
+def is_late(lag_s: float, latency_s: float) -> bool:
+    """Whether a p99 send lag is too long to measure a p99 latency with."""
+    return lag_s > late_above_s(latency_s)
+
+
+def late_above_s(latency_s: float) -> float:
+    """The longest p99 send lag to measure a p99 latency with."""
+    return max(LAG_FLOOR_S, LAG_SHARE * latency_s)
+
+
+def generator_limits(total: Tally, bound_s: float = 0.0) -> list[str]:
+    """Why the load was not what it should have been, each with what to change: then it decides
+    nothing about the service.
+
+    Where all that is asked is on which side of `bound_s` the latency lies, a generator is late by
+    that, if it is more than the latency.
+    """
+    limits = []
+    if total.send_lag.total and total.completed:
+        lag_s, latency_s = (h.percentile_us(99)[0] / 1e6 for h in (total.send_lag, total.latency))
+        if is_late(lag_s, max(latency_s, bound_s)):
+            limits.append(
+                f"the generator was late: p99 send lag {format_duration(lag_s)}; {_remedy(total)}"
+            )
+    if total.port_exhausted:
+        limits.append(
+            f"{total.port_exhausted:,} connections found no free local port: lower --connections, "
+            "or widen net.ipv4.ip_local_port_range"
+        )
+    return limits
+
+
+def _clock_faults(errors_s: Mapping[str, float]) -> list[str]:
+    apart = {node: error_s for node, error_s in errors_s.items() if error_s > CLOCK_ERROR_S}
+    if not apart:
+        return []
+    node = max(apart, key=apart.__getitem__)
+    fault = (
+        f"the clocks of {len(apart)} nodes may be off by more than "
+        f"{format_duration(CLOCK_ERROR_S)} ({node} by {format_duration(apart[node])}): keep the "
+        "nodes' clocks in step (NTP, PTP), or use ones that are nearer"
+    )
+    return [fault]
+
+
+def _generator_faults(total: Tally) -> list[str]:
+    """Reasons that lie with the generator or its machine, each with what to change."""
+    faults = generator_limits(total)
+    if (fault := connections_fault(total)) is not None:
+        faults.append(fault)
+    if aborted := total.failed.get("aborted", 0):
+        faults.append(f"{aborted:,} requests were abandoned before their answer came")
+    if total.clock_steps_ns:
+        faults.append(
+            f"the machine's clock was set by {format_duration(total.clock_steps_ns / 1e9)} while "
+            "it ran: times of day in the timeline are off (latencies are not)"
+        )
+    return faults
+
+
+def connections_fault(total: Tally) -> str | None:
+    """Whether waits at the cap on connections make up more of the tail than a late generator may,
+    and what to change. Time that opening a connection takes is none of the generator's.
+    """
+    xray = total.breakdown.xray()
+    if xray is None:
+        return None
+    waited_s = xray.tail_ms.get(CONNECTION_WAIT, 0.0) / 1e3
+    if waited_s <= max(LAG_FLOOR_S, LAG_SHARE * total.latency.percentile_us(99)[0] / 1e6):
+        return None
+    return (
+        f"{total.cap_waits:,} requests waited for a free connection, the slowest 1 % for "
+        f"{format_duration(waited_s)} on average: raise --connections, or the service is slower "
+        "than the rate"
+    )
+
+
+def _remedy(total: Tally) -> str:
+    throttled = total.cpu_throttled / total.cpu_periods if total.cpu_periods else 0.0
+    if throttled > THROTTLED_SHARE:
+        return (
+            f"its container's CPU limit stopped it in {100 * throttled:.0f} % of the limit's "
+            "periods: raise the limit, or offer less"
+        )
+    share = total.cpu_ns / total.worker_ns if total.worker_ns else 0.0
+    if share > BUSY_SHARE:
+        return f"its workers had {100 * share:.0f} % of a core each to do: use more --workers"
+    return (
+        f"other processes had its core (its own need was {100 * share:.0f} %): give it one of its "
+        "own (taskset), or try --spin"
+    )

@@ -1,0 +1,61 @@
+"""How far a node's clock is from the session's, from the round trips of a question.
+
+The node reads its clock somewhere between the question's leaving, at t₀, and the answer's coming,
+at t₁: taken to be in the middle, the offset is off by at most (t₁ − t₀) / 2, however unequal the
+two ways are (Cristian, Probabilistic clock synchronization, 1989). The shortest of several round
+trips says most.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from tailrace.load.session.crew import NodeClock
+
+Ask = Callable[[], Awaitable[int]]
+"""Reads the node's CLOCK_MONOTONIC, ns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The node's clock minus the session's, ns, and the most by which that is off."""
+
+    offset_ns: int
+    error_ns: int
+
+
+async def read_clock(ask: Ask, times: int) -> Reading:
+    """The best of so many round trips."""
+    readings = []
+    for _ in range(times):
+        asked_ns = time.monotonic_ns()
+        clock_ns = await ask()
+        answered_ns = time.monotonic_ns()
+        error_ns = (answered_ns - asked_ns + 1) // 2
+        readings.append(Reading(clock_ns - asked_ns - error_ns, error_ns))
+    return min(readings, key=lambda reading: reading.error_ns)
+
+
+class ClockWatch:
+    """One node's clock over a run: instants are told to the node by the first reading's offset."""
+
+    def __init__(self, first: Reading) -> None:
+        self.first = first
+        self._best_ns = first.error_ns
+        self._drift_ns = 0
+        self._bound_ns = first.error_ns
+
+    def add(self, reading: Reading) -> None:
+        """Take in a later reading; one that is much less sure than the best says nothing new."""
+        if reading.error_ns > 2 * self._best_ns:
+            return
+        self._best_ns = min(self._best_ns, reading.error_ns)
+        self._drift_ns = reading.offset_ns - self.first.offset_ns
+        # Where both readings leave it open whether the clock has moved, it has not.
+        moved_ns = max(abs(self._drift_ns) - reading.error_ns - self.first.error_ns, 0)
+        self._bound_ns = max(self._bound_ns, self.first.error_ns + moved_ns)
+
+    @property
+    def clock(self) -> NodeClock:
+        """What is known now."""
+        return NodeClock(self._bound_ns, self._drift_ns)

@@ -1,0 +1,227 @@
+"""Load workers on the nodes of a Ray cluster."""
+
+import asyncio
+import contextlib
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import ray
+from ray.exceptions import RayError
+from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.scheduling_strategies import (
+    NodeAffinitySchedulingStrategy,
+    PlacementGroupSchedulingStrategy,
+)
+
+import tailrace
+from tailrace.cluster import connect, take_signals_back
+from tailrace.errors import UsageError
+from tailrace.load.client.request import Request
+from tailrace.load.on_ray.agent import HEARTBEAT_S, Agent
+from tailrace.load.on_ray.clock import ClockWatch, read_clock
+from tailrace.load.on_ray.files import Parcel
+from tailrace.load.on_ray.line import RayLine
+from tailrace.load.on_ray.node import Node, name_nodes
+from tailrace.load.session.crew import Gone, Heard, Line, NodeClock
+from tailrace.load.session.link import GeneratorError
+from tailrace.load.worker.messages import Setup, encoder
+
+_ROOM_S = 10.0
+"""How long to wait for CPUs that others are about to give back."""
+_BEGIN_S = 30.0
+_READINGS = 30
+_LATER_READINGS = 10
+_WATCH_S = 5.0
+"""How often the clocks are read again."""
+_FRESH_S = 3 * HEARTBEAT_S
+"""A node that has been silent for longer may be about to be lost."""
+_CHANGE_NS = 20_000_000
+_MOST_NS = 90_000_000
+
+
+class RayCrew:
+    """See Crew: an actor a worker, each with a CPU of its own, spread over the nodes.
+
+    Args:
+        address: of the cluster, HOST:PORT of its head node, or `auto` for the one of this machine.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._nodes: dict[str, Node] = {}
+        self._waiting: list[tuple[Any, Node]] = []
+        """Actors that are there, and have no worker yet."""
+        self._group: Any = None
+        self._parcel = Parcel()
+        self._requests: list[Request] | None = None
+        self._packed_requests: Any = None
+        self._watching: asyncio.Task[None] | None = None
+        self._round_trip_ns = 0
+
+    @property
+    def start_lead_ns(self) -> int:
+        """See Crew."""
+        return 200_000_000 + 4 * self._round_trip_ns
+
+    @property
+    def change_lead_ns(self) -> int:
+        """See Crew. Beyond what a worker itself needs, four of the slowest node's round trips at
+        their best: a busy node answers late, and a call waits for the one before it.
+        """
+        return min(_CHANGE_NS + 4 * self._round_trip_ns, _MOST_NS)
+
+    @property
+    def clocks(self) -> Mapping[str, NodeClock]:
+        """See Crew."""
+        return {node.name: node.watch.clock for node in self._used() if node.watch is not None}
+
+    async def gather(self, workers: int) -> None:
+        """See Crew."""
+        await asyncio.to_thread(connect, self._address)
+        take_signals_back()
+        self._nodes = name_nodes(_nodes())
+        self._group = placement_group([{"CPU": 1}] * workers, strategy="SPREAD")
+        try:
+            await asyncio.wait_for(_await(self._group.ready()), _ROOM_S)
+        except TimeoutError:
+            raise GeneratorError(self._no_room(workers)) from None
+        agents = [
+            self._make_agent(
+                PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=number)
+            )
+            for number in range(workers)
+        ]
+        self._waiting = [(agent, await self._meet(agent)) for agent in agents]
+        for node in self._used():
+            await self._read_clock(node)
+        self._watching = asyncio.get_running_loop().create_task(self._watch_clocks())
+
+    async def hire(self, setup: Setup, heard: Heard, gone: Gone) -> Line:
+        """See Crew."""
+        agent, node = self._waiting.pop(0) if self._waiting else await self._substitute()
+        if self._requests is not setup.requests:
+            self._requests = setup.requests
+            self._packed_requests = ray.put(encoder.encode(setup.requests))
+        packed = encoder.encode(msgspec.structs.replace(self._parcel.pack(setup), requests=[]))
+        try:
+            async with asyncio.timeout(_BEGIN_S):
+                await agent.begin.remote(packed, self._packed_requests, self._parcel.files)
+        except (RayError, TimeoutError) as error:
+            raise GeneratorError(f"{node.name} starts no load worker: {_line(error)}") from error
+        node.heard_s = asyncio.get_running_loop().time()
+        return RayLine(agent, node, heard, gone)
+
+    async def close(self) -> None:
+        """See Crew."""
+        if self._watching is not None:
+            self._watching.cancel()
+        for agent, _ in self._waiting:
+            ray.kill(agent)
+        self._waiting.clear()
+        if self._group is not None:
+            remove_placement_group(self._group)
+            self._group = None
+
+    def _used(self) -> list[Node]:
+        return [node for node in self._nodes.values() if node.agent is not None]
+
+    def _make_agent(self, strategy: Any, cpus: int = 1) -> Any:
+        return (
+            ray.remote(Agent)
+            .options(num_cpus=cpus, max_restarts=0, scheduling_strategy=strategy)
+            .remote()
+        )
+
+    async def _meet(self, agent: Any) -> Node:
+        """The node that the actor runs on, once it is found fit."""
+        try:
+            async with asyncio.timeout(_BEGIN_S):
+                node_id, version, python = await agent.greet.remote()
+        except (RayError, TimeoutError) as error:
+            raise GeneratorError(f"a Ray actor does not come up: {_line(error)}") from error
+        node = self._nodes.get(node_id)
+        if node is None:
+            # It has joined since.
+            node = self._nodes[node_id] = name_nodes(_nodes())[node_id]
+        here = (tailrace.__version__, platform.python_version())
+        if (version, python) != here:
+            raise UsageError(
+                f"{node.name} has Tailrace {version} on Python {python}, and this machine "
+                f"{here[0]} on {here[1]}: install the same on all nodes"
+            )
+        node.agent = agent
+        return node
+
+    async def _substitute(self) -> tuple[Any, Node]:
+        """An actor on the node with the fewest workers among those that were just heard from; where
+        that fails, on the next one.
+
+        It asks for no CPU: in a full cluster a worker too many on a node, whose send lag tells, is
+        better than a share that nobody offers.
+        """
+        now_s = asyncio.get_running_loop().time()
+        fresh = [
+            node
+            for node in self._used()
+            if node.lines and not node.doubtful and now_s - node.heard_s < _FRESH_S
+        ]
+        # Where none works any more: this machine is a node as well.
+        ids = [node.id for node in sorted(fresh, key=lambda node: node.lines)] or [
+            ray.get_runtime_context().get_node_id()
+        ]
+        for node_id in ids[:-1]:
+            with contextlib.suppress(GeneratorError):
+                return await self._substitute_on(node_id)
+        return await self._substitute_on(ids[-1])
+
+    async def _substitute_on(self, node_id: str) -> tuple[Any, Node]:
+        agent = self._make_agent(NodeAffinitySchedulingStrategy(node_id, soft=False), cpus=0)
+        node = await self._meet(agent)
+        if node.watch is None:
+            await self._read_clock(node)
+        return agent, node
+
+    async def _read_clock(self, node: Node) -> None:
+        try:
+            reading = await read_clock(node.ask_clock, _READINGS)
+        except RayError as error:
+            raise GeneratorError(f"{node.name} went away: {_line(error)}") from error
+        node.watch = ClockWatch(reading)
+        self._round_trip_ns = max(self._round_trip_ns, 2 * reading.error_ns)
+
+    async def _watch_clocks(self) -> None:
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            for node in self._used():
+                if not node.lines or node.watch is None:
+                    continue
+                try:
+                    async with asyncio.timeout(_WATCH_S):
+                        node.watch.add(await read_clock(node.ask_clock, _LATER_READINGS))
+                except (RayError, TimeoutError):
+                    # Its lines tell that it is lost.
+                    continue
+
+    def _no_room(self, workers: int) -> str:
+        total = int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
+        free = int(ray.available_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
+        return (
+            f"{workers} load workers need as many CPUs, and of the {total} of the Ray cluster "
+            f"{free} are free: use fewer --workers, or add nodes (ray start --address=…)"
+        )
+
+
+def _nodes() -> list[dict[str, Any]]:
+    return ray.nodes()  # type: ignore[no-untyped-call, no-any-return]
+
+
+async def _await(reference: Any) -> Any:
+    return await reference
+
+
+def _line(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {_BEGIN_S:.0f} s"
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -1,0 +1,128 @@
+"""The result document of a run: what `tailrace load --json` prints and `result.json` holds."""
+
+import msgspec
+
+from tailrace.load.judge.confidence import percentile_interval_us
+from tailrace.load.judge.verdict import Verdict
+from tailrace.load.measure.point import NodeFigures, Percentiles
+from tailrace.load.measure.server_timing import MOST_STAGES, OTHER
+from tailrace.load.measure.tally import Tally
+from tailrace.load.measure.xray import Xray
+from tailrace.load.session.session import Session
+
+_PERCENTS = (50, 90, 95, 99, 99.9)
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """Per second: offered and sent over the time that load was offered, completed up to the last
+    answer, if that came later."""
+
+    offered: float
+    sent: float
+    completed: float
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole run. Latencies are of completed requests alone, from their intended time."""
+
+    target: str
+    arrivals: str
+    seed: int
+    duration_s: float
+    """How long it offered load."""
+    answered_s: float | None = None
+    """From its start to the last answer; None where nothing was answered."""
+    ended_by: str | None = None
+    """`duration` where it offered all that was asked for; else what cut it short: `stop`,
+    `abort-on`, `workers` (all were lost), or a signal: `SIGINT`, `SIGTERM`, `SIGHUP`. None in
+    documents of earlier versions."""
+    offered: int
+    sent: int
+    completed: int
+    failed: dict[str, int]
+    """By kind."""
+    reasons: dict[str, int] = {}
+    """The same failures by reason: `http: 404`, `connect: refused`."""
+    examples: dict[str, str] = {}
+    """Of each reason with an answer, one: its status line and first bytes."""
+    rate: Rates
+    latency_ms: Percentiles
+    confidence_ms: dict[str, tuple[float, float] | None]
+    """95 % confidence interval of each latency percentile; None where too few were answered."""
+    service_ms: Percentiles
+    send_lag_us: dict[str, float | None]
+    stages_ms: dict[str, Percentiles]
+    xray: Xray | None = None
+    """Where the time of the slowest 1 % went; None where too few were answered."""
+    verdict: Verdict
+    slo: dict[str, bool]
+    run: str | None
+    nodes: dict[str, NodeFigures] = {}
+    """Over the whole run, the machines of a fleet by name; empty for a run on one machine."""
+    addresses: dict[str, int] = {}
+    """Requests sent, by the address that they were sent to."""
+
+
+def answering_s(duration_s: float, answered_s: float | None) -> float:
+    """How long answers came, of a run that offered load for `duration_s` and had its last answer
+    `answered_s` after its start.
+
+    Never less than the offering: a service that fell silent was slower, not done earlier.
+    """
+    return max(duration_s, answered_s or 0.0)
+
+
+def build_result(session: Session, run: str | None) -> Result:
+    """The document of a run that is over; `run` is its directory."""
+    total = session.total
+    duration_s = session.duration_s
+    answered_s = total.answered_ns / 1e9
+    per_s, answered_per_s = (
+        1 / length_s if length_s > 0 else 0.0
+        for length_s in (duration_s, answering_s(duration_s, answered_s))
+    )
+    lag = total.send_lag.percentiles(1)
+    return Result(
+        target=session.plan.url,
+        arrivals=session.plan.arrivals,
+        seed=session.plan.seed,
+        duration_s=round(duration_s, 6),
+        answered_s=round(answered_s, 6) if total.completed else None,
+        ended_by=session.ended_by,
+        offered=total.offered,
+        sent=total.sent,
+        completed=total.completed,
+        failed=total.failed,
+        reasons=total.reasons,
+        examples=total.examples,
+        rate=Rates(
+            round(total.offered * per_s, 3),
+            round(total.sent * per_s, 3),
+            round(total.completed * answered_per_s, 3),
+        ),
+        latency_ms=total.latency.percentiles(1000),
+        confidence_ms={f"p{percent:g}": _interval_ms(total, percent) for percent in _PERCENTS},
+        service_ms=total.service.percentiles(1000),
+        send_lag_us={"p50": lag.p50, "p99": lag.p99, "max": lag.max},
+        stages_ms={name: h.percentiles(1000) for name, h in total.stages.items()},
+        xray=total.breakdown.xray(),
+        verdict=session.verdict,
+        slo={slo.expression: slo.holds(total.latency, total.failures) for slo in session.plan.slos},
+        run=run,
+        nodes=session.nodes,
+        addresses=total.addresses,
+    )
+
+
+def notes_on(result: Result) -> tuple[str, ...]:
+    """What a reader of the figures has to know, and what makes none of them invalid."""
+    crowded = (
+        f"the service named more than {MOST_STAGES} stages in Server-Timing: those that came "
+        f"later are counted together, as {OTHER}"
+    )
+    return (crowded,) if OTHER in result.stages_ms else ()
+
+
+def _interval_ms(total: Tally, percent: float) -> tuple[float, float] | None:
+    interval = percentile_interval_us(total.latency, percent)
+    return (round(interval[0] / 1e3, 4), round(interval[1] / 1e3, 4)) if interval else None

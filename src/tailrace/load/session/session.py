@@ -1,0 +1,431 @@
+"""A run: starts the load workers, steers them, merges what they report interval by interval."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+
+from tailrace.errors import UsageError
+from tailrace.load.judge.abort import AbortWatch
+from tailrace.load.judge.ending import ABORT_ON, DURATION, FAULT, STOP, WORKERS
+from tailrace.load.judge.verdict import Verdict, judge, missing_for
+from tailrace.load.measure.event_log import EventLog
+from tailrace.load.measure.point import Event, EventKind, NodeFigures, Point
+from tailrace.load.measure.tally import Interval, Tally, make_point
+from tailrace.load.schedule.profile import Profile, constant
+from tailrace.load.schedule.segments import Constant, format_number
+from tailrace.load.session.crew import Crew, LocalCrew
+from tailrace.load.session.link import GeneratorError, WorkerLink
+from tailrace.load.session.nodes import Nodes
+from tailrace.load.session.plan import Plan
+from tailrace.load.session.team import Team
+from tailrace.load.worker.messages import Abandon, Change, Snapshot, Stop
+
+_SETTLE_MARGIN_S = 5.0
+_CLOCK_STEP_NS = 20_000_000
+"""NTP slews a clock by at most 0.5 ms a second; more than this within an interval is a step."""
+_TO_THE_END = "to the end"
+
+
+class Session:
+    """One run in progress. `start`, read `intervals` to their end, and then `total` is final.
+
+    All methods belong to one event loop. Where a worker dies another takes its share over, if one
+    can be had; the run goes on with the others in any case, and `problems` says what is missing.
+
+    `crew` is where the workers come from: processes of this machine if None.
+    """
+
+    def __init__(self, plan: Plan, crew: Crew | None = None) -> None:
+        self.plan = plan
+        self.profile = plan.profile
+        self.total = Tally()
+        self.problems: list[str] = []
+        self.start_wall_time = 0.0
+        self.duration_s = 0.0
+        self.ended_by = DURATION
+        """What cut it short, if anything did: a word of `ending`, or the name of a signal."""
+        self._start_ns = 0
+        self._end_s = plan.duration_s
+        self._crew = crew or LocalCrew()
+        self._team = Team(plan, self._crew, self._received, self._lost)
+        self._nodes = Nodes()
+        self._reports: dict[int, list[tuple[WorkerLink, Snapshot]]] = {}
+        """Not merged yet, by number of the interval."""
+        self._held = False
+        self._aborted = 0
+        """Requests that were under way at workers that are gone, not told of yet."""
+        self._taking_over: set[asyncio.Task[str]] = set()
+        self._queue: asyncio.Queue[Interval | Exception | None] = asyncio.Queue()
+        self._next_index = 0
+        self._merged_s = 0.0
+        self._events = EventLog()
+        self._watches = [AbortWatch(bound) for bound in plan.abort_on]
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._clock_offset_ns = 0
+        self._when_started: list[Callable[[], object]] = []
+        self._called_off = asyncio.Event()
+
+    async def start(self) -> None:
+        """Start the workers and, once all are ready, the run; returns as it begins, or is stopped
+        before that.
+
+        Raises:
+            GeneratorError: a worker does not come up.
+        """
+        try:
+            await self._team.assemble(self.profile)
+            self._clock_offset_ns = _clock_offset_ns()
+            self._start_ns = self._soonest_start_ns()
+            self.start_wall_time = (self._start_ns + self._clock_offset_ns) / 1e9
+            for link in self._team.links:
+                link.start(self._start_ns, 0.0, self.plan.interval_s)
+            self._nodes.join(self._team.links)
+            if self._end_s is not None:
+                self._watch_end()
+            for act in self._when_started:
+                act()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(-self.elapsed_s, 0)):
+                    await self._called_off.wait()
+        except (OSError, GeneratorError) as error:
+            await self._disband()
+            raise GeneratorError(f"the load workers cannot start: {error}") from error
+        except (UsageError, asyncio.CancelledError):
+            await self._disband()
+            raise
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict on the run so far."""
+        ended_s = self._end_s if self._end_s is not None else float("inf")
+        return judge(
+            self.total,
+            duration_s=min(max(self.elapsed_s, 0.0), ended_s),
+            min_duration_s=self.plan.min_duration_s,
+            slos=self.plan.slos,
+            problems=self.problems,
+            clock_errors_s={
+                node: clock.error_ns / 1e9 for node, clock in self._crew.clocks.items()
+            },
+        )
+
+    @property
+    def nodes(self) -> dict[str, NodeFigures]:
+        """What each machine of a fleet did so far, by name; empty for a run on this one alone."""
+        return self._nodes.total(
+            self.duration_s or max(self.elapsed_s, 0.0), self._team.links, self._crew.clocks
+        )
+
+    @property
+    def missing(self) -> list[str]:
+        """What each percentile SLO lacks so far to be proven."""
+        slos = [slo for slo in self.plan.slos if slo.percent is not None]
+        return [text for slo in slos if (text := missing_for(self.total, slo)) is not None]
+
+    @property
+    def end_s(self) -> float | None:
+        """Up to when it offers load, seconds since the run's start; None: until it is stopped."""
+        return self._end_s
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the run's start; negative before it."""
+        now_ns = time.monotonic_ns()
+        return (now_ns - (self._start_ns or now_ns + self._crew.start_lead_ns)) / 1e9
+
+    @property
+    def rate_per_s(self) -> float:
+        """The rate asked for, a change on its way to the workers included."""
+        return self.profile.rate(max(self.elapsed_s, 0.0) + self._change_lead_s)
+
+    def set_rate(self, rate_per_s: float) -> float:
+        """Change the rate; returns when that takes effect, seconds since the start.
+
+        Raises:
+            UsageError: the rate is negative or not finite.
+        """
+        return self.set_profile(constant(rate_per_s))
+
+    def set_profile(self, profile: Profile) -> float:
+        """Follow another profile; returns when it begins, seconds since the start.
+
+        Raises:
+            UsageError: `profile` was itself changed live.
+        """
+        t_s = max(self.elapsed_s + self._change_lead_s, 0.0)
+        changed = self.profile.changed(t_s, profile)
+        if not self._start_ns:
+            self._when_started.append(lambda: self.set_profile(profile))
+            return t_s
+        # The target of an interval not merged yet is still to be told.
+        self.profile = changed.without_past(self._merged_s)
+        self._team.tell(Change(t_s, profile.expression))
+        match profile.segments:
+            case (Constant(rate_per_s),):
+                self._note(t_s, "rate", f"{format_number(rate_per_s)}/s", rate_per_s)
+            case _:
+                self._note(t_s, "profile", profile.expression, profile.rate(0))
+        return t_s
+
+    def stop(self, by: str = STOP) -> None:
+        """Offer nothing more, as `by` asks; the run ends when all is answered or timed out."""
+        if not self._start_ns:
+            self._when_started.append(lambda: self.stop(by))
+            return
+        if self.elapsed_s < 0:
+            self._call_off(by)
+            return
+        now_s = self.elapsed_s
+        if self._end_s is None or now_s < self._end_s:
+            self._end_s = now_s
+            self.ended_by = by
+            self._note(now_s, "stop", by, 0.0)
+        self._team.tell(Stop(self._end_s))
+        for task in self._taking_over:
+            task.cancel()
+        self._watch_end()
+
+    def abandon(self, by: str = STOP) -> None:
+        """End at once, as `by` asks; requests without an answer count as failed, `aborted`."""
+        if not self._start_ns:
+            self._when_started.append(lambda: self.abandon(by))
+            return
+        self.stop(by)
+        if self.ended_by == DURATION:
+            # All was offered, but not all is answered.
+            self.ended_by = by
+        self._team.tell(Abandon())
+
+    def _call_off(self, by: str) -> None:
+        """End a run before its start, for which nobody has to wait."""
+        if self._called_off.is_set():
+            return
+        self._called_off.set()
+        self._end_s = 0.0
+        self.ended_by = by
+        for link in self._team.links:
+            link.over = True
+        self._team.kill()
+        self._events = EventLog()
+        self._merge()
+
+    async def intervals(self) -> AsyncIterator[Interval]:
+        """Each interval as it ends, until the run is over. To be read by one reader, who raises
+        whatever went wrong in making one.
+        """
+        while (interval := await self._queue.get()) is not None:
+            if isinstance(interval, Exception):
+                raise interval
+            yield interval
+        await self._team.dismiss()
+
+    async def give_up(self) -> None:
+        """End at once, for a fault: what is still under way is not told of. Returns once no worker
+        is left.
+        """
+        # First, so that nobody takes over from those that are ended now, nor misses them.
+        self.stop(FAULT)
+        for link in self._team.links:
+            link.over = True
+        self._team.kill()
+        await self._team.dismiss()
+
+    @property
+    def _change_lead_s(self) -> float:
+        return self._crew.change_lead_ns / 1e9
+
+    def _soonest_start_ns(self) -> int:
+        soonest_ns = time.monotonic_ns() + self._crew.start_lead_ns
+        if self.plan.start_at is None:
+            return soonest_ns
+        start_ns = round(self.plan.start_at * 1e9) - self._clock_offset_ns
+        if start_ns < soonest_ns:
+            raise GeneratorError("the time to start had passed when they were ready")
+        return start_ns
+
+    def _received(self, link: WorkerLink, snapshot: Snapshot) -> None:
+        self._reports.setdefault(snapshot.index, []).append((link, snapshot))
+        if snapshot.held and not self._held:
+            self._held = True
+            cap = format_number(self.plan.cap_per_s or 0.0)
+            self.problems.append(
+                f"arrivals come denser than the cap of {cap}/s allows: they are held back to it"
+            )
+        self._merge()
+
+    def _lost(self, link: WorkerLink, reason: str) -> None:
+        if not self._start_ns:
+            self._when_started.append(lambda: self._lost(link, reason))
+            return
+        now_s = max(self.elapsed_s, 0.0)
+        what = f"{_name(link)} {reason}"
+        problem = f"{what} {now_s:.1f} s into the run"
+        if not link.gave_up:
+            self._aborted += link.unanswered
+        self._note(now_s, "worker", what, self._target_per_s(now_s))
+        if self._is_replaceable(link, now_s):
+            task = asyncio.get_running_loop().create_task(self._take_over(link, now_s))
+            self._taking_over.add(task)
+            task.add_done_callback(partial(self._took_over, link))
+        else:
+            problem += ": what it had left to send was not offered"
+        self.problems.append(problem)
+        self._merge()
+
+    def _is_replaceable(self, link: WorkerLink, now_s: float) -> bool:
+        """Not one that would fail for the same reason, nor at the run's end."""
+        at_once = link.begun_s is None or (link.begun_s > 0 and link.counted_s == link.begun_s)
+        ended = self._end_s is not None and now_s + self._change_lead_s >= self._end_s
+        return not link.gave_up and not at_once and not ended
+
+    async def _take_over(self, lost: WorkerLink, now_s: float) -> str:
+        """Let another worker offer what `lost` had left to send; until when nobody did."""
+        link = await self._team.replace(lost, self.profile, now_s)
+        begun_s = max(self.elapsed_s, 0.0) + self._change_lead_s
+        if link.over or (self._end_s is not None and begun_s >= self._end_s):
+            link.over = True
+            link.kill()
+            return _TO_THE_END
+        link.start(self._start_ns, begun_s, self.plan.interval_s)
+        self._nodes.join([link])
+        what = f"load worker {lost.number} was replaced" + _on(link)
+        self._note(begun_s, "worker", what, self._target_per_s(begun_s))
+        by = f"{link.node} took" if link.node else "another took"
+        return f"to {begun_s:.2f} s, when {by} it over"
+
+    def _took_over(self, lost: WorkerLink, task: "asyncio.Task[str]") -> None:
+        # Not the task's own work: one that is cancelled before it begins does none at all.
+        self._taking_over.remove(task)
+        if task.cancelled():
+            # The run was stopped meanwhile.
+            outcome = _TO_THE_END
+        elif error := task.exception():
+            outcome = f"{_TO_THE_END}, as nobody could take it over ({error})"
+        else:
+            outcome = task.result()
+        self.problems.append(
+            f"the share of {_name(lost)} is missing from {lost.counted_s:.2f} s {outcome}"
+        )
+        self._merge()
+
+    def _note(self, t_s: float, kind: EventKind, text: str, rate_per_s: float) -> None:
+        wall_time = round(self.start_wall_time + t_s, 6)
+        t_s = round(t_s, 6)
+        self._events.note(
+            Event(t_s=t_s, wall_time=wall_time, kind=kind, text=text, rate_per_s=rate_per_s)
+        )
+
+    def _target_per_s(self, t_s: float) -> float:
+        ended = self._end_s is not None and t_s >= self._end_s
+        return 0.0 if ended else self.profile.rate(t_s) / self.plan.part.parts
+
+    def _merge(self) -> None:
+        """Hand on every interval that no worker can add to any more, or what went wrong in that:
+        raised here, it would be taken for the end of the worker that has reported.
+        """
+        try:
+            self._hand_on()
+        except Exception as error:  # noqa: BLE001
+            self._queue.put_nowait(error)
+
+    def _hand_on(self) -> None:
+        offering = [link.reported for link in self._team.links if link.offering]
+        complete = min(offering, default=None)
+        over = complete is None and not self._taking_over
+        while self._reports:
+            index = min(self._reports)
+            if complete is not None and index >= complete:
+                return
+            reports = self._reports.pop(index)
+            self._emit(reports, last=over and not self._reports)
+        if over:
+            if self.ended_by == DURATION and all(link.lost for link in self._team.links):
+                self.ended_by = WORKERS
+            if self._events:
+                # Nobody was left to report the interval in which they happened.
+                self._emit([], last=True)
+            if self._watchdog is not None:
+                self._watchdog.cancel()
+            self.duration_s = min(
+                self._end_s if self._end_s is not None else float("inf"), max(self.elapsed_s, 0)
+            )
+            self._queue.put_nowait(None)
+
+    def _emit(self, reports: list[tuple[WorkerLink, Snapshot]], last: bool) -> None:
+        self._watch_clock()
+        snapshots = [snapshot for _, snapshot in reports]
+        tally = Tally(names=self.total.names)
+        for snapshot in snapshots:
+            tally.add(snapshot)
+            self.total.add(snapshot)
+        for counted in (tally, self.total):
+            counted.fail("aborted", self._aborted)
+        self._aborted = 0
+        t_s = max((snapshot.end_ns / 1e9 for snapshot in snapshots), default=self.elapsed_s)
+        length_s = max(
+            (snapshot.length_ns / 1e9 for snapshot in snapshots), default=t_s - self._merged_s
+        )
+        end_s = self._end_s if self._end_s is not None else float("inf")
+        ended = t_s - length_s >= end_s
+        point = make_point(
+            tally,
+            snapshots,
+            index=self._next_index,
+            t_s=t_s,
+            wall_time=self.start_wall_time + t_s,
+            length_s=length_s,
+            target_per_s=(
+                0.0 if ended else self.profile.rate(min(t_s, end_s)) / self.plan.part.parts
+            ),
+            events=self._events.take(float("inf") if last else t_s),
+            nodes=self._nodes.add(reports, length_s, self._team.links, self._crew.clocks),
+        )
+        self._next_index += 1
+        self._merged_s = t_s
+        if t_s < end_s:
+            self._give_up_if_hopeless(point)
+        offering_s = min(max(end_s - (t_s - length_s), 0.0), length_s)
+        self._queue.put_nowait(Interval(point, tuple(snapshots), offering_s))
+
+    def _give_up_if_hopeless(self, point: Point) -> None:
+        failed = sum(point.failed.values())
+        ended = point.completed + failed
+        for watch in self._watches:
+            reason = watch.hopeless(point.t_s - point.interval_s, point.t_s, ended, failed)
+            if reason is not None and self.ended_by == DURATION:
+                self.problems.append(f"it was given up as hopeless: {reason}")
+                self.stop(ABORT_ON)
+
+    def _watch_clock(self) -> None:
+        offset_ns = _clock_offset_ns()
+        step_ns = abs(offset_ns - self._clock_offset_ns)
+        self._clock_offset_ns = offset_ns
+        if step_ns > _CLOCK_STEP_NS:
+            self.total.clock_steps_ns += step_ns
+
+    def _watch_end(self) -> None:
+        """A worker that hangs must not keep the run from ending."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        assert self._end_s is not None
+        left_s = self._end_s - self.elapsed_s + self.plan.timeout_s + _SETTLE_MARGIN_S
+        self._watchdog = asyncio.get_running_loop().call_later(max(left_s, 0), self._team.kill)
+
+    async def _disband(self) -> None:
+        self._team.kill()
+        await self._team.close()
+
+
+def _name(link: WorkerLink) -> str:
+    return f"load worker {link.number}" + _on(link)
+
+
+def _on(link: WorkerLink) -> str:
+    return f" on {link.node}" if link.node else ""
+
+
+def _clock_offset_ns() -> int:
+    """Time of day minus monotonic time."""
+    return time.time_ns() - time.monotonic_ns()

@@ -1,0 +1,150 @@
+"""Bounds on how much worse than another run a run may be: `p99+10%`.
+
+A bound is broken where the run is *proven* worse by more than it allows: the whole 95 % interval of
+the difference lies beyond. It is kept where the whole of it lies within. In between it is
+undecided: the runs are too short, or too noisy, to tell. An outage breaks every bound, but for one
+on failures that allows for it.
+"""
+
+import math
+import re
+from typing import Literal
+
+import msgspec
+
+from tailrace.errors import UsageError
+from tailrace.runs.compare.compare import Comparison, Difference
+from tailrace.runs.compare.figures import NAMES
+from tailrace.units import format_digits, format_figure
+
+DEFAULT = "p99+10%"
+"""Wide enough for what one machine differs from another like it."""
+
+_BOUND = re.compile(r"([a-z/]+[\d.]*)\s*([+-])\s*(\d+(?:\.\d*)?|\.\d+)\s*%")
+_FALLING = ("completed/s",)
+"""Figures of which less is worse."""
+_SHARES = ("failed",)
+"""Figures that are shares: their bounds are in percentage points."""
+
+
+class Bound(msgspec.Struct, frozen=True, kw_only=True):
+    """How much worse one figure may be than in the run compared with."""
+
+    expression: str
+    figure: str
+    allowed_percent: float
+    """Of the other run's figure; of `failed`, percentage points."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a comparison says of a bound."""
+
+    bound: str
+    outcome: Literal["kept", "broken", "undecided"]
+    reason: str
+    """One line for a person."""
+
+
+def parse_bound(text: str) -> Bound:
+    """A bound from its expression: `p99+10%`, `mean+5%`, `failed+0.5%`, `completed/s-5%`.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    match = _BOUND.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(
+            f"{text!r} is no bound on a regression: write p99+10%, failed+0.5% or completed/s-5%"
+        )
+    figure, sign, percent = match.groups()
+    if figure not in NAMES:
+        raise UsageError(f"{text!r}: {figure!r} is none of {', '.join(NAMES)}")
+    if (sign == "-") != (figure in _FALLING):
+        worse = "lower: write -" if figure in _FALLING else "higher: write +"
+        raise UsageError(f"{text!r}: {figure} is worse when it is {worse}{percent}%")
+    return Bound(expression=text.strip(), figure=figure, allowed_percent=float(percent))
+
+
+def judge_bound(comparison: Comparison, bound: Bound) -> Outcome:
+    """Whether `bound` is kept by the comparison's other run."""
+    found = {difference.name: difference for difference in comparison.differences}
+    difference = found[bound.figure]
+    if found["completed/s"].base and not found["completed/s"].other:
+        return Outcome(bound=bound.expression, outcome="broken", reason="nothing was answered")
+    down = None
+    if comparison.outage is not None and not _allows(bound, difference, found["failed"]):
+        down = Outcome(
+            bound=bound.expression,
+            outcome="broken",
+            reason=f"{_measured(difference)}: {comparison.outage}",
+        )
+    change = _change_percent(difference)
+    if change is None and down is not None:
+        return down
+    if change is None:
+        return Outcome(
+            bound=bound.expression,
+            outcome="undecided",
+            reason=f"{_measured(difference)}: {_why(comparison, bound.figure)}",
+        )
+    low, high = change
+    unit = " points" if bound.figure in _SHARES else " %"
+    spread = f"95 % interval {format_digits(low, '+')} to {format_digits(high, '+')}{unit}"
+    if bound.figure in _FALLING:
+        low, high = -high, -low
+    if low > bound.allowed_percent:
+        return Outcome(
+            bound=bound.expression,
+            outcome="broken",
+            reason=f"{_measured(difference)}, {spread}: proven worse than it allows",
+        )
+    if down is not None:
+        return down
+    if high <= bound.allowed_percent:
+        return Outcome(
+            bound=bound.expression, outcome="kept", reason=f"{_measured(difference)}, {spread}"
+        )
+    return Outcome(
+        bound=bound.expression,
+        outcome="undecided",
+        reason=f"{_measured(difference)}, {spread}: not proven either way; longer runs would tell",
+    )
+
+
+def _allows(bound: Bound, difference: Difference, failed: Difference) -> bool:
+    """Whether a bound on failures is so wide that what was measured lies within; or one is on
+    answers a second, and none are missing: they were only late.
+    """
+    if bound.figure in _FALLING:
+        return (failed.other or 0.0) <= (failed.base or 0.0)
+    if bound.figure not in _SHARES or difference.base is None or difference.other is None:
+        return False
+    return difference.other - difference.base <= bound.allowed_percent
+
+
+def _change_percent(difference: Difference) -> tuple[float, float] | None:
+    if difference.name in _SHARES:
+        return difference.difference_interval
+    if difference.ratio_interval is None:
+        return None
+    low, high = difference.ratio_interval
+    return 100 * (low - 1), 100 * (high - 1)
+
+
+def _measured(difference: Difference) -> str:
+    return f"{shown(difference.base, difference.unit)} → {shown(difference.other, difference.unit)}"
+
+
+def shown(value: float | None, unit: str) -> str:
+    """A figure for a person, with its unit."""
+    if value is None:
+        return "none"
+    if math.isinf(value):
+        return "infinite (too many failed)"
+    return f"{format_figure(value)} {unit}" if unit != "/s" else f"{format_figure(value)}/s"
+
+
+def _why(comparison: Comparison, figure: str) -> str:
+    about = [note.partition(": ") for note in comparison.notes]
+    said = [why for names, _, why in about if figure in names.split(", ")]
+    return said[0] if said else "too short a run to tell"

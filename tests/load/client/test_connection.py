@@ -1,0 +1,516 @@
+"""Every way a request can end, each by a server that really behaves so."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from tailrace.load.client.request import Body
+from tailrace.load.client.traffic import Tls
+from tailrace.load.session.link import GeneratorError
+from tailrace.load.session.session import Session
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def raw(response: bytes, close: bool = False) -> Any:
+    async def answer(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(response)
+        if close:
+            await writer.drain()
+            writer.close()
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("response", "kind", "reason", "example"),
+    [
+        (
+            b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+            *("http_4xx", "http: 404", "HTTP/1.1 404 Not Found"),
+        ),
+        (
+            b"HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 3\r\n\r\nno!",
+            *("http_5xx", "http: 503", "HTTP/1.1 503 Busy\nno!"),
+        ),
+        (
+            b"HTTP/1.1 429 X\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n2\r\nt!\r\n0\r\n\r\n",
+            *("http_4xx", "http: 429", "HTTP/1.1 429 X\nnot!"),
+        ),
+        (
+            b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n",
+            *("http_3xx", "http: 302", "HTTP/1.1 302 Found"),
+        ),
+        (
+            b"not http at all\r\n\r\n",
+            *("protocol", "protocol: does not answer HTTP", "not http at all"),
+        ),
+        (
+            b"\0\0\0\4\0\0\0\0\0",
+            *("protocol", "protocol: answers HTTP/2: Tailrace speaks HTTP/1.1"),
+            r"\x00\x00\x00\x04\x00\x00\x00\x00\x00",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: banana\r\n\r\n",
+            *("protocol", "protocol: Invalid character in Content-Length", "HTTP/1.1 200 OK"),
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            *("protocol", "protocol: Invalid character in chunk size", "HTTP/1.1 200 OK"),
+        ),
+    ],
+)
+async def test_failures_by_reason(
+    serve: Any, offer: Any, response: bytes, kind: str, reason: str, example: str
+) -> None:
+    session, points = await offer(serve(raw(response)).url, duration_s=0.5)
+    offered = session.total.offered
+    assert session.total.failed == {kind: offered}
+    assert session.total.reasons == {reason: offered}
+    assert session.total.examples == {reason: example}
+    assert [i.point.examples for i in points if i.point.examples] == [{reason: example}]
+    assert session.total.offered > 20
+    assert session.total.latency.total == 0
+
+
+@pytest.mark.parametrize(
+    "response",
+    [b"", b"HTTP/1.1 200", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort"],
+)
+async def test_closing_before_the_answer_is_whole(serve: Any, offer: Any, response: bytes) -> None:
+    session, _ = await offer(serve(raw(response, close=True)).url, duration_s=0.5)
+    assert session.total.failed == {"reset": session.total.offered}
+
+
+@pytest.mark.parametrize(
+    ("response", "close"),
+    [
+        (OK, False),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", False),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, False),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK, False),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", True),
+        (b"HTTP/1.0 200 OK\r\n\r\na body that ends with the connection", True),
+    ],
+)
+async def test_answers_of_every_framing(
+    serve: Any, offer: Any, response: bytes, close: bool
+) -> None:
+    server = serve(raw(response, close))
+    session, _ = await offer(server.url, duration_s=0.5)
+    assert session.total.failed == {}
+    assert session.total.completed == session.total.offered > 20
+    assert (server.connections >= session.total.offered) is close
+
+
+async def test_nobody_listens(offer: Any) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/"
+        session, _ = await offer(url, duration_s=0.5)
+    assert session.total.failed == {"connect": session.total.offered}
+    assert session.total.reasons == {"connect: refused": session.total.offered}
+
+
+async def test_a_name_that_does_not_resolve(offer: Any) -> None:
+    session, _ = await offer("http://nowhere.invalid/", duration_s=0.5)
+    assert session.total.failed == {"connect": session.total.offered}
+    assert "connect: name not known" in session.total.reasons
+
+
+async def test_a_server_that_never_answers(serve: Any, offer: Any) -> None:
+    async def never(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(60)
+
+    session, _ = await offer(serve(never).url, duration_s=0.5, timeout_s=0.4)
+    assert session.total.failed == {"timeout": session.total.offered}
+
+
+async def test_a_body_without_end(serve: Any, offer: Any) -> None:
+    async def endless(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b"5\r\nagain\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    session, _ = await offer(serve(endless).url, profile="20", duration_s=0.5, timeout_s=0.4)
+    assert session.total.failed == {"timeout": session.total.offered}
+
+
+async def test_a_backlog_that_is_never_accepted(offer: Any) -> None:
+    """A listener whose queue is full takes no more: requests end at their timeout."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        session, _ = await offer(url, profile="50", duration_s=0.5, timeout_s=0.5)
+    assert session.total.completed == 0
+    assert set(session.total.failed) <= {"timeout", "connect", "reset"}
+
+
+async def test_a_second_answer_is_not_taken_for_the_next_one(serve: Any, offer: Any) -> None:
+    """The surplus answer comes in the same packet; the connection is not used again."""
+    server = serve(raw(OK + OK))
+    session, _ = await offer(server.url, duration_s=0.5)
+    assert session.total.completed == session.total.offered
+    assert server.connections == session.total.offered
+
+
+async def test_mixed_answers_are_told_apart(serve: Any, offer: Any) -> None:
+    async def mixed(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        if number % 4 == 3:
+            writer.write(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")
+        else:
+            writer.write(OK)
+
+    session, _ = await offer(serve(mixed).url, profile="200")
+    total = session.total
+    assert total.failed == {"http_5xx": total.offered // 4}
+    assert total.completed == total.offered - total.offered // 4
+
+
+async def test_connections_are_kept_and_reused(serve: Any, offer: Any) -> None:
+    server = serve()
+    session, _ = await offer(server.url, profile="100", duration_s=1.0, arrivals="constant")
+    assert session.total.completed == 100
+    assert server.connections < 20
+
+
+async def test_each_request_on_a_connection_of_its_own(serve: Any, offer: Any) -> None:
+    """Though the server, which knows nothing of Connection, would keep them."""
+    server = serve()
+    session, _ = await offer(server.url, duration_s=0.5, traffic={"keep_alive": False})
+    assert session.total.failed == {}
+    assert server.connections == session.total.offered > 20
+
+
+async def test_a_head_request_needs_no_body(serve: Any, offer: Any) -> None:
+    server = serve(raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"))
+    session, _ = await offer(server.url, duration_s=0.5, traffic={"method": "HEAD"})
+    assert session.total.failed == {}
+    assert session.total.completed == session.total.offered > 20
+    assert server.connections < session.total.offered / 2
+
+
+async def test_not_modified_has_no_body_and_is_no_success(serve: Any, offer: Any) -> None:
+    server = serve(raw(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5000\r\n\r\n"))
+    session, _ = await offer(server.url, duration_s=0.5)
+    assert session.total.failed == {"http_3xx": session.total.offered}
+    assert server.connections < session.total.offered / 2
+
+
+async def test_an_endless_header(serve: Any, offer: Any) -> None:
+    async def endless(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        while not writer.is_closing():
+            writer.write(b"X-More: " + b"x" * 8192 + b"\r\n")
+            await writer.drain()
+
+    session, _ = await offer(serve(endless).url, profile="10", duration_s=0.5)
+    assert session.total.failed == {"protocol": session.total.offered}
+
+
+async def test_a_header_line_without_end(serve: Any, offer: Any) -> None:
+    async def endless(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nX-More: ")
+        while not writer.is_closing():
+            writer.write(b"x" * 65536)
+            await writer.drain()
+
+    session, _ = await offer(serve(endless).url, profile="10", duration_s=0.5)
+    assert session.total.failed == {"protocol": session.total.offered}
+
+
+@pytest.mark.parametrize("length", [b"1", b"3"])
+async def test_a_wrong_content_length(serve: Any, offer: Any, length: bytes) -> None:
+    """Too short: the rest belongs to nobody, and ends the connection. Too long: never whole."""
+    response = b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\nok"
+    server = serve(raw(response))
+    session, _ = await offer(server.url, profile="40", duration_s=0.5, timeout_s=0.5)
+    total = session.total
+    if length == b"1":
+        assert total.failed == {}
+        assert server.connections == total.offered
+    else:
+        assert total.failed == {"timeout": total.offered}
+
+
+async def test_idle_connections_that_the_server_closes_lose_no_request(
+    serve: Any, offer: Any
+) -> None:
+    """The server ends each connection right after its answer, without saying so beforehand."""
+
+    async def leave(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK)
+        await writer.drain()
+        writer.close()
+
+    server = serve(leave)
+    session, _ = await offer(server.url, profile="40", duration_s=1.0, arrivals="constant")
+    assert session.total.failed == {}
+    assert session.total.completed == 40
+    assert server.connections == 40
+
+
+async def test_half_closed_connections_are_not_used_again(serve: Any, offer: Any) -> None:
+    async def half_close(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK)
+        writer.write_eof()
+        await asyncio.sleep(0.5)
+
+    session, _ = await offer(
+        serve(half_close).url, profile="40", duration_s=0.5, arrivals="constant"
+    )
+    assert session.total.failed == {}
+
+
+async def test_the_first_byte_has_its_own_limit(serve: Any, offer: Any) -> None:
+    async def slow(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        if number % 2:
+            # The answer begins at once, and its rest may take its time.
+            writer.write(OK[:10])
+            await writer.drain()
+        await asyncio.sleep(1.2)
+        writer.write(OK[10:] if number % 2 else OK)
+
+    session, _ = await offer(
+        serve(slow).url, profile="20", duration_s=0.5, first_byte_timeout_s=0.4
+    )
+    total = session.total
+    assert total.failed == {"timeout": total.offered - total.offered // 2}
+    assert total.completed == total.offered // 2
+
+
+async def test_a_unix_socket(offer: Any, tmp_path: Path) -> None:
+    served: list[bytes] = []
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                served.append(await reader.readuntil(b"\r\n\r\n"))
+                writer.write(OK)
+        writer.close()
+
+    path = tmp_path / "s"
+    server = await asyncio.start_unix_server(accept, path)
+    session, _ = await offer(
+        "http://service.local/x", duration_s=0.5, traffic={"unix_socket": path}
+    )
+    server.close()
+    assert session.total.completed == session.total.offered == len(served) > 20
+    assert b"Host: service.local" in served[0]
+
+
+async def test_ipv6(offer: Any) -> None:
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(OK)
+        writer.close()
+
+    server = await asyncio.start_server(accept, "::1", 0)
+    port = server.sockets[0].getsockname()[1]
+    session, _ = await offer(f"http://[::1]:{port}/", duration_s=0.5)
+    server.close()
+    assert session.total.completed == session.total.offered > 20
+
+
+async def test_a_zone_of_ipv6(offer: Any) -> None:
+    heads: list[bytes] = []
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                heads.append(head)
+                writer.write(OK)
+        writer.close()
+
+    server = await asyncio.start_server(accept, "::1", 0)
+    port = server.sockets[0].getsockname()[1]
+    session, _ = await offer(f"http://[::1%25lo]:{port}/", duration_s=0.5)
+    server.close()
+    assert session.total.completed == session.total.offered > 20
+    # RFC 6874, 4: a zone means nothing beyond this machine.
+    assert f"Host: [::1]:{port}\r\n".encode() in heads[0]
+
+
+async def test_connecting_elsewhere_sends_what_the_url_says(serve: Any, offer: Any) -> None:
+    server = serve()
+    session, _ = await offer(
+        "http://nowhere.invalid:81/x",
+        duration_s=0.5,
+        traffic={"connect_to": ("127.0.0.1", server.port)},
+    )
+    assert session.total.completed == session.total.offered > 20
+    assert server.heads[0].startswith(b"GET /x HTTP/1.1\r\nHost: nowhere.invalid:81\r\n")
+
+
+async def test_several_targets_share_by_weight(serve: Any, offer: Any) -> None:
+    first, second = serve(), serve()
+    session, _ = await offer(
+        first.url,
+        profile="600",
+        duration_s=1.5,
+        workers=2,
+        traffic={"urls": [first.url, f"3:{second.url}"]},
+    )
+    total = session.total
+    assert total.completed == total.offered == len(first.arrived_ns) + len(second.arrived_ns)
+    assert len(second.arrived_ns) / total.offered == pytest.approx(0.75, abs=0.05)
+
+
+async def test_a_counter_numbers_every_request_once(serve: Any, offer: Any) -> None:
+    server = serve()
+    bodies = [Body(b'{"n": {{counter}}}', "application/json")]
+    session, _ = await offer(server.url, profile="300", bodies=bodies, workers=3)
+    numbers = sorted(json.loads(body)["n"] for body in server.bodies)
+    assert numbers == list(range(session.total.offered))
+
+
+async def test_spinning_measures_the_same(serve: Any, offer: Any) -> None:
+    server = serve()
+    session, _ = await offer(server.url, profile="200", arrivals="constant", spin=True)
+    assert session.total.completed == session.total.offered == 200
+
+
+class TestTls:
+    @pytest.fixture
+    def authority(self) -> trustme.CA:
+        return trustme.CA()
+
+    @pytest.fixture
+    async def tls_server(self, authority: trustme.CA) -> AsyncIterator[int]:
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                while await reader.readuntil(b"\r\n\r\n"):
+                    writer.write(OK)
+            writer.close()
+
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert("localhost").configure_cert(context)
+        server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
+        yield server.sockets[0].getsockname()[1]
+        server.close()
+
+    async def test_a_trusted_certificate(
+        self, tls_server: int, authority: trustme.CA, offer: Any, tmp_path: Path
+    ) -> None:
+        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+        session, _ = await offer(
+            f"https://localhost:{tls_server}/",
+            duration_s=0.5,
+            traffic={"tls": Tls(ca_file=tmp_path / "ca.pem")},
+        )
+        assert session.total.failed == {}
+        assert session.total.completed == session.total.offered > 20
+
+    async def test_an_unknown_authority_is_refused(self, tls_server: int, offer: Any) -> None:
+        session, _ = await offer(f"https://localhost:{tls_server}/", duration_s=0.5)
+        assert session.total.failed == {"connect": session.total.offered}
+
+    async def test_another_name_is_refused(
+        self, tls_server: int, authority: trustme.CA, offer: Any, tmp_path: Path
+    ) -> None:
+        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+        session, _ = await offer(
+            f"https://127.0.0.1:{tls_server}/",
+            duration_s=0.5,
+            traffic={"tls": Tls(ca_file=tmp_path / "ca.pem")},
+        )
+        assert session.total.failed == {"connect": session.total.offered}
+
+    async def test_insecure_takes_any(self, tls_server: int, offer: Any) -> None:
+        session, _ = await offer(
+            f"https://127.0.0.1:{tls_server}/", duration_s=0.5, traffic={"tls": Tls(verify=False)}
+        )
+        assert session.total.completed == session.total.offered > 20
+
+    async def test_connecting_elsewhere_checks_the_name_of_the_url(
+        self, tls_server: int, authority: trustme.CA, offer: Any, tmp_path: Path
+    ) -> None:
+        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+        traffic = {
+            "tls": Tls(ca_file=tmp_path / "ca.pem"),
+            "connect_to": ("127.0.0.1", tls_server),
+        }
+        session, _ = await offer("https://localhost/", duration_s=0.5, traffic=traffic)
+        assert session.total.completed == session.total.offered > 20
+        session, _ = await offer("https://other.invalid/", duration_s=0.5, traffic=traffic)
+        assert session.total.failed == {"connect": session.total.offered}
+
+    @pytest.mark.parametrize("apart", [True, False])
+    async def test_a_certificate_of_ones_own(
+        self, authority: trustme.CA, offer: Any, tmp_path: Path, apart: bool
+    ) -> None:
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                while await reader.readuntil(b"\r\n\r\n"):
+                    writer.write(OK)
+            writer.close()
+
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.verify_mode = ssl.CERT_REQUIRED
+        authority.configure_trust(context)
+        authority.issue_cert("localhost").configure_cert(context)
+        mine = authority.issue_cert("client@example.org")
+        mine.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+        mine.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+        mine.private_key_pem.write_to_path(tmp_path / "key.pem")
+        cert, key = ("cert.pem", tmp_path / "key.pem") if apart else ("both.pem", None)
+        async with await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context) as server:
+            url = f"https://localhost:{server.sockets[0].getsockname()[1]}/"
+            tls = Tls(verify=False, cert=tmp_path / cert, key=key)
+            session, _ = await offer(url, duration_s=0.5, traffic={"tls": tls})
+            assert session.total.completed == session.total.offered > 20
+            session, _ = await offer(url, duration_s=0.5, traffic={"tls": Tls(verify=False)})
+            assert session.total.completed == 0
+
+    async def test_a_certificate_without_its_key(
+        self, authority: trustme.CA, plan: Any, tmp_path: Path
+    ) -> None:
+        authority.issue_cert("a").cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+        tls = Tls(cert=tmp_path / "cert.pem")
+        session = Session(plan("https://h/", traffic={"tls": tls}))
+        with pytest.raises(GeneratorError, match=r"cannot use the certificate .*cert\.pem"):
+            await session.start()
+
+    async def test_a_key_with_a_password_is_not_asked_for(
+        self, authority: trustme.CA, plan: Any, tmp_path: Path
+    ) -> None:
+        own = authority.issue_cert("a")
+        own.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+        locked = load_pem_private_key(own.private_key_pem.bytes(), None).private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
+        )
+        (tmp_path / "key.pem").write_bytes(locked)
+        tls = Tls(cert=tmp_path / "cert.pem", key=tmp_path / "key.pem")
+        session = Session(plan("https://h/", traffic={"tls": tls}))
+        with pytest.raises(GeneratorError, match=r"cannot use the certificate .*cert\.pem"):
+            await session.start()
+
+    async def test_a_server_without_tls(self, serve: Any, offer: Any) -> None:
+        url = serve().url.replace("http:", "https:")
+        session, _ = await offer(url, duration_s=0.5, timeout_s=2.0)
+        assert session.total.failed == {"connect": session.total.offered}
+
+    async def test_an_unreadable_ca_file(self, plan: Any, tmp_path: Path) -> None:
+        (tmp_path / "ca.pem").write_text("nonsense")
+        session = Session(plan("https://h/", traffic={"tls": Tls(ca_file=tmp_path / "ca.pem")}))
+        with pytest.raises(GeneratorError, match=r"cannot use the CA file .*ca\.pem"):
+            await session.start()

@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tailrace.load.measure.breakdown import Breakdown, split, xray_of
+from tailrace.load.measure.histogram import Histogram, IntArray
+from tailrace.load.measure.point import BINS_PER_DECADE, Percentiles, Point
+from tailrace.load.measure.server_timing import ABSENT, StageNames
+
+SPAN = st.integers(0, 3_600 * 10**9)
+STAGE = st.one_of(st.just(ABSENT), SPAN)
+REQUEST = st.tuples(SPAN, SPAN, SPAN, SPAN, STAGE, STAGE, STAGE)
+"""The generator's lateness, both waits, service time, and three stages."""
+
+
+def array(values: object) -> IntArray:
+    return np.array(values, dtype=np.int64)
+
+
+def split_all(requests: list[tuple[int, ...]]) -> dict[str, IntArray]:
+    late, wait, connect, service, *stages = array(requests).reshape(len(requests), 7).T
+    named = dict(zip(("queue", "infer", "network"), stages, strict=True))
+    waits = {"connection-wait": wait, "connect": connect}
+    return split(late + wait + connect, waits, service, named)
+
+
+@settings(deadline=None)
+@given(st.lists(REQUEST, max_size=20))
+def test_components_add_up_to_the_latency_exactly(requests: list[tuple[int, ...]]) -> None:
+    parts = split_all(requests)
+    assert all((spans >= 0).all() for spans in parts.values())
+    assert sum(parts.values()).tolist() == [sum(request[:4]) for request in requests]  # type: ignore[union-attr]
+    for row, (late, wait, connect, service, *stages) in enumerate(requests):
+        own = [int(parts[name][row]) for name in ("send-lag", "connection-wait", "connect")]
+        assert own == [late, wait, connect]
+        told = [span for span in stages if span != ABSENT]
+        assert parts["service"][row] == (0 if told else service)
+        if sum(told) <= service:
+            assert parts["queue"][row] == max(stages[0], 0)
+            assert parts["infer"][row] == max(stages[1], 0)
+
+
+def test_stages_that_overlap_are_shortened_alike() -> None:
+    parts = split(array([5]), {}, array([90]), {"all": array([120]), "db": array([60])})
+    assert {name: spans.tolist() for name, spans in parts.items()} == {
+        "send-lag": [5],
+        "network": [2],  # what rounding leaves
+        "service": [0],
+        "all": [59],
+        "db": [29],
+    }
+
+
+def test_a_stage_with_a_name_of_ours_is_the_servers() -> None:
+    stages = {name: array([number]) for number, name in enumerate(["send-lag", "connect"], start=3)}
+    parts = split(array([50]), {"connect": array([20])}, array([90]), stages)
+    assert {name: spans.tolist() for name, spans in parts.items()} == {
+        "send-lag": [30],
+        "connect": [20],
+        "network": [83],
+        "service": [0],
+        "send-lag (server)": [3],
+        "connect (server)": [4],
+    }
+
+
+def breakdown(requests: list[tuple[int, ...]]) -> Breakdown:
+    made = Breakdown()
+    latencies = array([sum(request[:4]) for request in requests])
+    made.record(Histogram().record(latencies), split_all(requests))
+    return made
+
+
+def contents(breakdown: Breakdown) -> tuple[list[int], dict[str, list[int]]]:
+    sums = {name: sums.tolist() for name, sums in breakdown.sums_ns.items() if sums.any()}
+    return breakdown.counts.tolist(), sums
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(REQUEST, max_size=10), max_size=4))
+def test_merging_is_the_whole(pieces: list[list[tuple[int, ...]]]) -> None:
+    merged = Breakdown()
+    for piece in pieces:
+        merged.add_packed(breakdown(piece).pack(), StageNames())
+    whole = breakdown([request for piece in pieces for request in piece])
+    assert contents(merged) == contents(whole)
+    assert sum(map(sum, contents(whole)[1].values())) == sum(
+        sum(request[:4]) for piece in pieces for request in piece
+    )
+    whole.clear()
+    assert contents(whole) == contents(Breakdown())
+
+
+def point(requests: list[tuple[int, ...]]) -> Point:
+    """An interval in which these were answered."""
+    made = breakdown(requests)
+    latency = Histogram()
+    latency.record(array([sum(request[:4]) for request in requests]))
+    none = Percentiles()
+    return Point(
+        **dict.fromkeys(("index", "t_s", "wall_time", "offered", "sent", "completed"), 0),
+        **dict.fromkeys(("target_per_s", "rps", "qps", "in_flight", "backlog", "connections"), 0),
+        **dict.fromkeys(("cap_waits", "tick_lag_ms", "cpu_percent"), 0),
+        interval_s=1,
+        failed={},
+        latency_ms=none,
+        service_ms=none,
+        send_lag_us=none,
+        stages_ms={},
+        latency_bins=latency.bins(BINS_PER_DECADE),
+        components_us=made.in_us(),
+    )
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(REQUEST, min_size=1, max_size=10), max_size=4))
+def test_points_have_the_breakdown_by_their_bins(pieces: list[list[tuple[int, ...]]]) -> None:
+    for piece in pieces:
+        made = point(piece)
+        counts, _ = contents(breakdown(piece))
+        assert made.latency_bins == {b: count for b, count in enumerate(counts) if count}
+        for sums_us in made.components_us.values():
+            assert len(sums_us) == len(made.latency_bins)
+        total_us = sum(map(sum, made.components_us.values()))
+        latency_us = sum(sum(request[:4]) for request in piece) / 1000
+        assert total_us == pytest.approx(latency_us, abs=0.5 * 8 * len(made.latency_bins))
+
+
+def test_the_xray_of_points_is_that_of_all_their_requests() -> None:
+    generator = np.random.default_rng(1)
+    requests = [
+        (*generator.integers(10**4, 10**6, 3).tolist(), service, service // 3, service // 2, ABSENT)
+        for service in generator.integers(10**6, 10**9, 2000).tolist()
+    ]
+    whole = breakdown(requests).xray()
+    merged = xray_of([point(requests[start::4]) for start in range(4)])
+    assert whole is not None
+    assert merged is not None
+    assert merged.explains == whole.explains == "infer"
+    assert merged.from_ms == whole.from_ms
+    for name, mean_ms in whole.tail_ms.items():
+        assert merged.tail_ms[name] == pytest.approx(mean_ms, abs=0.01)
+        assert merged.median_ms[name] == pytest.approx(whole.median_ms[name], abs=0.01)
+    assert xray_of([]) is None

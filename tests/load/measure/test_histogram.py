@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from hdrh.histogram import HdrHistogram
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tailrace.load.measure.histogram import HIGHEST_US, LOWEST_US, WIDTH_US, Histogram, bucket_of
+
+times_ns = st.lists(st.integers(0, HIGHEST_US * 1000), min_size=1, max_size=300)
+
+
+def recorded(values: list[int]) -> Histogram:
+    histogram = Histogram()
+    histogram.record(np.array(values, dtype=np.int64))
+    return histogram
+
+
+@given(times_ns, st.sampled_from([50, 90, 99, 99.9, 100]))
+def test_percentiles_are_the_ranked_values(values: list[int], percent: float) -> None:
+    exact_us = sorted(values)[max(int(np.ceil(percent * len(values) / 100 - 1e-9)), 1) - 1] / 1000
+    found = recorded(values).percentile_us(percent)[0]
+    assert found == pytest.approx(exact_us, rel=0.0006, abs=1.01)
+
+
+@given(times_ns)
+def test_mean_and_max_are_exact(values: list[int]) -> None:
+    percentiles = recorded(values).percentiles(1000)
+    assert percentiles.max == pytest.approx(max(values) / 1e6, abs=1e-4)
+    assert percentiles.mean == pytest.approx(sum(values) / len(values) / 1e6, abs=1e-4)
+
+
+@given(times_ns, st.integers(1, 50))
+def test_bins_count_everything_once(values: list[int], per_decade: int) -> None:
+    histogram = recorded(values)
+    found = histogram.bins(per_decade)
+    assert sum(found.values()) == len(values)
+    expected: dict[int, int] = {}
+    for bucket in np.flatnonzero(histogram.counts):
+        middle_us = float(LOWEST_US[bucket] + (WIDTH_US[bucket] - 1) / 2)
+        b = 0
+        while 10 ** ((b + 1) / per_decade) <= middle_us:
+            b += 1
+        expected[b] = expected.get(b, 0) + int(histogram.counts[bucket])
+    assert found == expected
+
+
+def test_bins_begin_at_whole_decades() -> None:
+    histogram = recorded([0, 400, 1000, 9_000, 10_000, 1_000_000, 10**9, 10**12])
+    assert histogram.bins(20) == {0: 3, 19: 1, 20: 1, 60: 1, 120: 1, 180: 1}
+    assert Histogram().bins(20) == {}
+
+
+@given(times_ns, times_ns)
+def test_packed_histograms_merge_by_addition(a: list[int], b: list[int]) -> None:
+    merged = Histogram()
+    merged.add_packed(recorded(a).pack())
+    merged.add_packed(recorded(b).pack())
+    whole = recorded(a + b)
+    assert np.array_equal(merged.counts, whole.counts)
+    assert (merged.total, merged.sum_ns, merged.max_ns) == (whole.total, whole.sum_ns, whole.max_ns)
+
+
+@given(st.lists(st.integers(0, HIGHEST_US), min_size=1, max_size=100))
+def test_the_layout_is_hdr_histograms(values_us: list[int]) -> None:
+    hdr = HdrHistogram(1, HIGHEST_US, 3)
+    buckets = bucket_of(np.array(values_us, dtype=np.int64))
+    for value, bucket in zip(values_us, buckets, strict=True):
+        assert LOWEST_US[bucket] == hdr.get_lowest_equivalent_value(value)
+        assert LOWEST_US[bucket] <= value < LOWEST_US[bucket] + WIDTH_US[bucket]
+        assert WIDTH_US[bucket] <= max(1, value / 1000)
+
+
+def test_longer_than_an_hour_counts_as_an_hour_but_keeps_its_maximum() -> None:
+    histogram = recorded([7200 * 10**9])
+    assert histogram.total == 1
+    assert histogram.percentiles(1e6).max == pytest.approx(7200)
+
+
+def test_an_empty_histogram_has_no_percentiles() -> None:
+    assert Histogram().percentiles(1).p99 is None
+    with pytest.raises(ValueError, match="empty"):
+        Histogram().percentile_us(50)
+
+
+def test_clear_forgets_everything() -> None:
+    histogram = recorded([1000, 2000])
+    histogram.clear()
+    assert histogram.total == histogram.max_ns == histogram.counts.sum() == 0

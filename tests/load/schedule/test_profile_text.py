@@ -1,0 +1,264 @@
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tailrace.errors import UsageError
+from tailrace.load.schedule.profile import Profile, parse_profile
+from tailrace.load.schedule.profile_text import join_parts, parse_parts
+from tailrace.load.schedule.profile_toml import profile_from_toml, read_profile
+
+EXPRESSIONS = [
+    "200",
+    "0.00001",
+    "100..1000/60s",
+    "100@30s,500@30s",
+    "sine(mean=300,amp=200,period=120s)",
+    "sine(mean=300,amp=200,period=120s,phase=0.25)",
+    "burst(base=100,peak=1000,every=30s,for=2s)",
+    "100..1000/60s,1000@30s,sine(mean=300,amp=200,period=120s)",
+    "100..1000/60s@30s,burst(base=0,peak=10,every=1s,for=0.1s)@0.000000001s,7",
+]
+ALPHABET = st.sampled_from(list("0123456789.,@/() =ksmhine\"'")) | st.sampled_from(
+    ["..", "sine(", "burst(", "trace(", "mean=", "amp=", "period=", "every=", "for=", "30s", "100"]
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("200", [(0, 200)]),
+        ("12k/min", [(0, 200)]),
+        ("100@30s,500@30s", [(0, 100), (30, 500)]),
+        ("100@500ms, 0@1m, 2k", [(0, 100), (0.5, 0), (60.5, 2000)]),
+    ],
+)
+def test_steps(text: str, steps: list[tuple[float, float]]) -> None:
+    assert parse_profile(text).steps == steps
+
+
+@pytest.mark.parametrize(
+    ("text", "expression"),
+    [
+        ("12k/min", "200"),
+        ("6k/min .. 1k/s / 1m", "100..1000/60s"),
+        ("100/s..1000/s/60", "100..1000/60s"),
+        ("ramp(from=100, to=1k, over=1m)", "100..1000/60s"),
+        (" SINE( mean = 300 , amp=200/s, period=2m ) ", "sine(mean=300,amp=200,period=120s)"),
+        (
+            "sine(mean=300,amp=200,period=2m,phase=0)@1m,5",
+            "sine(mean=300,amp=200,period=120s)@60s,5",
+        ),
+        ("burst(peak=1k,base=100,every=30s,for=2s)", "burst(base=100,peak=1000,every=30s,for=2s)"),
+        ("0..10/10s@10s,10", "0..10/10s,10"),
+        ("0..10/10s@5s,10", "0..10/10s@5s,10"),
+    ],
+)
+def test_many_spellings_have_one_expression(text: str, expression: str) -> None:
+    assert parse_profile(text).expression == expression
+
+
+@pytest.mark.parametrize("text", EXPRESSIONS)
+def test_a_canonical_expression_reads_as_itself(text: str) -> None:
+    assert parse_profile(text).expression == text
+    assert join_parts(parse_parts(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", r"a rate is missing here, as in 200 \(at character 1\)"),
+        ("fast", r"'fast' is not a rate.*\(at character 1\)"),
+        ("100,200", r"'100' needs a length, as in 100@30s \(at character 1\)"),
+        ("100@soon,200", r"'soon' is not a duration.*\(at character 5\)"),
+        ("100@30s,,5", r"a rate is missing here.*\(at character 9\)"),
+        ("5@3s@4s", r"two lengths \(at character 5\)"),
+        ("100..", r"needs an end and a duration, as in 100..1000/60s \(at character 4\)"),
+        ("5@3s,100..200", r"needs a duration, as in 100..200/60s \(at character 11\)"),
+        ("100..200/s", r"needs a duration.*\(at character 6\)"),
+        ("..5/3s", r"'' is not a rate.*\(at character 1\)"),
+        ("100..200/0s", r"a ramp's duration must be between 1 ns and 1e12 s"),
+        ("1..9999999999999/1s", "at most 1e12 a second"),
+        (f"{'9' * 400}", "at most 1e12 a second"),
+        (f"5@{'9' * 400}s,3", "must be at most 1e12 s"),
+        ("sine(mean=300", r"this parenthesis is not closed \(at character 5\)"),
+        ("sine mean=300)", r"closes nothing \(at character 14\)"),
+        ("5@1s,sin(mean=3)", r"no profile 'sin': did you mean sine\? \(at character 6\)"),
+        ("(100)", "no profile ''"),
+        ("wave(a=1)", "choose from constant, ramp, sine, burst, trace"),
+        ("sine(mean=300)", r"sine needs amp, period as well, as in sine\("),
+        ("sine(mean=300,mean=2)", r"'mean' is given twice \(at character 15\)"),
+        ("sine(mean=300,200)", r"'200' is not key=value.*\(at character 15\)"),
+        ("sine(mean=3,amp=2,period=1s,amplitude=3)", "sine has no 'amplitude': it takes mean"),
+        ("sine(mean=3,amp=4,period=1s)", "amp, 4, must not exceed its mean, 3"),
+        ("sine(mean=0,amp=0,period=1s)", "mean must be more than 0"),
+        ("sine(mean=3,amp=1,period=0s)", "period must be between"),
+        ("sine(mean=3,amp=1,period=9s,phase=1)", "phase is a part of a period"),
+        ("sine(mean=3,amp=1,period=9s,phase=x)", "phase is a number, not 'x'"),
+        ("burst(base=9,peak=3,every=3s,for=1s)", "no less than its base"),
+        ("burst(base=0,peak=0,every=3s,for=1s)", "more than 0"),
+        ("burst(base=0,peak=3,every=3s,for=3s)", "shorter than its every"),
+        ("trace()", "no such file"),
+        ("trace(nowhere.csv)", "'nowhere.csv': there is no such file"),
+        ('trace("x\\q")', "is not a JSON string"),
+        ('trace("x', r"this quote is not closed \(at character 7\)"),
+        ("trace(x,scale=big)", "scale is a number, not 'big'"),
+        ("trace(x,scale=0)", "scale must be more than 0"),
+        ("trace(a\0b)", "trace"),
+    ],
+)
+def test_errors_name_the_part_and_its_place(text: str, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint) as caught:
+        parse_profile(text)
+    assert str(caught.value).startswith("profile ")
+    assert "(at character" in str(caught.value)
+
+
+def check_read(text: str) -> None:
+    """Any text is a profile or a UsageError, and a profile's expression gives it back."""
+    message = ""
+    try:
+        profile = parse_profile(text)
+    except UsageError as error:
+        message = str(error)
+    assert len(message.splitlines()) <= 1
+    if message:
+        return
+    again = parse_profile(profile.expression)
+    assert again.expression == profile.expression
+    u = np.linspace(0, min(2 * profile.integral(100.0) + 1, 1e15), 50)
+    times = profile.inverse(u)
+    assert np.array_equal(times, again.inverse(u))
+    assert not np.isnan(times).any()
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.text())
+@example("٣..٤/١s")
+@example("trace(/dev/zero)")
+@example("trace(\ud800)")
+@example('trace("\\ud800")')
+def test_any_text_is_a_profile_or_a_usage_error(text: str) -> None:
+    check_read(text)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(ALPHABET, max_size=16).map("".join))
+def test_any_words_of_the_language_are_a_profile_or_a_usage_error(text: str) -> None:
+    check_read(text)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(EXPRESSIONS), st.integers(0, 60), st.integers(0, 5), st.text(max_size=3))
+def test_any_damage_gives_a_profile_or_a_usage_error(
+    text: str, place: int, cut: int, added: str
+) -> None:
+    check_read(text[:place] + added + text[place + cut :])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rates.csv",
+        "a b.csv",
+        "a,b.csv",
+        "odd (1).csv",
+        'say "hi".csv',
+        " x",
+        "ü=?&@..csv",
+        "2\nlines",
+    ],
+)
+def test_file_names_survive(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.write_text("t_s,rate\n0,5\n")
+    profile = parse_profile(f"trace({json.dumps(str(file))})@3s,trace({json.dumps(str(file))})")
+    assert parse_profile(profile.expression).expression == profile.expression
+    assert profile.rate(1) == 5
+
+
+@pytest.mark.parametrize(
+    ("value", "expression"),
+    [
+        ("100@3s,5", "100@3s,5"),
+        (200, "200"),
+        (0.5, "0.5"),
+        ({"kind": "constant", "rate": "12k/min"}, "200"),
+        ({"kind": "ramp", "from": 100, "to": "1000/s", "over": "60s"}, "100..1000/60s"),
+        (
+            [
+                {"kind": "ramp", "from": 1, "to": 9, "over": 60, "for": "30s"},
+                {"kind": "sine", "mean": 3, "amp": 2, "period": "2m", "for": "10m"},
+                {"kind": "burst", "base": 0, "peak": 9, "every": 5, "peak_for": "2s", "for": 10},
+                {"kind": "constant", "rate": 5},
+            ],
+            "1..9/60s@30s,sine(mean=3,amp=2,period=120s)@600s,burst(base=0,peak=9,every=5s,for=2s)@10s,5",
+        ),
+    ],
+)
+def test_toml(value: object, expression: str) -> None:
+    profile = profile_from_toml(value)
+    assert isinstance(profile, Profile)
+    assert profile.expression == expression
+
+
+def test_toml_trace(tmp_path: Path) -> None:
+    file = tmp_path / "rates.csv"
+    file.write_text("t_s,rate\n0,5\n")
+    profile = profile_from_toml({"kind": "trace", "file": str(file), "scale": 2, "speed": 1.5})
+    assert profile.rate(0) == 15
+
+
+@pytest.mark.parametrize(
+    ("value", "complaint"),
+    [
+        (None, "expected a table"),
+        (True, "string or a number"),
+        ([], "no parts"),
+        (["100"], "expected a table"),
+        ({}, "kind is missing"),
+        ({"kind": "saw"}, "no profile 'saw'"),
+        ({"kind": "ramp", "from": 1}, "needs to, over"),
+        ({"kind": "constant", "rate": [5]}, r"rate must be a string or a number, not \[5\]"),
+        ({"kind": "constant", "rate": math.nan}, "'nan' is not a rate"),
+        ({"kind": "constant", "rate": 10**400}, "too large"),
+        ({"kind": "constant", "rate": 5, "for": "soon"}, "'soon' is not a duration"),
+        ({"kind": "burst", "base": 1, "peak": 2, "every": 9, "for": "2s"}, "needs peak_for"),
+        (
+            [{"kind": "constant", "rate": 5}, {"kind": "constant", "rate": 5}],
+            "part 1 needs a length",
+        ),
+        ([{"kind": "constant", "rate": 5, "for": 1}, {"kind": "x"}], "part 2: there is no profile"),
+    ],
+)
+def test_toml_errors(value: object, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        profile_from_toml(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("1@1s," * 100_000 + "1", "a profile of 500,001 characters is too long"),
+        ("1@1s," * 1000 + "1", "a profile of 1,001 parts is too long"),
+        ("1@1s," * 900 + "x", r"profile '….*x…': .* \(at character 4501\)"),
+    ],
+)
+def test_a_long_profile_is_refused_in_a_short_line(text: str, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint) as raised:
+        parse_profile(text)
+    assert len(str(raised.value)) < 400
+
+
+def test_a_table_of_many_parts_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "long.toml"
+    file.write_text("profile = [" + '{kind="constant",rate=1,for="1s"},' * 1001 + "]")
+    with pytest.raises(UsageError, match="1,001 parts are too many"):
+        read_profile(file)
+    file.write_text("#" * (1 << 21))
+    with pytest.raises(UsageError, match="cannot read the profile"):
+        read_profile(file)
