@@ -10,7 +10,7 @@ import pytest
 
 from tailrace.load.client.request import parse_header
 from tailrace.load.judge.slo import parse_slo
-from tailrace.load.schedule.part import Part, parse_part
+from tailrace.load.schedule.schedule import Part, parse_part
 from tailrace.models import zoo
 from tailrace.models.runtimes.device import parse_device
 from tailrace.service.supervisor import _KILL_AFTER_S

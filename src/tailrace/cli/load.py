@@ -206,8 +206,8 @@ def load(
     from tailrace.load.judge.slo import parse_slo
     from tailrace.load.on_ray import crew_at
     from tailrace.load.schedule.arrivals import parse_arrivals
-    from tailrace.load.schedule.part import WHOLE, parse_part, parse_start
     from tailrace.load.schedule.profile import constant
+    from tailrace.load.schedule.schedule import WHOLE, parse_part, parse_start
     from tailrace.load.session.plan import Plan
     from tailrace.runs.directory import RUNS_DIR, RunDirectory
     from tailrace.runs.run import Run

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tailrace.dashboard.figures import NONE
-from tailrace.load.schedule.part import WHOLE
+from tailrace.load.schedule.schedule import WHOLE
 from tailrace.machine.environment import PACKAGES, Environment
 from tailrace.report.markup import Content, Markup, h
 from tailrace.report.overview import started

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from tailrace.errors import UsageError
-from tailrace.load.schedule.arrivals import Arrivals, Poisson, Replay, parse_arrivals, share
+from tailrace.load.schedule.arrivals import Arrivals, Poisson, parse_arrivals, share
 from tailrace.load.schedule.profile import constant, parse_profile
 from tailrace.load.schedule.schedule import NEVER_NS, Schedule
-from tailrace.load.schedule.trace import Counts, Rates, Timestamps
+from tailrace.load.schedule.trace import Counts, Rates, Replay, Timestamps
 from tailrace.load.schedule.trace_file import read_trace
 
 TWO = "0\n1\n"

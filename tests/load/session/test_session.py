@@ -18,8 +18,8 @@ from tailrace.load.client.traffic import plan_traffic
 from tailrace.load.measure.point import Point
 from tailrace.load.measure.server_timing import OTHER
 from tailrace.load.schedule.arrivals import Poisson
-from tailrace.load.schedule.part import parse_part
 from tailrace.load.schedule.profile import constant, parse_profile
+from tailrace.load.schedule.schedule import parse_part
 from tailrace.load.session.child import ChildProcess
 from tailrace.load.session.crew import Gone, Heard, Line, LocalCrew
 from tailrace.load.session.link import GeneratorError

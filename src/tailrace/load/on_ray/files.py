@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 
 from tailrace.errors import UsageError
-from tailrace.load.schedule.arrivals import Replay, parse_arrivals
+from tailrace.load.schedule.arrivals import parse_arrivals
 from tailrace.load.schedule.profile_text import Part, join_parts, parse_parts
-from tailrace.load.schedule.rate_trace import RateTrace
+from tailrace.load.schedule.trace import RateTrace, Replay
 from tailrace.load.worker.messages import Change, Message, Setup
 
 

@@ -17,9 +17,7 @@ import numpy as np
 
 from tailrace.errors import UsageError
 from tailrace.load.schedule.profile_text import Part, join_parts, parse_parts
-from tailrace.load.schedule.segments import Constant, Floats, Segment, check_rate
-
-__all__ = ["Profile", "check_rate", "constant", "parse_profile"]
+from tailrace.load.schedule.segments import Constant, Floats, Segment
 
 
 class Profile:

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tailrace.errors import UsageError
-from tailrace.load.schedule.rate_trace import RateTrace
 from tailrace.load.schedule.segments import (
     MAX_LENGTH_S,
     Burst,
@@ -28,6 +27,8 @@ from tailrace.load.schedule.segments import (
     format_number,
 )
 from tailrace.load.schedule.sine import Sine
+from tailrace.load.schedule.trace import RateTrace, check_factors
+from tailrace.load.schedule.trace_file import read_trace
 from tailrace.units import parse_duration_s, parse_rate_per_s
 
 MAX_PARTS = 1000
@@ -268,12 +269,11 @@ def _ramp(values: dict[str, str]) -> Segment:
 
 
 def _trace(values: dict[str, str]) -> Segment:
-    return RateTrace.read(
-        values["file"],
-        unit=values.get("unit"),
-        scale=_number(values.get("scale", "1"), "scale"),
-        speed=_number(values.get("speed", "1"), "speed"),
-    )
+    path, unit = values["file"], values.get("unit")
+    scale = _number(values.get("scale", "1"), "scale")
+    speed = _number(values.get("speed", "1"), "speed")
+    check_factors(scale, speed)
+    return RateTrace.of(read_trace(path, unit=unit), path, unit, scale, speed)
 
 
 _Make = Callable[[dict[str, str]], Segment]

@@ -96,19 +96,15 @@ class Constant:
 
     @property
     def peak_per_s(self) -> float:
-        """See Segment."""
         return self.rate_per_s
 
     def rate(self, x_s: Floats) -> Floats:
-        """See Segment."""
         return np.full_like(x_s, self.rate_per_s)
 
     def integral(self, x_s: Floats) -> Floats:
-        """See Segment."""
         return self.rate_per_s * x_s
 
     def inverse(self, v: Floats) -> Floats:
-        """See Segment."""
         if self.rate_per_s == 0:
             return np.full_like(v, np.inf)
         return v / self.rate_per_s
@@ -150,16 +146,13 @@ class Ramp:
 
     @property
     def peak_per_s(self) -> float:
-        """See Segment."""
         return max(self.from_per_s, self.to_per_s)
 
     def rate(self, x_s: Floats) -> Floats:
-        """See Segment."""
         line = self.from_per_s + self._slope * x_s
         return np.where(x_s < self.over_s, line, self.to_per_s)
 
     def integral(self, x_s: Floats) -> Floats:
-        """See Segment."""
         x = np.minimum(x_s, self.over_s)
         on_line = np.minimum(self.from_per_s * x + self._slope / 2 * x * x, self._area)
         return np.where(
@@ -167,7 +160,6 @@ class Ramp:
         )
 
     def inverse(self, v: Floats) -> Floats:
-        """See Segment."""
         a, b, k, area = self.from_per_s, self.to_per_s, self._slope, self._area
         on_line = np.minimum(v, area)
         if k < 0:
@@ -223,12 +215,10 @@ class Burst:
         return f"burst(base={base},peak={peak},every={every}s,for={for_}s)"
 
     def rate(self, x_s: Floats) -> Floats:
-        """See Segment."""
         calm = np.fmod(x_s, self.every_s) < self.every_s - self.for_s
         return np.where(calm, self.base_per_s, self.peak_per_s)
 
     def integral(self, x_s: Floats) -> Floats:
-        """See Segment."""
         calm_s, calm_area, area = self._period
         periods = np.floor(x_s / self.every_s)
         x = np.clip(x_s - periods * self.every_s, 0.0, self.every_s)
@@ -237,7 +227,6 @@ class Burst:
         return periods * area + np.minimum(within, area)
 
     def inverse(self, v: Floats) -> Floats:
-        """See Segment."""
         calm_s, calm_area, area = self._period
         periods = np.floor(v / area)
         within = np.clip(v - periods * area, 0.0, area)

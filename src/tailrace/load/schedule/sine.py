@@ -63,22 +63,18 @@ class Sine:
 
     @property
     def peak_per_s(self) -> float:
-        """See Segment."""
         return self.mean_per_s + self.amplitude_per_s
 
     def rate(self, x_s: Floats) -> Floats:
-        """See Segment."""
         # Rounding must not turn a trough at 0 into a rate below it.
         return np.maximum(self._slope(np.fmod(x_s, self.period_s)), 0.0)
 
     def integral(self, x_s: Floats) -> Floats:
-        """See Segment."""
         periods = np.floor(x_s / self.period_s)
         x = np.clip(x_s - periods * self.period_s, 0.0, self.period_s)
         return periods * self._area + np.clip(self._within(x), 0.0, self._area)
 
     def inverse(self, v: Floats) -> Floats:
-        """See Segment."""
         periods = np.floor(v / self._area)
         area = np.clip(v - periods * self._area, 0.0, self._area)
         end = (periods + 1) * self.period_s

@@ -1,13 +1,23 @@
-"""What a recording of real traffic says: arrivals one by one, counts of them, or rates."""
+"""Recordings of real traffic: arrivals one by one, counts of them, or rates; and what plays them
+again, as arrivals (Replay) or as the rate of a profile (RateTrace).
+"""
 
+import json
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tailrace.load.schedule.segments import Floats
+from tailrace.errors import UsageError
+from tailrace.load.schedule.segments import Floats, format_number
+from tailrace.units import MAX_RATE_PER_S
 
+CHUNK = 4096
+"""Arrivals drawn at a time. Part of what a seed means: another size is another schedule."""
 _AT_ONCE = 1 << 20
 """Arrivals of one bucket that are spread at once; more are split first."""
 _SAMPLE = 100_000
@@ -141,3 +151,194 @@ def _scaled(
     if scale == whole:
         return counts * whole
     return counts * whole + draw.binomial(counts, scale - whole)
+
+
+_PLAIN_FILE = re.compile(r"[\w./+~-]([\w./+~ -]*[\w./+~-])?")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RateTrace:
+    """The rate a file recorded, piecewise constant.
+
+        λ │   ┌──┐               starts sᵢ, rates rᵢ, Λᵢ = Σ_{j<i} rⱼ·(sⱼ₊₁ − sⱼ)
+          │───┘  └─┐ ┌──         Λ(x) = Λᵢ + rᵢ·(x − sᵢ)      for sᵢ ≤ x < sᵢ₊₁
+          │        └─┘           Λ⁻¹(v) = sᵢ + (v − Λᵢ) / rᵢ  for Λᵢ ≤ v < Λᵢ₊₁
+          └──────────── x
+
+    After rows of `t_s,rate` the last rate goes on; after counts a bucket the rate is 0. Every
+    rate is multiplied by `scale`; `speed` plays the time that many times as fast, and so
+    multiplies the rates as well.
+    """
+
+    path: str
+    unit: str | None
+    scale: float
+    speed: float
+    starts_s: Floats
+    rates_per_s: Floats
+    areas: Floats
+
+    @classmethod
+    def of(
+        cls,
+        trace: Timestamps | Counts | Rates,
+        path: str,
+        unit: str | None,
+        scale: float,
+        speed: float,
+    ) -> "RateTrace":
+        """What was read from the file `path`, in that `unit`.
+
+        Raises:
+            UsageError: the file lists timestamps, or the rates are too large.
+        """
+        if isinstance(trace, Timestamps):
+            raise UsageError(
+                f"trace {path!r} lists arrivals, not rates: use it as --arrivals trace:{path}"
+            )
+        if isinstance(trace, Counts):
+            starts = np.arange(len(trace.counts) + 1, dtype=np.float64) * trace.width_s
+            rates = np.append(trace.counts / trace.width_s, 0.0)
+        else:
+            starts, rates = trace.starts_s, trace.rates_per_s
+        starts, rates = starts / speed, rates * (scale * speed)
+        if rates.max() > MAX_RATE_PER_S or np.any(np.diff(starts) <= 0):
+            raise UsageError(f"trace {path!r} is too fast with scale {scale} and speed {speed}")
+        areas: Floats = np.zeros(len(rates))
+        np.cumsum(rates[:-1] * np.diff(starts), out=areas[1:])
+        return cls(path, unit, scale, speed, starts, rates, areas)
+
+    @property
+    def expression(self) -> str:
+        """`trace(rates.csv)`, with `,scale=2,speed=10` where they are not 1."""
+        name = self.path if _PLAIN_FILE.fullmatch(self.path) else json.dumps(self.path)
+        scale = f",scale={format_number(self.scale)}" if self.scale != 1 else ""
+        speed = f",speed={format_number(self.speed)}" if self.speed != 1 else ""
+        unit = f",unit={self.unit}" if self.unit is not None else ""
+        return f"trace({name}{scale}{speed}{unit})"
+
+    @property
+    def peak_per_s(self) -> float:
+        return float(self.rates_per_s.max())
+
+    def rate(self, x_s: Floats) -> Floats:
+        rate: Floats = self.rates_per_s[self._at(x_s)]
+        return rate
+
+    def integral(self, x_s: Floats) -> Floats:
+        step = self._at(x_s)
+        area: Floats = self.areas[step] + self.rates_per_s[step] * (x_s - self.starts_s[step])
+        return area
+
+    def inverse(self, v: Floats) -> Floats:
+        step = np.searchsorted(self.areas, v, side="right") - 1
+        rates = self.rates_per_s[step]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            x: Floats = self.starts_s[step] + (v - self.areas[step]) / rates
+        x = np.minimum(x, np.append(self.starts_s[1:], np.inf)[step])
+        return np.where(rates > 0, x, np.inf)
+
+    def _at(self, x_s: Floats) -> NDArray[np.intp]:
+        return np.maximum(np.searchsorted(self.starts_s, x_s, side="right") - 1, 0)
+
+
+def check_factors(scale: float, speed: float) -> None:
+    """Accept a trace's `scale` and `speed`.
+
+    Raises:
+        UsageError: one of them is not a positive number up to 1e6 or 1e9.
+    """
+    for name, factor, most in (("scale", scale, 1e6), ("speed", speed, 1e9)):
+        if not 0 < factor <= most:
+            shown = f"{most:g}".replace("e+0", "e")
+            raise UsageError(
+                f"a trace's {name} must be more than 0 and at most {shown}, not {factor}"
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replay:
+    """The arrivals of a recording, `scale` times as many, `speed` times as fast.
+
+    In operational time the recording has mean rate 1. Under a constant profile of
+    `natural_rate_per_s` the arrivals come as they were recorded; under another profile they keep
+    their pattern and take its rate. After the last one none follow.
+    """
+
+    path: str
+    column: str | None
+    unit: str | None
+    scale: float
+    speed: float
+    recording: Timestamps | Counts
+
+    @classmethod
+    def of(
+        cls,
+        recording: Timestamps | Counts | Rates,
+        path: str,
+        column: str | None,
+        unit: str | None,
+        scale: float,
+        speed: float,
+    ) -> "Replay":
+        """What was read from the file `path`, from its `column`, in that `unit`.
+
+        Raises:
+            UsageError: the file holds rates.
+        """
+        if isinstance(recording, Rates):
+            raise UsageError(
+                f"trace {path!r} holds rates, not arrivals: use it as --profile 'trace({path})'"
+            )
+        return cls(path, column, unit, scale, speed, recording)
+
+    def compact(self, path: Path) -> "Replay":
+        """The same arrivals, those of a list of timestamps in a file at `path`, which is made: many
+        processes map it, where each would read the whole of this one.
+        """
+        if not isinstance(self.recording, Timestamps):
+            return self
+        np.save(path, self.recording.times_ns)
+        return replace(self, path=str(path), column=None, unit=None)
+
+    @property
+    def expression(self) -> str:
+        """`trace:FILE`, with `?scale=2&speed=10&column=NAME&unit=ms` where they are not the
+        default.
+        """
+        options = [
+            f"{name}={format_number(factor)}"
+            for name, factor in (("scale", self.scale), ("speed", self.speed))
+            # A name with a question mark must not be taken for one with options.
+            if factor != 1 or (name == "scale" and "?" in self.path)
+        ]
+        if self.column is not None:
+            options.append(f"column={quote(self.column)}")
+        if self.unit is not None:
+            options.append(f"unit={self.unit}")
+        return f"trace:{self.path}" + ("?" + "&".join(options) if options else "")
+
+    @property
+    def natural_rate_per_s(self) -> float:
+        return self._density * self.speed
+
+    @property
+    def natural_duration_s(self) -> float:
+        return self.recording.duration_s / self.speed
+
+    def chunks(self, seed: int) -> Iterator[Floats]:
+        draw = np.random.Generator(np.random.PCG64(seed))
+        rest = np.empty(0)
+        for batch in self.recording.arrivals(draw, self.scale, CHUNK):
+            rest = np.concatenate([rest, batch * self._density])
+            whole = len(rest) // CHUNK * CHUNK
+            yield from rest[:whole].reshape(-1, CHUNK)
+            rest = rest[whole:]
+        yield np.append(rest, np.full(CHUNK - len(rest), np.inf))
+        while True:
+            yield np.full(CHUNK, np.inf)
+
+    @property
+    def _density(self) -> float:
+        return self.recording.total * self.scale / self.recording.duration_s

@@ -119,11 +119,6 @@ def read_trace(
     )
 
 
-def write_array(path: Path, recording: Timestamps) -> None:
-    """Write arrivals down as `read_trace` maps them without reading: a `.npy` file."""
-    np.save(path, recording.times_ns)
-
-
 def _magic(path: str) -> bytes:
     try:
         if not Path(path).is_file():

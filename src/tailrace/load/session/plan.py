@@ -10,8 +10,8 @@ from tailrace.load.client.traffic import Traffic
 from tailrace.load.judge.abort import AbortOn
 from tailrace.load.judge.slo import Slo
 from tailrace.load.judge.verdict import MIN_DURATION_S
-from tailrace.load.schedule.part import WHOLE, Part
 from tailrace.load.schedule.profile import Profile
+from tailrace.load.schedule.schedule import WHOLE, Part
 from tailrace.units import format_duration
 
 DEFAULT_TIMEOUT_S = 10.0

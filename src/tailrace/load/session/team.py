@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tailrace.load.schedule.arrivals import Replay, parse_arrivals
+from tailrace.load.schedule.arrivals import parse_arrivals
 from tailrace.load.schedule.profile import Profile
+from tailrace.load.schedule.trace import Replay
 from tailrace.load.session.crew import Crew
 from tailrace.load.session.link import GeneratorError, WorkerLink
 from tailrace.load.session.plan import Plan
