@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from playwright.async_api import Page, expect
 
-from tailrace.dashboard.failures import failures_in, failures_table
 from tailrace.load.measure.point import Point
+from tailrace.view.failures import failures_in, failures_table
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 

@@ -6,7 +6,7 @@ import pytest
 
 from tailrace.control.interface import Window
 from tailrace.dashboard.controls import RATES, slider_position
-from tailrace.dashboard.figures import FIGURES, broken, clock, exceeded, number, spans
+from tailrace.dashboard.figures import FIGURES, broken, exceeded, spans
 from tailrace.load.judge.slo import parse_slo
 from tailrace.load.measure.point import Percentiles
 
@@ -28,30 +28,6 @@ def window(**values: Any) -> Window:
         "points": (),
     }
     return Window(**{**empty, **values})
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (None, "–"),
-        (0, "0.00"),
-        (0.1234, "0.12"),
-        (9.994, "9.99"),
-        (9.996, "10.0"),
-        (99.96, "100"),
-        (1234.5, "1,234"),
-        (123456, "123,456"),
-    ],
-)
-def test_numbers_have_three_figures(value: float | None, text: str) -> None:
-    assert number(value) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0:00"), (61.9, "1:01"), (3600, "1:00:00"), (36_061, "10:01:01")]
-)
-def test_the_clock(seconds: float, text: str) -> None:
-    assert clock(seconds) == text
 
 
 def test_an_empty_window_shows_dashes() -> None:

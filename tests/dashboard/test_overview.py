@@ -9,8 +9,8 @@ import httpx
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tailrace.dashboard.figures import number
 from tailrace.units import format_lag
+from tailrace.view.words import number
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 Room = Callable[..., AbstractAsyncContextManager[str]]

@@ -17,7 +17,6 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
-from tailrace.dashboard.figures import number
 from tailrace.load.client.traffic import plan_traffic
 from tailrace.load.judge.slo import parse_slo
 from tailrace.load.schedule.profile import parse_profile
@@ -26,6 +25,7 @@ from tailrace.runs.directory import RunDirectory
 from tailrace.runs.listing import FILES
 from tailrace.runs.run import Run
 from tailrace.runs.search_report import write_search
+from tailrace.view.words import number
 from tests.samples import FOUND
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]

@@ -1,7 +1,6 @@
 """The X-ray as a page without a server draws it, and as a browser takes it of many intervals."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,15 +10,14 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, Route, expect
 
-import tailrace.dashboard
 from tailrace.load.measure.breakdown import xray_of
 from tailrace.load.measure.point import BINS_PER_DECADE, Point
 from tailrace.load.measure.xray import Xray
+from tailrace.view.static_files import STATIC
 from tests.samples import POINT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-STATIC = Path(tailrace.dashboard.__file__).with_name("static")
 ORIGIN = "http://xray.test"
 PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><title>X-ray</title>
 <link rel="stylesheet" href="/page.css"><link rel="stylesheet" href="/xray.css">

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from tailrace.report.differences import differences, in_words, judge
-from tailrace.report.markup import join
 from tailrace.report.subject import read_subjects
 from tailrace.runs.compare.compare import Comparison, Difference
+from tailrace.view.markup import join
 
 
 def make(name: str, unit: str, interval: tuple[float, float] | None, **more: object) -> Difference:

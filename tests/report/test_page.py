@@ -13,7 +13,6 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
-from tailrace.dashboard.figures import number
 from tailrace.load.session.search import Found, Step
 from tailrace.report import page as report_page
 from tailrace.report.differences import in_words, judge
@@ -21,6 +20,7 @@ from tailrace.report.page import make_page, make_report
 from tailrace.runs.compare.compare import compare
 from tailrace.runs.label import write_label
 from tailrace.runs.search_report import write_search
+from tailrace.view.words import number
 from tests.report.conftest import INTERVALS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -16,7 +16,7 @@ from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
-MARK = "src/tailrace/dashboard/static/mark.svg"
+MARK = "src/tailrace/view/static/mark.svg"
 COMMANDS = "commands/"
 
 

@@ -194,6 +194,7 @@ async def _find(
     from tailrace.load.measure.tally import WINDOW, latency_of
     from tailrace.load.on_ray import crew_at
     from tailrace.load.session.search import UNFINISHED, Searcher, conclude, outlook, search
+    from tailrace.report.searched import draw_search
     from tailrace.runs.directory import RUNS_DIR, RunDirectoryError, new_directory
     from tailrace.runs.search_report import write_search
 
@@ -227,7 +228,7 @@ async def _find(
     def save(ended_by: str | None, error: str | None = None) -> "Found":
         found = conclude(plan.url, slo, limits, steps, ended_by, error)
         try:
-            write_search(directory, found)
+            write_search(directory, found, draw_search(found))
         except RunDirectoryError as error:
             problems.append(str(error))
             line.report(problems)

@@ -19,13 +19,13 @@ from tailrace.dashboard.access import Access
 from tailrace.dashboard.board import Board
 from tailrace.dashboard.feed import Feeds, points_router
 from tailrace.dashboard.frame import TITLE, frame, missing
-from tailrace.dashboard.icons import FAVICON
 from tailrace.dashboard.overview import Overview
 from tailrace.dashboard.run_files import Report, files_router, intervals_router, report_router
 from tailrace.dashboard.runs_page import run_page, runs_page
 from tailrace.dashboard.service_page import service_page
 from tailrace.openapi_page import page as openapi_page
 from tailrace.runs.directory import RUNS_DIR
+from tailrace.view.static_files import FAVICON
 
 
 def create_app(

@@ -8,11 +8,10 @@ from tailrace.load.judge.slo import Slo
 from tailrace.load.measure.failures import describe_failures
 from tailrace.load.measure.point import Point
 from tailrace.units import format_duration, format_lag
+from tailrace.view.words import NONE, number
 
 ENOUGH_FOR_P99_9 = 1000
 """Below this many responses the p99.9 is no percentile but one of the slowest few."""
-
-NONE = "–"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +36,6 @@ class Figure:
     show: Callable[[Window, Point | None], Shown]
 
 
-def number(value: float | None) -> str:
-    """`value` to three figures, but never fewer than all digits before the point."""
-    if value is None:
-        return NONE
-    digits = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
-    return f"{value:,.{digits}f}"
-
-
 def spans(window: Window) -> str:
     """Which figures are of the whole window, and which of its last interval."""
     if not window.intervals:
@@ -53,13 +44,6 @@ def spans(window: Window) -> str:
         f"Percentiles, SR and failures: the last {format_duration(window.seconds)}. "
         f"RPS, QPS, in flight and CPU: the last interval."
     )
-
-
-def clock(seconds: float) -> str:
-    """`seconds` as m:ss or h:mm:ss."""
-    minutes, second = divmod(int(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def broken(window: Window, slos: Sequence[Slo]) -> dict[str, str]:

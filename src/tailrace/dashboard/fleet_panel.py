@@ -2,10 +2,10 @@
 
 from nicegui import ui
 
-from tailrace.dashboard.figures import clock, number
 from tailrace.load.measure.point import NodeFigures, Point
 from tailrace.plain import as_html
 from tailrace.units import format_lag
+from tailrace.view.words import clock, number
 
 _HEADS = (
     ("Node", "A machine that load workers run on."),

@@ -9,9 +9,9 @@ from nicegui.element import Element
 
 import tailrace
 from tailrace.dashboard import assets
-from tailrace.dashboard.icons import MARK, SUN_AND_MOON
 from tailrace.dashboard.login import cookie_name
 from tailrace.errors import TailraceError
+from tailrace.view.static_files import MARK, SUN_AND_MOON
 
 TITLE = "Tailrace control room"
 

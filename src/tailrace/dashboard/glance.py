@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from tailrace.control.interface import ServiceInfo, Window
-from tailrace.dashboard.figures import NONE, exceeded, failures_by_reason, number
+from tailrace.dashboard.figures import exceeded, failures_by_reason
 from tailrace.dashboard.sparkline import sparkline
 from tailrace.load.judge.slo import Slo
 from tailrace.load.judge.verdict import is_late
 from tailrace.load.measure.point import Point
 from tailrace.units import format_duration, format_lag
+from tailrace.view.words import NONE, number
 
 Said = dict[str, Any]
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tailrace.control.interface import Window
-from tailrace.dashboard.figures import number
 from tailrace.load.measure.point import Point
+from tailrace.view.words import number
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from tailrace.dashboard.figures import NONE, number
 from tailrace.load.measure.point import Percentiles
 from tailrace.load.session.result import Result
 from tailrace.runs.record import RunRecord
 from tailrace.units import format_digits, format_lag
+from tailrace.view.words import NONE, number
 
 Span = tuple[float, float]
 

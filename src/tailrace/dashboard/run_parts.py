@@ -47,9 +47,3 @@ def facts(asked: Mapping[str, str], code: Collection[str] = ()) -> str:
 def button(target: str, text: str, more: str = "") -> str:
     """A link that looks like a button, HTML; `more` are further attributes."""
     return f'<a class="button" href="{as_html(target)}" {more}>{text}</a>'
-
-
-def started(text: str) -> str:
-    """The ISO 8601 instant `text`, UTC, as a person reads it; anything else as it is."""
-    day, t, time = text.partition("T")
-    return f"{day} {time[:8]} UTC" if t and text.endswith(("Z", "+00:00")) else text

@@ -10,12 +10,10 @@ from nicegui import Client, ui
 from nicegui.element import Element
 
 from tailrace.control.interface import LoadControl
-from tailrace.dashboard.failures import failures_of, failures_table
-from tailrace.dashboard.figures import clock
 from tailrace.dashboard.frame import frame, missing
 from tailrace.dashboard.run_dialogs import RunDialogs
 from tailrace.dashboard.run_figures import GROUPS, Figure, Group, Pair, figures_of, pair_up
-from tailrace.dashboard.run_parts import address, button, facts, heading, html, noted, started
+from tailrace.dashboard.run_parts import address, button, facts, heading, html, noted
 from tailrace.dashboard.search_page import search_page
 from tailrace.dashboard.timeline import Source, Timeline
 from tailrace.errors import UsageError
@@ -23,6 +21,8 @@ from tailrace.load.judge.slo import Slo, parse_slo
 from tailrace.plain import as_html
 from tailrace.runs.files import FILES
 from tailrace.runs.record import RunInfo, RunRecord, UnknownRunError
+from tailrace.view.failures import failures_of, failures_table
+from tailrace.view.words import clock, started
 
 _REFRESH_S = 5.0
 _STATES = {

@@ -7,15 +7,16 @@ from pathlib import Path
 from nicegui import Client, ui
 
 from tailrace.control.interface import LoadControl, SearchInfo
-from tailrace.dashboard.figures import clock, number
 from tailrace.dashboard.frame import frame
 from tailrace.dashboard.run_dialogs import RunDialogs
-from tailrace.dashboard.run_parts import address, button, facts, heading, html, noted, started
+from tailrace.dashboard.run_parts import address, button, facts, heading, html, noted
 from tailrace.load.session.search import Step
 from tailrace.plain import as_html
+from tailrace.report.searched import draw_search
 from tailrace.runs.record import BROKEN
-from tailrace.runs.search_report import draw_search, read_search
+from tailrace.runs.search_report import read_search
 from tailrace.units import format_figure
+from tailrace.view.words import clock, number, started
 
 _HEADS = ("Rate, /s", "Bound", "Percentile, ms", "Over the bound", "Answered", "Failed", "Lasted")
 

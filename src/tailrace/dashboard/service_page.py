@@ -6,14 +6,15 @@ from nicegui import Client, ui
 
 from tailrace.control.interface import LoadControl, ServiceInfo, Window
 from tailrace.dashboard.controls import Controls
-from tailrace.dashboard.failures import failures_table
 from tailrace.dashboard.feed import Feed, Feeds
-from tailrace.dashboard.figures import FIGURES, NONE, broken, clock, number, spans
+from tailrace.dashboard.figures import FIGURES, broken, spans
 from tailrace.dashboard.fleet_panel import FleetPanel
 from tailrace.dashboard.original import ORIGINALS
 from tailrace.dashboard.timeline import Source, Timeline
 from tailrace.load.measure.point import Percentiles, Point
 from tailrace.plain import as_html
+from tailrace.view.failures import failures_table
+from tailrace.view.words import NONE, clock, number
 
 _NOTHING = Window(
     intervals=0,

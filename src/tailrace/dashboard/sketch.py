@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tailrace.dashboard.figures import clock, number
 from tailrace.errors import UsageError
 from tailrace.load.schedule.profile import Profile
 from tailrace.load.schedule.profile_text import Part, parse_parts
 from tailrace.load.schedule.segments import Burst, Floats
 from tailrace.load.schedule.sine import Sine
+from tailrace.view.words import clock, number
 
 MAX_LETTERS = 4000
 WIDTH, HEIGHT = 480, 64

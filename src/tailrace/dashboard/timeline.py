@@ -1,7 +1,7 @@
 """The timeline: the charts of one service or of one or two runs, drawn in the browser.
 
 The server sends the browser only what is new, one interval at a time; what was before, the browser
-fetches once. Everything else (grouping, charts, pause, zoom, export) is in static/timeline/.
+fetches once. Everything else (grouping, charts, pause, zoom, export) is in view/static/timeline/.
 """
 
 import json
@@ -13,9 +13,10 @@ import nicegui.elements.echart  # noqa: F401  registers the bundle that the char
 from nicegui import Client
 from nicegui.element import Element
 
-from tailrace.dashboard.charts import SERVICE_CHARTS, Clock, configure, tell_slos
 from tailrace.dashboard.feed import KEPT_INTERVALS
 from tailrace.load.judge.slo import Slo
+from tailrace.view.charts import SERVICE_CHARTS, Clock, configure, tell_slos
+from tailrace.view.static_files import MODULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,8 @@ class Source:
 
 class _Charts(
     Element,
-    component="static/timeline/component.js",
-    esm={"tailrace-timeline": "static/timeline", "tailrace-xray": "static/xray"},
+    component="static/timeline.js",
+    esm={name: str(folder) for name, folder in MODULES.items()},
 ):
     """The element that the browser builds all of the timeline in."""
 

@@ -13,8 +13,9 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
+from tailrace.view.static_files import MODULES, STATIC
+
 _STATIC = Path(str(files("tailrace.report") / "static"))
-_CHARTS = Path(str(files("tailrace.dashboard") / "static"))
 
 _SHEETS = ("page.css", "timeline.css", "xray.css")
 
@@ -25,7 +26,7 @@ _IMPORT = re.compile(r'((?:^|[;}\s])(?:import|export)\b[^"();]*?from\s*|^import\
 
 def style() -> str:
     """All style sheets of the page."""
-    sheets = (*(_CHARTS / name for name in _SHEETS), _STATIC / "report.css")
+    sheets = (*(STATIC / name for name in _SHEETS), _STATIC / "report.css")
     return "\n".join(sheet.read_text("utf-8") for sheet in sheets)
 
 
@@ -74,10 +75,8 @@ def _folder(package: str) -> Path:
     match package:
         case "tailrace-report":
             return _STATIC
-        case "tailrace-timeline":
-            return _CHARTS / "timeline"
-        case "tailrace-xray":
-            return _CHARTS / "xray"
+        case "tailrace-timeline" | "tailrace-xray":
+            return MODULES[package]
         case "nicegui-echart":
             # Found without importing it: NiceGUI takes a second, and only its file is of use here.
             spec = find_spec("nicegui")

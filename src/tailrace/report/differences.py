@@ -3,12 +3,12 @@
 import math
 from collections.abc import Sequence
 
-from tailrace.dashboard.figures import NONE, number
-from tailrace.report.markup import Content, Markup, h
 from tailrace.report.parts import chip, listed, section, table
 from tailrace.report.subject import Subject
 from tailrace.runs.compare.compare import Comparison, Difference
 from tailrace.units import format_digits
+from tailrace.view.markup import Content, Markup, h
+from tailrace.view.words import NONE, number
 
 _SAME = "not distinguishable"
 _UNTOLD = "cannot be told"

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from tailrace.dashboard.failures import failures_table
-from tailrace.report.markup import Content, Markup, h
 from tailrace.report.parts import chip, section
 from tailrace.report.subject import Subject
+from tailrace.view.failures import failures_table
+from tailrace.view.markup import Content, Markup, h
 
 
 def failed(subjects: Sequence[Subject]) -> Content:

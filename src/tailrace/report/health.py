@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
-from tailrace.dashboard.figures import number
 from tailrace.load.judge.verdict import BUSY_SHARE, LAG_FLOOR_S, LAG_SHARE
 from tailrace.load.measure.failures import describe_failures
 from tailrace.load.measure.point import Point
-from tailrace.report.markup import Content, Markup, h
 from tailrace.report.parts import heads, section, table, with_unit
 from tailrace.report.subject import Subject
 from tailrace.units import format_lag
+from tailrace.view.markup import Content, Markup, h
+from tailrace.view.words import number
 
 _LATE = (
     f"sent − intended; too late above {1000 * LAG_FLOOR_S:g} ms and "

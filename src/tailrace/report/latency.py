@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from tailrace.dashboard.figures import NONE, number
-from tailrace.report.markup import Content, Markup, h
 from tailrace.report.parts import STATISTICS, chip, listed, section, statistic, table
 from tailrace.report.plot import draw_distribution, draw_percentiles
 from tailrace.report.subject import Subject
+from tailrace.view.markup import Content, Markup, h
+from tailrace.view.words import NONE, number
 
 
 def latency(subjects: Sequence[Subject]) -> Markup:

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from tailrace.dashboard.figures import number
 from tailrace.load.measure.point import NodeFigures
-from tailrace.report.markup import Content
 from tailrace.report.parts import chip, section, table, with_unit
 from tailrace.report.subject import Subject
 from tailrace.units import format_lag
+from tailrace.view.markup import Content
+from tailrace.view.words import number
 
 _HEADS = ("workers", "sent, /s", "send lag p99", "CPU, %", "clock within", "reported up to")
 

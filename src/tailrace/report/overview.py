@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from tailrace.dashboard.figures import NONE, clock, number
 from tailrace.load.judge.ending import describe_end
-from tailrace.report.markup import Content, Markup, h
 from tailrace.report.parts import chip, listed, section, statistic, table, with_unit
 from tailrace.report.subject import Subject
 from tailrace.units import format_digits, format_lag
+from tailrace.view.markup import Content, Markup, h
+from tailrace.view.words import NONE, clock, number, started
 
 _STATES = {
     "running": "In progress while this was made: these are the intervals that it had finished.",
@@ -50,12 +50,6 @@ def overview(subjects: Sequence[Subject]) -> Content:
     if len(subjects) == 1:
         return [_verdict(subjects[0]), _tiles(subjects[0])]
     return section("runs", "Runs", _runs(subjects), [_notes(subjects, one) for one in subjects])
-
-
-def started(text: str) -> str:
-    """The ISO 8601 instant `text`, UTC, as a person reads it; anything else as it is."""
-    day, t, time = text.partition("T")
-    return f"{day} {time[:8]} UTC" if t and text.endswith(("Z", "+00:00")) else text
 
 
 def _word(subject: Subject) -> str:

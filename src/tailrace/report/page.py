@@ -11,8 +11,6 @@ from typing import Any
 import msgspec
 
 from tailrace import __version__
-from tailrace.dashboard.charts import configure, tell_slos
-from tailrace.dashboard.icons import FAVICON, MARK, SUN_AND_MOON
 from tailrace.load.session.result import Result
 from tailrace.load.session.search import Found
 from tailrace.report import bundle
@@ -20,7 +18,6 @@ from tailrace.report.differences import differences
 from tailrace.report.failed import failed
 from tailrace.report.health import health
 from tailrace.report.latency import latency
-from tailrace.report.markup import Content, Markup, h, join
 from tailrace.report.nodes import nodes
 from tailrace.report.overview import head, overview
 from tailrace.report.parts import listed, section
@@ -32,6 +29,9 @@ from tailrace.runs.compare.compare import Comparison, compare
 from tailrace.runs.record import RunInfo
 from tailrace.runs.search_report import read_search
 from tailrace.runs.thin import MOST_INTERVALS, thin
+from tailrace.view.charts import configure, tell_slos
+from tailrace.view.markup import Content, Markup, h, join
+from tailrace.view.static_files import FAVICON, MARK, SUN_AND_MOON
 
 _HEALTH_CHARTS = ("send-lag", "load-cpu", "tick-lag", "connections")
 _CHARTS = ("latency", "heatmap", "rates", "in-flight", "failures", "server", "stages")

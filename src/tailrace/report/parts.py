@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from tailrace.dashboard.figures import NONE, number
 from tailrace.load.measure.point import Percentiles
-from tailrace.report.markup import Content, Markup, h, text_of
 from tailrace.report.subject import Subject
+from tailrace.view.markup import Content, Markup, h, text_of
+from tailrace.view.words import NONE, number
 
 STATISTICS = ("p50", "p90", "p95", "p99", "p99.9", "max", "mean")
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from tailrace.load.judge.confidence import percentile_interval_us
 from tailrace.load.measure.histogram import Histogram
 from tailrace.load.measure.point import BINS_PER_DECADE
-from tailrace.report.markup import Content, Markup, h
 from tailrace.report.subject import Subject
-from tailrace.runs.log_axis import LogAxis
+from tailrace.view.markup import Content, Markup, h
+from tailrace.view.svg import LogAxis
 
 _WIDTH, _HEIGHT = 620, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 24, 14, 40

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tailrace.dashboard.figures import NONE
 from tailrace.load.schedule.schedule import WHOLE
 from tailrace.machine.environment import PACKAGES, Environment
-from tailrace.report.markup import Content, Markup, h
-from tailrace.report.overview import started
 from tailrace.report.parts import heads, section, table
 from tailrace.report.subject import Subject
 from tailrace.units import format_duration
+from tailrace.view.markup import Content, Markup, h
+from tailrace.view.words import NONE, started
 
 _Row = tuple[str, Callable[[Subject], str]]
 _GIB = 1 << 30

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from tailrace.dashboard.figures import number
 from tailrace.load.measure.point import Percentiles
-from tailrace.report.markup import Content, Markup, h
 from tailrace.report.parts import chip, section, statistic, table
 from tailrace.report.subject import Subject
 from tailrace.service.stages import STAGES
+from tailrace.view.markup import Content, Markup, h
+from tailrace.view.words import number
 
 _SHOWN = ("mean", "p50", "p90", "p99", "p99.9", "max")
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from tailrace.dashboard.failures import failures_of
 from tailrace.errors import UsageError
 from tailrace.load.judge.confidence import percentile_interval_us
 from tailrace.load.judge.slo import Slo, parse_slo
@@ -19,6 +18,7 @@ from tailrace.runs.directory import RUNS_DIR
 from tailrace.runs.files import RunFiles
 from tailrace.runs.listing import locate_run, read_run
 from tailrace.runs.record import RunInfo, RunRecord
+from tailrace.view.failures import failures_of
 
 LABELS = "ABCDEFGH"
 """Of runs that are compared: there are colours for so many."""

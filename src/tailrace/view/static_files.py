@@ -1,11 +1,14 @@
-"""The page's mark and icons."""
+"""What a browser needs to draw: modules by the name that others import them by, styles, icons."""
 
-from importlib.resources import files
+from pathlib import Path
 from urllib.parse import quote
 
-_STATIC = files("tailrace.dashboard") / "static"
+STATIC = Path(__file__).with_name("static")
 
-MARK = (_STATIC / "mark.svg").read_text("utf-8")
+MODULES = {"tailrace-timeline": STATIC / "timeline", "tailrace-xray": STATIC / "xray"}
+"""Folders of modules; the `index.js` of each is what its bare name stands for."""
+
+MARK = (STATIC / "mark.svg").read_text("utf-8")
 FAVICON = "data:image/svg+xml," + quote(MARK)
 SUN_AND_MOON = (
     '<svg viewBox="0 0 24 24" aria-hidden="true"><g class="sun"><circle cx="12" cy="12" r="4.2"/>'

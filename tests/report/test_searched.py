@@ -5,7 +5,7 @@ from html import unescape
 
 import msgspec
 
-from tailrace.runs.search_report import draw_search
+from tailrace.report.searched import draw_search
 from tests.samples import FOUND
 
 LONGEST = 100

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.report.markup import Markup, h, join
+from tailrace.view.markup import Markup, h, join
 
 
 def test_an_element_has_attributes_and_content() -> None:

@@ -1,4 +1,4 @@
-"""A logarithmic axis of a drawn figure: where values lie, and its ticks."""
+"""What drawings without a script have in common: a logarithmic axis."""
 
 import math
 from collections.abc import Iterable
