@@ -202,7 +202,7 @@ def load(
     from tailrace.cluster import quietly
     from tailrace.load.client.expect import parse_expect
     from tailrace.load.client.target import without_credentials
-    from tailrace.load.judge.abort import parse_abort_on
+    from tailrace.load.judge.ending import parse_abort_on
     from tailrace.load.judge.slo import parse_slo
     from tailrace.load.on_ray import crew_at
     from tailrace.load.schedule.arrivals import parse_arrivals

@@ -11,7 +11,7 @@ from typing import Any
 from tailrace.errors import UsageError
 from tailrace.load.client.request import check_headers
 from tailrace.load.client.target import parse_target
-from tailrace.load.judge.abort import parse_abort_on
+from tailrace.load.judge.ending import parse_abort_on
 from tailrace.load.judge.slo import parse_slo
 from tailrace.load.schedule.arrivals import parse_arrivals
 from tailrace.load.schedule.profile_toml import profile_from_toml

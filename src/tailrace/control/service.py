@@ -19,8 +19,7 @@ from tailrace.load.client.addresses import parse_reuse
 from tailrace.load.client.bodies import read_bodies, text_body
 from tailrace.load.client.target import parse_target, without_credentials
 from tailrace.load.client.traffic import Tls, Traffic, plan_traffic
-from tailrace.load.judge.abort import AbortOn, parse_abort_on
-from tailrace.load.judge.ending import STOP
+from tailrace.load.judge.ending import STOP, AbortOn, parse_abort_on
 from tailrace.load.judge.slo import Slo, parse_slo
 from tailrace.load.judge.verdict import Verdict
 from tailrace.load.measure.point import Point

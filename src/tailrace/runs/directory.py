@@ -18,7 +18,7 @@ from hdrh.log import HistogramLogWriter
 
 from tailrace import __version__
 from tailrace.errors import TailraceError
-from tailrace.load.client.manner import LAST, manner_of
+from tailrace.load.client.request import LAST
 from tailrace.load.measure.histogram import HIGHEST_US, LOWEST_US, Histogram
 from tailrace.load.measure.tally import Interval
 from tailrace.load.session.plan import Plan
@@ -182,7 +182,7 @@ def _describe(plan: Plan, path: Path) -> bytes:
             "workers": plan.workers,
             "connections": plan.connections,
             "reuse": plan.reuse,
-            "keep_alive": not manner_of(plan.traffic.requests[0]) & LAST,
+            "keep_alive": not plan.traffic.requests[0].manner & LAST,
             "timeout_s": plan.timeout_s,
             "expect": str(plan.expect),
             "interval_s": plan.interval_s,

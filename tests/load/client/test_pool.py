@@ -12,8 +12,8 @@ import pytest
 
 from tailrace.load.client.addresses import Reuse
 from tailrace.load.client.dialer import Dialer
-from tailrace.load.client.manner import AGAIN, LAST
 from tailrace.load.client.pool import Limits, Pool
+from tailrace.load.client.request import AGAIN, LAST
 from tailrace.load.client.target import Endpoint
 from tailrace.load.measure.recorder import Recorder
 from tests.load.client.test_dialer import name_of, on_uvloop

@@ -7,7 +7,7 @@ import pytest
 
 from tailrace.errors import UsageError
 from tailrace.load.client.target import Endpoint
-from tailrace.load.client.turns import Turns
+from tailrace.load.client.traffic import Turns
 from tailrace.load.on_ray.files import Parcel
 from tailrace.load.worker.messages import Change, Setup, Stop
 

@@ -2,7 +2,7 @@ import pytest
 
 from tailrace.load.client.request import Request
 from tailrace.load.client.target import Endpoint
-from tailrace.load.client.turns import Turns
+from tailrace.load.client.traffic import Turns
 from tailrace.load.worker.messages import Change, Message, Reader, Setup, Start, frame
 
 SENT: list[Message] = [

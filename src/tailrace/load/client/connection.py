@@ -9,7 +9,7 @@ from typing import Protocol, cast
 import httptools
 
 from tailrace.load.client.lenient import LenientParser
-from tailrace.load.client.manner import AGAIN, LAST, NO_BODY
+from tailrace.load.client.request import AGAIN, LAST, NO_BODY
 from tailrace.load.measure.failures import answer_reason, protocol_reason
 from tailrace.load.measure.recorder import LAST_ROW, PART, Recorder
 

@@ -12,12 +12,18 @@ from typing import Any
 import msgspec
 
 from tailrace.errors import UsageError
+from tailrace.load.client.connection import Connection, Owner
 
 _STATUS = re.compile(r"([1-9])xx|([1-9]\d\d)(?:-([1-9]\d\d))?")
 _SIZE = re.compile(r"(\d+)?(\.\.)?(\d+)?")
 _BODY = re.compile(r"body (!?)contains (.+)", re.DOTALL)
 _JSON = re.compile(r"json (!?)([^\s=!]+)\s*(?:(!?)=\s*(.+))?", re.DOTALL)
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
+LONGEST_BODY = 64 * 1024 * 1024
+"""Bytes of a body beyond which it is not looked into."""
+
+_NONE = bytes(1000)
+"""No status is good."""
 
 Broken = Callable[[bytes], str | None]
 """What an expectation of a body lacks in it, in words; None where it is met."""
@@ -151,3 +157,47 @@ def _literal(text: str) -> Any:
 
 def _short(text: str) -> str:
     return text if len(text) <= 40 else text[:39] + "…"
+
+
+class CheckedConnection(Connection):
+    """A connection whose answers are good only if their bodies are."""
+
+    __slots__ = ("_body", "_broken", "_check", "_size", "_statuses")
+
+    def __init__(self, owner: Owner, address: str, check: Broken) -> None:
+        super().__init__(owner, address)
+        self._check = check
+        self._statuses = owner.good
+        self._broken: str | None = None
+        self._body = bytearray()
+        self._size = 0
+
+    def on_headers_complete(self) -> None:
+        """All header lines are there: the body is to come."""
+        self._body.clear()
+        self._size = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._size += len(body)
+        if self._size <= LONGEST_BODY:
+            self._body += body
+
+    def on_message_complete(self) -> None:
+        """The answer is whole: look at its body, and note it down."""
+        if self.intended and self._good[self._parser.get_status_code()]:
+            self._broken = (
+                self._check(bytes(self._body))
+                if self._size <= LONGEST_BODY
+                else f"body of more than {LONGEST_BODY >> 20} MiB, which is not looked into"
+            )
+            self._good = self._statuses if self._broken is None else _NONE
+        super().on_message_complete()
+        self._good = self._statuses
+        self._broken = None
+
+    def _reason(self, status: int) -> str:
+        if self._broken is not None:
+            return f"unexpected: {self._broken}"
+        return super()._reason(status)

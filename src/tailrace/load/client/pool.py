@@ -14,10 +14,9 @@ from itertools import cycle
 from time import monotonic_ns
 
 from tailrace.load.client.addresses import DEFAULT_REUSE, Reuse
-from tailrace.load.client.checked import CheckedConnection
 from tailrace.load.client.connection import Connection
 from tailrace.load.client.dialer import Dialer
-from tailrace.load.client.expect import ANY_2XX, Expect, good_statuses, look_into
+from tailrace.load.client.expect import ANY_2XX, CheckedConnection, Expect, good_statuses, look_into
 from tailrace.load.measure.failures import connect_reason
 from tailrace.load.measure.recorder import LAST_ROW, Recorder
 
@@ -25,7 +24,7 @@ _DIALS_AT_ONCE = 128
 """Connections opened at the same time: more would only fill the server's backlog."""
 
 _Waiting = tuple[int, bytes, int, int, "array[int]"]
-"""Intended time, content, manner (`manner.py`); since when it waits, in ns, and where in the
+"""Intended time, content, manner (`Request.manner`); since when it waits, in ns, and where in the
 recorder it is noted for how long."""
 
 

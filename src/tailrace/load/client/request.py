@@ -9,8 +9,19 @@ from tailrace import __version__
 from tailrace.errors import UsageError
 from tailrace.load.client.target import Target
 
+NO_BODY = 1
+"""The answer has no body, whatever its headers say: the method is HEAD (RFC 9110, 9.3.2)."""
+LAST = 2
+"""It is the last one on its connection: it says `Connection: close` (RFC 9112, 9.6)."""
+AGAIN = 4
+"""It may be sent once more if the connection that it was sent on turns out to be closed: its method
+is idempotent, or it has a key that makes it so (RFC 9110, 9.2.2)."""
+
 COUNTER = b"{{counter}}"
 """In a body: replaced by the request's number in the run, from 0."""
+_IDEMPOTENT = {b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"}
+_CLOSE = re.compile(rb"\r\nConnection:(?:[^\r\n]*,)?[ \t]*close[ \t]*(?:,|\r\n)", re.IGNORECASE)
+_KEY = re.compile(rb"\r\nIdempotency-Key:", re.IGNORECASE)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 Headers = Sequence[tuple[str, str]]
 """(name, value) of each line, in their order; a name may come again."""
@@ -36,6 +47,18 @@ class Request(msgspec.Struct, frozen=True):
     pieces: tuple[bytes, ...] = ()
     no_body: bool = False
     """The answer has no body whatever its headers say: the method is HEAD (RFC 9110, 9.3.2)."""
+
+    @property
+    def manner(self) -> int:
+        """What its head says of its answer and its connection: the bits above that hold."""
+        end = self.head.find(b"\r\n\r\n")
+        head = self.head if end < 0 else self.head[: end + 2]
+        manner = NO_BODY if self.no_body else 0
+        if _CLOSE.search(head):
+            manner |= LAST
+        if head.partition(b" ")[0] in _IDEMPOTENT or _KEY.search(head):
+            manner |= AGAIN
+        return manner
 
     def render(self, number: int) -> bytes:
         """The bytes of request `number` of the run."""

@@ -1,14 +1,119 @@
-"""Traffic: which requests go where, in which order; the schedule says when."""
+"""Which requests go where, and which of them each arrival sends; the schedule says when."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, Literal, TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from tailrace.errors import UsageError
 from tailrace.load.client.request import Body, Headers, Request, encode_requests
 from tailrace.load.client.target import Endpoint, parse_target
-from tailrace.load.client.turns import Order, Turns
+from tailrace.load.schedule.arrivals import share
+
+Order = Literal["sequential", "random"]
+
+CHUNK = 1024
+"""Turns drawn at a time: some 50 µs of work. Part of what a seed means: another size is another
+sequence."""
+_STREAM = 0x7461726765
+"""Keeps these draws apart from those of the arrivals, which have the same seed."""
+
+Numbers = NDArray[np.intp]
+T = TypeVar("T")
+
+
+class Turns(msgspec.Struct, frozen=True):
+    """The rule by which requests take turns.
+
+    A request is numbered within all targets' requests laid end to end. Arrival n goes to target i
+    with a chance in proportion to `weights[i]`, independent of all others; the `counts[i]` requests
+    of target i then come in their order, over and over, or are drawn evenly, each independent of
+    those before it.
+    """
+
+    counts: tuple[int, ...]
+    weights: tuple[float, ...]
+    order: Order = "sequential"
+
+    def chunks(self, seed: int) -> Iterator[Numbers]:
+        """Endless consecutive chunks, intp [CHUNK], of the request of arrival 0, 1, 2, …
+
+        The same seed gives the same chunks.
+        """
+        draw = np.random.Generator(np.random.PCG64([seed, _STREAM]))
+        counts = np.array(self.counts)
+        starts = np.cumsum([0, *self.counts[:-1]])
+        # The last bound is no sum, whose rounding could leave a draw beyond it.
+        bounds = np.cumsum(self.weights)[:-1] / np.sum(self.weights)
+        sent = np.zeros(len(counts), dtype=np.int64)
+        target = np.zeros(CHUNK, dtype=np.uint16)
+        while True:
+            if len(counts) > 1:
+                drawn = np.searchsorted(bounds, draw.random(CHUNK), side="right")
+                target = drawn.astype(np.uint16)
+            if self.order == "random":
+                own = draw.integers(0, counts[target])
+            else:
+                own = sent[target] + _ranks(target, len(counts))
+                sent += np.bincount(target, minlength=len(counts))
+                own %= counts[target]
+            yield starts[target] + own
+
+
+class Share(Generic[T]):
+    """The turns of worker `worker` of `workers`: those of arrival worker, worker + workers, …
+
+    Args:
+        things: what is taken turns with, by number.
+    """
+
+    def __init__(
+        self, turns: Turns, things: Sequence[T], seed: int, worker: int = 0, workers: int = 1
+    ) -> None:
+        self._things = things
+        self._chunks: Iterator[Numbers] = share(turns.chunks(seed), worker, workers)
+        self._chunk: Numbers = np.empty(0, dtype=np.intp)
+        self._cycle: list[T] = []
+        """What comes over and over, where nothing has to be drawn."""
+        if len(turns.counts) == 1 and turns.order == "sequential":
+            count = turns.counts[0]
+            once = [things[(worker + workers * place) % count] for place in range(count)]
+            self._cycle = once * -(-CHUNK // count)
+
+    def skip(self, count: int) -> None:
+        """Pass over the next `count` turns."""
+        if self._cycle:
+            here = count % len(self._cycle)
+            self._cycle = self._cycle[here:] + self._cycle[:here]
+            return
+        while count > len(self._chunk):
+            count -= len(self._chunk)
+            self._chunk = next(self._chunks)
+        self._chunk = self._chunk[count:]
+
+    def next_piece(self) -> list[T]:
+        """What takes the next turns; at least one."""
+        if self._cycle:
+            return self._cycle
+        while not len(self._chunk):
+            self._chunk = next(self._chunks)
+        piece, self._chunk = self._chunk, self._chunk[:0]
+        return [self._things[number] for number in piece.tolist()]
+
+
+def _ranks(groups: NDArray[np.uint16], count: int) -> Numbers:
+    """How many equal values stand before each: 0, 0, 1, 2, 1 for 7, 5, 7, 7, 5."""
+    order = np.argsort(groups, kind="stable")
+    firsts = np.cumsum(np.bincount(groups, minlength=count)) - np.bincount(groups, minlength=count)
+    ranks = np.empty(len(groups), dtype=np.intp)
+    ranks[order] = np.arange(len(groups)) - firsts[groups[order]]
+    return ranks
+
 
 _WEIGHTED = re.compile(r"(\d+(?:\.\d+)?):(https?://.*)")
 _MAX_WEIGHT = 1e12

@@ -7,7 +7,7 @@ from tailrace.errors import UsageError
 from tailrace.load.client.addresses import DEFAULT_REUSE, Reuse
 from tailrace.load.client.expect import ANY_2XX, Expect
 from tailrace.load.client.traffic import Traffic
-from tailrace.load.judge.abort import AbortOn
+from tailrace.load.judge.ending import AbortOn
 from tailrace.load.judge.slo import Slo
 from tailrace.load.judge.verdict import MIN_DURATION_S
 from tailrace.load.schedule.profile import Profile

@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 
 from tailrace.errors import UsageError
-from tailrace.load.judge.abort import AbortWatch
-from tailrace.load.judge.ending import ABORT_ON, DURATION, FAULT, STOP, WORKERS
+from tailrace.load.judge.ending import ABORT_ON, DURATION, FAULT, STOP, WORKERS, AbortWatch
 from tailrace.load.judge.verdict import Verdict, judge, missing_for
 from tailrace.load.measure.event_log import EventLog
 from tailrace.load.measure.point import Event, EventKind, NodeFigures, Point

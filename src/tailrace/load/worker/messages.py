@@ -12,7 +12,7 @@ from tailrace.load.client.addresses import DEFAULT_REUSE, Reuse
 from tailrace.load.client.expect import ANY_2XX, Expect
 from tailrace.load.client.request import Request
 from tailrace.load.client.target import Endpoint
-from tailrace.load.client.turns import Turns
+from tailrace.load.client.traffic import Turns
 from tailrace.load.measure.breakdown import Packed
 from tailrace.load.measure.point import SlowRequest
 

@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailrace.load.client.dialer import Dialer
-from tailrace.load.client.manner import manner_of
 from tailrace.load.client.pool import Limits, Pool
 from tailrace.load.client.request import Request
-from tailrace.load.client.turns import Share
+from tailrace.load.client.traffic import Share
 from tailrace.load.measure.failures import count_failure
 from tailrace.load.measure.recorder import Recorder
 from tailrace.load.schedule.arrivals import parse_arrivals
@@ -176,7 +175,7 @@ class Worker:
 
     def _place_of(self, request: Request) -> _Place:
         template = request if request.pieces else None
-        return self._pools[request.endpoint].send, request.head, manner_of(request), template
+        return self._pools[request.endpoint].send, request.head, request.manner, template
 
     def _wake(self) -> None:
         """Send what is due, then sleep until the next intended time."""

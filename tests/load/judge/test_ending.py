@@ -3,7 +3,7 @@
 import pytest
 
 from tailrace.errors import UsageError
-from tailrace.load.judge.abort import AbortWatch, parse_abort_on
+from tailrace.load.judge.ending import AbortWatch, parse_abort_on
 
 
 @pytest.mark.parametrize(

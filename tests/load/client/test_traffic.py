@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from tailrace.load.client.turns import CHUNK, Share, Turns
+from tailrace.load.client.traffic import CHUNK, Share, Turns
 
 
 def drawn(
