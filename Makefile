@@ -2,7 +2,7 @@
 # make test [ARGS="tests/load -k x"] installs what the tests need and runs them, or a part
 # make check                      lint, types and the direction of imports
 # make docs                       the documentation as a site, in build/site
-# make proto                      generates the messages of the gRPC interface from its .proto
+# make proto                      writes down the gRPC interface: numbers of new fields, its .proto
 # make lock                       pins the newest versions pyproject.toml allows
 
 PYTHON ?= python3
@@ -52,7 +52,7 @@ docs: $(VENV)/.installed-dev
 	@echo "file://$(CURDIR)/build/site/index.html"
 
 proto: $(VENV)/.installed-dev
-	$(BIN)/python tools/compile_proto.py
+	$(BIN)/python tools/write_proto.py
 
 lock: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet uv

@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 import msgspec
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from hypothesis import HealthCheck, given, settings
@@ -21,21 +22,13 @@ import tailrace
 from tailrace.control.config import ServiceConfig
 from tailrace.control.controller import Controller
 from tailrace.control.guesses import Guesses, network_of
-from tailrace.control.interface import LoadControl, Update
-from tailrace.control.rpc import tailrace_pb2 as pb
-from tailrace.control.rpc.codec import Codec
-from tailrace.control.rpc.packed import PackedUpdates
+from tailrace.control.interface import LoadControl, ServiceInfo, Update
+from tailrace.control.methods import METHODS
+from tailrace.control.rpc import schema
+from tailrace.control.rpc.codec import codec
+from tailrace.control.rpc.face import PackedUpdates
+from tailrace.control.rpc.schema import SERVICE, Schema, message_class, read_numbers, write_numbers
 from tailrace.control.rpc.server import MOST_CONNECTIONS, serving_rpc
-from tailrace.control.rpc.wire import (
-    CONFIG,
-    INFO,
-    POINT,
-    RECORD,
-    RUN_INFO,
-    SERVICE,
-    UPDATE,
-    WINDOW,
-)
 from tailrace.errors import TailraceError, UsageError
 from tests import samples
 
@@ -43,63 +36,150 @@ if TYPE_CHECKING:
     from tests.control.conftest import Room
 
 ROOT = Path(__file__).parents[2]
-TYPES = {
-    codec.struct.__name__: codec
-    for codec in (CONFIG, INFO, POINT, WINDOW, UPDATE, RUN_INFO, RECORD)
-}
+OLD_PROTO = Path(__file__).with_name("old_tailrace.proto")
+"""The interface as clients have it that were built from an early version of it."""
+HELD = read_numbers(schema.NUMBERS.read_text())
+SCHEMA = Schema(HELD)
 
-# The generated code
+# The messages
 
 
-def test_the_generated_code_is_that_of_the_proto(tmp_path: Path) -> None:
-    tool = [sys.executable, str(ROOT / "tools/compile_proto.py"), "--out", str(tmp_path)]
+def compiled(proto: Path, tmp_path: Path) -> FileDescriptorProto:
+    """What `protoc` makes of it, without what it was written in."""
+    made = tmp_path / "descriptors"
+    tool = [sys.executable, "-m", "grpc_tools.protoc", f"--descriptor_set_out={made}"]
+    subprocess.run([*tool, f"--proto_path={proto.parent}", str(proto)], check=True, timeout=60)
+    (file,) = FileDescriptorSet.FromString(made.read_bytes()).file
+    for message in file.message_type:
+        for part in (message, *message.nested_type):
+            for field in part.field:
+                field.ClearField("json_name")
+    return file
+
+
+def test_the_files_are_as_the_structs_have_it(tmp_path: Path) -> None:
+    tool = [sys.executable, str(ROOT / "tools/write_proto.py"), "--out", str(tmp_path)]
     subprocess.run(tool, check=True, timeout=60)
-    made = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert {path.name for path in made} == {"tailrace_pb2.py", "tailrace_pb2.pyi"}
-    for path in made:
-        kept = ROOT / "src" / path.relative_to(tmp_path)
+    for path in tmp_path.iterdir():
+        kept = schema.NUMBERS.with_name(path.name)
         assert path.read_text() == kept.read_text(), "run make proto"
+    made = compiled(schema.NUMBERS.with_name("tailrace.proto"), tmp_path)
+    assert made.message_type == SCHEMA.file.message_type
+    assert made.enum_type == SCHEMA.file.enum_type
+    assert made.service == SCHEMA.file.service
 
 
-def test_the_proto_has_a_call_for_each_method() -> None:
-    methods = {name for name in vars(LoadControl) if not name.startswith("_")}
-    calls = {method.name for method in SERVICE.methods}
-    assert len(calls) == len(methods)
-    assert {"List", "Add", "Start", "SetRate", "Watch", "GetRun"} <= calls
+def test_what_old_clients_know_is_as_it_was(tmp_path: Path) -> None:
+    old = compiled(OLD_PROTO, tmp_path)
+    messages = {message.name: message for message in SCHEMA.file.message_type}
+    for message in old.message_type:
+        fields = {field.name: field for field in messages[message.name].field}
+        reserved = set(messages[message.name].reserved_name)
+        for field in message.field:
+            if field.name not in reserved:
+                assert fields[field.name].number == field.number, (message.name, field.name)
+                assert fields[field.name].type == field.type, (message.name, field.name)
+    enums = {enum.name: enum for enum in SCHEMA.file.enum_type}
+    for enum in old.enum_type:
+        for value in enum.value:
+            assert value in enums[enum.name].value
+    (service,), (now,) = old.service, SCHEMA.file.service
+    for method in service.method:
+        assert method in now.method
 
 
-def test_messages_have_the_structs_fields_and_no_others() -> None:
-    checked: set[str] = set()
+OLD_CLIENT = """
+import sys, grpc
+sys.path.insert(0, sys.argv[2])
+import old_tailrace_pb2 as pb, old_tailrace_pb2_grpc as rpc
+with grpc.insecure_channel(sys.argv[1]) as channel:
+    control = rpc.LoadControlStub(channel)
+    config = control.GetConfig(pb.ServiceRequest(service_id="b"))
+    assert (config.profile, config.seed, list(config.slo)) == ("50", 1, ["p99<10s"]), config
+    config.id, config.profile = "c", "70"
+    assert control.Add(config).rate_per_s == 70
+    assert control.SetRate(pb.SetRateRequest(service_id="c", rate_per_s=0)).profile == "0"
+    started = control.Start(pb.StartRequest(service_id="c", rate_per_s=100))
+    assert started.state == pb.STATE_RUNNING, started
+    points = []
+    for update in control.Watch(pb.WatchRequest(service_id="c")):
+        if update.point is not None:
+            points.append(update.point)
+        if len(points) == 2:
+            break
+    assert points[1].completed and points[1].latency_ms.p99 > 0 and points[1].latency_bins
+    stopped = control.Stop(pb.ServiceRequest(service_id="c"))
+    assert stopped.state == pb.STATE_IDLE and not stopped.verdict.valid, stopped
+    (run,) = control.ListRuns(pb.google_dot_protobuf_dot_empty__pb2.Empty()).runs
+    record = pb.RunRecord()
+    for part in control.GetRun(pb.GetRunRequest(name=run.name)):
+        record.MergeFrom(part)
+    assert record.points[points[1].index] == points[1]
+    assert record.result.completed == sum(point.completed for point in record.points)
+    control.DeleteRun(pb.DeleteRunRequest(name=run.name))
+print("done")
+"""
 
-    def check(struct: type[msgspec.Struct], message: Any) -> None:
-        checked.add(message.name)
-        kind = msgspec.inspect.type_info(struct)
-        assert isinstance(kind, msgspec.inspect.StructType)
-        assert {field.name for field in kind.fields} == set(message.fields_by_name)
-        for field in kind.fields:
-            for inner in _structs(field.type):
-                nested = message.fields_by_name[field.name].message_type
-                if nested.GetOptions().map_entry:
-                    nested = nested.fields_by_name["value"].message_type
-                check(inner, nested)
 
-    for codec in TYPES.values():
-        check(codec.struct, codec.message.DESCRIPTOR)
-    assert {"Percentiles", "Event", "SlowRequest", "Result", "Rates", "Verdict"} <= checked
+async def test_an_old_client_is_served(room: "Room", tmp_path: Path) -> None:
+    tool = [sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={OLD_PROTO.parent}"]
+    outputs = [f"--python_out={tmp_path}", f"--grpc_python_out={tmp_path}", str(OLD_PROTO)]
+    await asyncio.to_thread(subprocess.run, [*tool, *outputs], check=True, timeout=60)
+    client = [sys.executable, "-c", OLD_CLIENT, room.rpc, str(tmp_path)]
+    done = await asyncio.to_thread(
+        subprocess.run, client, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "done\n", done.stderr
 
 
-def _structs(kind: msgspec.inspect.Type) -> Iterable[type[msgspec.Struct]]:
-    """The structs that stand in `kind`, not those within them."""
-    match kind:
-        case msgspec.inspect.StructType():
-            yield kind.cls
-        case msgspec.inspect.UnionType():
-            for option in kind.types:
-                yield from _structs(option)
-        case msgspec.inspect.VarTupleType() | msgspec.inspect.ListType():
-            yield from _structs(kind.item_type)
-        case msgspec.inspect.DictType():
-            yield from _structs(kind.value_type)
+class Widget(msgspec.Struct):
+    """Of no message that there is."""
+
+    size: int
+    name: str = ""
+    weight: float | None = None
+    by_name: dict[str, float | None] = {}
+
+
+def widget(held: schema.Held, struct: type[msgspec.Struct] = Widget) -> Schema:
+    made = Schema(held)
+    made.add(struct)
+    return made
+
+
+def test_a_new_field_has_the_next_number_and_a_removed_ones_is_not_given_again() -> None:
+    made = widget({"Widget": {"name": (1, "string"), "gone": (4, "double")}})
+    assert made.held["Widget"] == {
+        "name": (1, "string"),
+        "gone": (4, "double"),
+        "size": (5, "int64"),
+        "weight": (6, "optional double"),
+        "by_name": (7, "map<string, Number>"),
+    }
+    assert list(made.reserved("Widget")) == [("gone", 4)]
+    assert read_numbers(write_numbers(made.held)) == made.held
+
+
+def test_a_field_that_becomes_optional_keeps_its_number() -> None:
+    made = widget({"Widget": {"weight": (3, "double")}})
+    assert made.held["Widget"]["weight"] == (3, "optional double")
+
+
+def test_a_field_of_another_type_needs_another_name() -> None:
+    with pytest.raises(TypeError, match=r"Widget.size was `string` and cannot be `int64`"):
+        widget({"Widget": {"size": (1, "string")}})
+
+
+def test_a_type_that_no_message_holds_is_named() -> None:
+    odd = msgspec.defstruct("Odd", [("pairs", dict[str, tuple[str, int]])])
+    with pytest.raises(TypeError, match=r"Odd.pairs has a type that no message holds"):
+        widget({}, odd)
+
+
+def test_there_is_a_call_for_each_method() -> None:
+    methods = [name for name in vars(LoadControl) if not name.startswith("_")]
+    assert [method.name for method in METHODS] == methods
+    assert len({method.rpc for method in METHODS}) == len(methods)
 
 
 # The translation
@@ -148,26 +228,36 @@ def structs(struct: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
     )
 
 
-@pytest.mark.parametrize("name", TYPES)
+SENT = {
+    struct.__name__: struct
+    for method in METHODS
+    for struct in (method.request, method.response)
+    if struct is not None
+}
+
+
+@pytest.mark.parametrize("name", SENT)
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_what_is_sent_is_what_arrives(name: str, data: st.DataObject) -> None:
-    codec: Codec[Any, Any] = TYPES[name]
-    struct = data.draw(structs(codec.struct))
-    sent = codec.pack(struct).SerializeToString()
-    assert codec.unpack(codec.message.FromString(sent)) == struct
+    struct = data.draw(structs(SENT[name]))
+    assert codec(SENT[name]).decode(codec(SENT[name]).encode(struct)) == struct
 
 
 def test_what_a_message_leaves_out_has_its_default() -> None:
-    config = CONFIG.unpack(pb.ServiceConfig(id="a", url="http://h/"))
+    config = codec(ServiceConfig).decode(message("ServiceConfig", id="a", url="http://h/"))
     assert config == ServiceConfig(id="a", url="http://h/")
-    assert UPDATE.unpack(pb.Update(service=pb.ServiceInfo(state=pb.STATE_IDLE))).point is None
+    update = message("Update", service={"state": "STATE_IDLE"})
+    assert codec(Update).decode(update).point is None
+
+
+def message(kind: str, **fields: Any) -> bytes:
+    return message_class(kind)(**fields).SerializeToString()
 
 
 def test_a_state_that_this_version_does_not_know() -> None:
-    newer = pb.ServiceInfo.FromString(b"\x38\x63")
     with pytest.raises(TailraceError, match="does not know: 99"):
-        INFO.unpack(newer)
+        codec(ServiceInfo).decode(b"\x38\x63")
 
 
 @pytest.mark.parametrize(
@@ -175,13 +265,13 @@ def test_a_state_that_this_version_does_not_know() -> None:
 )
 def test_what_no_message_can_hold_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="ServiceConfig cannot be sent"):
-        CONFIG.pack(ServiceConfig(id="a", url="http://h/", **changes))
+        codec(ServiceConfig).encode(ServiceConfig(id="a", url="http://h/", **changes))
 
 
 @pytest.mark.parametrize("path", ["", "a\0b"])
 def test_a_path_that_is_none(path: str) -> None:
     with pytest.raises(UsageError, match="path"):
-        CONFIG.unpack(pb.ServiceConfig(id="a", url="http://h/", body=path))
+        codec(ServiceConfig).decode(message("ServiceConfig", id="a", url="http://h/", body=path))
 
 
 def test_an_update_is_translated_once_for_all() -> None:
@@ -189,7 +279,7 @@ def test_an_update_is_translated_once_for_all() -> None:
     updates = [Update(service=samples.SERVICE, point=None) for _ in range(1000)]
     first = packed.bytes_of(updates[0])
     assert packed.bytes_of(updates[0]) is first
-    assert UPDATE.unpack(pb.Update.FromString(first)) == updates[0]
+    assert codec(Update).decode(first) == updates[0]
     others = {id(packed.bytes_of(update)) for update in updates[-200:]}
     assert len(others) == 200
     for update in updates:
@@ -227,7 +317,8 @@ async def test_what_cannot_be_answered_has_its_status(room: "Room", name: str) -
             await call(channel, f"/tailrace.v1.LoadControl/{method}")(data)
         assert caught.value.code().name == status
         listed = await call(channel, "/tailrace.v1.LoadControl/List")(b"")
-    assert [service.id for service in pb.ListResponse.FromString(listed).services] == ["a", "b"]
+    (services,) = msgspec.structs.astuple(codec(SENT["ListResponse"]).decode(listed))
+    assert [service.id for service in services] == ["a", "b"]
 
 
 async def test_an_error_of_270_000_bytes_is_cut(room: "Room") -> None:
@@ -239,7 +330,7 @@ async def test_an_error_of_270_000_bytes_is_cut(room: "Room") -> None:
 
 
 ALL_CALLS = (
-    *(f"/{SERVICE.full_name}/{method.name}" for method in SERVICE.methods),
+    *(f"/{SERVICE}/{method.rpc}" for method in METHODS),
     *(
         f"/{service.full_name}/{method.name}"
         for file in (health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR)
@@ -365,7 +456,7 @@ async def test_reflection_tells_of_every_call(room: "Room") -> None:
         )
         await stream.write(symbol)
         files = (await stream.read()).file_descriptor_response.file_descriptor_proto
-        assert pb.DESCRIPTOR.serialized_pb in files
+        assert SCHEMA.file.SerializeToString() in files
         await stream.done_writing()
 
 
@@ -485,10 +576,8 @@ async def test_watchers_that_never_read_hold_up_nobody(
         async def watch(read: bool) -> Any:
             channel = await stack.enter_async_context(grpc.aio.insecure_channel(address, STINGY))
             stream = channel.unary_stream(
-                "/tailrace.v1.LoadControl/Watch",
-                pb.WatchRequest.SerializeToString,
-                pb.Update.FromString,
-            )(pb.WatchRequest())
+                "/tailrace.v1.LoadControl/Watch", bytes, codec(Update).decode
+            )(b"")
             # The first: so it is watching.
             await stream.read()
             return stream
@@ -501,7 +590,7 @@ async def test_watchers_that_never_read_hold_up_nobody(
             indexes: list[int] = []
             while len(indexes) <= 40:
                 update = await stream.read()
-                if update.HasField("point"):
+                if update.point is not None:
                     indexes.append(update.point.index)
             return indexes
 

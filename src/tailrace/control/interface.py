@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from tailrace.control.config import ServiceConfig
+from tailrace.control.methods import method
 from tailrace.control.window import Window
 from tailrace.errors import TailraceError
 from tailrace.load.judge.verdict import Verdict
@@ -86,15 +87,19 @@ class LoadControl(Protocol):
     Every method that takes a `service_id` raises UnknownServiceError for one that is not listed.
     """
 
+    @method("List", field="services")
     async def list(self) -> list[ServiceInfo]:
         """All services, in the order in which they were added."""
 
+    @method("Get")
     async def get(self, service_id: str) -> ServiceInfo:
         """One service."""
 
+    @method("GetConfig")
     async def config(self, service_id: str) -> ServiceConfig:
         """How one service was configured; a rate or profile set later is in its `profile`."""
 
+    @method("Add")
     async def add(self, config: ServiceConfig) -> ServiceInfo:
         """Add a service; it is idle until it is started.
 
@@ -104,6 +109,7 @@ class LoadControl(Protocol):
             NotAllowedError: the target, the rate or the body's file is not allowed here.
         """
 
+    @method("Change")
     async def change(self, config: ServiceConfig) -> ServiceInfo:
         """Give the service of that id another configuration. What was measured stays.
 
@@ -112,6 +118,7 @@ class LoadControl(Protocol):
             UsageError, NotAllowedError: as `add`.
         """
 
+    @method("Remove")
     async def remove(self, service_id: str) -> None:
         """Take a service off the list; its runs' directories stay.
 
@@ -119,6 +126,7 @@ class LoadControl(Protocol):
             StateError: it is not idle.
         """
 
+    @method("Start")
     async def start(self, service_id: str, rate_per_s: float | None = None) -> ServiceInfo:
         """Start a run, at `rate_per_s` if given, else at the service's own profile.
 
@@ -129,11 +137,13 @@ class LoadControl(Protocol):
                 not allowed any more.
         """
 
+    @method("Stop")
     async def stop(self, service_id: str) -> ServiceInfo:
         """Stop offering; returns once all in flight is answered or timed out and results are
         written. Stopping an idle service does nothing.
         """
 
+    @method("SetRate")
     async def set_rate(self, service_id: str, rate_per_s: float) -> ServiceInfo:
         """Change the rate: of the run at once, or, while idle, of the next start.
 
@@ -142,6 +152,7 @@ class LoadControl(Protocol):
             NotAllowedError: it is above the control room's cap.
         """
 
+    @method("SetProfile")
     async def set_profile(self, service_id: str, profile: str) -> ServiceInfo:
         """Change the profile, which begins now for a run, or with the next start while idle.
 
@@ -150,12 +161,15 @@ class LoadControl(Protocol):
             NotAllowedError: it goes above the control room's cap, or reads a file not allowed.
         """
 
+    @method("Latest", field="point")
     async def latest(self, service_id: str) -> Point | None:
         """The last complete interval; None before the first."""
 
+    @method("GetWindow")
     async def window(self, service_id: str) -> Window:
         """The last `window` intervals taken together."""
 
+    @method("Watch")
     def watch(self, service_id: str | None = None) -> AsyncIterator[Update]:
         """One Update of the service at once, then one each interval and each change, until closed;
         None watches all services, those added later included.
@@ -164,9 +178,11 @@ class LoadControl(Protocol):
         single service ends with the update whose state is "removed".
         """
 
+    @method("ListRuns", field="runs")
     async def runs(self) -> tuple[RunInfo, ...]:
         """The runs in the control room's directory of runs, newest first."""
 
+    @method("GetRun", in_parts=True)
     async def run(self, name: str) -> RunRecord:
         """One of them, with every interval that it finished.
 
@@ -174,9 +190,11 @@ class LoadControl(Protocol):
             UnknownRunError: there is none of that name.
         """
 
+    @method("ListSearches", field="searches")
     async def searches(self) -> tuple[SearchInfo, ...]:
         """The searches, by `tailrace find`, in the same directory, newest first."""
 
+    @method("LabelRun")
     async def label_run(
         self, name: str, *, title: str | None = None, note: str | None = None
     ) -> None:
@@ -188,6 +206,7 @@ class LoadControl(Protocol):
                 10,000.
         """
 
+    @method("DeleteRun")
     async def delete_run(self, name: str) -> None:
         """Delete the directory of a run or search, with all of its files.
 

@@ -10,7 +10,7 @@ import ssl
 from pathlib import Path
 
 from tailrace.control.client.errors import TokenError, UnreachableError
-from tailrace.control.client.remote import RemoteControl
+from tailrace.control.client.remote import RemoteControl, remote
 from tailrace.control.client.sync import SyncControl
 from tailrace.errors import UsageError
 
@@ -54,10 +54,10 @@ def connect(
         from tailrace.control.client.rest import RestControl
 
         return RestControl(address.rstrip("/"), token, tls)
-    from tailrace.control.rpc.client import RpcControl
+    from tailrace.control.rpc.client import RpcTransport
 
     roots = Path(ca_file).read_bytes() if ca_file is not None else None
-    return RpcControl(f"{host}:{port or _RPC_PORT}", token, tls=secure, roots=roots)
+    return remote(RpcTransport(f"{host}:{port or _RPC_PORT}", token, tls=secure, roots=roots))
 
 
 def connect_sync(

@@ -1,5 +1,6 @@
-"""gRPC: LoadControl as `tailrace.v1.LoadControl`, said in tailrace.proto.
+"""gRPC: LoadControl as `tailrace.v1.LoadControl`.
 
-Messages mirror the interface's own structs, field by field; `tailrace_pb2` is generated from the
-.proto by `make proto`. Nothing here decides anything: server and codec only translate.
+Messages and calls are made from the interface's own structs and methods; tailrace.proto, for other
+languages, is written from them by `make proto`. Nothing here decides anything: server and codec
+only translate.
 """

@@ -1,252 +1,197 @@
-"""The interface's structs as Protocol Buffers messages and back, by the names of their fields.
+"""The interface's structs as bytes of messages and back, by the names of their fields.
 
-One way to do it is worked out for each type, once; after that nothing is looked up. The rules:
-
-- a Literal is an enum, whose values' names are its strings in capitals after the enum's own name;
-- a path is a string, a tuple or list a repeated field, a dict a map;
-- None is an absent field, and an absent field is the struct's default, or None if it has none;
-- what a map cannot hold, a None or a tuple of fixed length, is a message whose fields are the
-  tuple's items in order; all of them are absent for None. A tuple of any length is a message with
-  one repeated field.
+One way to do it is worked out for each type, once; after that nothing is looked up. None is an
+absent field, and an absent field is the struct's default, or None if it has none.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import msgspec
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 from msgspec import inspect
 
+from tailrace.control.rpc.schema import message_class, strip_none, value_name
 from tailrace.errors import TailraceError, UsageError
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
-MessageT = TypeVar("MessageT", bound=Message)
-Put = Callable[[Any, Any], None]
-"""Writes a value into a message."""
-Get = Callable[[Any], Any]
-"""Reads a value out of a message."""
+_Turn = Callable[[Any], Any]
+_Ways = tuple[_Turn | None, _Turn | None]
+"""From a value to what a message is made of, and from what it holds to a value; None is as is."""
 
 
-class Codec(Generic[StructT, MessageT]):
-    """Translates one type of struct to one type of message, and back.
+class Codec(Generic[StructT]):
+    """Translates one type of struct to the message called `name`, or as the struct is, and back.
 
-    Raises:
-        KeyError: a field of the struct is missing in the message.
+    Bytes of several messages of a name, one after another, are those of one that has the fields of
+    all: so a struct with some of the fields is a part.
     """
 
-    def __init__(self, struct: type[StructT], message: type[MessageT]) -> None:
-        self.struct = struct
-        self.message = message
-        self._value = _struct(struct, message.DESCRIPTOR)
+    def __init__(self, struct: type[StructT], name: str | None = None) -> None:
+        self._message: Any = message_class(name or struct.__name__)
+        self._name = self._message.DESCRIPTOR.full_name
+        self._fill, self._read = _struct(struct, self._message.DESCRIPTOR)
 
-    def pack(self, struct: StructT) -> MessageT:
+    def encode(self, struct: StructT) -> bytes:
         """The message that says the same.
 
         Raises:
             UsageError: a field's value is of another type, or too large for the message's.
         """
-        message = self.message()
         try:
-            self._value.put(message, struct)
+            data: bytes = self._message(**self._fill(struct)).SerializeToString()
         except (TypeError, ValueError) as error:
             raise UsageError(f"{type(struct).__name__} cannot be sent: {error}") from None
-        return message
+        return data
 
-    def unpack(self, message: MessageT) -> StructT:
+    def decode(self, data: bytes) -> StructT:
         """The struct that says the same; its values are not checked beyond their types.
 
         Raises:
+            UsageError: the bytes are no such message, one that must say something does not, or a
+                path is none.
             TailraceError: an enum's value is unknown, as a newer version may send it.
-            UsageError: a path is none.
         """
         try:
-            struct: StructT = self._value.get(message)
+            struct: StructT = self._read(self._message.FromString(data))
+        except DecodeError as error:
+            raise UsageError(f"this is no {self._name}: {error}") from None
         except KeyError as error:
-            name = message.DESCRIPTOR.full_name
             raise TailraceError(
-                f"{name} holds a value that this version does not know: {error}"
+                f"{self._name} holds a value that this version does not know: {error}"
             ) from None
         return struct
 
 
-def parse(message: type[MessageT], data: bytes) -> MessageT:
-    """The message that these bytes hold.
-
-    Raises:
-        UsageError: they hold none.
-    """
-    try:
-        return message.FromString(data)
-    except DecodeError as error:
-        raise UsageError(f"this is no {message.DESCRIPTOR.full_name}: {error}") from None
-
-
-@dataclass(frozen=True, slots=True)
-class _Scalar:
-    """A value that stands in a field as it is, or, if they are given, through these two."""
-
-    to: Get | None = None
-    of: Get | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Nested:
-    """A value that is a message of its own."""
-
-    put: Put
-    get: Get
+@cache
+def codec(struct: type[StructT]) -> Codec[StructT]:
+    """The codec of that struct."""
+    return Codec(struct)
 
 
 @cache
-def _struct(struct: type[msgspec.Struct], descriptor: Descriptor) -> _Nested:
+def _struct(struct: type[msgspec.Struct], descriptor: Descriptor) -> tuple[_Turn, _Turn]:
     kind = inspect.type_info(struct)
     assert isinstance(kind, inspect.StructType)
-    puts: list[tuple[str, Put]] = []
-    always: list[tuple[str, Get]] = []
-    present: list[tuple[str, Get]] = []
+    fills: list[tuple[str, _Turn | None]] = []
+    always: list[tuple[str, _Turn]] = []
+    present: list[tuple[str, _Turn]] = []
     absent: dict[str, None] = {}
+    needed: list[str] = []
     for field in kind.fields:
         described = descriptor.fields_by_name[field.name]
-        inner, nullable = _strip_none(field.type)
-        put, get = _field(inner, described)
-        puts.append((field.name, put))
+        inner, nullable = strip_none(field.type)
+        fill, read = _field(inner, described)
+        fills.append((field.name, fill))
         if described.has_presence and (nullable or not field.required):
-            present.append((field.name, get))
+            present.append((field.name, _identity if read is None else read))
             if field.required:
                 absent[field.name] = None
         else:
-            always.append((field.name, get))
+            if described.has_presence and described.message_type is None:
+                needed.append(field.name)
+            always.append((field.name, _identity if read is None else read))
 
-    def fill(message: Any, value: Any) -> None:
-        for name, put in puts:
+    def to_fields(value: Any) -> dict[str, Any]:
+        fields = {}
+        for name, fill in fills:
             item = getattr(value, name)
             if item is not None:
-                put(message, item)
+                fields[name] = item if fill is None else fill(item)
+        return fields
 
-    def read(message: Any) -> Any:
-        values: dict[str, Any] = {**absent, **{name: get(message) for name, get in always}}
-        values |= {name: get(message) for name, get in present if message.HasField(name)}
+    def to_struct(message: Any) -> Any:
+        for name in needed:
+            if not message.HasField(name):
+                raise UsageError(f"{name} is missing")
+        values: dict[str, Any] = {
+            **absent,
+            **{name: read(getattr(message, name)) for name, read in always},
+            **{
+                name: read(getattr(message, name))
+                for name, read in present
+                if message.HasField(name)
+            },
+        }
         return struct(**values)
 
-    return _Nested(fill, read)
+    return to_fields, to_struct
 
 
-def _field(kind: inspect.Type, field: FieldDescriptor) -> tuple[Put, Get]:
-    """How a value that is not None is written to its field of a message, and read from it."""
+def _field(kind: inspect.Type, field: FieldDescriptor) -> _Ways:
+    """The ways of a value that is not None, and its field."""
     if isinstance(kind, inspect.DictType):
-        return _map(kind, field)
+        assert field.message_type is not None
+        return _map(*_value(kind.value_type, field.message_type.fields_by_name["value"]))
     if isinstance(kind, (inspect.VarTupleType, inspect.ListType)):
-        return _repeated(kind, field)
-    name, value = field.name, _value(kind, field)
-    if isinstance(value, _Nested):
-        fill, read = value.put, value.get
+        return _repeated(kind, *_value(kind.item_type, field))
+    return _value(kind, field)
 
-        def put_nested(message: Any, item: Any) -> None:
-            inner = getattr(message, name)
-            inner.SetInParent()
-            fill(inner, item)
 
-        return put_nested, lambda message: read(getattr(message, name))
-    to, of = value.to, value.of
-    if to is None or of is None:
-        return lambda message, item: setattr(message, name, item), lambda m: getattr(m, name)
+def _map(fill: _Turn | None, read: _Turn | None) -> _Ways:
     return (
-        lambda message, item: setattr(message, name, to(item)),
-        lambda message: of(getattr(message, name)),
+        fill and (lambda items: {key: fill(item) for key, item in items.items()}),
+        dict if read is None else (lambda held: {key: read(item) for key, item in held.items()}),
     )
 
 
-def _repeated(
-    kind: inspect.VarTupleType | inspect.ListType, field: FieldDescriptor
-) -> tuple[Put, Get]:
-    name, value = field.name, _value(kind.item_type, field)
+def _repeated(kind: inspect.Type, fill: _Turn | None, read: _Turn | None) -> _Ways:
     whole = tuple if isinstance(kind, inspect.VarTupleType) else list
-    if isinstance(value, _Scalar):
-        return (
-            lambda message, items: getattr(message, name).extend(items),
-            lambda message: whole(getattr(message, name)),
-        )
-    fill, read = value.put, value.get
-
-    def put(message: Any, items: Any) -> None:
-        add = getattr(message, name).add
-        for item in items:
-            fill(add(), item)
-
-    return put, lambda message: whole(read(item) for item in getattr(message, name))
+    return (
+        fill and (lambda items: [fill(item) for item in items]),
+        whole if read is None else (lambda held: whole(read(item) for item in held)),
+    )
 
 
-def _map(kind: inspect.DictType, field: FieldDescriptor) -> tuple[Put, Get]:
-    name, entry = field.name, field.message_type
-    assert entry is not None
-    value = _value(kind.value_type, entry.fields_by_name["value"])
-    if isinstance(value, _Scalar):
-        return (
-            lambda message, items: getattr(message, name).update(items),
-            lambda message: dict(getattr(message, name)),
-        )
-    fill, read = value.put, value.get
-
-    def put(message: Any, items: Any) -> None:
-        entries = getattr(message, name)
-        for key, item in items.items():
-            fill(entries[key], item)
-
-    return put, lambda message: {key: read(item) for key, item in getattr(message, name).items()}
-
-
-def _value(kind: inspect.Type, field: FieldDescriptor) -> _Scalar | _Nested:
+def _value(kind: inspect.Type, field: FieldDescriptor) -> _Ways:
     if isinstance(kind, inspect.StructType):
+        assert field.message_type is not None
         return _struct(kind.cls, field.message_type)
     if field.message_type is not None:
-        if isinstance(kind, inspect.VarTupleType):
-            return _Nested(*_repeated(kind, field.message_type.fields[0]))
         return _box(kind, [inner.name for inner in field.message_type.fields])
-    if isinstance(kind, inspect.LiteralType):
-        assert field.enum_type is not None
-        values = field.enum_type.values_by_name
-        prefix = field.enum_type.values[0].name.removesuffix("UNSPECIFIED")
-        numbers = {text: values[f"{prefix}{str(text).upper()}"].number for text in kind.values}
-        texts = {number: text for text, number in numbers.items()}
-        return _Scalar(numbers.__getitem__, texts.__getitem__)
+    if field.enum_type is not None:
+        assert isinstance(kind, inspect.LiteralType)
+        enum = field.enum_type
+        numbers = {
+            text: enum.values_by_name[value_name(enum.name, str(text))].number
+            for text in kind.values
+        }
+        return numbers.__getitem__, {n: text for text, n in numbers.items()}.__getitem__
     if isinstance(kind, inspect.CustomType):
-        assert kind.cls is Path
-        return _Scalar(str, _path)
-    return _Scalar()
+        return str, _path
+    return None, None
 
 
-def _box(kind: inspect.Type, names: list[str]) -> _Nested:
-    """A value that is None, or a scalar, or a tuple, as a message of its own."""
-    is_tuple = isinstance(_strip_none(kind)[0], inspect.TupleType)
+def _box(kind: inspect.Type, names: list[str]) -> _Ways:
+    """The ways of a value that a map cannot hold: a None, a tuple."""
+    inner, _ = strip_none(kind)
+    if isinstance(inner, inspect.VarTupleType):
+        (name,) = names
+        return lambda items: {name: items}, lambda message: tuple(getattr(message, name))
+    is_tuple = isinstance(inner, inspect.TupleType)
 
-    def put(message: Any, value: Any) -> None:
-        message.SetInParent()
-        if value is not None:
-            for name, item in zip(names, value if is_tuple else (value,), strict=True):
-                setattr(message, name, item)
+    def fill(value: Any) -> dict[str, Any]:
+        if value is None:
+            return {}
+        return dict(zip(names, value if is_tuple else (value,), strict=True))
 
-    def get(message: Any) -> Any:
+    def read(message: Any) -> Any:
         if not message.HasField(names[0]):
             return None
         items = tuple(getattr(message, name) for name in names)
         return items if is_tuple else items[0]
 
-    return _Nested(put, get)
+    return fill, read
+
+
+def _identity(value: Any) -> Any:
+    return value
 
 
 def _path(text: str) -> Path:
     if not text or "\0" in text:
         raise UsageError("a path must not be empty, nor hold a zero byte")
     return Path(text)
-
-
-def _strip_none(kind: inspect.Type) -> tuple[inspect.Type, bool]:
-    """The type apart from its None, and whether it has one."""
-    if not isinstance(kind, inspect.UnionType):
-        return kind, False
-    (inner,) = (option for option in kind.types if not isinstance(option, inspect.NoneType))
-    return inner, True

@@ -2,42 +2,28 @@
 
 import asyncio
 import contextlib
-import re
 import string
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, NoReturn, TypeAlias
 from urllib.parse import quote
 
 import grpc
 import grpc.aio
 import msgspec
-from google.protobuf.descriptor import MethodDescriptor
-from google.protobuf.empty_pb2 import Empty
-from google.protobuf.message import Message
-from google.protobuf.message_factory import GetMessageClass
 
-from tailrace.control.interface import LoadControl
-from tailrace.control.rpc import tailrace_pb2 as pb
-from tailrace.control.rpc.codec import parse
-from tailrace.control.rpc.packed import PackedUpdates
-from tailrace.control.rpc.wire import (
-    CODES,
-    CONFIG,
-    ERROR_KEY,
-    INFO,
-    POINT,
-    RECORD,
-    RUN_INFO,
-    SEARCH,
-    SERVICE,
-    WINDOW,
-)
-from tailrace.errors import TailraceError, UsageError
+from tailrace.control.interface import LoadControl, Point, RunRecord, Update
+from tailrace.control.methods import METHODS, Method
+from tailrace.control.rpc.codec import Codec, codec
+from tailrace.control.rpc.schema import SERVICE
+from tailrace.control.rpc.wire import CODES, ERROR_KEY
+from tailrace.errors import TailraceError
 
 _POINTS_A_PART = 32
 """Of a run: translated in a few milliseconds, so that the event loop is never held for long."""
 _LONGEST_LINE = 6000
 """Bytes of an error's line, as it is sent: clients refuse metadata above 8 KiB."""
+_KEPT = 256
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 
@@ -46,37 +32,40 @@ class Face:
     """What a grpc.aio server needs to answer for `control`: its `handler`."""
 
     def __init__(self, control: LoadControl) -> None:
-        calls = _Calls(control)
+        self._control = control
         self._streams: set[asyncio.Task[None]] = set()
-        methods = {method.name: self._method(calls, method) for method in SERVICE.methods}
-        self.handler = grpc.method_handlers_generic_handler(SERVICE.full_name, methods)
+        self._updates = PackedUpdates()
+        methods = {method.rpc: self._handler(method) for method in METHODS}
+        self.handler = grpc.method_handlers_generic_handler(SERVICE, methods)
 
     def end_streams(self) -> None:
         """Tell everyone who still reads a stream that the control room is going away."""
         for stream in self._streams:
             stream.cancel()
 
-    def _method(
-        self, calls: "_Calls", method: MethodDescriptor
-    ) -> "grpc.RpcMethodHandler[bytes, bytes]":
+    def _handler(self, method: Method) -> "grpc.RpcMethodHandler[bytes, bytes]":
         # Without serializers bytes go in and out as they are.
-        name = re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower()
-        call: Callable[[Any], Any] = getattr(calls, name)
-        request_type: type[Message] = GetMessageClass(method.input_type)
+        def ask(data: bytes) -> Any:
+            request = codec(method.request).decode(data) if method.request is not None else None
+            return method.call(self._control, request)
 
         async def answer(data: bytes, context: _Context) -> bytes:
             try:
-                message: Message = await call(parse(request_type, data))
+                answered = await ask(data)
+                if method.response is None:
+                    return b""
+                return codec(method.response).encode(method.wrap(answered))
             except TailraceError as error:
                 return await _abort(context, error)
-            return message.SerializeToString()
 
         async def stream(data: bytes, context: _Context) -> None:
             task = asyncio.current_task()
             assert task is not None
             self._streams.add(task)
             try:
-                async with _closing(call(parse(request_type, data))) as parts:
+                asked = ask(data)
+                parts = self._packed(asked) if method.streams else _parts(await asked)
+                async with contextlib.aclosing(parts):
                     async for part in parts:
                         # Waits while the client does not read.
                         await context.write(part)
@@ -89,93 +78,54 @@ class Face:
             finally:
                 self._streams.discard(task)
 
-        if method.server_streaming:
+        if method.streams or method.in_parts:
             return grpc.unary_stream_rpc_method_handler(stream)
         return grpc.unary_unary_rpc_method_handler(answer)
 
-
-class _Calls:
-    """One method for each call, by its name in snake case."""
-
-    def __init__(self, control: LoadControl) -> None:
-        self._control = control
-        self._packed = PackedUpdates()
-
-    async def list(self, request: Empty) -> pb.ListResponse:
-        services = await self._control.list()
-        return pb.ListResponse(services=[INFO.pack(service) for service in services])
-
-    async def get(self, request: pb.ServiceRequest) -> pb.ServiceInfo:
-        return INFO.pack(await self._control.get(request.service_id))
-
-    async def get_config(self, request: pb.ServiceRequest) -> pb.ServiceConfig:
-        return CONFIG.pack(await self._control.config(request.service_id))
-
-    async def add(self, request: pb.ServiceConfig) -> pb.ServiceInfo:
-        return INFO.pack(await self._control.add(CONFIG.unpack(request)))
-
-    async def change(self, request: pb.ServiceConfig) -> pb.ServiceInfo:
-        return INFO.pack(await self._control.change(CONFIG.unpack(request)))
-
-    async def remove(self, request: pb.ServiceRequest) -> Empty:
-        await self._control.remove(request.service_id)
-        return Empty()
-
-    async def start(self, request: pb.StartRequest) -> pb.ServiceInfo:
-        rate = request.rate_per_s if request.HasField("rate_per_s") else None
-        return INFO.pack(await self._control.start(request.service_id, rate))
-
-    async def stop(self, request: pb.ServiceRequest) -> pb.ServiceInfo:
-        return INFO.pack(await self._control.stop(request.service_id))
-
-    async def set_rate(self, request: pb.SetRateRequest) -> pb.ServiceInfo:
-        if not request.HasField("rate_per_s"):
-            raise UsageError("rate_per_s is missing")
-        return INFO.pack(await self._control.set_rate(request.service_id, request.rate_per_s))
-
-    async def set_profile(self, request: pb.SetProfileRequest) -> pb.ServiceInfo:
-        return INFO.pack(await self._control.set_profile(request.service_id, request.profile))
-
-    async def latest(self, request: pb.ServiceRequest) -> pb.LatestResponse:
-        point = await self._control.latest(request.service_id)
-        return pb.LatestResponse(point=POINT.pack(point) if point is not None else None)
-
-    async def get_window(self, request: pb.ServiceRequest) -> pb.Window:
-        return WINDOW.pack(await self._control.window(request.service_id))
-
-    async def watch(self, request: pb.WatchRequest) -> AsyncGenerator[bytes]:
-        service_id = request.service_id if request.HasField("service_id") else None
-        async with _closing(self._control.watch(service_id)) as updates:
+    async def _packed(self, updates: AsyncIterator[Update]) -> AsyncGenerator[bytes]:
+        try:
             async for update in updates:
-                yield self._packed.bytes_of(update)
+                yield self._updates.bytes_of(update)
+        finally:
+            # A generator is closed at once when its reader has gone, not when it is collected.
+            if isinstance(updates, AsyncGenerator):
+                await updates.aclose()
 
-    async def list_runs(self, request: Empty) -> pb.ListRunsResponse:
-        runs = await self._control.runs()
-        return pb.ListRunsResponse(runs=[RUN_INFO.pack(run) for run in runs])
 
-    async def list_searches(self, request: Empty) -> pb.ListSearchesResponse:
-        searches = await self._control.searches()
-        return pb.ListSearchesResponse(searches=[SEARCH.pack(search) for search in searches])
+class PackedUpdates:
+    """The bytes of updates, each translated once for all who watch it; those of the last few are
+    kept.
+    """
 
-    async def label_run(self, request: pb.LabelRunRequest) -> Empty:
-        await self._control.label_run(
-            request.name,
-            title=request.title if request.HasField("title") else None,
-            note=request.note if request.HasField("note") else None,
-        )
-        return Empty()
+    def __init__(self) -> None:
+        self._recent: OrderedDict[int, tuple[Update, bytes]] = OrderedDict()
 
-    async def delete_run(self, request: pb.DeleteRunRequest) -> Empty:
-        await self._control.delete_run(request.name)
-        return Empty()
+    def bytes_of(self, update: Update) -> bytes:
+        """`update` as a `tailrace.v1.Update`."""
+        # The update is kept beside its bytes, so no other one can have its identity meanwhile.
+        known = self._recent.get(id(update))
+        if known is not None:
+            return known[1]
+        data = codec(Update).encode(update)
+        self._recent[id(update)] = update, data
+        if len(self._recent) > _KEPT:
+            self._recent.popitem(last=False)
+        return data
 
-    async def get_run(self, request: pb.GetRunRequest) -> AsyncGenerator[bytes]:
-        record = await self._control.run(request.name)
-        yield RECORD.pack(msgspec.structs.replace(record, points=())).SerializeToString()
-        for first in range(0, len(record.points), _POINTS_A_PART):
-            points = record.points[first : first + _POINTS_A_PART]
-            part = pb.RunRecord(points=[POINT.pack(point) for point in points])
-            yield part.SerializeToString()
+
+class _Points(msgspec.Struct):
+    points: tuple[Point, ...]
+
+
+_POINTS = Codec(_Points, RunRecord.__name__)
+
+
+async def _parts(record: RunRecord) -> AsyncGenerator[bytes]:
+    """All but the points, then the points; bytes of messages add up to those of the whole."""
+    yield codec(RunRecord).encode(msgspec.structs.replace(record, points=()))
+    for first in range(0, len(record.points), _POINTS_A_PART):
+        points = record.points[first : first + _POINTS_A_PART]
+        yield _POINTS.encode(_Points(points))
 
 
 async def _abort(context: _Context, error: TailraceError) -> NoReturn:
@@ -187,13 +137,3 @@ async def _abort(context: _Context, error: TailraceError) -> NoReturn:
         line = f"{line[:200]} … {line[-200:]}"
     code = CODES.get(kind, grpc.StatusCode.INTERNAL)
     await context.abort(code, line, ((ERROR_KEY, kind.__name__),))
-
-
-@contextlib.asynccontextmanager
-async def _closing(items: AsyncIterator[Any]) -> AsyncIterator[AsyncIterator[Any]]:
-    """Closes a generator at once when its reader has gone, rather than when it is collected."""
-    try:
-        yield items
-    finally:
-        if isinstance(items, AsyncGenerator):
-            await items.aclose()

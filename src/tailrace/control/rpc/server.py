@@ -15,7 +15,8 @@ from tailrace.control.guesses import Guesses
 from tailrace.control.interface import LoadControl
 from tailrace.control.rpc.access import TokenInterceptor
 from tailrace.control.rpc.face import Face
-from tailrace.control.rpc.wire import KEEPALIVE, SERVICE
+from tailrace.control.rpc.schema import SERVICE
+from tailrace.control.rpc.wire import KEEPALIVE
 from tailrace.control.tls import Tls
 from tailrace.errors import UsageError
 
@@ -64,7 +65,7 @@ async def serving_rpc(
     server.add_generic_rpc_handlers([face.handler])
     status = health.aio.HealthServicer()  # type: ignore[attr-defined]
     health_pb2_grpc.add_HealthServicer_to_server(status, server)
-    names = (SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
@@ -75,7 +76,7 @@ async def serving_rpc(
     except RuntimeError as error:
         raise UsageError(f"gRPC cannot be served on {address}: {error}") from None
     await server.start()
-    await status.set(SERVICE.full_name, health_pb2.HealthCheckResponse.SERVING)
+    await status.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
     try:
         yield bound
     finally:

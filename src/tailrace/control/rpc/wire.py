@@ -2,34 +2,13 @@
 
 import grpc
 
-from tailrace.control.config import ServiceConfig
 from tailrace.control.interface import (
     NotAllowedError,
-    RunInfo,
-    RunRecord,
-    SearchInfo,
-    ServiceInfo,
     StateError,
     UnknownRunError,
     UnknownServiceError,
-    Update,
-    Window,
 )
-from tailrace.control.rpc import tailrace_pb2 as pb
-from tailrace.control.rpc.codec import Codec
 from tailrace.errors import TailraceError, UsageError
-from tailrace.load.measure.point import Point
-
-SERVICE = pb.DESCRIPTOR.services_by_name["LoadControl"]
-
-CONFIG = Codec(ServiceConfig, pb.ServiceConfig)
-INFO = Codec(ServiceInfo, pb.ServiceInfo)
-POINT = Codec(Point, pb.Point)
-WINDOW = Codec(Window, pb.Window)
-UPDATE = Codec(Update, pb.Update)
-RUN_INFO = Codec(RunInfo, pb.RunInfo)
-SEARCH = Codec(SearchInfo, pb.SearchInfo)
-RECORD = Codec(RunRecord, pb.RunRecord)
 
 ERROR_KEY = "tailrace-error"
 """Trailing metadata: the name of the error's class."""
