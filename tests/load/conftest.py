@@ -12,9 +12,9 @@ from tailrace.load.measure.tally import Interval
 from tailrace.load.schedule.arrivals import Poisson
 from tailrace.load.schedule.profile import Profile, parse_profile
 from tailrace.load.schedule.schedule import Schedule
-from tailrace.load.session.child import ChildProcess
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.session import Session
+from tailrace.load.session.workers import WorkerProcess
 
 Offer = Callable[..., Awaitable[tuple[Session, list[Interval]]]]
 
@@ -36,9 +36,9 @@ def make_plan(
 
 def pid_of(session: Session, number: int = 0) -> int:
     """The id of a load worker's process."""
-    line = session._team.links[number].line
-    assert isinstance(line, ChildProcess)
-    return line.pid
+    process = session._workers.all[number].channel
+    assert isinstance(process, WorkerProcess)
+    return process.pid
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from tailrace.load.judge.slo import parse_slo
 from tailrace.load.measure.histogram import HIGHEST_US
 from tailrace.load.measure.point import Point
 from tailrace.load.schedule.profile import parse_profile
-from tailrace.load.session.link import GeneratorError
 from tailrace.load.session.plan import Plan
+from tailrace.load.session.workers import GeneratorError
 from tailrace.runs.directory import RunDirectory, RunDirectoryError
 from tailrace.runs.run import Run
 

@@ -192,7 +192,7 @@ async def _find(
     from tailrace.cli.live import LiveLine
     from tailrace.cli.output import interruptible, number
     from tailrace.load.measure.tally import WINDOW, latency_of
-    from tailrace.load.on_ray import crew_at
+    from tailrace.load.on_ray import launcher_at
     from tailrace.load.session.search import UNFINISHED, Searcher, conclude, outlook, search
     from tailrace.report.searched import draw_search
     from tailrace.runs.directory import RUNS_DIR, RunDirectoryError, new_directory
@@ -220,7 +220,7 @@ async def _find(
             ]
         )
 
-    searcher = Searcher(plan, slo, limits, show, lambda: crew_at(ray))
+    searcher = Searcher(plan, slo, limits, show, lambda: launcher_at(ray))
     directory = out or new_directory(RUNS_DIR, "find")
 
     problems: list[str] = []

@@ -204,7 +204,7 @@ def load(
     from tailrace.load.client.target import without_credentials
     from tailrace.load.judge.ending import parse_abort_on
     from tailrace.load.judge.slo import parse_slo
-    from tailrace.load.on_ray import crew_at
+    from tailrace.load.on_ray import launcher_at
     from tailrace.load.schedule.arrivals import parse_arrivals
     from tailrace.load.schedule.profile import constant
     from tailrace.load.schedule.schedule import WHOLE, parse_part, parse_start
@@ -271,14 +271,14 @@ def load(
     held_against = gate.read_gate(baseline, regression)
     files = SummaryFiles("load", plan.url, junit, markdown)
     with files.failures():
-        crew = crew_at(ray)
+        launcher = launcher_at(ray)
         directory = (
             RunDirectory(out, plan)
             if out is not None
             else RunDirectory.create(RUNS_DIR, "load", plan)
         )
         with quietly():
-            result = uvloop.run(output.follow(Run(plan, directory, crew=crew)))
+            result = uvloop.run(output.follow(Run(plan, directory, launcher=launcher)))
         # What is not there whole can be no better or worse than another.
         is_kept = directory.broken is None
         judged = held_against.judge(directory.path) if held_against and is_kept else None

@@ -24,7 +24,7 @@ from tailrace.load.judge.slo import Slo, parse_slo
 from tailrace.load.judge.verdict import Verdict
 from tailrace.load.measure.point import Point
 from tailrace.load.measure.tally import WINDOW, Interval
-from tailrace.load.on_ray import crew_at
+from tailrace.load.on_ray import launcher_at
 from tailrace.load.schedule.arrivals import parse_arrivals
 from tailrace.load.schedule.profile import Profile, constant, parse_profile
 from tailrace.load.session.plan import Plan, choose_timeout_s
@@ -298,9 +298,9 @@ class Service:
             min_duration_s=config.min_duration_s,
         )
         probe = self._make_probe()
-        crew = crew_at(config.ray)
+        launcher = launcher_at(config.ray)
         directory = RunDirectory.create(settings.runs_dir, config.id, plan)
-        run = Run(plan, directory, probe.latest if probe is not None else None, crew)
+        run = Run(plan, directory, probe.latest if probe is not None else None, launcher)
         await run.start()
         self._probe = probe
         return run

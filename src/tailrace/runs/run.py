@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 
 from tailrace.load.measure.tally import Interval
-from tailrace.load.session.crew import Crew
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.result import Result, build_result
 from tailrace.load.session.session import Session
+from tailrace.load.session.workers import Launcher
 from tailrace.runs.directory import RunDirectory
 
 
@@ -21,7 +21,7 @@ class Run:
 
     Start it, read `intervals` to their end, then `result` is there and the directory complete.
     `probe` is asked at the end of each interval for what goes into its `Point.server`; the load
-    workers come from `crew`, or are processes of this machine.
+    workers come from `launcher`, or are processes of this machine.
     """
 
     def __init__(
@@ -29,9 +29,9 @@ class Run:
         plan: Plan,
         directory: RunDirectory,
         probe: Callable[[], dict[str, float]] | None = None,
-        crew: Crew | None = None,
+        launcher: Launcher | None = None,
     ) -> None:
-        self.session = Session(plan, crew)
+        self.session = Session(plan, launcher)
         self.directory = directory
         self._probe = probe
         self._result: Result | None = None

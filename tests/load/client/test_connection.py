@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from tailrace.load.client.request import Body
 from tailrace.load.client.traffic import Tls
-from tailrace.load.session.link import GeneratorError
 from tailrace.load.session.session import Session
+from tailrace.load.session.workers import GeneratorError
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

@@ -26,8 +26,8 @@ from tailrace.load.schedule.schedule import (
     parse_part,
     parse_start,
 )
-from tailrace.load.session.link import GeneratorError
 from tailrace.load.session.session import Session
+from tailrace.load.session.workers import GeneratorError
 
 
 def run(

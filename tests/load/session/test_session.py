@@ -20,11 +20,16 @@ from tailrace.load.measure.server_timing import OTHER
 from tailrace.load.schedule.arrivals import Poisson
 from tailrace.load.schedule.profile import constant, parse_profile
 from tailrace.load.schedule.schedule import parse_part
-from tailrace.load.session.child import ChildProcess
-from tailrace.load.session.crew import Gone, Heard, Line, LocalCrew
-from tailrace.load.session.link import GeneratorError
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.session import Session
+from tailrace.load.session.workers import (
+    Channel,
+    GeneratorError,
+    Gone,
+    Heard,
+    ProcessLauncher,
+    WorkerProcess,
+)
 from tailrace.load.worker.messages import Message, Reader, Setup, Snapshot, frame
 from tests.load.conftest import scheduled
 
@@ -407,11 +412,11 @@ async def test_a_recorded_rate_that_is_gone_when_the_workers_read_it(
 async def test_a_worker_ends_when_its_session_is_gone(serve: Any, plan: Any) -> None:
     session = Session(plan(serve().url, duration_s=60.0))
     await session.start()
-    worker = session._team.links[0].line
-    assert isinstance(worker, ChildProcess)
+    worker = session._workers.all[0].channel
+    assert isinstance(worker, WorkerProcess)
     assert worker._transport is not None
     worker._transport.abort()
-    await asyncio.wait_for(worker.reap(), 5)
+    await asyncio.wait_for(worker.closed(), 5)
     session.stop()
     async for _ in session.intervals():
         pass
@@ -515,16 +520,16 @@ async def test_ending_a_run_while_it_starts(serve: Any, plan: Any, how: str) -> 
     assert sum(point.offered for point in points) == session.total.offered
 
 
-class Garbling(LocalCrew):
+class Garbling(ProcessLauncher):
     """Its workers' second report holds a histogram that is none."""
 
-    async def hire(self, setup: Setup, heard: Heard, gone: Gone) -> Line:
+    async def launch(self, setup: Setup, heard: Heard, gone: Gone) -> Channel:
         def garbled(message: Message) -> None:
             if isinstance(message, Snapshot) and message.index == 1:
                 message = msgspec.structs.replace(message, latency=b"none")
             heard(frame(message))
 
-        return await super().hire(setup, Reader(garbled).feed, gone)
+        return await super().launch(setup, Reader(garbled).feed, gone)
 
 
 async def test_a_report_that_cannot_be_merged_is_raised_to_the_reader(serve: Any) -> None:

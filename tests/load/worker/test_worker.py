@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from tailrace.load.session.crew import LocalCrew
-from tailrace.load.session.team import Team
+from tailrace.load.session.workers import ProcessLauncher, Workers
 from tailrace.load.worker import worker as worker_module
 from tailrace.load.worker.worker import Worker
 
@@ -22,8 +21,8 @@ async def test_requests_that_wait_have_a_limit(
 
     monkeypatch.setattr(worker_module, "_MOST_WAITING", 500)
     asked = plan(serve(never).url, profile="20000", duration_s=None, connections=1, timeout_s=0.7)
-    team = Team(asked, LocalCrew(), lambda *_: None, lambda *_: None)
-    setup = team._setup(0, asked.profile, 0.0)
+    workers = Workers(asked, ProcessLauncher(), lambda *_: None, lambda *_: None)
+    setup = workers._setup(0, asked.profile, 0.0)
 
     async def heard(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.read(1 << 16):

@@ -5,11 +5,12 @@ the service's `on_ray` and `tailrace.cluster` imports it.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tailrace.load.session.crew import Crew
+    from tailrace.load.session.workers import Launcher
 
 
-def crew_at(address: str | None) -> "Crew | None":
-    """Load workers on the Ray cluster at `address`; None, the processes of this machine, for None.
+def launcher_at(address: str | None) -> "Launcher | None":
+    """What starts load workers on the Ray cluster at `address`; None, for the processes of this
+    machine, where there is none.
 
     Raises:
         UsageError: Ray is not installed.
@@ -19,6 +20,6 @@ def crew_at(address: str | None) -> "Crew | None":
     from tailrace.cluster import require_ray
 
     require_ray()
-    from tailrace.load.on_ray.crew import RayCrew
+    from tailrace.load.on_ray.launcher import RayLauncher
 
-    return RayCrew(address)
+    return RayLauncher(address)

@@ -17,7 +17,7 @@ import msgspec
 import ray
 
 import tailrace
-from tailrace.load.session.child import ChildProcess
+from tailrace.load.session.workers import WorkerProcess
 from tailrace.load.worker.messages import frame, read_requests, read_setup
 
 HEARTBEAT_S = 0.5
@@ -37,7 +37,7 @@ class Agent:
         self._gone: str | None = None
         self._news = asyncio.Event()
         self._asked_s = time.monotonic()
-        self._child = ChildProcess(self._on_heard, self._on_gone)
+        self._process = WorkerProcess(self._on_heard, self._on_gone)
         self._directory: Path | None = None
         self._watch: asyncio.Task[None] | None = None
 
@@ -60,16 +60,16 @@ class Agent:
         """
         self._directory = Path(tempfile.mkdtemp(prefix="tailrace-"))
         self._write(files)
-        await self._child.spawn(self._directory)
+        await self._process.spawn(self._directory)
         self._asked_s = time.monotonic()
         self._watch = asyncio.get_running_loop().create_task(self._end_if_orphaned())
         whole = msgspec.structs.replace(read_setup(setup), requests=read_requests(requests))
-        self._child.write(frame(whole))
+        self._process.write(frame(whole))
 
-    async def tell(self, frames: bytes, files: dict[str, bytes]) -> None:
+    async def send(self, frames: bytes, files: dict[str, bytes]) -> None:
         """Pass frames on to the worker, which may name `files`."""
         self._write(files)
-        self._child.write(frames)
+        self._process.write(frames)
 
     async def hear(self) -> tuple[bytes, str | None]:
         """(what the worker has sent since the last call, why nothing more will come or None), as
@@ -104,4 +104,4 @@ class Agent:
     async def _end_if_orphaned(self) -> None:
         while time.monotonic() - self._asked_s < ORPHANED_S:
             await asyncio.sleep(0.1)
-        self._child.kill()
+        self._process.kill()

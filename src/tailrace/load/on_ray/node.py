@@ -1,10 +1,66 @@
-"""A node of the cluster, as a session sees it."""
+"""A node of the cluster, as a session sees it, and how far its clock is from the session's.
 
+The node reads its clock somewhere between a question's leaving, at t₀, and the answer's coming, at
+t₁: taken to be in the middle, the offset is off by at most (t₁ − t₀) / 2, however unequal the two
+ways are (Cristian, Probabilistic clock synchronization, 1989). The shortest of several round trips
+says most.
+"""
+
+import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from tailrace.load.on_ray.clock import ClockWatch
+from tailrace.load.session.workers import NodeClock
+
+Ask = Callable[[], Awaitable[int]]
+"""Reads the node's CLOCK_MONOTONIC, ns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The node's clock minus the session's, ns, and the most by which that is off."""
+
+    offset_ns: int
+    error_ns: int
+
+
+async def read_clock(ask: Ask, times: int) -> Reading:
+    """The best of so many round trips."""
+    readings = []
+    for _ in range(times):
+        asked_ns = time.monotonic_ns()
+        clock_ns = await ask()
+        answered_ns = time.monotonic_ns()
+        error_ns = (answered_ns - asked_ns + 1) // 2
+        readings.append(Reading(clock_ns - asked_ns - error_ns, error_ns))
+    return min(readings, key=lambda reading: reading.error_ns)
+
+
+class ClockWatch:
+    """One node's clock over a run: instants are told to the node by the first reading's offset."""
+
+    def __init__(self, first: Reading) -> None:
+        self.first = first
+        self._best_ns = first.error_ns
+        self._drift_ns = 0
+        self._bound_ns = first.error_ns
+
+    def add(self, reading: Reading) -> None:
+        """Take in a later reading; one that is much less sure than the best says nothing new."""
+        if reading.error_ns > 2 * self._best_ns:
+            return
+        self._best_ns = min(self._best_ns, reading.error_ns)
+        self._drift_ns = reading.offset_ns - self.first.offset_ns
+        # Where both readings leave it open whether the clock has moved, it has not.
+        moved_ns = max(abs(self._drift_ns) - reading.error_ns - self.first.error_ns, 0)
+        self._bound_ns = max(self._bound_ns, self.first.error_ns + moved_ns)
+
+    @property
+    def clock(self) -> NodeClock:
+        """What is known now."""
+        return NodeClock(self._bound_ns, self._drift_ns)
 
 
 class Node:
@@ -14,7 +70,7 @@ class Node:
         self.id = node_id
         self.name = name
         """For a person: its host name, with the beginning of its id where others have the same."""
-        self.lines = 0
+        self.channels = 0
         """Load workers at work on it."""
         self.heard_s = 0.0
         """When something was heard from it last, by the event loop's clock."""

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 
 from tailrace.load.measure.histogram import Histogram
 from tailrace.load.measure.point import NodeFigures
-from tailrace.load.session.crew import NodeClock
-from tailrace.load.session.link import WorkerLink
+from tailrace.load.session.workers import NodeClock, WorkerHandle
 from tailrace.load.worker.messages import Snapshot
 
 _SAME_CLOCK = NodeClock(0, 0)
@@ -36,41 +35,43 @@ class Nodes:
     def __init__(self) -> None:
         self._total: dict[str, _NodeTally] = {}
 
-    def join(self, links: Iterable[WorkerLink]) -> None:
-        """Count the machines of `links` among them, even if they never report."""
-        for link in links:
-            if link.node:
-                self._total.setdefault(link.node, _NodeTally())
+    def join(self, workers: Iterable[WorkerHandle]) -> None:
+        """Count the machines of `workers` among them, even if they never report."""
+        for worker in workers:
+            if worker.node:
+                self._total.setdefault(worker.node, _NodeTally())
 
     def add(
         self,
-        reports: Iterable[tuple[WorkerLink, Snapshot]],
+        reports: Iterable[tuple[WorkerHandle, Snapshot]],
         length_s: float,
-        links: Iterable[WorkerLink],
+        workers: Iterable[WorkerHandle],
         clocks: Mapping[str, NodeClock],
     ) -> dict[str, NodeFigures]:
         """Take in one interval's reports; the figures of that interval."""
         interval = {node: _NodeTally(seen_s=total.seen_s) for node, total in self._total.items()}
-        for link, snapshot in reports:
-            if link.node:
-                interval[link.node].add(snapshot)
-                self._total[link.node].add(snapshot)
-        return _figures(interval, length_s, links, clocks)
+        for worker, snapshot in reports:
+            if worker.node:
+                interval[worker.node].add(snapshot)
+                self._total[worker.node].add(snapshot)
+        return _figures(interval, length_s, workers, clocks)
 
     def total(
-        self, duration_s: float, links: Iterable[WorkerLink], clocks: Mapping[str, NodeClock]
+        self, duration_s: float, workers: Iterable[WorkerHandle], clocks: Mapping[str, NodeClock]
     ) -> dict[str, NodeFigures]:
         """The figures of all that was taken in."""
-        return _figures(self._total, duration_s, links, clocks)
+        return _figures(self._total, duration_s, workers, clocks)
 
 
 def _figures(
     tallies: Mapping[str, _NodeTally],
     length_s: float,
-    links: Iterable[WorkerLink],
+    workers: Iterable[WorkerHandle],
     clocks: Mapping[str, NodeClock],
 ) -> dict[str, NodeFigures]:
-    workers = Counter(link.node for link in links if link.begun_s is not None and not link.lost)
+    there = Counter(
+        worker.node for worker in workers if worker.begun_s is not None and not worker.lost
+    )
     figures = {}
     for node, tally in tallies.items():
         clock = clocks.get(node, _SAME_CLOCK)
@@ -79,7 +80,7 @@ def _figures(
         # It may have come later, or gone sooner; and its CPU is of the answers' time, too.
         offering_s = min(length_s, there_s)
         figures[node] = NodeFigures(
-            workers=workers[node],
+            workers=there[node],
             rps=round(tally.sent / offering_s, 3) if offering_s > 0 else 0.0,
             send_lag_p99_us=round(lag.percentile_us(99)[0], 4) if lag.total else None,
             cpu_percent=round(tally.cpu_ns / (there_s * 1e7), 2) if there_s > 0 else 0.0,

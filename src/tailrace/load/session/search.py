@@ -25,9 +25,9 @@ from tailrace.load.judge.verdict import connections_fault, generator_limits, lat
 from tailrace.load.measure.failures import describe_failures
 from tailrace.load.measure.tally import Interval, Tally
 from tailrace.load.schedule.profile import constant
-from tailrace.load.session.crew import Crew
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.session import Session
+from tailrace.load.session.workers import Launcher
 from tailrace.units import format_duration, format_figure
 
 Decision = Literal["holds", "breaks", "late"]
@@ -221,7 +221,7 @@ class Searcher:
         plan: what to offer, but for the rate and the duration.
         slo: the percentile SLO to search under.
         on_interval: told of the rate and each interval as it ends.
-        make_crew: where the load workers of each step come from; None: processes of this machine.
+        make_launcher: of what starts the load workers of a step; None: processes of this machine.
 
     Raises:
         UsageError: the SLO is not on a percentile.
@@ -233,7 +233,7 @@ class Searcher:
         slo: Slo,
         limits: SearchLimits,
         on_interval: Callable[[float, Interval], None],
-        make_crew: Callable[[], Crew | None] = lambda: None,
+        make_launcher: Callable[[], Launcher | None] = lambda: None,
     ) -> None:
         if slo.percent is None:
             raise UsageError(f"{slo.expression!r}: a search needs a percentile, as in p99<100ms")
@@ -241,7 +241,7 @@ class Searcher:
         self._slo = slo
         self._limits = limits
         self._on_interval = on_interval
-        self._make_crew = make_crew
+        self._make_launcher = make_launcher
         self._session: Session | None = None
         self.cut_by: str | None = None
         """Who ended the search before its time, as `cancel` was told."""
@@ -270,7 +270,7 @@ class Searcher:
             slos=(slo,),
             min_duration_s=0.0,
         )
-        session = self._session = Session(plan, self._make_crew())
+        session = self._session = Session(plan, self._make_launcher())
         counted = Tally()
         decision: Decision | None = None
         reason = ""

@@ -14,11 +14,15 @@ from tailrace.load.measure.point import Event, EventKind, NodeFigures, Point
 from tailrace.load.measure.tally import Interval, Tally, make_point
 from tailrace.load.schedule.profile import Profile, constant
 from tailrace.load.schedule.segments import Constant, format_number
-from tailrace.load.session.crew import Crew, LocalCrew
-from tailrace.load.session.link import GeneratorError, WorkerLink
 from tailrace.load.session.nodes import Nodes
 from tailrace.load.session.plan import Plan
-from tailrace.load.session.team import Team
+from tailrace.load.session.workers import (
+    GeneratorError,
+    Launcher,
+    ProcessLauncher,
+    WorkerHandle,
+    Workers,
+)
 from tailrace.load.worker.messages import Abandon, Change, Snapshot, Stop
 
 _SETTLE_MARGIN_S = 5.0
@@ -33,10 +37,10 @@ class Session:
     All methods belong to one event loop. Where a worker dies another takes its share over, if one
     can be had; the run goes on with the others in any case, and `problems` says what is missing.
 
-    `crew` is where the workers come from: processes of this machine if None.
+    `launcher` starts the workers: processes of this machine if None.
     """
 
-    def __init__(self, plan: Plan, crew: Crew | None = None) -> None:
+    def __init__(self, plan: Plan, launcher: Launcher | None = None) -> None:
         self.plan = plan
         self.profile = plan.profile
         self.total = Tally()
@@ -47,10 +51,10 @@ class Session:
         """What cut it short, if anything did: a word of `ending`, or the name of a signal."""
         self._start_ns = 0
         self._end_s = plan.duration_s
-        self._crew = crew or LocalCrew()
-        self._team = Team(plan, self._crew, self._received, self._lost)
+        self._launcher = launcher or ProcessLauncher()
+        self._workers = Workers(plan, self._launcher, self._received, self._lost)
         self._nodes = Nodes()
-        self._reports: dict[int, list[tuple[WorkerLink, Snapshot]]] = {}
+        self._reports: dict[int, list[tuple[WorkerHandle, Snapshot]]] = {}
         """Not merged yet, by number of the interval."""
         self._held = False
         self._aborted = 0
@@ -74,13 +78,13 @@ class Session:
             GeneratorError: a worker does not come up.
         """
         try:
-            await self._team.assemble(self.profile)
+            await self._workers.launch(self.profile)
             self._clock_offset_ns = _clock_offset_ns()
             self._start_ns = self._soonest_start_ns()
             self.start_wall_time = (self._start_ns + self._clock_offset_ns) / 1e9
-            for link in self._team.links:
-                link.start(self._start_ns, 0.0, self.plan.interval_s)
-            self._nodes.join(self._team.links)
+            for worker in self._workers.all:
+                self._workers.start(worker, self._start_ns, 0.0)
+            self._nodes.join(self._workers.all)
             if self._end_s is not None:
                 self._watch_end()
             for act in self._when_started:
@@ -106,7 +110,7 @@ class Session:
             slos=self.plan.slos,
             problems=self.problems,
             clock_errors_s={
-                node: clock.error_ns / 1e9 for node, clock in self._crew.clocks.items()
+                node: clock.error_ns / 1e9 for node, clock in self._launcher.clocks.items()
             },
         )
 
@@ -114,7 +118,7 @@ class Session:
     def nodes(self) -> dict[str, NodeFigures]:
         """What each machine of a fleet did so far, by name; empty for a run on this one alone."""
         return self._nodes.total(
-            self.duration_s or max(self.elapsed_s, 0.0), self._team.links, self._crew.clocks
+            self.duration_s or max(self.elapsed_s, 0.0), self._workers.all, self._launcher.clocks
         )
 
     @property
@@ -132,7 +136,7 @@ class Session:
     def elapsed_s(self) -> float:
         """Seconds since the run's start; negative before it."""
         now_ns = time.monotonic_ns()
-        return (now_ns - (self._start_ns or now_ns + self._crew.start_lead_ns)) / 1e9
+        return (now_ns - (self._start_ns or now_ns + self._launcher.start_lead_ns)) / 1e9
 
     @property
     def rate_per_s(self) -> float:
@@ -160,7 +164,7 @@ class Session:
             return t_s
         # The target of an interval not merged yet is still to be told.
         self.profile = changed.without_past(self._merged_s)
-        self._team.tell(Change(t_s, profile.expression))
+        self._workers.tell(Change(t_s, profile.expression))
         match profile.segments:
             case (Constant(rate_per_s),):
                 self._note(t_s, "rate", f"{format_number(rate_per_s)}/s", rate_per_s)
@@ -181,7 +185,7 @@ class Session:
             self._end_s = now_s
             self.ended_by = by
             self._note(now_s, "stop", by, 0.0)
-        self._team.tell(Stop(self._end_s))
+        self._workers.tell(Stop(self._end_s))
         for task in self._taking_over:
             task.cancel()
         self._watch_end()
@@ -195,7 +199,7 @@ class Session:
         if self.ended_by == DURATION:
             # All was offered, but not all is answered.
             self.ended_by = by
-        self._team.tell(Abandon())
+        self._workers.tell(Abandon())
 
     def _call_off(self, by: str) -> None:
         """End a run before its start, for which nobody has to wait."""
@@ -204,9 +208,7 @@ class Session:
         self._called_off.set()
         self._end_s = 0.0
         self.ended_by = by
-        for link in self._team.links:
-            link.over = True
-        self._team.kill()
+        self._workers.drop()
         self._events = EventLog()
         self._merge()
 
@@ -218,7 +220,7 @@ class Session:
             if isinstance(interval, Exception):
                 raise interval
             yield interval
-        await self._team.dismiss()
+        await self._workers.end()
 
     async def give_up(self) -> None:
         """End at once, for a fault: what is still under way is not told of. Returns once no worker
@@ -226,17 +228,15 @@ class Session:
         """
         # First, so that nobody takes over from those that are ended now, nor misses them.
         self.stop(FAULT)
-        for link in self._team.links:
-            link.over = True
-        self._team.kill()
-        await self._team.dismiss()
+        self._workers.drop()
+        await self._workers.end()
 
     @property
     def _change_lead_s(self) -> float:
-        return self._crew.change_lead_ns / 1e9
+        return self._launcher.change_lead_ns / 1e9
 
     def _soonest_start_ns(self) -> int:
-        soonest_ns = time.monotonic_ns() + self._crew.start_lead_ns
+        soonest_ns = time.monotonic_ns() + self._launcher.start_lead_ns
         if self.plan.start_at is None:
             return soonest_ns
         start_ns = round(self.plan.start_at * 1e9) - self._clock_offset_ns
@@ -244,8 +244,8 @@ class Session:
             raise GeneratorError("the time to start had passed when they were ready")
         return start_ns
 
-    def _received(self, link: WorkerLink, snapshot: Snapshot) -> None:
-        self._reports.setdefault(snapshot.index, []).append((link, snapshot))
+    def _received(self, worker: WorkerHandle, snapshot: Snapshot) -> None:
+        self._reports.setdefault(snapshot.index, []).append((worker, snapshot))
         if snapshot.held and not self._held:
             self._held = True
             cap = format_number(self.plan.cap_per_s or 0.0)
@@ -254,47 +254,48 @@ class Session:
             )
         self._merge()
 
-    def _lost(self, link: WorkerLink, reason: str) -> None:
+    def _lost(self, worker: WorkerHandle, reason: str) -> None:
         if not self._start_ns:
-            self._when_started.append(lambda: self._lost(link, reason))
+            self._when_started.append(lambda: self._lost(worker, reason))
             return
         now_s = max(self.elapsed_s, 0.0)
-        what = f"{_name(link)} {reason}"
+        what = f"{_name(worker)} {reason}"
         problem = f"{what} {now_s:.1f} s into the run"
-        if not link.gave_up:
-            self._aborted += link.unanswered
+        if not worker.gave_up:
+            self._aborted += worker.unanswered
         self._note(now_s, "worker", what, self._target_per_s(now_s))
-        if self._is_replaceable(link, now_s):
-            task = asyncio.get_running_loop().create_task(self._take_over(link, now_s))
+        if self._is_replaceable(worker, now_s):
+            task = asyncio.get_running_loop().create_task(self._take_over(worker, now_s))
             self._taking_over.add(task)
-            task.add_done_callback(partial(self._took_over, link))
+            task.add_done_callback(partial(self._took_over, worker))
         else:
             problem += ": what it had left to send was not offered"
         self.problems.append(problem)
         self._merge()
 
-    def _is_replaceable(self, link: WorkerLink, now_s: float) -> bool:
+    def _is_replaceable(self, worker: WorkerHandle, now_s: float) -> bool:
         """Not one that would fail for the same reason, nor at the run's end."""
-        at_once = link.begun_s is None or (link.begun_s > 0 and link.counted_s == link.begun_s)
+        at_once = worker.begun_s is None or (
+            worker.begun_s > 0 and worker.counted_s == worker.begun_s
+        )
         ended = self._end_s is not None and now_s + self._change_lead_s >= self._end_s
-        return not link.gave_up and not at_once and not ended
+        return not worker.gave_up and not at_once and not ended
 
-    async def _take_over(self, lost: WorkerLink, now_s: float) -> str:
+    async def _take_over(self, lost: WorkerHandle, now_s: float) -> str:
         """Let another worker offer what `lost` had left to send; until when nobody did."""
-        link = await self._team.replace(lost, self.profile, now_s)
+        worker = await self._workers.replace(lost, self.profile, now_s)
         begun_s = max(self.elapsed_s, 0.0) + self._change_lead_s
-        if link.over or (self._end_s is not None and begun_s >= self._end_s):
-            link.over = True
-            link.kill()
+        if worker.over or (self._end_s is not None and begun_s >= self._end_s):
+            worker.drop()
             return _TO_THE_END
-        link.start(self._start_ns, begun_s, self.plan.interval_s)
-        self._nodes.join([link])
-        what = f"load worker {lost.number} was replaced" + _on(link)
+        self._workers.start(worker, self._start_ns, begun_s)
+        self._nodes.join([worker])
+        what = f"load worker {lost.number} was replaced" + _on(worker)
         self._note(begun_s, "worker", what, self._target_per_s(begun_s))
-        by = f"{link.node} took" if link.node else "another took"
+        by = f"{worker.node} took" if worker.node else "another took"
         return f"to {begun_s:.2f} s, when {by} it over"
 
-    def _took_over(self, lost: WorkerLink, task: "asyncio.Task[str]") -> None:
+    def _took_over(self, lost: WorkerHandle, task: "asyncio.Task[str]") -> None:
         # Not the task's own work: one that is cancelled before it begins does none at all.
         self._taking_over.remove(task)
         if task.cancelled():
@@ -330,7 +331,7 @@ class Session:
             self._queue.put_nowait(error)
 
     def _hand_on(self) -> None:
-        offering = [link.reported for link in self._team.links if link.offering]
+        offering = [worker.reported for worker in self._workers.all if worker.offering]
         complete = min(offering, default=None)
         over = complete is None and not self._taking_over
         while self._reports:
@@ -340,7 +341,7 @@ class Session:
             reports = self._reports.pop(index)
             self._emit(reports, last=over and not self._reports)
         if over:
-            if self.ended_by == DURATION and all(link.lost for link in self._team.links):
+            if self.ended_by == DURATION and all(worker.lost for worker in self._workers.all):
                 self.ended_by = WORKERS
             if self._events:
                 # Nobody was left to report the interval in which they happened.
@@ -352,7 +353,7 @@ class Session:
             )
             self._queue.put_nowait(None)
 
-    def _emit(self, reports: list[tuple[WorkerLink, Snapshot]], last: bool) -> None:
+    def _emit(self, reports: list[tuple[WorkerHandle, Snapshot]], last: bool) -> None:
         self._watch_clock()
         snapshots = [snapshot for _, snapshot in reports]
         tally = Tally(names=self.total.names)
@@ -379,7 +380,7 @@ class Session:
                 0.0 if ended else self.profile.rate(min(t_s, end_s)) / self.plan.part.parts
             ),
             events=self._events.take(float("inf") if last else t_s),
-            nodes=self._nodes.add(reports, length_s, self._team.links, self._crew.clocks),
+            nodes=self._nodes.add(reports, length_s, self._workers.all, self._launcher.clocks),
         )
         self._next_index += 1
         self._merged_s = t_s
@@ -410,19 +411,19 @@ class Session:
             self._watchdog.cancel()
         assert self._end_s is not None
         left_s = self._end_s - self.elapsed_s + self.plan.timeout_s + _SETTLE_MARGIN_S
-        self._watchdog = asyncio.get_running_loop().call_later(max(left_s, 0), self._team.kill)
+        self._watchdog = asyncio.get_running_loop().call_later(max(left_s, 0), self._workers.kill)
 
     async def _disband(self) -> None:
-        self._team.kill()
-        await self._team.close()
+        self._workers.drop()
+        await self._workers.end()
 
 
-def _name(link: WorkerLink) -> str:
-    return f"load worker {link.number}" + _on(link)
+def _name(worker: WorkerHandle) -> str:
+    return f"load worker {worker.number}" + _on(worker)
 
 
-def _on(link: WorkerLink) -> str:
-    return f" on {link.node}" if link.node else ""
+def _on(worker: WorkerHandle) -> str:
+    return f" on {worker.node}" if worker.node else ""
 
 
 def _clock_offset_ns() -> int:

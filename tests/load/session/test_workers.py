@@ -16,8 +16,8 @@ from tailrace.load.client.request import Body
 from tailrace.load.measure.point import Point
 from tailrace.load.schedule.arrivals import Poisson
 from tailrace.load.schedule.profile import constant
-from tailrace.load.session.link import WorkerLink
 from tailrace.load.session.session import Session
+from tailrace.load.session.workers import WorkerHandle
 from tests.load.conftest import pid_of, scheduled
 
 
@@ -164,11 +164,11 @@ async def test_a_take_over_that_is_stopped_before_it_begins(
     session = Session(plan(serve().url, duration_s=60.0))
     lost = session._lost
 
-    def lose(link: WorkerLink, reason: str) -> None:
-        lost(link, reason)
+    def lose(worker: WorkerHandle, reason: str) -> None:
+        lost(worker, reason)
         session.stop()
 
-    monkeypatch.setattr(session._team, "_lost", lose)
+    monkeypatch.setattr(session._workers, "_lost", lose)
     await session.start()
     await asyncio.sleep(0.8)
     os.kill(pid_of(session), signal.SIGKILL)

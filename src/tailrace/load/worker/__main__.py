@@ -1,4 +1,4 @@
-"""A load worker's process: its tie to the session that started it, and its limits.
+"""A load worker's process: its end of the channel to the session that started it, and its limits.
 
 It has one descriptor to its session and no other tie: when the session is gone, so is the worker.
 """
@@ -48,8 +48,8 @@ def allow_open_files(count: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
-class _Session(asyncio.Protocol):
-    """The worker's side of the tie to its session."""
+class _ChannelEnd(asyncio.Protocol):
+    """The worker's end of the channel to its session."""
 
     def __init__(self) -> None:
         self._reader = Reader(self._receive)
@@ -98,8 +98,8 @@ class _Session(asyncio.Protocol):
 
 async def _serve(fd: int) -> None:
     loop = asyncio.get_running_loop()
-    _, session = await loop.create_connection(_Session, sock=socket.socket(fileno=fd))
-    await session.over
+    _, channel = await loop.create_connection(_ChannelEnd, sock=socket.socket(fileno=fd))
+    await channel.over
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import pytest
 from tailrace.errors import UsageError
 from tailrace.load.client.target import Endpoint
 from tailrace.load.client.traffic import Turns
-from tailrace.load.on_ray.files import Parcel
+from tailrace.load.on_ray.channel import Parcel
 from tailrace.load.worker.messages import Change, Setup, Stop
 
 

@@ -21,12 +21,12 @@ from tailrace.errors import UsageError
 from tailrace.load.client.request import Body
 from tailrace.load.client.traffic import plan_traffic
 from tailrace.load.measure.point import Point
-from tailrace.load.on_ray.crew import RayCrew
+from tailrace.load.on_ray.launcher import RayLauncher
 from tailrace.load.schedule.arrivals import Poisson
 from tailrace.load.schedule.profile import constant, parse_profile
-from tailrace.load.session.link import GeneratorError
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.session import Session
+from tailrace.load.session.workers import GeneratorError
 from tests.kit.ray_nodes import is_ours
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -64,7 +64,7 @@ def worker_processes() -> list[int]:
         try:
             line = status.with_name("cmdline").read_bytes()
             parent = re.search(r"^PPid:\s(\d+)$", status.read_text(), re.MULTILINE)
-            if b"tailrace.load.worker.process" not in line or parent is None:
+            if b"tailrace.load.worker" not in line or parent is None:
                 continue
             agent = Path(f"/proc/{parent[1]}/cmdline").read_bytes().startswith(b"ray::Agent")
             if agent and is_ours(int(parent[1])):
@@ -76,7 +76,7 @@ def worker_processes() -> list[int]:
 
 async def test_a_fleet_offers_the_schedule_of_one_machine(cluster: Any, serve: Any) -> None:
     server = serve()
-    session = Session(make_plan(server.url), RayCrew(cluster.address))
+    session = Session(make_plan(server.url), RayLauncher(cluster.address))
     points = await run(session)
     assert session.problems == []
     sent = [int(body) for body in server.bodies]
@@ -102,23 +102,23 @@ async def test_a_fleet_offers_the_schedule_of_one_machine(cluster: Any, serve: A
 
 
 async def test_the_offset_of_one_and_the_same_clock_is_within_its_error(cluster: Any) -> None:
-    crew = RayCrew(cluster.address)
-    await crew.gather(3)
+    launcher = RayLauncher(cluster.address)
+    await launcher.reserve(3)
     try:
         # Ray spreads them as well as it can just now.
-        watches = [node.watch for node in crew._nodes.values() if node.watch is not None]
+        watches = [node.watch for node in launcher._nodes.values() if node.watch is not None]
         assert watches
         for watch in watches:
             assert abs(watch.first.offset_ns) <= watch.first.error_ns
     finally:
-        await crew.close()
+        await launcher.close()
 
 
 async def test_a_live_change_reaches_all_at_one_instant(cluster: Any, serve: Any) -> None:
     """To within an arrival or two a worker, what is offered is the profile with its change."""
     session = Session(
         make_plan(serve().url, profile=constant(100), duration_s=2.5, arrivals="constant"),
-        RayCrew(cluster.address),
+        RayLauncher(cluster.address),
     )
     await session.start()
     await asyncio.sleep(max(1.0 - session.elapsed_s, 0))
@@ -148,7 +148,7 @@ async def test_files_that_are_named_need_be_on_one_machine_only(
                 profile=parse_profile("trace(rates.csv)"),
                 duration_s=5.0,
             ),
-            RayCrew(cluster.address),
+            RayLauncher(cluster.address),
         )
         await session.start()
         session.set_profile(parse_profile("trace(rates.csv,scale=0.5)"))
@@ -164,28 +164,30 @@ async def test_large_requests_arrive_whole(cluster: Any, serve: Any) -> None:
     bodies = [Body(os.urandom(2_000_000), "application/octet-stream") for _ in range(3)]
     server = serve()
     plan = make_plan(server.url, profile=constant(6), bodies=bodies, workers=3, duration_s=2.0)
-    session = Session(plan, RayCrew(cluster.address))
+    session = Session(plan, RayLauncher(cluster.address))
     await run(session)
     assert session.total.completed == session.total.offered > 3
     assert set(server.bodies) <= {body.content for body in bodies}
 
 
 async def test_a_cluster_without_the_room(cluster: Any, serve: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr("tailrace.load.on_ray.crew._ROOM_S", 1.0)
-    session = Session(make_plan(serve().url, workers=6), RayCrew(cluster.address))
+    monkeypatch.setattr("tailrace.load.on_ray.launcher._ROOM_S", 1.0)
+    session = Session(make_plan(serve().url, workers=6), RayLauncher(cluster.address))
     with pytest.raises(GeneratorError, match="6 load workers need as many CPUs, and of the 5"):
         await session.start()
 
 
 async def test_another_version_on_a_node(cluster: Any, serve: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr("tailrace.__version__", "99.0")
-    session = Session(make_plan(serve().url, workers=2), RayCrew(cluster.address))
+    session = Session(make_plan(serve().url, workers=2), RayLauncher(cluster.address))
     with pytest.raises(UsageError, match=r"and this machine 99\.0 .* install the same"):
         await session.start()
 
 
 async def test_a_killed_worker_process_is_replaced(cluster: Any, serve: Any) -> None:
-    session = Session(make_plan(serve().url, duration_s=None, workers=2), RayCrew(cluster.address))
+    session = Session(
+        make_plan(serve().url, duration_s=None, workers=2), RayLauncher(cluster.address)
+    )
     await session.start()
     victims = worker_processes()
     assert len(victims) == 2
@@ -270,7 +272,9 @@ async def test_killing_the_command_ends_the_load(cluster: Any, serve: Any, tmp_p
 async def test_a_lost_node_is_told_and_its_share_taken_over(cluster: Any, serve: Any) -> None:
     """Last of its module: the cluster has one node less afterwards."""
     server = serve()
-    session = Session(make_plan(server.url, duration_s=None, workers=4), RayCrew(cluster.address))
+    session = Session(
+        make_plan(server.url, duration_s=None, workers=4), RayLauncher(cluster.address)
+    )
     await session.start()
     victim = cluster.worker_nodes.copy().pop()
     points: list[Point] = []

@@ -20,12 +20,9 @@ from tailrace.cluster import connect, take_signals_back
 from tailrace.errors import UsageError
 from tailrace.load.client.request import Request
 from tailrace.load.on_ray.agent import HEARTBEAT_S, Agent
-from tailrace.load.on_ray.clock import ClockWatch, read_clock
-from tailrace.load.on_ray.files import Parcel
-from tailrace.load.on_ray.line import RayLine
-from tailrace.load.on_ray.node import Node, name_nodes
-from tailrace.load.session.crew import Gone, Heard, Line, NodeClock
-from tailrace.load.session.link import GeneratorError
+from tailrace.load.on_ray.channel import Parcel, RayChannel
+from tailrace.load.on_ray.node import ClockWatch, Node, name_nodes, read_clock
+from tailrace.load.session.workers import Channel, GeneratorError, Gone, Heard, NodeClock
 from tailrace.load.worker.messages import Setup, encoder
 
 _ROOM_S = 10.0
@@ -41,8 +38,8 @@ _CHANGE_NS = 20_000_000
 _MOST_NS = 90_000_000
 
 
-class RayCrew:
-    """See Crew: an actor a worker, each with a CPU of its own, spread over the nodes.
+class RayLauncher:
+    """On a cluster: an actor a worker, each with a CPU of its own, spread over the nodes.
 
     Args:
         address: of the cluster, HOST:PORT of its head node, or `auto` for the one of this machine.
@@ -62,23 +59,20 @@ class RayCrew:
 
     @property
     def start_lead_ns(self) -> int:
-        """See Crew."""
         return 200_000_000 + 4 * self._round_trip_ns
 
     @property
     def change_lead_ns(self) -> int:
-        """See Crew. Beyond what a worker itself needs, four of the slowest node's round trips at
+        """Beyond what a worker itself needs, four of the slowest node's round trips at
         their best: a busy node answers late, and a call waits for the one before it.
         """
         return min(_CHANGE_NS + 4 * self._round_trip_ns, _MOST_NS)
 
     @property
     def clocks(self) -> Mapping[str, NodeClock]:
-        """See Crew."""
         return {node.name: node.watch.clock for node in self._used() if node.watch is not None}
 
-    async def gather(self, workers: int) -> None:
-        """See Crew."""
+    async def reserve(self, workers: int) -> None:
         await asyncio.to_thread(connect, self._address)
         take_signals_back()
         self._nodes = name_nodes(_nodes())
@@ -98,8 +92,7 @@ class RayCrew:
             await self._read_clock(node)
         self._watching = asyncio.get_running_loop().create_task(self._watch_clocks())
 
-    async def hire(self, setup: Setup, heard: Heard, gone: Gone) -> Line:
-        """See Crew."""
+    async def launch(self, setup: Setup, heard: Heard, gone: Gone) -> Channel:
         agent, node = self._waiting.pop(0) if self._waiting else await self._substitute()
         if self._requests is not setup.requests:
             self._requests = setup.requests
@@ -111,10 +104,9 @@ class RayCrew:
         except (RayError, TimeoutError) as error:
             raise GeneratorError(f"{node.name} starts no load worker: {_line(error)}") from error
         node.heard_s = asyncio.get_running_loop().time()
-        return RayLine(agent, node, heard, gone)
+        return RayChannel(agent, node, heard, gone)
 
     async def close(self) -> None:
-        """See Crew."""
         if self._watching is not None:
             self._watching.cancel()
         for agent, _ in self._waiting:
@@ -165,10 +157,10 @@ class RayCrew:
         fresh = [
             node
             for node in self._used()
-            if node.lines and not node.doubtful and now_s - node.heard_s < _FRESH_S
+            if node.channels and not node.doubtful and now_s - node.heard_s < _FRESH_S
         ]
         # Where none works any more: this machine is a node as well.
-        ids = [node.id for node in sorted(fresh, key=lambda node: node.lines)] or [
+        ids = [node.id for node in sorted(fresh, key=lambda node: node.channels)] or [
             ray.get_runtime_context().get_node_id()
         ]
         for node_id in ids[:-1]:
@@ -195,13 +187,13 @@ class RayCrew:
         while True:
             await asyncio.sleep(_WATCH_S)
             for node in self._used():
-                if not node.lines or node.watch is None:
+                if not node.channels or node.watch is None:
                     continue
                 try:
                     async with asyncio.timeout(_WATCH_S):
                         node.watch.add(await read_clock(node.ask_clock, _LATER_READINGS))
                 except (RayError, TimeoutError):
-                    # Its lines tell that it is lost.
+                    # Its channels tell that it is lost.
                     continue
 
     def _no_room(self, workers: int) -> str:

@@ -1,0 +1,201 @@
+"""The session's channel to a load worker on another node, and the files that go there with it."""
+
+import asyncio
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import ray
+from ray.exceptions import RayError
+
+from tailrace.errors import TailraceError, UsageError
+from tailrace.load.on_ray.agent import HEARTBEAT_S, LOST_S
+from tailrace.load.on_ray.node import Node
+from tailrace.load.schedule.arrivals import parse_arrivals
+from tailrace.load.schedule.profile_text import Part, join_parts, parse_parts
+from tailrace.load.schedule.trace import RateTrace, Replay
+from tailrace.load.session.workers import Gone, Heard
+from tailrace.load.worker.messages import Change, Message, Setup, frame
+
+
+class Parcel:
+    """The files that messages name, by the names they have in them once they are rewritten. Each is
+    read once: one that is gone later is still here.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self._rewritten: dict[str, str] = {}
+        """Arrivals and names of files, as they were and as they are now."""
+
+    def pack(self, message: Message) -> Message:
+        """The message with every file it names by the name in `files`.
+
+        Raises:
+            UsageError: one cannot be read, or is a Unix socket.
+        """
+        match message:
+            case Setup():
+                if any(endpoint.unix_socket is not None for endpoint in message.endpoints):
+                    raise UsageError("a Unix socket is this machine's alone: not with --ray")
+                return msgspec.structs.replace(
+                    message,
+                    arrivals=self._arrivals(message.arrivals),
+                    profile=[
+                        (start, area, self._profile(text)) for start, area, text in message.profile
+                    ],
+                    endpoints=[
+                        msgspec.structs.replace(
+                            endpoint,
+                            ca_file=self._optional(endpoint.ca_file),
+                            cert_file=self._optional(endpoint.cert_file),
+                            key_file=self._optional(endpoint.key_file),
+                        )
+                        for endpoint in message.endpoints
+                    ],
+                )
+            case Change(t_s, profile):
+                return Change(t_s, self._profile(profile))
+            case _:
+                return message
+
+    def _arrivals(self, text: str) -> str:
+        if text not in self._rewritten:
+            arrivals = parse_arrivals(text)
+            if isinstance(arrivals, Replay):
+                arrivals = replace(arrivals, path=self._name(arrivals.path))
+            self._rewritten[text] = arrivals.expression
+        return self._rewritten[text]
+
+    def _profile(self, text: str) -> str:
+        if "trace" not in text:
+            return text
+        return join_parts(
+            [
+                Part(replace(part.segment, path=self._name(part.segment.path)), part.length_s)
+                if isinstance(part.segment, RateTrace)
+                else part
+                for part in parse_parts(text)
+            ]
+        )
+
+    def _optional(self, path: str | None) -> str | None:
+        return self._name(path) if path is not None else None
+
+    def _name(self, path: str) -> str:
+        if path not in self._rewritten:
+            try:
+                content = Path(path).read_bytes()
+            except OSError as error:
+                raise UsageError(f"cannot read {path}: {error.strerror}") from None
+            name = hashlib.sha256(content).hexdigest()[:24]
+            self.files[name] = content
+            self._rewritten[path] = name
+        return self._rewritten[path]
+
+
+class RayChannel:
+    """A channel by way of an actor on the worker's node, whose methods are called in order: what is
+    sent while a call is on its way goes with the next one, all together.
+    """
+
+    def __init__(self, agent: Any, node: Node, heard: Heard, gone: Gone) -> None:
+        self._agent = agent
+        self._node = node
+        self._heard = heard
+        self._gone = gone
+        self._outbox = bytearray()
+        self._files: dict[str, bytes] = {}
+        self._over = False
+        self._sender: asyncio.Task[None] | None = None
+        self._listener = asyncio.get_running_loop().create_task(self._listen())
+        node.channels += 1
+
+    @property
+    def node(self) -> str:
+        return self._node.name
+
+    @property
+    def clock_offset_ns(self) -> int:
+        assert self._node.watch is not None
+        return self._node.watch.first.offset_ns
+
+    def send(self, message: Message) -> None:
+        if self._over:
+            return
+        parcel = Parcel()
+        try:
+            self._outbox += frame(parcel.pack(message))
+        except TailraceError as error:
+            # Going on with another profile than the others would be worse than nothing.
+            self._end(f"cannot be told of a change ({error})")
+            return
+        self._files |= parcel.files
+        if self._sender is None:
+            self._sender = asyncio.get_running_loop().create_task(self._send())
+
+    def kill(self) -> None:
+        self._end("was ended")
+
+    async def closed(self) -> None:
+        await asyncio.wait([self._listener])
+
+    async def _send(self) -> None:
+        while self._outbox:
+            frames, self._outbox = bytes(self._outbox), bytearray()
+            files, self._files = self._files, {}
+            try:
+                await self._agent.send.remote(frames, files)
+            except RayError:
+                # Whoever listens is told why.
+                return
+        self._sender = None
+
+    async def _listen(self) -> None:
+        reason: str | None = None
+        while reason is None:
+            answer = asyncio.ensure_future(_await(self._agent.hear.remote()))
+            try:
+                if not await _within(answer, LOST_S):
+                    self._node.doubtful = True
+                    self._end(f"was lost (nothing heard from it for {LOST_S:g} s)")
+                    return
+                heard, reason = answer.result()
+            except RayError:
+                self._node.doubtful = True
+                self._end("was lost (its node or its Ray actor died)")
+                return
+            finally:
+                answer.cancel()
+            self._node.heard_s = asyncio.get_running_loop().time()
+            if heard:
+                self._heard(heard)
+        self._end(reason)
+
+    def _end(self, reason: str) -> None:
+        if self._over:
+            return
+        self._over = True
+        self._node.channels -= 1
+        if asyncio.current_task() is not self._listener:
+            self._listener.cancel()
+        if self._sender is not None:
+            self._sender.cancel()
+        ray.kill(self._agent)
+        self._gone(reason)
+
+
+async def _within(answer: asyncio.Future[Any], seconds: float) -> bool:
+    """Whether it comes in time: in steps, so that time in which this process itself stood still
+    hardly counts.
+    """
+    for _ in range(round(seconds / HEARTBEAT_S)):
+        if (await asyncio.wait([answer], timeout=HEARTBEAT_S))[0]:
+            return True
+    return False
+
+
+async def _await(reference: Any) -> Any:
+    return await reference

@@ -1,0 +1,398 @@
+"""The load workers of a run: started together, told together, replaced one by one.
+
+- A `Launcher` starts workers: processes of this machine, or on the nodes of a cluster.
+- A `Channel` carries frames to and from one of them, wherever it runs.
+- A `WorkerHandle` is what the session knows of one of them.
+- `Workers` are all of them.
+"""
+
+import asyncio
+import socket
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Protocol, cast
+
+from tailrace.errors import TailraceError
+from tailrace.load.schedule.arrivals import parse_arrivals
+from tailrace.load.schedule.profile import Profile
+from tailrace.load.schedule.trace import Replay
+from tailrace.load.session.plan import Plan
+from tailrace.load.worker.messages import (
+    Broken,
+    Message,
+    Reader,
+    Ready,
+    Setup,
+    Snapshot,
+    Start,
+    frame,
+)
+
+_READY_TIMEOUT_S = 30.0
+
+Heard = Callable[[bytes], None]
+"""Takes each piece of the byte stream of frames that a worker sends."""
+Gone = Callable[[str], None]
+"""Called once, with the reason, when nothing more will come from a worker: `died`."""
+
+
+class GeneratorError(TailraceError):
+    """The load workers cannot be started."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeClock:
+    """How a node's CLOCK_MONOTONIC compares with the session's."""
+
+    error_ns: int
+    """No instant told to the node is off by more, drift included, as last measured."""
+    drift_ns: int
+    """By how much the offset has changed since the run's start."""
+
+
+class Channel(Protocol):
+    """Frames to and from one load worker, wherever it runs."""
+
+    @property
+    def node(self) -> str:
+        """The machine it runs on; "" for this one."""
+
+    @property
+    def clock_offset_ns(self) -> int:
+        """The worker's CLOCK_MONOTONIC minus this process's."""
+
+    def send(self, message: Message) -> None:
+        """Send a message, after all that were sent before; to a worker that is gone, nothing."""
+
+    def kill(self) -> None:
+        """End the worker at once."""
+
+    async def closed(self) -> None:
+        """Return when the worker has ended and nothing is left of it."""
+
+
+class Launcher(Protocol):
+    """Starts load workers, for one run."""
+
+    @property
+    def start_lead_ns(self) -> int:
+        """How far ahead the common start must lie for all workers to know of it by then."""
+
+    @property
+    def change_lead_ns(self) -> int:
+        """How far ahead a live change must lie for all workers to bend their schedules in time."""
+
+    @property
+    def clocks(self) -> Mapping[str, NodeClock]:
+        """Of each node that has a clock of its own, by its name."""
+
+    async def reserve(self, workers: int) -> None:
+        """Make room for so many workers. Called once, first.
+
+        Raises:
+            UsageError, GeneratorError: there is none.
+        """
+
+    async def launch(self, setup: Setup, heard: Heard, gone: Gone) -> Channel:
+        """Start a worker and send it `setup`; one whose `from_s` is not 0 takes another's place.
+
+        Raises:
+            OSError, GeneratorError: it cannot be started.
+        """
+
+    async def close(self) -> None:
+        """Give back what `reserve` took. The workers have ended by then, or are ended by it."""
+
+
+class WorkerProcess(asyncio.Protocol):
+    """A load worker as a child process of this one, and the channel to it."""
+
+    node = ""
+    clock_offset_ns = 0
+
+    def __init__(self, heard: Heard, gone: Gone) -> None:
+        self._heard = heard
+        self._gone = gone
+        self._transport: asyncio.Transport | None = None
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        """Of the process, once it is spawned."""
+        assert self._process is not None
+        return self._process.pid
+
+    async def spawn(self, directory: Path | None = None) -> None:
+        """Start the process, in `directory` if there is one.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", "tailrace.load.worker", str(theirs.fileno())),
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+                cwd=directory,
+            )
+        await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
+
+    def send(self, message: Message) -> None:
+        self.write(frame(message))
+
+    def write(self, frames: bytes) -> None:
+        """Send what is framed already."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(frames)
+
+    def kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def closed(self) -> None:
+        if self._process is not None:
+            await self._process.wait()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gone("died")
+
+
+class ProcessLauncher:
+    """Workers are processes of this machine."""
+
+    start_lead_ns = 100_000_000
+    change_lead_ns = 10_000_000
+    clocks: Mapping[str, NodeClock] = {}
+
+    async def reserve(self, workers: int) -> None:
+        """A process needs no room made beforehand."""
+
+    async def launch(self, setup: Setup, heard: Heard, gone: Gone) -> Channel:
+        process = WorkerProcess(heard, gone)
+        await process.spawn()
+        process.send(setup)
+        return process
+
+    async def close(self) -> None:
+        """Nothing was reserved."""
+
+
+@dataclass(slots=True, eq=False)
+class WorkerHandle:
+    """What the session knows of one load worker."""
+
+    number: int
+    ready: asyncio.Future[None]
+    """Done when it is set up, and waits for the start."""
+    channel: Channel | None = None
+    """None until it is launched."""
+    unsent: list[Message] = field(default_factory=list)
+    """What it was told before that."""
+    begun_s: float | None = None
+    """When its offering begins, seconds since the run's start; None until it is told."""
+    reported: int = 0
+    """Every interval of a lower number is reported."""
+    counted_s: float = 0.0
+    """Up to when its share is reported, seconds since the run's start."""
+    unanswered: int = 0
+    """Requests that it had offered by then, and that were neither answered nor failed."""
+    over: bool = False
+    """Nothing more comes from it, or is wanted."""
+    gave_up: bool = False
+    """It ended its part by itself, and said why."""
+    lost: bool = False
+    """It went before its time."""
+
+    @property
+    def node(self) -> str:
+        """The machine it runs on; "" for this one."""
+        return self.channel.node if self.channel is not None else ""
+
+    @property
+    def offering(self) -> bool:
+        """Whether it has been started and reports are still to come."""
+        return self.begun_s is not None and not self.over
+
+    def drop(self) -> None:
+        """Want nothing more of it, and end it at once."""
+        self.over = True
+        if self.channel is not None:
+            self.channel.kill()
+
+
+class Workers:
+    """The load workers of one run, those that have been replaced included.
+
+    Args:
+        received: called with each snapshot and who sent it.
+        lost: called with who is gone before its time, and why.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        launcher: Launcher,
+        received: Callable[[WorkerHandle, Snapshot], None],
+        lost: Callable[[WorkerHandle, str], None],
+    ) -> None:
+        self.all: list[WorkerHandle] = []
+        self._plan = plan
+        self._launcher = launcher
+        self._received = received
+        self._lost = lost
+        self._arrivals = plan.arrivals
+        self._files: TemporaryDirectory[str] | None = None
+
+    async def launch(self, profile: Profile) -> None:
+        """Launch all, to follow `profile`; returns when they are ready.
+
+        Raises:
+            OSError, GeneratorError, UsageError: one does not come up.
+        """
+        # In a thread: it may be a long one.
+        self._arrivals = await asyncio.to_thread(self._compacted)
+        await self._launcher.reserve(self._plan.workers)
+        for number in range(self._plan.workers):
+            await self._launch(self._add(number), profile, 0.0)
+        await self._ready(self.all)
+
+    async def replace(self, lost: WorkerHandle, profile: Profile, from_s: float) -> WorkerHandle:
+        """A worker, ready, to go on in the place of `lost`: it has passed over all that is due
+        before `from_s`, follows `profile` after that, and is told whatever the others are told.
+
+        Raises:
+            OSError, GeneratorError: none comes up.
+        """
+        # From here on it is told of changes: none may fall between them and its profile.
+        worker = self._add(lost.number)
+        try:
+            await self._launch(worker, profile, from_s)
+            await self._ready([worker])
+        except BaseException:
+            worker.drop()
+            raise
+        return worker
+
+    def start(self, worker: WorkerHandle, start_ns: int, begun_s: float) -> None:
+        """Let it offer its share from `begun_s` on; the run began at `start_ns` of our clock."""
+        assert worker.channel is not None
+        worker.begun_s = worker.counted_s = begun_s
+        worker.reported = int(begun_s / self._plan.interval_s)
+        worker.channel.send(Start(start_ns + worker.channel.clock_offset_ns, begun_s))
+
+    def tell(self, message: Message) -> None:
+        """Send a message to every worker."""
+        for worker in self.all:
+            if worker.channel is not None:
+                worker.channel.send(message)
+            else:
+                worker.unsent.append(message)
+
+    def kill(self) -> None:
+        """End every worker at once; those that were still at work count as lost."""
+        for worker in self.all:
+            if worker.channel is not None:
+                worker.channel.kill()
+
+    def drop(self) -> None:
+        """Want nothing more of any worker, and end them at once."""
+        for worker in self.all:
+            worker.drop()
+
+    async def end(self) -> None:
+        """Return when every worker has ended and nothing is left of them."""
+        for worker in self.all:
+            if worker.channel is not None:
+                await worker.channel.closed()
+        if self._files is not None:
+            self._files.cleanup()
+        await self._launcher.close()
+
+    def _compacted(self) -> str:
+        """The plan's arrivals, a recording in a form that every worker has without reading it."""
+        arrivals = parse_arrivals(self._plan.arrivals)
+        if not isinstance(arrivals, Replay):
+            return self._plan.arrivals
+        self._files = TemporaryDirectory(prefix="tailrace-")
+        return arrivals.compact(Path(self._files.name) / "arrivals.npy").expression
+
+    def _add(self, number: int) -> WorkerHandle:
+        worker = WorkerHandle(number, asyncio.get_running_loop().create_future())
+        self.all.append(worker)
+        return worker
+
+    async def _launch(self, worker: WorkerHandle, profile: Profile, from_s: float) -> None:
+        heard = Reader(partial(self._receive, worker)).feed
+        setup = self._setup(worker.number, profile, from_s)
+        worker.channel = await self._launcher.launch(setup, heard, partial(self._gone, worker))
+        for message in worker.unsent:
+            worker.channel.send(message)
+
+    async def _ready(self, workers: Iterable[WorkerHandle]) -> None:
+        try:
+            async with asyncio.timeout(_READY_TIMEOUT_S):
+                await asyncio.gather(*(worker.ready for worker in workers))
+        except TimeoutError:
+            raise GeneratorError(f"not ready after {_READY_TIMEOUT_S:.0f} s") from None
+
+    def _gone(self, worker: WorkerHandle, reason: str) -> None:
+        if not worker.ready.done():
+            worker.ready.set_exception(GeneratorError(f"worker {worker.number} {reason} at once"))
+        elif not worker.over:
+            worker.over = worker.lost = True
+            self._lost(worker, reason)
+
+    def _receive(self, worker: WorkerHandle, message: Message) -> None:
+        match message:
+            case Ready():
+                worker.ready.set_result(None)
+            case Broken(reason) if not worker.ready.done():
+                worker.ready.set_exception(GeneratorError(reason))
+            case Broken(reason):
+                # Its last snapshot is still to come.
+                worker.gave_up = worker.lost = True
+                self._lost(worker, f"gave up ({reason})")
+            case Snapshot():
+                worker.reported = message.index + 1
+                worker.counted_s = message.end_ns / 1e9
+                worker.unanswered = message.in_flight + message.backlog
+                worker.over = message.last
+                self._received(worker, message)
+
+    def _setup(self, number: int, profile: Profile, from_s: float) -> Setup:
+        plan = self._plan
+        share, shares = plan.part.share(number, plan.workers)
+        return Setup(
+            worker=share,
+            workers=shares,
+            endpoints=plan.traffic.endpoints,
+            requests=plan.traffic.requests,
+            turns=plan.traffic.turns,
+            arrivals=self._arrivals,
+            seed=plan.seed,
+            profile=profile.placed,
+            duration_s=plan.duration_s,
+            connections=-(-plan.connections // plan.workers),
+            reuse=plan.reuse,
+            timeout_s=plan.timeout_s,
+            connect_timeout_s=min(plan.connect_timeout_s or plan.timeout_s, plan.timeout_s),
+            first_byte_timeout_s=min(plan.first_byte_timeout_s or plan.timeout_s, plan.timeout_s),
+            expect=plan.expect,
+            interval_s=plan.interval_s,
+            spin=plan.spin,
+            cap_per_s=plan.cap_per_s,
+            from_s=from_s,
+        )
