@@ -7,32 +7,20 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 
-from tailrace.control.cross_site import CrossSiteError, may_change, refuse_cross_site
-from tailrace.control.interface import (
-    NotAllowedError,
-    StateError,
-    UnknownRunError,
-    UnknownServiceError,
-)
+from tailrace.control.cross_site import may_change, refuse_cross_site
 from tailrace.control.json_codec import encode
-from tailrace.errors import TailraceError, UsageError
+from tailrace.errors import TailraceError, known_as
 
 
 class UnknownRouteError(TailraceError):
     """There is nothing at this address, or nothing for this method."""
 
+    http_status = 404
+    rpc_status = "UNIMPLEMENTED"
+
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 NO_STORE = {"Cache-Control": "no-store"}
-_STATUS: dict[type[TailraceError], int] = {
-    UsageError: 400,
-    CrossSiteError: 403,
-    NotAllowedError: 403,
-    UnknownServiceError: 404,
-    UnknownRunError: 404,
-    UnknownRouteError: 404,
-    StateError: 409,
-}
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True):
@@ -67,9 +55,8 @@ def answer_json(value: object, status: int = 200) -> Response:
 
 def answer_error(error: TailraceError, status: int | None = None) -> Response:
     """The error's line with the status that belongs to its class, unless another one is given."""
-    kind = next((kind for kind in _STATUS if isinstance(error, kind)), type(error))
-    body = ErrorAnswer(str(error), kind.__name__)
-    return answer_json(body, status or _STATUS.get(kind, 500))
+    body = ErrorAnswer(str(error), known_as(error).__name__)
+    return answer_json(body, status or error.http_status)
 
 
 def refuse_others(routes: APIRouter, path: str) -> None:

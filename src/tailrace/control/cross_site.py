@@ -13,6 +13,9 @@ from tailrace.errors import TailraceError
 class CrossSiteError(TailraceError):
     """Another site's page asked this control room to change something."""
 
+    http_status = 403
+    rpc_status = "PERMISSION_DENIED"
+
 
 def may_change(scope: Scope) -> bool:
     """Whether a request may change something: every one but GET and HEAD (RFC 9110, 9.2.1), each

@@ -41,13 +41,22 @@ State = Literal["idle", "starting", "running", "stopping", "removed"]
 class UnknownServiceError(TailraceError):
     """No service has this id."""
 
+    http_status = 404
+    rpc_status = "NOT_FOUND"
+
 
 class StateError(TailraceError):
     """The service is not in a state in which this can be done."""
 
+    http_status = 409
+    rpc_status = "FAILED_PRECONDITION"
+
 
 class NotAllowedError(TailraceError):
     """The control room's configuration forbids it: a target, a rate, a file."""
+
+    http_status = 403
+    rpc_status = "PERMISSION_DENIED"
 
 
 class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,9 @@ RunState = Literal["running", "finished", "interrupted", "broken"]
 class UnknownRunError(TailraceError):
     """There is no run of this name."""
 
+    http_status = 404
+    rpc_status = "NOT_FOUND"
+
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A run at a glance."""

@@ -1,12 +1,6 @@
-"""What a remote control room's refusals become here: the same exceptions as its own."""
+"""What comes of a control room that cannot be asked."""
 
-from tailrace.control.interface import (
-    NotAllowedError,
-    StateError,
-    UnknownRunError,
-    UnknownServiceError,
-)
-from tailrace.errors import TailraceError, UsageError
+from tailrace.errors import TailraceError
 
 
 class UnreachableError(TailraceError):
@@ -15,17 +9,6 @@ class UnreachableError(TailraceError):
 
 class TokenError(TailraceError):
     """The control room asks for a token, or for another one."""
-
-
-_KNOWN: dict[str, type[TailraceError]] = {
-    kind.__name__: kind
-    for kind in (UsageError, UnknownServiceError, UnknownRunError, StateError, NotAllowedError)
-}
-
-
-def revive(name: str, line: str) -> TailraceError:
-    """The error of this class and this line; a plain TailraceError for any other class."""
-    return _KNOWN.get(name, TailraceError)(line)
 
 
 def unreachable(address: str, reason: str) -> UnreachableError:

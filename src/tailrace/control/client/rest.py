@@ -12,7 +12,7 @@ import httpx
 import msgspec
 
 from tailrace.control.answers import ErrorAnswer
-from tailrace.control.client.errors import revive, token_error, unreachable
+from tailrace.control.client.errors import token_error, unreachable
 from tailrace.control.config import ServiceConfig
 from tailrace.control.interface import (
     RunInfo,
@@ -25,7 +25,7 @@ from tailrace.control.interface import (
     Window,
 )
 from tailrace.control.json_codec import decode, encode
-from tailrace.errors import TailraceError, UsageError
+from tailrace.errors import TailraceError, UsageError, known
 from tailrace.load.measure.point import Point
 
 _TIMEOUT = httpx.Timeout(30, connect=5)
@@ -215,7 +215,7 @@ class RestControl:
             return TailraceError(
                 f"what answers at {self._base} is no control room: HTTP {answer.status_code}"
             )
-        return revive(refusal.type, refusal.error)
+        return known(refusal.type)(refusal.error)
 
 
 async def _events(answer: httpx.Response) -> AsyncGenerator[bytes, None]:

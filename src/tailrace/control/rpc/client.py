@@ -8,12 +8,12 @@ import grpc
 import grpc.aio
 import msgspec
 
-from tailrace.control.client.errors import revive, token_error, unreachable
+from tailrace.control.client.errors import token_error, unreachable
 from tailrace.control.methods import Method
 from tailrace.control.rpc.codec import codec
 from tailrace.control.rpc.schema import SERVICE
 from tailrace.control.rpc.wire import ERROR_KEY, KEEPALIVE
-from tailrace.errors import TailraceError
+from tailrace.errors import TailraceError, known
 
 _OPTIONS = (
     *KEEPALIVE,
@@ -98,7 +98,7 @@ class RpcTransport:
         # The stubs take it for the synchronous kind.
         metadata: Any = error.trailing_metadata()
         if ERROR_KEY in metadata:
-            return revive(metadata[ERROR_KEY], line)
+            return known(metadata[ERROR_KEY])(line)
         match code:
             case grpc.StatusCode.UNAUTHENTICATED:
                 return token_error(self._address, given=bool(self._metadata))

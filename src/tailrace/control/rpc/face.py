@@ -16,8 +16,8 @@ from tailrace.control.interface import LoadControl, Point, RunRecord, Update
 from tailrace.control.methods import METHODS, Method
 from tailrace.control.rpc.codec import Codec, codec
 from tailrace.control.rpc.schema import SERVICE
-from tailrace.control.rpc.wire import CODES, ERROR_KEY
-from tailrace.errors import TailraceError
+from tailrace.control.rpc.wire import ERROR_KEY
+from tailrace.errors import TailraceError, known_as
 
 _POINTS_A_PART = 32
 """Of a run: translated in a few milliseconds, so that the event loop is never held for long."""
@@ -130,10 +130,9 @@ async def _parts(record: RunRecord) -> AsyncGenerator[bytes]:
 
 async def _abort(context: _Context, error: TailraceError) -> NoReturn:
     """Answer with the error's status, its line and its name."""
-    kind = next((kind for kind in CODES if isinstance(error, kind)), type(error))
     line = str(error)
     if len(quote(line, safe=string.printable)) > _LONGEST_LINE:
         # What is wrong stands at its beginning or its end; between them, what was given.
         line = f"{line[:200]} … {line[-200:]}"
-    code = CODES.get(kind, grpc.StatusCode.INTERNAL)
-    await context.abort(code, line, ((ERROR_KEY, kind.__name__),))
+    code = grpc.StatusCode[error.rpc_status]
+    await context.abort(code, line, ((ERROR_KEY, known_as(error).__name__),))

@@ -1,25 +1,7 @@
 """What server and client of `tailrace.v1.LoadControl` must agree on."""
 
-import grpc
-
-from tailrace.control.interface import (
-    NotAllowedError,
-    StateError,
-    UnknownRunError,
-    UnknownServiceError,
-)
-from tailrace.errors import TailraceError, UsageError
-
 ERROR_KEY = "tailrace-error"
 """Trailing metadata: the name of the error's class."""
-CODES: dict[type[TailraceError], grpc.StatusCode] = {
-    UsageError: grpc.StatusCode.INVALID_ARGUMENT,
-    UnknownServiceError: grpc.StatusCode.NOT_FOUND,
-    UnknownRunError: grpc.StatusCode.NOT_FOUND,
-    StateError: grpc.StatusCode.FAILED_PRECONDITION,
-    NotAllowedError: grpc.StatusCode.PERMISSION_DENIED,
-}
-"""Every other TailraceError is INTERNAL."""
 
 KEEPALIVE = (
     # A peer that is gone without a word is noticed within half a minute.
