@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
+from tailrace.control.faces.rpc import schema
 from tailrace.control.methods import METHODS
-from tailrace.control.rpc import schema
 
 _HEAD = """\
 The control room over gRPC: steer the load on services, and read their tail latency back.

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from tailrace.control import rest
 from tailrace.control.config import ServiceConfig
 from tailrace.control.controller import Controller
+from tailrace.control.faces import rest
+from tailrace.control.faces.rpc.server import serving_rpc
 from tailrace.control.limits import LOOPBACK, Limits
-from tailrace.control.rpc.server import serving_rpc
 from tailrace.dashboard.server import serving
 
 

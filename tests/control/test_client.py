@@ -18,10 +18,10 @@ import trustme
 from fastapi import FastAPI
 
 import tailrace
-from tailrace.control import rest
 from tailrace.control.client import RemoteControl, TokenError, UnreachableError
+from tailrace.control.faces import rest
+from tailrace.control.faces.rpc.server import serving_rpc
 from tailrace.control.interface import ServiceInfo
-from tailrace.control.rpc.server import serving_rpc
 from tailrace.control.tls import Tls
 from tailrace.dashboard.access import Access
 from tailrace.dashboard.server import serving
@@ -121,10 +121,10 @@ SERVER = """
 import asyncio, socket, sys
 from pathlib import Path
 from fastapi import FastAPI
-from tailrace.control import rest
+from tailrace.control.faces import rest
 from tailrace.control.config import ServiceConfig
 from tailrace.control.controller import Controller
-from tailrace.control.rpc.server import serving_rpc
+from tailrace.control.faces.rpc.server import serving_rpc
 from tailrace.dashboard.server import serving
 
 async def main() -> None:

@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tailrace.control.rpc.wire import RECORD, RUN_INFO, SEARCH
+from tailrace.control.faces.rpc.codec import codec
 from tailrace.errors import TailraceError, UsageError
 from tailrace.report.page import make_page
 from tailrace.report.subject import find_directory
 from tailrace.runs.compare.compare import compare
 from tailrace.runs.listing import list_runs, list_searches, read_run
-from tailrace.runs.record import RunInfo
+from tailrace.runs.record import RunInfo, RunRecord, SearchInfo
 from tests.samples import FOUND
 
 EXAMPLES = 15
@@ -117,14 +117,14 @@ def looked_at(base: Path, *names: str) -> None:
     assert set(names) <= {info.name for info in infos}
     for info in infos:
         # One run that cannot be sent would keep all others from being listed.
-        RUN_INFO.pack(info)
+        codec(RunInfo).encode(info)
         assert all("\n" not in problem for problem in info.problems)
         assert (info.state == "broken") == bool(info.problems)
     assert msgspec.json.decode(msgspec.json.encode(infos), type=tuple[RunInfo, ...]) == infos
     for name in names:
         record = read_run(base, name)
         msgspec.json.encode(record)
-        tried(lambda record=record: RECORD.pack(record))
+        tried(lambda record=record: codec(RunRecord).encode(record))
     tried(lambda: make_page([base / names[-1]]))
     tried(lambda: make_page([base / name for name in names]))
     tried(lambda: compare(base / names[0], base / names[-1], resamples=20))
@@ -234,5 +234,5 @@ def test_edited_searches_stop_nobody(tmp_path_factory: Any, document: Any) -> No
     (search / "find.json").write_text(json.dumps(document))
     for info in list_searches(search.parent):
         msgspec.json.encode(info)
-        SEARCH.pack(info)
+        codec(SearchInfo).encode(info)
     tried(lambda: make_page([search]))

@@ -184,8 +184,8 @@ async def _dashboard(room: "RoomConfig", page: socket.socket, token: str | None)
     from tailrace.cli.output import interruptible
     from tailrace.cli.run_log import RunLog
     from tailrace.control.controller import Controller
+    from tailrace.control.faces.rpc.server import serving_rpc
     from tailrace.control.guesses import Guesses
-    from tailrace.control.rpc.server import serving_rpc
     from tailrace.dashboard.app import create_app
     from tailrace.dashboard.server import serving
     from tailrace.report.page import make_report

@@ -94,7 +94,7 @@ async def _demo(
     from tailrace.cli.output import interruptible, print_summary
     from tailrace.control.config import ServiceConfig
     from tailrace.control.controller import Controller
-    from tailrace.control.rpc.server import serving_rpc
+    from tailrace.control.faces.rpc.server import serving_rpc
     from tailrace.dashboard.app import create_app
     from tailrace.dashboard.server import serving
     from tailrace.report.page import make_report

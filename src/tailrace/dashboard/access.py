@@ -6,11 +6,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tailrace.control.answers import answer_error
-from tailrace.control.cross_site import CrossSiteError, is_cross_site, may_change
+from tailrace.control.faces.answers import answer_error
 from tailrace.control.guesses import Guesses
 from tailrace.control.interface import NotAllowedError
 from tailrace.dashboard.body_limit import BodyLimit
+from tailrace.dashboard.cross_site import CrossSiteError, is_cross_site, may_change
 from tailrace.dashboard.login import Login
 
 # NiceGUI's page has scripts within it, and Vue compiles templates in the browser; what the policy

@@ -11,7 +11,7 @@ from nicegui import Client, ui
 from starlette.middleware.gzip import GZipMiddleware
 
 import tailrace
-from tailrace.control import rest, urls
+from tailrace.control.faces import rest, urls
 from tailrace.control.guesses import Guesses
 from tailrace.control.interface import LoadControl, UnknownServiceError
 from tailrace.dashboard import assets

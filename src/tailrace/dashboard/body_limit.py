@@ -6,7 +6,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tailrace.control.answers import answer_error
+from tailrace.control.faces.answers import answer_error
 from tailrace.errors import TailraceError
 
 LIMIT_BYTES = 2**20

@@ -13,10 +13,10 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope
 
-from tailrace.control.answers import answer_error
-from tailrace.control.cross_site import CrossSiteError, is_told
+from tailrace.control.faces.answers import answer_error
 from tailrace.control.guesses import Clock, Guesses, network_of, too_many
 from tailrace.dashboard.body_limit import BodyError, read_body, refuse_body
+from tailrace.dashboard.cross_site import CrossSiteError, is_told
 from tailrace.dashboard.login_page import login_page
 from tailrace.errors import TailraceError
 

@@ -11,8 +11,8 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.responses import Response
 
-from tailrace.control.answers import answer_error
-from tailrace.control.rpc.server import MOST_CONNECTIONS
+from tailrace.control.faces.answers import answer_error
+from tailrace.control.faces.rpc.server import MOST_CONNECTIONS
 from tailrace.control.tls import Tls
 from tailrace.dashboard.seldom import said_seldom
 from tailrace.errors import TailraceError

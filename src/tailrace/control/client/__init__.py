@@ -54,7 +54,7 @@ def connect(
         from tailrace.control.client.rest import RestControl
 
         return RestControl(address.rstrip("/"), token, tls)
-    from tailrace.control.rpc.client import RpcTransport
+    from tailrace.control.client.rpc import RpcTransport
 
     roots = Path(ca_file).read_bytes() if ca_file is not None else None
     return remote(RpcTransport(f"{host}:{port or _RPC_PORT}", token, tls=secure, roots=roots))

@@ -11,9 +11,9 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from tailrace.control.answers import ErrorAnswer
 from tailrace.control.client.errors import token_error, unreachable
 from tailrace.control.config import ServiceConfig
+from tailrace.control.faces.answers import ErrorAnswer
 from tailrace.control.interface import (
     RunInfo,
     RunRecord,

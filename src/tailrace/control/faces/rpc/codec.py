@@ -14,7 +14,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError
 from msgspec import inspect
 
-from tailrace.control.rpc.schema import message_class, strip_none, value_name
+from tailrace.control.faces.rpc.schema import message_class, strip_none, value_name
 from tailrace.errors import TailraceError, UsageError
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)

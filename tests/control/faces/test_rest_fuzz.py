@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from tailrace.control import rest, urls
 from tailrace.control.controller import Controller
+from tailrace.control.faces import rest, urls
 from tailrace.control.interface import ServiceConfig
 from tailrace.control.limits import LOOPBACK, Limits
 from tailrace.dashboard.access import Access

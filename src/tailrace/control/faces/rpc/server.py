@@ -11,12 +11,12 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from tailrace.control.faces.rpc.access import TokenInterceptor
+from tailrace.control.faces.rpc.face import Face
+from tailrace.control.faces.rpc.schema import SERVICE
+from tailrace.control.faces.rpc.wire import KEEPALIVE
 from tailrace.control.guesses import Guesses
 from tailrace.control.interface import LoadControl
-from tailrace.control.rpc.access import TokenInterceptor
-from tailrace.control.rpc.face import Face
-from tailrace.control.rpc.schema import SERVICE
-from tailrace.control.rpc.wire import KEEPALIVE
 from tailrace.control.tls import Tls
 from tailrace.errors import UsageError
 

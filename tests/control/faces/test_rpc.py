@@ -21,14 +21,20 @@ from hypothesis import strategies as st
 import tailrace
 from tailrace.control.config import ServiceConfig
 from tailrace.control.controller import Controller
+from tailrace.control.faces.rpc import schema
+from tailrace.control.faces.rpc.codec import codec
+from tailrace.control.faces.rpc.face import PackedUpdates
+from tailrace.control.faces.rpc.schema import (
+    SERVICE,
+    Schema,
+    message_class,
+    read_numbers,
+    write_numbers,
+)
+from tailrace.control.faces.rpc.server import MOST_CONNECTIONS, serving_rpc
 from tailrace.control.guesses import Guesses, network_of
 from tailrace.control.interface import LoadControl, ServiceInfo, Update
 from tailrace.control.methods import METHODS
-from tailrace.control.rpc import schema
-from tailrace.control.rpc.codec import codec
-from tailrace.control.rpc.face import PackedUpdates
-from tailrace.control.rpc.schema import SERVICE, Schema, message_class, read_numbers, write_numbers
-from tailrace.control.rpc.server import MOST_CONNECTIONS, serving_rpc
 from tailrace.errors import TailraceError, UsageError
 from tests import samples
 

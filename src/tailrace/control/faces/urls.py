@@ -21,9 +21,9 @@ from urllib.parse import parse_qsl, quote
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from tailrace.control.answers import Route, answer_json, refuse_others
+from tailrace.control.faces.answers import Route, answer_json, refuse_others
+from tailrace.control.faces.openapi import answers
 from tailrace.control.interface import LoadControl, ServiceInfo
-from tailrace.control.rest_schema import answers
 from tailrace.errors import UsageError
 
 _FORM = "application/x-www-form-urlencoded"

@@ -12,11 +12,11 @@ import grpc
 import grpc.aio
 import msgspec
 
+from tailrace.control.faces.rpc.codec import Codec, codec
+from tailrace.control.faces.rpc.schema import SERVICE
+from tailrace.control.faces.rpc.wire import ERROR_KEY
 from tailrace.control.interface import LoadControl, Point, RunRecord, Update
 from tailrace.control.methods import METHODS, Method
-from tailrace.control.rpc.codec import Codec, codec
-from tailrace.control.rpc.schema import SERVICE
-from tailrace.control.rpc.wire import ERROR_KEY
 from tailrace.errors import TailraceError, known_as
 
 _POINTS_A_PART = 32

@@ -5,7 +5,18 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from fastapi import APIRouter, Path, Request, Response
 
-from tailrace.control.answers import Route, answer_json, refuse_others
+from tailrace.control.faces.answers import Route, answer_json, refuse_others
+from tailrace.control.faces.openapi import (
+    CONFIG_EXAMPLE,
+    GivenLabel,
+    GivenProfile,
+    Rate,
+    StartRate,
+    answers,
+    body,
+    change_body,
+)
+from tailrace.control.faces.streams import stream_events, stream_run
 from tailrace.control.interface import (
     LoadControl,
     Point,
@@ -18,17 +29,6 @@ from tailrace.control.interface import (
     Window,
 )
 from tailrace.control.json_codec import convert, decode
-from tailrace.control.rest_schema import (
-    CONFIG_EXAMPLE,
-    GivenLabel,
-    GivenProfile,
-    Rate,
-    StartRate,
-    answers,
-    body,
-    change_body,
-)
-from tailrace.control.streams import stream_events, stream_run
 from tailrace.errors import UsageError
 
 T = TypeVar("T")

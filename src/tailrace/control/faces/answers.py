@@ -7,7 +7,6 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 
-from tailrace.control.cross_site import may_change, refuse_cross_site
 from tailrace.control.json_codec import encode
 from tailrace.errors import TailraceError, known_as
 
@@ -31,7 +30,7 @@ class ErrorAnswer(msgspec.Struct, frozen=True):
 
 
 class Route(APIRoute):
-    """Refuses what another site's page wants changed; answers a TailraceError as ErrorAnswer."""
+    """Answers a TailraceError as ErrorAnswer."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler that FastAPI makes, guarded."""
@@ -39,8 +38,6 @@ class Route(APIRoute):
 
         async def answer(request: Request) -> Response:
             try:
-                if may_change(request.scope):
-                    refuse_cross_site(request.headers)
                 return await handler(request)
             except TailraceError as error:
                 return answer_error(error)

@@ -97,7 +97,7 @@ class Schema:
 
     def __init__(self, held: Held) -> None:
         self.file = FileDescriptorProto(
-            name="tailrace/control/rpc/tailrace.proto",
+            name="tailrace/control/faces/rpc/tailrace.proto",
             package=PACKAGE,
             dependency=[empty_pb2.DESCRIPTOR.name],
             syntax="proto3",

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from fastapi import Request
 from fastapi.responses import StreamingResponse
 
-from tailrace.control.answers import NO_STORE
+from tailrace.control.faces.answers import NO_STORE
 from tailrace.control.interface import RunRecord, Update
 from tailrace.control.json_codec import encode
 

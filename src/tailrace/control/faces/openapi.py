@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from tailrace.control.answers import ErrorAnswer
+from tailrace.control.faces.answers import ErrorAnswer
 from tailrace.control.interface import ServiceConfig
 from tailrace.control.json_codec import schema
 

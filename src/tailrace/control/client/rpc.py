@@ -9,10 +9,10 @@ import grpc.aio
 import msgspec
 
 from tailrace.control.client.errors import token_error, unreachable
+from tailrace.control.faces.rpc.codec import codec
+from tailrace.control.faces.rpc.schema import SERVICE
+from tailrace.control.faces.rpc.wire import ERROR_KEY, KEEPALIVE
 from tailrace.control.methods import Method
-from tailrace.control.rpc.codec import codec
-from tailrace.control.rpc.schema import SERVICE
-from tailrace.control.rpc.wire import ERROR_KEY, KEEPALIVE
 from tailrace.errors import TailraceError, known
 
 _OPTIONS = (

@@ -12,10 +12,11 @@ import pytest
 from fastapi import FastAPI
 
 from tailrace.control.controller import Controller
+from tailrace.control.faces.rest import router
 from tailrace.control.interface import RunInfo, RunRecord, ServiceConfig
 from tailrace.control.json_codec import convert
 from tailrace.control.limits import LOOPBACK, Limits
-from tailrace.control.rest import router
+from tailrace.dashboard.access import Access
 from tailrace.dashboard.server import serving
 
 
@@ -37,6 +38,7 @@ async def controller(serve: Any, tmp_path: Path) -> AsyncIterator[Controller]:
 async def client(controller: Controller) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     app.include_router(router(controller, heartbeat_s=0.05))
+    app.add_middleware(Access)
     listener = socket.create_server(("127.0.0.1", 0))
     base = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
     async with serving(app, listener), httpx.AsyncClient(base_url=base, timeout=30) as client:

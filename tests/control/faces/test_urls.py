@@ -11,9 +11,10 @@ import pytest
 from fastapi import FastAPI
 
 from tailrace.control.controller import Controller
+from tailrace.control.faces.urls import router
 from tailrace.control.interface import ServiceConfig
 from tailrace.control.limits import Limits
-from tailrace.control.urls import router
+from tailrace.dashboard.access import Access
 from tailrace.dashboard.server import serving
 
 WITH_RATE = ("startOnlineQuery", "setIntensity")
@@ -33,6 +34,7 @@ async def controller(serve: Any, tmp_path: Path) -> AsyncIterator[Controller]:
 async def client(controller: Controller) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     app.include_router(router(controller))
+    app.add_middleware(Access)
     listener = socket.create_server(("127.0.0.1", 0))
     base = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with serving(app, listener), httpx.AsyncClient(base_url=base, timeout=30) as client:
