@@ -24,7 +24,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from tailrace.control.config_file import read_config
-from tailrace.load.schedule.trace import Counts, Timestamps
+from tailrace.load.schedule.trace import ArrivalCounts, Timestamps
 from tailrace.load.schedule.trace_file import read_trace
 from tests.docs.markdown import DOCS, ROOT, blocks, read
 from tests.mlperf.peers import Asked, Peer, http
@@ -215,7 +215,7 @@ def test_counts_of_nginx(tmp_path: Path) -> None:
     _access_log(tmp_path / "access.log")
     _run(blocks(TRACE, "python")[0], tmp_path)
     trace = read_trace(str(tmp_path / "trace.csv"))
-    assert isinstance(trace, Counts)
+    assert isinstance(trace, ArrivalCounts)
     assert trace.counts.tolist() == [3, 2, 0, 0, 1]
     assert trace.width_s == 1
 

@@ -10,7 +10,7 @@ from tailrace.load.client.request import Body
 from tailrace.load.client.traffic import plan_traffic
 from tailrace.load.measure.tally import Interval
 from tailrace.load.schedule.arrivals import Poisson
-from tailrace.load.schedule.profile import Profile, parse_profile
+from tailrace.load.schedule.profile import constant, parse_profile
 from tailrace.load.schedule.schedule import Schedule
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.session import Session
@@ -67,6 +67,6 @@ def offer() -> Offer:
 
 def scheduled(rate: float, duration_s: float, seed: int = 1) -> np.ndarray:
     """The arrivals of a constant rate, Poisson, in s."""
-    schedule = Schedule(Poisson(), Profile([0], [rate]), seed)
+    schedule = Schedule(Poisson(), constant(rate), seed)
     times = np.concatenate([schedule.next_piece() for _ in range(80)]) / 1e9
     return times[times < duration_s]

@@ -7,7 +7,7 @@ import numpy as np
 
 from tailrace.errors import UsageError
 from tailrace.load.schedule.profile import Profile
-from tailrace.load.schedule.profile_text import Part, parse_parts
+from tailrace.load.schedule.profile_text import TimedSegment, parse_parts
 from tailrace.load.schedule.segments import Burst, Floats
 from tailrace.load.schedule.sine import Sine
 from tailrace.view.words import clock, number
@@ -62,7 +62,7 @@ def sketch(expression: str, duration_s: float | None = None) -> Sketch:
     )
 
 
-def _own_span_s(parts: list[Part]) -> float:
+def _own_span_s(parts: list[TimedSegment]) -> float:
     before_s = sum(part.length_s or 0.0 for part in parts[:-1])
     last = parts[-1]
     match last.segment:

@@ -12,7 +12,7 @@ import pytest
 
 from tailrace.load.client.addresses import Reuse
 from tailrace.load.client.dialer import Dialer
-from tailrace.load.client.pool import Limits, Pool
+from tailrace.load.client.pool import Pool, PoolLimits
 from tailrace.load.client.request import AGAIN, LAST
 from tailrace.load.client.target import Endpoint
 from tailrace.load.measure.recorder import Recorder
@@ -59,7 +59,7 @@ def make_pool(
     connect_timeout_s: float = 5.0,
 ) -> Pool:
     endpoint = Endpoint(host="h", port=port)
-    limits = Limits(connections, timeout_s, connect_timeout_s, timeout_s)
+    limits = PoolLimits(connections, timeout_s, connect_timeout_s, timeout_s)
     dialer = Dialer(endpoint, name_of(*(addresses or ("127.0.0.1",))))
     return Pool(dialer, Recorder(), limits, reuse=reuse)
 

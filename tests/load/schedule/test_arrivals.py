@@ -8,7 +8,7 @@ from scipy import special, stats
 from tailrace.errors import UsageError
 from tailrace.load.schedule.arrivals import (
     Arrivals,
-    Constant,
+    ConstantArrivals,
     Gamma,
     Mmpp,
     Poisson,
@@ -153,14 +153,14 @@ def test_positions_never_decrease_across_chunks(kind: str) -> None:
 
 
 def test_constant_gaps_are_one() -> None:
-    assert np.array_equal(first(Constant(), 10_000), np.arange(10_000))
+    assert np.array_equal(first(ConstantArrivals(), 10_000), np.arange(10_000))
 
 
 @pytest.mark.parametrize("rate", [1, 3, 250, 1000 / 7, 99_999])
 def test_constant_arrivals_at_a_constant_rate_leave_at_n_over_the_rate(rate: float) -> None:
     n = np.arange(10_000)
     assert np.array_equal(
-        parse_profile(repr(float(rate))).inverse(first(Constant(), 10_000)), n / rate
+        parse_profile(repr(float(rate))).inverse(first(ConstantArrivals(), 10_000)), n / rate
     )
 
 

@@ -38,7 +38,8 @@ ALPHABET = st.sampled_from(list("0123456789.,@/() =ksmhine\"'")) | st.sampled_fr
     ],
 )
 def test_steps(text: str, steps: list[tuple[float, float]]) -> None:
-    assert parse_profile(text).steps == steps
+    placed = parse_profile(text).placed
+    assert [(start_s, float(rate)) for start_s, _, rate in placed] == steps
 
 
 @pytest.mark.parametrize(

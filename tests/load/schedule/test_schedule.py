@@ -58,14 +58,14 @@ def run(
 
 
 def test_constant_rate_gives_exactly_rate_times_duration() -> None:
-    times = run(parse_arrivals("constant"), Profile([0], [250]), 10)
+    times = run(parse_arrivals("constant"), constant(250), 10)
     assert len(times) == 2500
     assert np.allclose(np.diff(times), 1 / 250)
 
 
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_from_100_to_1000_live(seed: int) -> None:
-    times = run(Poisson(), Profile([0], [100]), 12, change=(2.0, 1000.0), seed=seed)
+    times = run(Poisson(), constant(100), 12, change=(2.0, 1000.0), seed=seed)
     after = times[times >= 2.0] - 2.0
     assert len(after) / 10 == pytest.approx(1000, rel=0.03)
     # No burst: no 10 ms holds more than Poisson gives once in a million.
@@ -79,27 +79,27 @@ def test_from_100_to_1000_live(seed: int) -> None:
 def test_the_first_interval_after_a_change_has_the_new_rate() -> None:
     firsts = []
     for seed in range(200):
-        times = run(Poisson(), Profile([0], [100]), 3, change=(2.0, 1000.0), seed=seed)
+        times = run(Poisson(), constant(100), 3, change=(2.0, 1000.0), seed=seed)
         firsts.append(int((times >= 2.0).sum()))
     # Poisson: mean 1,000, standard deviation √1,000; 200 of them bound the mean to ±7.
     assert np.mean(firsts) == pytest.approx(1000, abs=7)
     assert np.std(firsts) == pytest.approx(np.sqrt(1000), rel=0.15)
-    constant = run(parse_arrivals("constant"), Profile([0], [100]), 3, change=(2.0, 1000.0))
-    assert (constant >= 2.0).sum() == pytest.approx(1000, abs=1)
+    even = run(parse_arrivals("constant"), constant(100), 3, change=(2.0, 1000.0))
+    assert (even >= 2.0).sum() == pytest.approx(1000, abs=1)
 
 
 @pytest.mark.parametrize("workers", [2, 4, 10])
 def test_a_live_change_is_the_same_for_every_number_of_workers(workers: int) -> None:
-    whole = run(Poisson(), Profile([0], [500]), 5, change=(1.5, 2000))
+    whole = run(Poisson(), constant(500), 5, change=(1.5, 2000))
     parts = [
-        run(Poisson(), Profile([0], [500]), 5, (1.5, 2000), worker=worker, workers=workers)
+        run(Poisson(), constant(500), 5, (1.5, 2000), worker=worker, workers=workers)
         for worker in range(workers)
     ]
     assert np.array_equal(np.sort(np.concatenate(parts)), whole)
 
 
 def test_a_pause_and_its_end() -> None:
-    schedule = Schedule(Poisson(), Profile([0], [0]), 1)
+    schedule = Schedule(Poisson(), constant(0), 1)
     assert (schedule.next_piece() == NEVER_NS).all()
     resumed = schedule.change(7.0, constant(100), 0)
     assert resumed[0] >= 7e9
@@ -354,7 +354,7 @@ async def test_parts_send_the_one_schedule_together(serve: Any, plan: Any) -> No
     await asyncio.gather(*(session.start() for session in sessions))
     points = [[i.point async for i in session.intervals()] for session in sessions]
 
-    schedule = Schedule(parse_arrivals("gamma:2", 1, 1), Profile([0], [300]), 1)
+    schedule = Schedule(parse_arrivals("gamma:2", 1, 1), constant(300), 1)
     intended = np.concatenate([schedule.next_piece() for _ in range(10)]) / 1e9
     intended = intended[intended < 1.5]
     # Each of the schedule once, with its own number.

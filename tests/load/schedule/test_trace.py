@@ -15,7 +15,7 @@ from tailrace.errors import UsageError
 from tailrace.load.schedule.arrivals import Arrivals, Poisson, parse_arrivals, share
 from tailrace.load.schedule.profile import constant, parse_profile
 from tailrace.load.schedule.schedule import NEVER_NS, Schedule
-from tailrace.load.schedule.trace import Counts, Rates, Replay, Timestamps
+from tailrace.load.schedule.trace import ArrivalCounts, ArrivalRates, Replay, Timestamps
 from tailrace.load.schedule.trace_file import read_trace
 
 TWO = "0\n1\n"
@@ -247,14 +247,14 @@ def test_chunks_of_a_large_recording_take_no_longer_than_those_of_a_small_one(
 
 
 def test_a_bucket_of_any_size_is_spread_in_pieces() -> None:
-    counts = Counts(np.array([3, 10_000_000_000_000, 4]), 1.0)
+    counts = ArrivalCounts(np.array([3, 10_000_000_000_000, 4]), 1.0)
     pieces = counts.arrivals(np.random.default_rng(1), 1.0, 4096)
     first = [piece for piece in islice(pieces, 4) if len(piece)]
     times = np.concatenate(first)
     assert max(map(len, first)) <= 1 << 20
     assert (np.diff(times) >= 0).all()
     assert times[:3].max() < 1 < times[3]
-    whole = Counts(np.array([3_000_000, 4]), 2.0)
+    whole = ArrivalCounts(np.array([3_000_000, 4]), 2.0)
     spread = np.concatenate(list(whole.arrivals(np.random.default_rng(1), 1.0, 4096)))
     assert len(spread) == 3_000_004
     assert stats.kstest(spread[:3_000_000:100] / 2, "uniform").pvalue > 0.001
@@ -270,14 +270,14 @@ def test_a_bucket_of_any_size_is_spread_in_pieces() -> None:
 )
 def test_counts(tmp_path: Path, text: str, width_s: float, counts: list[int]) -> None:
     trace = read_trace(write(tmp_path, text))
-    assert isinstance(trace, Counts)
+    assert isinstance(trace, ArrivalCounts)
     assert (trace.width_s, trace.counts.tolist()) == (width_s, counts)
 
 
 @pytest.mark.parametrize("text", ["t_s,rate\n5,10\n7,0\n", "5,10\n7,0\n", "time,rps\n5,10\n7,0\n"])
 def test_rates(tmp_path: Path, text: str) -> None:
     trace = read_trace(write(tmp_path, text))
-    assert isinstance(trace, Rates)
+    assert isinstance(trace, ArrivalRates)
     assert (trace.starts_s.tolist(), trace.rates_per_s.tolist()) == ([0, 2], [10, 0])
 
 
@@ -335,7 +335,7 @@ def test_any_text_is_a_trace_or_a_usage_error(
         trace = read_trace(path)
     except UsageError:
         return
-    assert isinstance(trace, Timestamps | Counts | Rates)
+    assert isinstance(trace, Timestamps | ArrivalCounts | ArrivalRates)
 
 
 def test_a_trace_is_replayed_as_recorded(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ recorder it is noted for how long."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class PoolLimits:
     """How many connections, and how long each part of a request may take.
 
     `timeout_s` counts from the intended time, the others from the instant they are named after.
@@ -56,7 +56,7 @@ class Pool:
         self,
         dialer: Dialer,
         recorder: Recorder,
-        limits: Limits,
+        limits: PoolLimits,
         expect: Expect = ANY_2XX,
         reuse: Reuse = DEFAULT_REUSE,
     ) -> None:

@@ -14,7 +14,7 @@ from tailrace.errors import TailraceError, UsageError
 from tailrace.load.on_ray.agent import HEARTBEAT_S, LOST_S
 from tailrace.load.on_ray.node import Node
 from tailrace.load.schedule.arrivals import parse_arrivals
-from tailrace.load.schedule.profile_text import Part, join_parts, parse_parts
+from tailrace.load.schedule.profile_text import TimedSegment, join_parts, parse_parts
 from tailrace.load.schedule.trace import RateTrace, Replay
 from tailrace.load.session.workers import Gone, Heard
 from tailrace.load.worker.messages import Change, Message, Setup, frame
@@ -74,7 +74,9 @@ class Parcel:
             return text
         return join_parts(
             [
-                Part(replace(part.segment, path=self._name(part.segment.path)), part.length_s)
+                TimedSegment(
+                    replace(part.segment, path=self._name(part.segment.path)), part.length_s
+                )
                 if isinstance(part.segment, RateTrace)
                 else part
                 for part in parse_parts(text)

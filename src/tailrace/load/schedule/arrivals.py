@@ -47,7 +47,7 @@ class Arrivals(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Constant:
+class ConstantArrivals:
     """Arrivals at 0, 1, 2, …: in s seconds at rate r exactly ⌈r·s⌉ of them."""
 
     expression = "constant"
@@ -271,7 +271,7 @@ _MMPP_KEYS = tuple(field.name for field in fields(Mmpp))
 _MMPP_EXAMPLE = "mmpp:low=1,high=8,low_for=1000,high_for=100"
 _EXAMPLES = ("constant", "poisson", "gamma:CV", _MMPP_EXAMPLE, "trace:FILE")
 _KINDS: dict[str, Callable[[str], Arrivals]] = {
-    "constant": lambda _: Constant(),
+    "constant": lambda _: ConstantArrivals(),
     "poisson": lambda _: Poisson(),
     "gamma": _parse_gamma,
     "mmpp": _parse_mmpp,

@@ -21,7 +21,7 @@ from tailrace.errors import UsageError
 from tailrace.load.schedule.segments import (
     MAX_LENGTH_S,
     Burst,
-    Constant,
+    ConstantRate,
     Ramp,
     Segment,
     format_number,
@@ -40,14 +40,14 @@ _CALL = re.compile(r"\s*([A-Za-z_]*)\s*\((.*)\)\s*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TimedSegment:
     """A segment and how long it lasts, in seconds; None: as long as the run."""
 
     segment: Segment
     length_s: float | None
 
 
-def parse_parts(text: str) -> list[Part]:
+def parse_parts(text: str) -> list[TimedSegment]:
     """The parts of a profile expression, in order; only the last may have no length.
 
     Raises:
@@ -64,7 +64,7 @@ def parse_parts(text: str) -> list[Part]:
             f"a profile of {len(pieces):,} parts is too long, at most {MAX_PARTS:,}: many rates "
             "are a trace(FILE)"
         )
-    parts: list[Part] = []
+    parts: list[TimedSegment] = []
     for number, (offset, piece) in enumerate(pieces, start=1):
         at = offset + len(piece) - len(piece.lstrip())
         try:
@@ -82,7 +82,7 @@ def parse_parts(text: str) -> list[Part]:
     return parts
 
 
-def join_parts(parts: Sequence[Part]) -> str:
+def join_parts(parts: Sequence[TimedSegment]) -> str:
     """The expression that `parse_parts` reads as these very parts."""
     return ",".join(_join(part) for part in parts)
 
@@ -152,7 +152,7 @@ def _split(
     yield offset + start, piece[start:]
 
 
-def _parse_part(part: str, text: str, at: int) -> Part:
+def _parse_part(part: str, text: str, at: int) -> TimedSegment:
     (_, shape), *lengths = _split(part, "@", text, at)
     if len(lengths) > 1:
         raise _PlacedError(text, f"{part!r} has two lengths", lengths[1][0] - 1)
@@ -160,10 +160,10 @@ def _parse_part(part: str, text: str, at: int) -> Part:
     if lengths:
         offset, length = lengths[0]
         try:
-            return Part(segment, parse_length_s(length))
+            return TimedSegment(segment, parse_length_s(length))
         except UsageError as error:
             raise _PlacedError(text, str(error), offset) from None
-    return Part(segment, segment.over_s if isinstance(segment, Ramp) else None)
+    return TimedSegment(segment, segment.over_s if isinstance(segment, Ramp) else None)
 
 
 def _parse_shape(shape: str, text: str, at: int) -> Segment:
@@ -174,7 +174,7 @@ def _parse_shape(shape: str, text: str, at: int) -> Segment:
         return make_segment(kind, dict(_values(kind, call[2], text, at + call.start(2))))
     if ".." in shape:
         return _parse_ramp(shape, text, at)
-    return Constant(parse_rate_per_s(shape))
+    return ConstantRate(parse_rate_per_s(shape))
 
 
 def _parse_ramp(shape: str, text: str, at: int) -> Ramp:
@@ -227,7 +227,7 @@ def _file_name(name: str, text: str, at: int) -> str:
         raise _PlacedError(text, f"{name!r} is not a JSON string", at) from None
 
 
-def _join(part: Part) -> str:
+def _join(part: TimedSegment) -> str:
     segment, length_s = part.segment, part.length_s
     own = segment.over_s if isinstance(segment, Ramp) else None
     if length_s is None or length_s == own:
@@ -278,7 +278,7 @@ def _trace(values: dict[str, str]) -> Segment:
 
 _Make = Callable[[dict[str, str]], Segment]
 _KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], _Make]] = {
-    "constant": (("rate",), (), lambda values: Constant(parse_rate_per_s(values["rate"]))),
+    "constant": (("rate",), (), lambda values: ConstantRate(parse_rate_per_s(values["rate"]))),
     "ramp": (("from", "to", "over"), (), _ramp),
     "sine": (("mean", "amp", "period"), ("phase",), _sine),
     "burst": (("base", "peak", "every", "for"), (), _burst),

@@ -18,7 +18,12 @@ from pathlib import Path
 
 from tailrace.errors import UsageError
 from tailrace.load.schedule.profile import Profile, parse_profile
-from tailrace.load.schedule.profile_text import MAX_PARTS, Part, make_segment, parse_length_s
+from tailrace.load.schedule.profile_text import (
+    MAX_PARTS,
+    TimedSegment,
+    make_segment,
+    parse_length_s,
+)
 from tailrace.load.schedule.segments import Ramp, format_number
 from tailrace.untrusted import UnreadableError, open_file
 
@@ -75,7 +80,7 @@ def profile_from_toml(value: object) -> Profile:
     return Profile.of_parts(parts)
 
 
-def _part(table: dict[str, object]) -> Part:
+def _part(table: dict[str, object]) -> TimedSegment:
     texts = {key: _text(entry, key) for key, entry in table.items()}
     kind = texts.pop("kind", None)
     if kind is None:
@@ -87,8 +92,8 @@ def _part(table: dict[str, object]) -> Part:
         texts["for"] = texts.pop("peak_for")
     segment = make_segment(kind, texts)
     if length is not None:
-        return Part(segment, parse_length_s(length))
-    return Part(segment, segment.over_s if isinstance(segment, Ramp) else None)
+        return TimedSegment(segment, parse_length_s(length))
+    return TimedSegment(segment, segment.over_s if isinstance(segment, Ramp) else None)
 
 
 def _text(entry: object, key: str) -> str:

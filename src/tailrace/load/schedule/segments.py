@@ -81,7 +81,7 @@ class Segment(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Constant:
+class ConstantRate:
     """The same rate r for ever, 0 or more: λ = r, Λ(x) = r·x, Λ⁻¹(v) = v / r."""
 
     rate_per_s: float

@@ -81,7 +81,7 @@ class Timestamps:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Counts:
+class ArrivalCounts:
     """Arrivals in consecutive buckets of `width_s`, int64 [buckets]."""
 
     counts: NDArray[np.int64]
@@ -120,7 +120,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rates:
+class ArrivalRates:
     """A rate a second from each start on, rising seconds since the first."""
 
     starts_s: Floats
@@ -181,7 +181,7 @@ class RateTrace:
     @classmethod
     def of(
         cls,
-        trace: Timestamps | Counts | Rates,
+        trace: Timestamps | ArrivalCounts | ArrivalRates,
         path: str,
         unit: str | None,
         scale: float,
@@ -196,7 +196,7 @@ class RateTrace:
             raise UsageError(
                 f"trace {path!r} lists arrivals, not rates: use it as --arrivals trace:{path}"
             )
-        if isinstance(trace, Counts):
+        if isinstance(trace, ArrivalCounts):
             starts = np.arange(len(trace.counts) + 1, dtype=np.float64) * trace.width_s
             rates = np.append(trace.counts / trace.width_s, 0.0)
         else:
@@ -270,12 +270,12 @@ class Replay:
     unit: str | None
     scale: float
     speed: float
-    recording: Timestamps | Counts
+    recording: Timestamps | ArrivalCounts
 
     @classmethod
     def of(
         cls,
-        recording: Timestamps | Counts | Rates,
+        recording: Timestamps | ArrivalCounts | ArrivalRates,
         path: str,
         column: str | None,
         unit: str | None,
@@ -287,7 +287,7 @@ class Replay:
         Raises:
             UsageError: the file holds rates.
         """
-        if isinstance(recording, Rates):
+        if isinstance(recording, ArrivalRates):
             raise UsageError(
                 f"trace {path!r} holds rates, not arrivals: use it as --profile 'trace({path})'"
             )

@@ -40,7 +40,7 @@ from tailrace.load.schedule.instants import (
     meant_unit,
     reader,
 )
-from tailrace.load.schedule.trace import Counts, Rates, Timestamps
+from tailrace.load.schedule.trace import ArrivalCounts, ArrivalRates, Timestamps
 from tailrace.units import MAX_RATE_PER_S
 
 MAX_ROWS = 100_000_000
@@ -67,7 +67,7 @@ Row = tuple[int, list[str]]
 
 def read_trace(
     path: str, column: str | None = None, unit: str | None = None
-) -> Timestamps | Counts | Rates:
+) -> Timestamps | ArrivalCounts | ArrivalRates:
     """What the file `path` holds; with `column`, the timestamps in the column of that name; with
     `unit`, numbers are of that: s, ms, us or ns.
 
@@ -293,7 +293,7 @@ def _reading(path: str, first: Row, column: int, unit: str | None, own_unit: str
     return _Reading(expected, reader(named), float(reader(named)("1")))
 
 
-def _counts(path: str, rows: Iterator[Row], width_s: float) -> Counts:
+def _counts(path: str, rows: Iterator[Row], width_s: float) -> ArrivalCounts:
     buckets, values = array("q"), array("q")
     for line, row in rows:
         bucket = _number(path, line, row, 0, "a bucket's number and a count")
@@ -314,10 +314,10 @@ def _counts(path: str, rows: Iterator[Row], width_s: float) -> Counts:
         raise UsageError(f"trace {path!r}: its buckets span more than {_MAX_BUCKETS:,}")
     counts = np.zeros(int(places.max()) + 1, dtype=np.int64)
     np.add.at(counts, places, np.frombuffer(values, dtype=np.int64))
-    return _some(path, Counts(counts, width_s), sum(values))
+    return _some(path, ArrivalCounts(counts, width_s), sum(values))
 
 
-def _minutes(path: str, rows: Iterator[Row], names: list[str]) -> Counts:
+def _minutes(path: str, rows: Iterator[Row], names: list[str]) -> ArrivalCounts:
     first = names.index("1")
     minutes = names[first:]
     if minutes != [str(number) for number in range(1, len(minutes) + 1)]:
@@ -334,10 +334,10 @@ def _minutes(path: str, rows: Iterator[Row], names: list[str]) -> Counts:
             raise _unusable(path, line, "a count is a whole number, 0 to 1e15", row)
         counts += values
     total = float(counts.sum())
-    return _some(path, Counts(np.minimum(counts, _MAX_COUNT).astype(np.int64), 60.0), total)
+    return _some(path, ArrivalCounts(np.minimum(counts, _MAX_COUNT).astype(np.int64), 60.0), total)
 
 
-def _some(path: str, counts: Counts, total: float) -> Counts:
+def _some(path: str, counts: ArrivalCounts, total: float) -> ArrivalCounts:
     if total <= 0:
         raise UsageError(f"trace {path!r} holds no arrivals")
     if total > _MAX_COUNT:
@@ -345,7 +345,7 @@ def _some(path: str, counts: Counts, total: float) -> Counts:
     return counts
 
 
-def _rates(path: str, rows: Iterator[Row], unit: str) -> Rates:
+def _rates(path: str, rows: Iterator[Row], unit: str) -> ArrivalRates:
     starts, rates = array("d"), array("d")
     per_s = float(reader(unit)("1")) / 1e9
     for line, row in rows:
@@ -364,4 +364,4 @@ def _rates(path: str, rows: Iterator[Row], unit: str) -> Rates:
     times: NDArray[np.float64] = np.frombuffer(starts)
     if times[-1] - times[0] > 1e12:
         raise UsageError(f"trace {path!r} lasts longer than 1e12 s")
-    return Rates(times - times[0], np.frombuffer(rates))
+    return ArrivalRates(times - times[0], np.frombuffer(rates))

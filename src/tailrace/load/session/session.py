@@ -13,7 +13,7 @@ from tailrace.load.measure.event_log import EventLog
 from tailrace.load.measure.point import Event, EventKind, NodeFigures, Point
 from tailrace.load.measure.tally import Interval, Tally, make_point
 from tailrace.load.schedule.profile import Profile, constant
-from tailrace.load.schedule.segments import Constant, format_number
+from tailrace.load.schedule.segments import ConstantRate, format_number
 from tailrace.load.session.nodes import Nodes
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.workers import (
@@ -166,7 +166,7 @@ class Session:
         self.profile = changed.without_past(self._merged_s)
         self._workers.tell(Change(t_s, profile.expression))
         match profile.segments:
-            case (Constant(rate_per_s),):
+            case (ConstantRate(rate_per_s),):
                 self._note(t_s, "rate", f"{format_number(rate_per_s)}/s", rate_per_s)
             case _:
                 self._note(t_s, "profile", profile.expression, profile.rate(0))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailrace.load.client.dialer import Dialer
-from tailrace.load.client.pool import Limits, Pool
+from tailrace.load.client.pool import Pool, PoolLimits
 from tailrace.load.client.request import Request
 from tailrace.load.client.traffic import Share
 from tailrace.load.measure.failures import count_failure
@@ -52,7 +52,7 @@ class Worker:
         self._setup = setup
         self._report = report
         self._recorder = Recorder()
-        limits = Limits(
+        limits = PoolLimits(
             connections=setup.connections,
             timeout_s=setup.timeout_s,
             connect_timeout_s=setup.connect_timeout_s,
