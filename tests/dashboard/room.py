@@ -19,7 +19,6 @@ from tailrace.control.config import ServiceConfig
 from tailrace.control.controller import Controller
 from tailrace.dashboard.app import create_app
 from tailrace.dashboard.server import serving
-from tailrace.report.page import make_report
 
 ANSWER = (
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
@@ -58,7 +57,7 @@ async def main(arguments: argparse.Namespace, runs_dir: Path) -> None:
         runs_dir=runs_dir,
     )
     listener = socket.create_server(("127.0.0.1", arguments.port))
-    app = create_app(controller, make_report, token=arguments.token, runs_dir=runs_dir)
+    app = create_app(controller, token=arguments.token, runs_dir=runs_dir)
     async with serving(app, listener):
         sys.stdout.write(f"http://127.0.0.1:{listener.getsockname()[1]}\n")
         sys.stdout.flush()

@@ -11,7 +11,6 @@ from typing import Any
 
 from tailrace.control.controller import Controller
 from tailrace.dashboard.app import create_app
-from tailrace.report.page import make_report
 
 
 def paths(routes: Iterable[Any], prefix: str = "") -> Iterator[str]:
@@ -28,5 +27,5 @@ def paths(routes: Iterable[Any], prefix: str = "") -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    app = create_app(Controller(), make_report, token="secret")
+    app = create_app(Controller(), token="secret")
     sys.stdout.write(json.dumps(sorted(set(paths(app.routes)))))

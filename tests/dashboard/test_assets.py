@@ -39,7 +39,7 @@ async def test_a_page_names_files_that_are_there(url: str) -> None:
     async with httpx.AsyncClient(base_url=url) as browser:
         addresses = await named(browser)
         files = [address.split("?")[0].removeprefix("/static/") for address in addresses]
-        assert files[0] == "page.js"
+        assert files[0] == "theme.js"
         styles = [file for file in files if file.endswith(".css")]
         assert styles[0] == "page.css"
         assert {"overview.css", "dialog.css", "controls.css"} <= set(styles)

@@ -1,4 +1,4 @@
-"""The runs in a real browser: listed, opened, laid over each other, their files saved."""
+"""The runs in a real browser: listed, opened, compared, their files saved."""
 
 import asyncio
 import gzip
@@ -21,6 +21,9 @@ from tailrace.load.client.traffic import plan_traffic
 from tailrace.load.judge.slo import parse_slo
 from tailrace.load.schedule.profile import parse_profile
 from tailrace.load.session.plan import Plan
+from tailrace.report.differences import in_words, judge
+from tailrace.report.subject import LABELS
+from tailrace.runs.compare.compare import compare
 from tailrace.runs.directory import RunDirectory
 from tailrace.runs.listing import FILES
 from tailrace.runs.run import Run
@@ -152,64 +155,73 @@ async def test_a_filter_narrows_the_list(url: str, open_page: Open) -> None:
         await expect(page.get_by_test_id("count")).to_have_text("4 in all")
 
 
-async def test_a_run_is_shown_whole(url: str, runs: Path, open_page: Open) -> None:
+async def test_a_runs_page_is_its_report(url: str, runs: Path, open_page: Open) -> None:
     result = result_of(runs, "quiet")
     async with open_page(f"{url}/runs") as page:
         await page.locator('[data-run="quiet"]').get_by_role("link").click()
         await expect(page).to_have_url(f"{url}/runs/quiet")
-        await expect(page.get_by_role("heading", level=1)).to_have_text("quiet")
-        await expect(page.get_by_test_id("run-state")).to_have_text("finished")
-        await expect(page.locator(".run-asked")).to_contain_text(result["target"])
-        await expect(page.locator(".run-asked")).to_contain_text("2030-01-04 10:11:12 UTC")
-        await expect(page.get_by_test_id("verdict")).to_contain_text("p99<5s kept")
+        await expect(page.get_by_role("heading", level=1)).to_have_text(result["target"])
+        await expect(page.get_by_test_id("to-runs")).to_have_attribute("aria-current", "page")
+        await expect(page.locator(".title")).to_contain_text("2030-01-04 10:11:12 UTC")
+        await expect(page.locator(".judgement")).to_contain_text("p99<5s kept")
         for reason in result["verdict"]["reasons"]:
-            await expect(page.locator(".run-reasons")).to_contain_text(reason)
-        p50 = page.get_by_test_id("figures-latency").locator("tbody tr").first
+            await expect(page.locator(".judgement")).to_contain_text(reason)
         low, high = result["confidence_ms"]["p50"]
-        await expect(p50).to_contain_text(number(result["latency_ms"]["p50"]))
-        await expect(p50).to_contain_text(f"{number(low)} to {number(high)}")
-        load = page.get_by_test_id("figures-load")
-        await expect(load).to_contain_text(f"requests completed{result['completed']:,}")
+        await expect(page.locator(".figures")).to_contain_text(f"{number(low)} – {number(high)}")
         xray = page.get_by_test_id("xray")
         await expect(xray).to_contain_text(f"{result['xray']['explains']} explains")
         await expect(xray).to_contain_text(f"({result['xray']['tail_requests']} from")
-        await expect(page.get_by_test_id("moment-time")).to_contain_text("0:02")
+        await expect(page.locator("#timeline").get_by_test_id("moment-time")).to_contain_text(
+            "0:02"
+        )
+        await page.get_by_test_id("to-runs").click()
+        await expect(page.get_by_test_id("count")).to_have_text("4 in all")
 
 
 async def test_an_interrupted_run_says_what_it_is(url: str, open_page: Open) -> None:
     async with open_page(f"{url}/runs/killed") as page:
-        await expect(page.get_by_test_id("run-state")).to_have_text("interrupted")
-        await expect(page.locator(".note")).to_contain_text("before it could write a result")
+        await expect(page.locator(".judgement")).to_contain_text("before it could write a result")
         await expect(page.get_by_text("mean<1us broken")).to_be_visible()
+        await expect(page.get_by_role("link", name="timeline.jsonl")).to_be_visible()
         await expect(page.get_by_role("link", name="result.json")).to_have_count(0)
-        await expect(page.get_by_test_id("figures-latency")).to_contain_text("p99")
         # From the intervals that there are.
         await expect(page.get_by_test_id("xray")).to_contain_text("explains")
-        await expect(page.get_by_test_id("moment-time")).to_contain_text("0:02")
 
 
-async def test_two_runs_are_laid_over_each_other(url: str, runs: Path, open_page: Open) -> None:
+async def test_runs_are_compared_as_their_report_does(
+    url: str, runs: Path, open_page: Open
+) -> None:
     async with open_page(f"{url}/runs") as page:
-        overlay = page.get_by_role("button", name="Overlay")
-        await expect(overlay).to_be_disabled()
+        button = page.get_by_test_id("compare")
+        await expect(button).to_be_disabled()
         await page.get_by_label("Choose quiet").press("Space")
+        await expect(button).to_be_disabled()
         await page.get_by_label("Choose busy").check()
-        await expect(page.get_by_label("Choose killed")).to_be_disabled()
-        await overlay.click()
+        await button.click()
         await expect(page).to_have_url(f"{url}/runs/quiet?with=busy")
-        completed = page.get_by_test_id("figures-load").get_by_role(
-            "row", name="requests completed"
-        )
-        one, other = (result_of(runs, name)["completed"] for name in ("quiet", "busy"))
-        await expect(completed).to_contain_text(f"+{other - one:,} (+")
-        for label in ("A quiet", "B busy"):
-            await expect(page.get_by_test_id("moment")).to_contain_text(label)
-        await expect(page.locator(".xray-label")).to_have_text(
-            ["Tail X-ray, A quiet", "Tail X-ray, B busy"]
-        )
+        found = compare(runs / "quiet", runs / "busy")
+        await expect(page.locator(".findings")).to_contain_text(in_words(found, "A"))
+        for row, difference in zip(
+            await page.locator(".differences-table tbody tr").all(), found.differences, strict=True
+        ):
+            await expect(row.locator("td").nth(1)).to_contain_text(judge(difference))
         await page.get_by_role("link", name="Swap").click()
         await expect(page).to_have_url(f"{url}/runs/busy?with=quiet")
-        await expect(completed).to_contain_text(f"−{other - one:,} (−")
+        back = compare(runs / "busy", runs / "quiet")
+        await expect(page.locator(".findings")).to_contain_text(in_words(back, "A"))
+        await page.get_by_role("link", name="quiet", exact=True).click()
+        await expect(page).to_have_url(f"{url}/runs/quiet")
+
+
+async def test_as_many_runs_are_compared_as_a_report_takes(url: str, open_page: Open) -> None:
+    async with open_page(f"{url}/runs") as page:
+        for name in ("quiet", "busy", "killed"):
+            await page.get_by_label(f"Choose {name}").check()
+        await page.get_by_test_id("compare").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("3 runs compared")
+    async with httpx.AsyncClient(base_url=url, timeout=30) as rest:
+        many = "&".join(["with=quiet"] * len(LABELS))
+        assert f"{len(LABELS)} at most" in (await rest.get(f"/runs/busy?{many}")).text
 
 
 async def test_a_run_is_named_annotated_and_deleted(
@@ -223,8 +235,8 @@ async def test_a_run_is_named_annotated_and_deleted(
             await page.get_by_test_id("label-note").fill("first line\nafter the <i>driver</i>")
             await page.get_by_test_id("label-save").click()
             await expect(page.get_by_role("heading", level=1)).to_have_text("Two <b>workers</b>")
-            written = page.get_by_test_id("note")
-            assert await written.inner_text() == "first line\nafter the <i>driver</i>"
+            written = page.locator(".title p:not(.url, .hint)")
+            await expect(written).to_have_text(["first line", "after the <i>driver</i>"])
             await page.get_by_test_id("label").click()
             await expect(page.get_by_test_id("label-title")).to_have_value("Two <b>workers</b>")
             await page.get_by_test_id("label-note").fill("")
@@ -254,14 +266,14 @@ async def test_a_search_is_listed_shown_and_reported(
                 await expect(row).to_contain_text(said)
             assert await page.evaluate(CUT) == []
             await row.get_by_role("link").click()
-            await expect(page.get_by_test_id("search")).to_contain_text(FOUND.reason)
-            await expect(page.get_by_test_id("search")).to_contain_text("420/s")
-            steps = page.get_by_test_id("steps").locator("tbody tr")
+            await expect(page.locator(".judgement")).to_contain_text(FOUND.reason)
+            await expect(page.locator(".judgement")).to_contain_text("420/s")
+            steps = page.locator(".steps-table tbody tr")
             await expect(steps).to_have_count(len(FOUND.steps))
             await expect(steps.nth(1)).to_contain_text("breaks")
             assert await page.evaluate(CUT) == []
             async with page.expect_download() as started:
-                await page.get_by_role("link", name="Report").click()
+                await page.get_by_test_id("report").click()
             report = (await (await started.value).path()).read_text("utf-8")
             assert "Highest rate within the SLO" in report
             await page.get_by_test_id("delete").click()
@@ -273,8 +285,7 @@ async def test_a_search_is_listed_shown_and_reported(
 async def test_an_odd_name_is_only_text(url: str, runs: Path, open_page: Open) -> None:
     async with open_page(f"{url}/runs") as page:
         await page.locator("tbody tr").nth(3).get_by_role("link").click()
-        await expect(page.get_by_role("heading", level=1)).to_have_text(ODD)
-        await expect(page.get_by_test_id("moment-time")).to_contain_text("0:02")
+        await expect(page.locator(".title")).to_contain_text(ODD)
         async with page.expect_download() as started:
             await page.get_by_role("link", name="timeline.jsonl").click()
         saved = await (await started.value).path()
@@ -293,24 +304,20 @@ async def test_an_hour_is_thinned_for_the_page_and_compressed_for_everyone(
     (tmp_path / "hour" / "timeline.jsonl").write_text("\n".join(map(json.dumps, whole)))
     async with room("--runs", str(tmp_path)) as address:
         async with httpx.AsyncClient(base_url=address, timeout=30) as rest:
-            for path, count in (("/runs/hour/intervals", 1800), ("/api/runs/hour", 3600)):
-                async with rest.stream("GET", path) as answer:
-                    packed = b"".join([part async for part in answer.aiter_raw()])
-                assert answer.headers["content-encoding"] == "gzip"
-                told = json.loads(gzip.decompress(packed))
-                assert len(packed) < len(json.dumps(told)) / 5
-                assert len(told["points"]) == count
-                done = sum(point["completed"] for point in told["points"])
-                assert done == 3600 * first["completed"]
+            async with rest.stream("GET", "/api/runs/hour") as answer:
+                packed = b"".join([part async for part in answer.aiter_raw()])
+            assert answer.headers["content-encoding"] == "gzip"
+            told = json.loads(gzip.decompress(packed))
+            assert len(packed) < len(json.dumps(told)) / 5
+            assert len(told["points"]) == 3600
             async with rest.stream("GET", "/api/services/s1/stream") as events:
                 assert "content-encoding" not in events.headers
                 assert (await anext(events.aiter_lines())).startswith("data:")
-            assert (await rest.get("/runs/nothing/intervals")).status_code == 404
         async with open_page(f"{address}/runs/hour") as page:
-            await expect(page.get_by_test_id("timeline-status")).to_contain_text(
-                re.compile(r"A point is \d+ intervals"), timeout=30_000
+            await expect(page.locator("#timeline")).to_contain_text("2 at a time", timeout=30_000)
+            await expect(page.locator("#timeline").get_by_test_id("moment-time")).to_contain_text(
+                "1:00:00"
             )
-            await expect(page.get_by_test_id("moment-time")).to_contain_text("1:00:00")
 
 
 async def test_the_files_are_saved_as_they_are(url: str, runs: Path) -> None:
@@ -381,7 +388,8 @@ async def test_a_run_in_progress_ends_before_ones_eyes(open_page: Open, room: Ro
             (await rest.post("/api/services/s1/start")).raise_for_status()
             await expect(page.locator("tbody tr")).to_contain_text("running", timeout=20_000)
             await page.locator("tbody").get_by_role("link").click()
-            await expect(page.locator(".note")).to_contain_text("In progress")
+            await expect(page.locator(".judgement")).to_contain_text("In progress")
+            await expect(page.get_by_test_id("delete")).to_have_count(0)
             await page.get_by_role("link", name="Runs", exact=True).click()
             (await rest.post("/api/services/s1/stop")).raise_for_status()
         await expect(page.locator("tbody tr")).to_contain_text("finished", timeout=20_000)
@@ -393,8 +401,6 @@ async def test_everyone_can_use_it(url: str, open_page: Open, path: str, scheme:
     phone = {"width": 375, "height": 812}
     async with open_page(f"{url}{path}", color_scheme=scheme, viewport=phone) as page:
         await expect(page.get_by_role("heading", level=1)).to_be_visible()
-        if path != "/runs":
-            await expect(page.get_by_test_id("moment-time")).to_contain_text("0:02")
         assert await page.evaluate("document.documentElement.scrollWidth") == 375
         for viewport in (phone, {"width": 1400, "height": 900}):
             await page.set_viewport_size(viewport)

@@ -201,30 +201,6 @@ async def test_the_verdict_has_every_reason(url: str, open_page: Open) -> None:
         await expect(page.get_by_test_id("verdict")).to_have_text("INVALID")
 
 
-async def test_the_originals_figures_are_beside_ours(url: str, open_page: Open) -> None:
-    async with open_page(url) as page:
-        await start(page)
-        await figure_reaches(page, "value-qps", 1)
-        await stop(page)
-        await page.get_by_text("The original's figures").click()
-        async with httpx.AsyncClient(base_url=f"{url}/api/services/s1") as rest:
-            window = (await rest.get("/window")).json()
-        last = window["points"][-1]
-        for name, value in [
-            ("realRPS", last["rps"]),
-            ("realQPS", last["qps"]),
-            ("AvgRPS", window["avg_rps"]),
-            ("AvgQPS", window["avg_qps"]),
-            ("SR", window["sr_percent"]),
-            ("queryTime", last["latency_ms"]["p99"]),
-            ("Avg99th", window["avg_99th_ms"]),
-        ]:
-            cell = page.get_by_test_id(f"original-{name}")
-            await expect(cell).to_be_visible()
-            shown = float((await cell.inner_text()).split()[0].replace(",", ""))
-            assert shown == pytest.approx(value, rel=0.01, abs=0.01)
-
-
 async def test_p99_9_waits_for_a_thousand_responses(url: str, open_page: Open) -> None:
     async with open_page(url) as page:
         await page.get_by_test_id("rate").fill("20")

@@ -16,7 +16,7 @@ from playwright.async_api import Browser, Page, expect
 from tailrace.load.session.search import Found, Step
 from tailrace.report import page as report_page
 from tailrace.report.differences import in_words, judge
-from tailrace.report.page import make_page, make_report
+from tailrace.report.page import make_page
 from tailrace.runs.compare.compare import compare
 from tailrace.runs.label import write_label
 from tailrace.runs.search_report import write_search
@@ -39,7 +39,7 @@ def open_report(browser: Browser, tmp_path: Path) -> Open:
     @asynccontextmanager
     async def opened(*paths: Path, **context: Any) -> AsyncIterator[Page]:
         file = tmp_path / "report.html"
-        file.write_text(make_report(paths), encoding="utf-8")
+        file.write_text(make_page(paths).html, encoding="utf-8")
         profile = await browser.new_context(offline=True, **context)
         page = await profile.new_page()
         complaints: list[str] = []
@@ -108,8 +108,8 @@ async def test_what_a_person_said_of_a_run_is_in_its_report(runs: Path, tmp_path
     shutil.copytree(runs / "fast", tmp_path / "a")
     shutil.copytree(runs / "slow", tmp_path / "b")
     write_label(tmp_path / "a", "two <b>workers", "first\n<i>second")
-    alone, both = make_report([tmp_path / "a"]), make_report([tmp_path / "a", tmp_path / "b"])
-    assert "two &lt;b&gt;workers · a" in alone
+    alone, both = make_page([tmp_path / "a"]).html, make_page([tmp_path / "a", tmp_path / "b"]).html
+    assert '<h1 class="target">two &lt;b&gt;workers</h1>' in alone
     assert "<p>first</p><p>&lt;i&gt;second</p>" in alone
     assert "two &lt;b&gt;workers" in both
 
@@ -123,9 +123,9 @@ async def test_a_run_that_was_cut_says_so(
 ) -> None:
     shutil.copytree(runs / "fast", tmp_path / "cut")
     result = json.loads((tmp_path / "cut" / "result.json").read_text())
-    assert said not in make_report([tmp_path / "cut"])
+    assert said not in make_page([tmp_path / "cut"]).html
     (tmp_path / "cut" / "result.json").write_text(json.dumps(result | {"ended_by": ended_by}))
-    assert said in make_report([tmp_path / "cut"])
+    assert said in make_page([tmp_path / "cut"]).html
 
 
 async def test_one_run_is_whole_and_offline(runs: Path, open_report: Open) -> None:
@@ -267,7 +267,7 @@ async def test_the_tables_read_without_a_script(
     runs: Path, open_report: Open, browser: Browser
 ) -> None:
     file = runs / "report.html"
-    file.write_text(make_report([runs / "fast"]), encoding="utf-8")
+    file.write_text(make_page([runs / "fast"]).html, encoding="utf-8")
     profile = await browser.new_context(java_script_enabled=False)
     page = await profile.new_page()
     await page.goto(file.as_uri())
@@ -279,7 +279,7 @@ async def test_the_tables_read_without_a_script(
 async def test_the_theme_can_be_switched(runs: Path, open_report: Open) -> None:
     async with open_report(runs / "fast", color_scheme="light") as page:
         await drawn(page)
-        await page.get_by_role("button", name="Switch the theme").click()
+        await page.get_by_role("button", name="Switch to the dark theme").click()
         await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
 
 

@@ -188,7 +188,6 @@ async def _dashboard(room: "RoomConfig", page: socket.socket, token: str | None)
     from tailrace.control.guesses import Guesses
     from tailrace.dashboard.app import create_app
     from tailrace.dashboard.server import serving
-    from tailrace.report.page import make_report
 
     line = LiveLine()
     ended = asyncio.Event()
@@ -207,7 +206,7 @@ async def _dashboard(room: "RoomConfig", page: socket.socket, token: str | None)
         if room.rpc_port is not None:
             rpc = serving_rpc(controller, room.host, room.rpc_port, token, room.tls, guesses)
             rpc_port = await stack.enter_async_context(rpc)
-        app = create_app(controller, make_report, token=token, guesses=guesses, runs_dir=room.runs)
+        app = create_app(controller, token=token, guesses=guesses, runs_dir=room.runs)
         await stack.enter_async_context(serving(app, page, room.tls))
         await _introduce(controller, room, page.getsockname()[1], rpc_port, line)
         follower = asyncio.create_task(_follow(controller, log))

@@ -97,7 +97,6 @@ async def _demo(
     from tailrace.control.faces.rpc.server import serving_rpc
     from tailrace.dashboard.app import create_app
     from tailrace.dashboard.server import serving
-    from tailrace.report.page import make_report
 
     line = LiveLine()
     ended = asyncio.Event()
@@ -121,7 +120,7 @@ async def _demo(
         stack.enter_context(interruptible(lambda _: ended.set(), controller.abandon, line.note))
         line.note("starting the service ...")
         await stack.enter_async_context(service(service_port, ended))
-        await stack.enter_async_context(serving(create_app(controller, make_report), page))
+        await stack.enter_async_context(serving(create_app(controller), page))
         await stack.enter_async_context(serving_rpc(controller, HOST, rpc_port))
         page_url = f"http://{HOST}:{page.getsockname()[1]}"
         line.note(f"  service    {service_url}/docs")

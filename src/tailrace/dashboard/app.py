@@ -3,9 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated
 
-from fastapi import FastAPI, Query
+from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from nicegui import Client, ui
 from starlette.middleware.gzip import GZipMiddleware
@@ -20,8 +19,7 @@ from tailrace.dashboard.board import Board
 from tailrace.dashboard.feed import Feeds, points_router
 from tailrace.dashboard.frame import TITLE, frame, missing
 from tailrace.dashboard.overview import Overview
-from tailrace.dashboard.run_files import Report, files_router, intervals_router, report_router
-from tailrace.dashboard.runs_page import run_page, runs_page
+from tailrace.dashboard.runs_page import runs_page, runs_router
 from tailrace.dashboard.service_page import service_page
 from tailrace.openapi_page import page as openapi_page
 from tailrace.runs.directory import RUNS_DIR
@@ -30,7 +28,6 @@ from tailrace.view.static_files import FAVICON
 
 def create_app(
     control: LoadControl,
-    report: Report,
     *,
     token: str | None = None,
     guesses: Guesses | None = None,
@@ -40,8 +37,7 @@ def create_app(
 
     Without a `token`, only requests to a loopback name are answered; with one, those that know it;
     `guesses` counts the wrong ones, those of other faces included.
-    `runs_dir` is where `control` keeps its runs: their files, and what `report` makes of them, can
-    be saved from the page.
+    `runs_dir` is where `control` keeps its runs.
 
     Serve it on the event loop that runs `control`. NiceGUI keeps its pages in the process, so
     one application a process.
@@ -67,9 +63,7 @@ def create_app(
     app.include_router(rest.router(control))
     app.include_router(urls.router(control))
     app.include_router(points_router(feeds))
-    app.include_router(report_router(runs_dir, report))
-    app.include_router(intervals_router(control))
-    app.include_router(files_router(runs_dir))
+    app.include_router(runs_router(runs_dir))
     app.get("/static/{path:path}", include_in_schema=False)(assets.serve)
 
     @app.get("/docs", include_in_schema=False)
@@ -88,25 +82,19 @@ def create_app(
             Overview(control, board, client)
 
     @ui.page("/services/{id}")
-    async def one_service_page(id: str, client: Client) -> None:  # noqa: A002
+    async def one_service_page(id: str, client: Client) -> Response | None:  # noqa: A002
         try:
             feed = feeds.find(id)
             await feed.look()
         except UnknownServiceError:
-            missing(client, "service", id, "services")
-            return
+            return missing(client.request, "service", id, "services")
         with frame(client, feed.service.name, active="services"):
             service_page(control, feeds, feed, client)
+        return None
 
     @ui.page("/runs")
     async def all_runs_page(client: Client) -> None:
         await runs_page(control, client)
-
-    @ui.page("/runs/{name}")
-    async def one_run_page(
-        client: Client, name: str, other: Annotated[str | None, Query(alias="with")] = None
-    ) -> None:
-        await run_page(control, client, runs_dir, name, other)
 
     ui.run_with(
         app,

@@ -6,12 +6,16 @@ from typing import Literal
 
 from nicegui import Client, ui
 from nicegui.element import Element
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
 
 import tailrace
 from tailrace.dashboard import assets
 from tailrace.dashboard.login import cookie_name
 from tailrace.errors import TailraceError
-from tailrace.view.static_files import MARK, SUN_AND_MOON
+from tailrace.report.page import Frame, make_notice
+from tailrace.view.document import SIGN, THEME_SWITCH
+from tailrace.view.markup import Markup, h, join
 
 TITLE = "Tailrace control room"
 
@@ -19,7 +23,7 @@ Place = Literal["services", "runs"]
 
 _PLACES: tuple[tuple[Place, str], ...] = (("services", "Services"), ("runs", "Runs"))
 
-_SCRIPTS = ("page.js", "dialog.js", "overview.js")
+_SCRIPTS = ("theme.js", "page.js", "dialog.js", "overview.js")
 
 
 @contextmanager
@@ -33,32 +37,63 @@ def frame(client: Client, title: str, active: Place | None = None) -> Iterator[N
     _head()
     # Quasar's page is a main landmark around header and footer too; ours is the one that counts.
     client.page_container.default_slot.children[0].props("role=presentation")
-    with ui.element("a").classes("skip").props("href=#main"):
-        ui.label("Skip to the content")
-    with ui.element("header").props("role=banner"):
-        with ui.element("a").classes("brand").props("href=/"):
-            ui.html(MARK, sanitize=False).classes("mark").props("aria-hidden=true")
-            ui.label("Tailrace")
-        _navigation(active)
-        if cookie_name(client.request.scope) in client.request.cookies:
-            _log_out()
-        _theme_switch()
+    ui.html(header(client.request, active), sanitize=False)
     with ui.element("main").props("id=main tabindex=-1"):
         yield
     _footer()
 
 
-def missing(client: Client, what: str, name: str, place: Place) -> None:
-    """Build the page that says, with status 404, that there is no `what` of that name."""
-    client.status_code = 404
-    with (
-        frame(client, "Not here", active=place),
-        ui.element("section").classes("card missing").props("data-testid=missing"),
-    ):
-        with ui.element("h1"):
-            ui.label(f"There is no {what} {name!r}")
-        ui.label("It may have been removed, or its address was mistyped.").classes("hint")
-        ui.link(f"All {place}", f"/{place}").classes("button primary")
+def header(request: Request, active: Place | None) -> Markup:
+    """The header, as HTML; it is that of `active`, and lets who logged in log out."""
+    places = [
+        h(
+            "a",
+            label,
+            href=f"/{place}",
+            data_testid=f"to-{place}",
+            aria_current="page" if place == active else None,
+        )
+        for place, label in _PLACES
+    ]
+    logged_in = cookie_name(request.scope) in request.cookies
+    log_out = h(
+        "form",
+        h("button", "Log out", type="submit", class_="button plain", data_testid="log-out"),
+        method="post",
+        action="/logout",
+    )
+    return join(
+        [
+            h("a", "Skip to the content", class_="skip", href="#main"),
+            h(
+                "header",
+                h("a", SIGN, h("span", "Tailrace"), class_="brand", href="/"),
+                h("nav", places, h("a", "REST interface", href="/docs"), aria_label="Pages"),
+                log_out if logged_in else None,
+                THEME_SWITCH,
+                role="banner",
+            ),
+        ]
+    )
+
+
+def missing(request: Request, what: str, name: str, place: Place) -> HTMLResponse:
+    """The page that says, with status 404, that there is no `what` of that name."""
+    content = h(
+        "section",
+        h("h1", f"There is no {what} {name!r}"),
+        h("p", "It may have been removed, or its address was mistyped.", class_="hint"),
+        h("a", f"All {place}", href=f"/{place}", class_="button primary"),
+        class_="card missing",
+        data_testid="missing",
+    )
+    return answer_page(make_notice("Not here", content, Frame(header(request, place), None)), 404)
+
+
+def answer_page(html: str, status: int = 200) -> HTMLResponse:
+    """A page that is one document, whose policy is in it, stricter than that of live pages."""
+    policy = {"Content-Security-Policy": "frame-ancestors 'none'"}
+    return HTMLResponse(html, status, {"Cache-Control": "no-store", **policy})
 
 
 async def attempt(client: Client, request: Awaitable[object]) -> bool:
@@ -92,30 +127,6 @@ def _head() -> None:
     styles = [f'<link rel="stylesheet" href="{url}">' for url in assets.styles()]
     about = '<meta name="description" content="Tail latency under open-loop load, live">'
     ui.add_head_html("".join([*scripts, *styles, about]))
-
-
-def _navigation(active: Place | None) -> None:
-    with ui.element("nav").props("aria-label=Pages"):
-        for place, label in _PLACES:
-            link = ui.link(label, f"/{place}").props(f"data-testid=to-{place}")
-            if place == active:
-                link.props("aria-current=page")
-        ui.link("REST interface", "/docs")
-
-
-def _log_out() -> None:
-    with ui.element("form").props("method=post action=/logout"):
-        button("Log out", "plain").props("type=submit data-testid=log-out")
-
-
-def _theme_switch() -> None:
-    with (
-        ui.element("button")
-        .classes("icon theme-switch")
-        .props('type=button aria-label="Switch the theme" data-testid=theme')
-        .on("click", js_handler="() => tailrace.switchTheme()")
-    ):
-        ui.html(SUN_AND_MOON, sanitize=False)
 
 
 def _footer() -> None:

@@ -1,37 +1,38 @@
-"""The runs that were: their list, one of them whole, and two laid over each other."""
+"""The runs that were: their list, and each one's report with what can be done with it."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import quote
 
 import msgspec
+from fastapi import APIRouter, Query, Request
 from nicegui import Client, ui
 from nicegui.element import Element
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from tailrace.control.interface import LoadControl
-from tailrace.dashboard.frame import frame, missing
-from tailrace.dashboard.run_dialogs import RunDialogs
-from tailrace.dashboard.run_figures import GROUPS, Figure, Group, Pair, figures_of, pair_up
-from tailrace.dashboard.run_parts import address, button, facts, heading, html, noted
-from tailrace.dashboard.search_page import search_page
-from tailrace.dashboard.timeline import Source, Timeline
-from tailrace.errors import UsageError
-from tailrace.load.judge.slo import Slo, parse_slo
-from tailrace.plain import as_html
-from tailrace.runs.files import FILES
-from tailrace.runs.record import RunInfo, RunRecord, UnknownRunError
-from tailrace.view.failures import failures_of, failures_table
-from tailrace.view.words import clock, started
+from tailrace.dashboard.frame import answer_page, frame, header, missing
+from tailrace.errors import TailraceError
+from tailrace.report.page import Frame, make_notice, make_page
+from tailrace.report.subject import LABELS
+from tailrace.runs.files import FILES, MOST_BYTES
+from tailrace.runs.label import Label, read_label
+from tailrace.runs.listing import find_either, find_run, is_running
+from tailrace.runs.record import UnknownRunError
+from tailrace.untrusted import UnreadableError, open_file
+from tailrace.view.markup import Content, Markup, h
 
 _REFRESH_S = 5.0
-_STATES = {
-    "running": "In progress: these are its intervals so far. Reload for more, or watch it live at "
-    '<a href="/services">Services</a>.',
-    "interrupted": "Interrupted: the process that made it ended before it could write a result. "
-    "These are the intervals that it had finished.",
-    "broken": "Broken: a file of it cannot be read. This is what the others say.",
-}
+_CHUNK = 1 << 16
+_NO_STORE = {"Cache-Control": "no-store"}
+_STATIC = Path(__file__).with_name("static")
+_STYLES = [(_STATIC / name).read_text("utf-8") for name in ("dialog.css", "run.css")]
+_SCRIPT = (_STATIC / "run.js").read_text("utf-8")
+
+With = Annotated[list[str] | None, Query(alias="with")]
 
 
 class _RunsTable(Element, component="static/runs.js"):
@@ -48,176 +49,214 @@ class _RunsTable(Element, component="static/runs.js"):
 async def runs_page(control: LoadControl, client: Client) -> None:
     """Build the page of all runs and searches, frame included; it follows what comes and ends."""
     with frame(client, "Runs", active="runs"):
-        table = _RunsTable()
+        table = _RunsTable().props(f":most={len(LABELS)}")
         await table.show(control)
     ui.timer(_REFRESH_S, partial(table.show, control), immediate=False)
 
 
-async def run_page(
-    control: LoadControl, client: Client, base: Path, name: str, other: str | None = None
-) -> None:
-    """Build the page of one run or search below `base`, or of the run `other` laid over a run,
-    frame included; of one that is not there, the page that says so.
+def runs_router(base: Path) -> APIRouter:
+    """Of the runs and searches below `base`: `GET /runs/{name}`, the report on one of them, or with
+    `?with=` on several; `…/report`, the same to be saved; `…/{file}`, the files to be saved.
+
+    One report is made at a time.
     """
-    records = []
-    for wanted in (name, other) if other is not None else (name,):
+    routes = APIRouter(include_in_schema=False)
+    turn = asyncio.Lock()
+
+    def make(paths: Sequence[Path], request: Request) -> str:
+        around = _frame(request, paths)
         try:
-            records.append(await control.run(wanted))
-        except UnknownRunError:
-            search = next((one for one in await control.searches() if one.name == wanted), None)
-            if search is None or other is not None:
-                missing(client, "run", wanted, "runs")
-            else:
-                search_page(control, client, search, base)
-            return
-    infos = [record.info for record in records]
-    labels = ("",) if other is None else ("A", "B")
-    with frame(client, " and ".join(info.title or info.name for info in infos), active="runs"):
-        with ui.element("div").classes("page-head"):
-            html("div", "titles", _title(infos))
-            dialogs = RunDialogs(control, client, infos[0]) if other is None else None
-            with ui.element("div").classes("buttons"):
-                if dialogs is not None:
-                    dialogs.buttons()
-                html("span", "buttons", _links(infos))
-        with ui.element("div").classes("runs-side"):
-            for label, record in zip(labels, records, strict=True):
-                html("section", "card run-card", _about(label, record))
-        html("section", "run-figures", _figures(labels, records), 'aria-label="Figures"')
-        if failures := _failures(labels, records):
-            html("section", "runs-side", failures, 'aria-label="Failures" data-testid="failures"')
-        Timeline(client, clock="elapsed").open(
-            [_source(label, info) for label, info in zip(labels, infos, strict=True)]
+            return make_page(paths, around).html
+        except TailraceError as error:
+            # Of what cannot be read the page says why; it can still be deleted.
+            said = [h("h1", paths[0].name), h("p", str(error), class_="problems", role="alert")]
+            return make_notice(paths[0].name, said, around)
+
+    @routes.get("/runs/{name}")
+    async def page(request: Request, name: str, others: With = None) -> Response:
+        paths = []
+        for one in (name, *(others or ())):
+            try:
+                paths.append(await asyncio.to_thread(find_either, base, one))
+            except UnknownRunError:
+                return missing(request, "run", one, "runs")
+        async with turn:
+            html = await asyncio.to_thread(make, paths, request)
+        return answer_page(html)
+
+    @routes.get("/runs/{name}/report")
+    async def report(name: str, others: With = None) -> Response:
+        names = [name, *(others or ())]
+        try:
+            async with turn:
+                html = await asyncio.to_thread(
+                    lambda: make_page([find_either(base, one) for one in names]).html
+                )
+        except TailraceError as error:
+            return Response(f"{error}\n", 404, media_type="text/plain")
+        return HTMLResponse(html, headers=_saved_as(f"report-{'-'.join(names)}.html"))
+
+    @routes.get("/runs/{name}/{file}")
+    async def save(name: str, file: str) -> Response:
+        try:
+            path = (await asyncio.to_thread(find_run, base, name)) / file
+            if file not in FILES:
+                raise FileNotFoundError
+            # Of a run in progress it grows while it is sent: no length is promised.
+            opened = await asyncio.to_thread(open_file, path, MOST_BYTES[file])
+        except (UnknownRunError, UnreadableError, FileNotFoundError):
+            return Response("There is no such file\n", 404, media_type="text/plain")
+
+        def parts() -> Iterator[bytes]:
+            with opened:
+                while part := opened.read(_CHUNK):
+                    yield part
+
+        return StreamingResponse(
+            parts(),
+            media_type="application/json" if file.endswith(".json") else "text/plain",
+            headers={"X-Content-Type-Options": "nosniff", **_saved_as(f"{name}-{file}")},
         )
 
-
-def _source(label: str, info: RunInfo) -> Source:
-    return Source(f"{label} {info.name}".strip(), f"{address(info.name)}/intervals", _slos(info))
+    return routes
 
 
-def _slos(info: RunInfo) -> list[Slo]:
-    slos = []
-    for text in info.slo:
-        try:
-            slos.append(parse_slo(text))
-        except UsageError:
-            continue  # a result.json that was edited
-    return slos
-
-
-def _title(infos: Sequence[RunInfo]) -> str:
-    if len(infos) == 1:
-        return heading(infos[0].name, infos[0].title)
-    about = "laid over each other by the time since their starts"
-    return f'<h1>Two runs</h1><span class="hint">{about}</span>'
-
-
-def _links(infos: Sequence[RunInfo]) -> str:
-    one, *others = infos
-    query = "".join(f"?with={quote(other.name, safe='')}" for other in others)
-    report = button(f"{address(one.name)}/report{query}", "Report", "download data-testid=report")
-    if not others:
-        return report
-    return button(f"{address(others[0].name)}?with={quote(one.name, safe='')}", "Swap") + report
-
-
-def _about(label: str, record: RunRecord) -> str:
-    info = record.info
-    name = as_html(info.name)
-    link = f'<a href="{as_html(address(info.name))}">{as_html(info.title or info.name)}</a>'
-    title = f"<h2><b>{label}</b> {link}</h2>" if label else ""
-    asked = {
-        "Target": info.target,
-        "Profile": info.profile,
-        "Arrivals": info.arrivals,
-        "Seed": f"{record.result.seed}" if record.result is not None else "",
-        "Started": started(info.started),
-        "Ran for": f"{clock(info.duration_s)}, {info.intervals:,} intervals",
-    }
-    note = f'<p class="note">{_STATES[info.state]}</p>' if info.state in _STATES else ""
-    note += "".join(f'<p class="note">{as_html(problem)}</p>' for problem in info.problems)
-    files = [file for file in FILES if file != "result.json" or record.result is not None]
-    links = "".join(
-        f'<li><a href="{as_html(f"{address(info.name)}/{file}")}" download>{file}</a></li>'
-        for file in files
-    )
-    return (
-        f'<div class="run-head">{title}<span class="run-state" data-state="{info.state}" '
-        f'data-testid="run-state">{info.state}</span></div>{noted(info.note)}{note}'
-        f"{facts(asked, code={'Target', 'Profile'})}{_verdict(info)}"
-        f'<ul class="run-files" aria-label="Files of {name}">{links}</ul>'
+def _frame(request: Request, paths: Sequence[Path]) -> Frame:
+    alone = len(paths) == 1
+    tools = _of_one(paths[0]) if alone else _of_several(paths)
+    return Frame(
+        header(request, "runs"),
+        h("div", tools, class_="run-tools"),
+        styles=_STYLES,
+        scripts=[_SCRIPT],
     )
 
 
-def _verdict(info: RunInfo) -> str:
-    slos = "".join(
-        f'<li class="{"kept" if kept else "broken"}">{as_html(slo)} {"kept" if kept else "broken"}'
-        "</li>"
-        for slo, kept in info.slo.items()
-    )
-    kept = f'<ul class="run-slos" aria-label="SLOs">{slos}</ul>' if slos else ""
-    if info.verdict is None:
-        return kept
-    word = "VALID" if info.verdict.valid else "INVALID"
-    reasons = "".join(f"<li>{as_html(reason)}</li>" for reason in info.verdict.reasons)
-    return (
-        f'<div class="run-verdict" data-testid="verdict"><strong class="{word.lower()}">{word}'
-        f"</strong>{kept}</div>"
-        + (f'<ul class="run-reasons" aria-label="Why {word}">{reasons}</ul>' if reasons else "")
-    )
+def _of_one(path: Path) -> Content:
+    label = read_label(path)
+    files = [file for file in FILES if (path / file).is_file()]
+    return [
+        _opens("label-dialog", "Name and note", "label"),
+        _opens("delete-dialog", "Delete", "delete") if not is_running(path) else None,
+        _link(f"{_address(path.name)}/report", "Save the report", download=True),
+        h(
+            "ul",
+            [
+                h("li", h("a", file, href=f"{_address(path.name)}/{file}", download=True))
+                for file in files
+            ],
+            class_="run-files",
+            aria_label="Files",
+        ),
+        _label_dialog(path.name, label),
+        _delete_dialog(path.name, label),
+    ]
 
 
-def _figures(labels: Sequence[str], records: Sequence[RunRecord]) -> str:
-    columns = [figures_of(record) for record in records]
-    rows: list[tuple[Group, str]]
-    if len(records) == 1:
-        heads = ["Value", "95 % interval"]
-        rows = [(figure.group, _row(figure)) for figure in columns[0]]
-    else:
-        heads = [*labels, "B − A"]
-        rows = [(pair.group, _pair(pair)) for pair in pair_up(*columns)]
-    tables = ((group, "".join(row for own, row in rows if own == group)) for group in GROUPS)
-    return "".join(_table(group, heads, body) for group, body in tables if body)
+def _of_several(paths: Sequence[Path]) -> Content:
+    names = [path.name for path in paths]
+    return [
+        _link(f"{_address(names[0])}/report{_with(names[1:])}", "Save the report", download=True),
+        _link(_address(names[-1]) + _with(names[:-1]), "Swap") if len(names) == 2 else None,
+        [h("a", name, href=_address(name)) for name in names],
+    ]
 
 
-def _failures(labels: Sequence[str], records: Sequence[RunRecord]) -> str:
-    told = ((label, *failures_of(record)) for label, record in zip(labels, records, strict=True))
-    return "".join(
-        f'<div class="card failures"><h2>{f"<b>{label}</b> " if label else ""}Failures</h2>'
-        '<div class="scroll" tabindex="0" role="region" '
-        f'aria-label="{f"Failures of {label}" if label else "Failures"}">'
-        f"{failures_table(reasons, examples)}</div></div>"
-        for label, reasons, examples in told
-        if reasons
-    )
-
-
-def _table(group: Group, heads: Sequence[str], body: str) -> str:
-    # Only percentiles of latency have an interval.
-    shown = heads if group == "Latency" else [head for head in heads if "interval" not in head]
-    head = "".join(f'<th scope="col">{as_html(text)}</th>' for text in ("Figure", *shown))
-    return (
-        f'<div class="card scroll" tabindex="0" role="region" aria-label="Figures: {group}">'
-        f'<table data-testid="figures-{group.lower()}"><caption>{group}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def _row(figure: Figure) -> str:
-    span = f"<td>{figure.span_shown}</td>" if figure.group == "Latency" else ""
-    return f'<tr><th scope="row">{as_html(figure.label)}</th><td>{_cell(figure)}</td>{span}</tr>'
-
-
-def _pair(pair: Pair) -> str:
-    chance = '<small title="Their 95 % intervals overlap">may be chance</small>'
-    return (
-        f'<tr><th scope="row">{as_html(pair.label)}</th><td>{_cell(pair.one)}</td>'
-        f"<td>{_cell(pair.other)}</td>"
-        f'<td class="step">{pair.difference}{chance if pair.unproven else ""}</td></tr>'
+def _label_dialog(name: str, label: Label) -> Markup:
+    return _dialog(
+        "label-dialog",
+        f"Name and note of {name}",
+        h("label", "Title", for_="label-title"),
+        h(
+            "input",
+            id="label-title",
+            name="title",
+            value=label.title,
+            maxlength=200,
+            autocomplete="off",
+            data_testid="label-title",
+        ),
+        h("label", "Note", for_="label-note"),
+        h(
+            "textarea",
+            f"\n{label.note}",  # the first line break is none of the text
+            id="label-note",
+            name="note",
+            rows=5,
+            maxlength=10_000,
+            data_testid="label-note",
+        ),
+        sends=("PATCH", name, ""),
+        buttons=("Cancel", h("button", "Save", class_="button primary", data_testid="label-save")),
     )
 
 
-def _cell(figure: Figure | None) -> str:
-    if figure is None:
-        return "–"
-    return f'<b>{figure.shown}</b> <span class="unit">{figure.unit}</span>'
+def _delete_dialog(name: str, label: Label) -> Markup:
+    really = h("button", "Delete", class_="button danger", data_testid="delete-really")
+    return _dialog(
+        "delete-dialog",
+        f"Delete {label.title or name}?",
+        h("p", "Its directory is deleted, with all of its files.", class_="hint"),
+        sends=("DELETE", name, "/runs"),
+        buttons=("Keep it", really),
+    )
+
+
+def _dialog(
+    id_: str,
+    title: str,
+    *content: Content,
+    sends: tuple[str, str, str],
+    buttons: tuple[str, Markup],
+) -> Markup:
+    """A dialog whose form is sent by run.js: `sends` is the verb, the run, and where it leads."""
+    verb, name, then = sends
+    stay, act = buttons
+    return h(
+        "dialog",
+        h(
+            "form",
+            h("h2", title, id=f"{id_}-title"),
+            h("div", content, class_="field"),
+            h(
+                "div",
+                h("p", class_="form-error", role="alert", tabindex=-1),
+                h("button", stay, type="button", class_="button", data_closes=True),
+                act,
+                class_="dialog-buttons",
+            ),
+            action=f"/api{_address(name)}",
+            data_verb=verb,
+            data_then=then,
+        ),
+        id=id_,
+        aria_labelledby=f"{id_}-title",
+        data_testid=id_,
+    )
+
+
+def _opens(dialog: str, text: str, name: str) -> Markup:
+    return h("button", text, type="button", class_="button", data_opens=dialog, data_testid=name)
+
+
+def _link(address: str, text: str, *, download: bool = False) -> Markup:
+    return h(
+        "a",
+        text,
+        href=address,
+        class_="button",
+        download=download,
+        data_testid="report" if download else None,
+    )
+
+
+def _address(name: str) -> str:
+    return f"/runs/{quote(name, safe='')}"
+
+
+def _with(names: Sequence[str]) -> str:
+    return "?" + "&".join(f"with={quote(name, safe='')}" for name in names)
+
+
+def _saved_as(file: str) -> dict[str, str]:
+    return {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(file)}", **_NO_STORE}

@@ -9,12 +9,11 @@ from tailrace.dashboard.controls import Controls
 from tailrace.dashboard.feed import Feed, Feeds
 from tailrace.dashboard.figures import FIGURES, broken, spans
 from tailrace.dashboard.fleet_panel import FleetPanel
-from tailrace.dashboard.original import ORIGINALS
 from tailrace.dashboard.timeline import Source, Timeline
 from tailrace.load.measure.point import Percentiles, Point
 from tailrace.plain import as_html
 from tailrace.view.failures import failures_table
-from tailrace.view.words import NONE, clock, number
+from tailrace.view.words import NONE, clock
 
 _NOTHING = Window(
     intervals=0,
@@ -52,7 +51,6 @@ class _Page:
         self._failures = _FailuresCard()
         self._fleet = FleetPanel()
         self._timeline = Timeline(client)
-        self._original = _OriginalFigures()
         self._open()
 
     def show(self) -> None:
@@ -66,7 +64,6 @@ class _Page:
         self._verdict.show(feed.service)
         self._failures.show(window, feed)
         self._fleet.show(feed.latest)
-        self._original.show(window, feed.latest)
         self._timeline.say(_offer(feed.service))
         if self._slos != feed.slos:
             self._open()
@@ -206,42 +203,6 @@ class _FailuresCard:
     def show(self, window: Window, feed: Feed) -> None:
         self._card.set_visibility(bool(window.reasons))
         self._table.set_content(failures_table(window.reasons, feed.examples))
-
-
-class _OriginalFigures:
-    """The original system's figures, by its own definitions."""
-
-    def __init__(self) -> None:
-        self._cells: list[tuple[ui.label, ui.label]] = []
-        with ui.element("details").classes("card original").props("data-testid=original"):
-            with ui.element("summary"), ui.element("h2"):
-                ui.label("The original's figures")
-            with ui.element("div").classes("scroll"), ui.element("table").classes("stack"):
-                with ui.element("thead"), ui.element("tr"):
-                    for head in ("Figure", "Its definition", "Value", "Here"):
-                        with ui.element("th").props("scope=col"):
-                            ui.label(head)
-                with ui.element("tbody"):
-                    for original in ORIGINALS:
-                        self._row(original.name, original.definition)
-
-    def _row(self, name: str, definition: str) -> None:
-        with ui.element("tr"):
-            with ui.element("th").props("scope=row"):
-                ui.label(name)
-            with ui.element("td").classes("whole"):
-                ui.label(definition)
-            with ui.element("td").classes("figure"):
-                value = ui.label().props(f"data-testid=original-{name}")
-            with ui.element("td").classes("whole"):
-                here = ui.label()
-        self._cells.append((value, here))
-
-    def show(self, window: Window, last: Point | None) -> None:
-        for original, (value, here) in zip(ORIGINALS, self._cells, strict=True):
-            figure = number(original.value(window, last))
-            value.set_text(figure if figure == NONE else f"{figure} {original.unit}")
-            here.set_text(original.here(window, last))
 
 
 def _offer(service: ServiceInfo) -> str:

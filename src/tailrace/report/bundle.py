@@ -6,9 +6,10 @@ gets a name in an import map, which the page makes of what is packed here (see s
 
 import base64
 import gzip
+import json
 import re
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +25,7 @@ ENTRY = "tailrace-report/report.js"
 _IMPORT = re.compile(r'((?:^|[;}\s])(?:import|export)\b[^"();]*?from\s*|^import\s*)"([^"]+)"', re.M)
 
 
+@cache
 def style() -> str:
     """All style sheets of the page."""
     sheets = (*(STATIC / name for name in _SHEETS), _STATIC / "report.css")
@@ -46,6 +48,12 @@ def modules() -> dict[str, str]:
             found[name] = _IMPORT.sub(partial(_renamed, name), source)
             wanted += _imported(found[name])
     return found
+
+
+@cache
+def packed_modules() -> str:
+    """All of `modules`, packed."""
+    return pack(json.dumps(modules()))
 
 
 def pack(text: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tailrace.load.judge.ending import describe_end
-from tailrace.report.parts import chip, listed, section, statistic, table, with_unit
+from tailrace.report.parts import chip, listed, section, statistic, table, title_block, with_unit
 from tailrace.report.subject import Subject
 from tailrace.units import format_digits, format_lag
 from tailrace.view.markup import Content, Markup, h
@@ -30,19 +30,12 @@ def head(subjects: Sequence[Subject]) -> Markup:
         )
     info = subjects[0].info
     facts = [
-        info.title,
         info.name,
         started(info.started),
         f"{clock(info.duration_s)} of load",
         f"{info.completed + info.failed:,} requests",
     ]
-    return h(
-        "div",
-        h("h1", info.target or info.name, class_="target"),
-        h("p", " · ".join(filter(None, facts)), class_="hint"),
-        [h("p", line) for line in info.note.splitlines()],
-        class_="title",
-    )
+    return title_block(info.title or info.target or info.name, facts, info.target, info.note)
 
 
 def overview(subjects: Sequence[Subject]) -> Content:

@@ -1,12 +1,10 @@
 """The page of one or several runs, whole: nothing in it is fetched from anywhere."""
 
 import json
-import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -30,8 +28,8 @@ from tailrace.runs.record import RunInfo
 from tailrace.runs.search_report import read_search
 from tailrace.runs.thin import MOST_INTERVALS, thin
 from tailrace.view.charts import configure, tell_slos
-from tailrace.view.markup import Content, Markup, h, join
-from tailrace.view.static_files import FAVICON, MARK, SUN_AND_MOON
+from tailrace.view.document import SIGN, THEME_SWITCH, document
+from tailrace.view.markup import Content, Markup, h
 
 _HEALTH_CHARTS = ("send-lag", "load-cpu", "tick-lag", "connections")
 _CHARTS = ("latency", "heatmap", "rates", "in-flight", "failures", "server", "stages")
@@ -46,12 +44,6 @@ _COMPARED = (
     "runs-heatmap",
 )
 _HEALTH_COMPARED = ("runs-send-lag", "runs-load-cpu")
-
-_THEME = (
-    "document.documentElement.dataset.theme = "
-    'matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";'
-)
-"""At once, so that nothing flashes up in the other theme."""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +66,17 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Frame:
+    """What a control room puts around a report that it shows."""
+
+    header: Content
+    tools: Content
+    """Above the report: what can be done with its runs."""
+    styles: Sequence[str] = ()
+    scripts: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """A report."""
 
@@ -81,14 +84,9 @@ class Page:
     document: Document
 
 
-def make_report(paths: Sequence[Path]) -> str:
-    """The HTML of `make_page` alone."""
-    return make_page(paths).html
-
-
-def make_page(paths: Sequence[Path]) -> Page:
+def make_page(paths: Sequence[Path], frame: Frame | None = None) -> Page:
     """The report on the runs and searches in the directories `paths`; several runs are compared
-    with the first of them.
+    with the first of them. Without a `frame` it is a document on its own, to keep and pass on.
 
     Raises:
         UsageError: one of them is neither a run's directory nor a search's, or there are too many.
@@ -97,7 +95,7 @@ def make_page(paths: Sequence[Path]) -> Page:
     searches = {path: read_search(path) for path in paths if is_search(path)}
     subjects = read_subjects([path for path in paths if path not in searches])
     comparisons = [compare(subjects[0].path, other.path) for other in subjects[1:]]
-    document = Document(
+    told = Document(
         runs=tuple(
             Told(run=str(one.path), info=one.info, result=one.record.result) for one in subjects
         ),
@@ -112,12 +110,22 @@ def make_page(paths: Sequence[Path]) -> Page:
         packed = bundle.pack(msgspec.json.encode(points).decode())
         sources.append({"label": subject.name, "slos": tell_slos(subject.slos), "packed": packed})
     content = [
-        [search(path.resolve().name, found) for path, found in searches.items()],
+        [search(path, found) for path, found in searches.items()],
         _sections(subjects, comparisons, each) if subjects else None,
     ]
     names = [path.resolve().name for path in paths]
     title = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
-    return Page(_whole(title, content, sources, document), document)
+    data = [
+        _data("document", _in_script(msgspec.json.encode(told).decode())),
+        _data("sources", _in_script(json.dumps(sources))),
+        _data("modules", bundle.packed_modules(), "text/plain"),
+    ]
+    return Page(_whole(title, content, frame, data, [bundle.start_script()]), told)
+
+
+def make_notice(title: str, content: Content, frame: Frame) -> str:
+    """The HTML of a page that looks like a report, and says why there is none."""
+    return _whole(title, content, frame)
 
 
 def _sections(subjects: Sequence[Subject], comparisons: Sequence[Comparison], each: int) -> Content:
@@ -164,65 +172,38 @@ def _timeline(
 
 
 def _whole(
-    title: str, content: Content, sources: Sequence[dict[str, Any]], document: Document
+    title: str,
+    content: Content,
+    frame: Frame | None,
+    data: Content = None,
+    scripts: Sequence[str] = (),
 ) -> str:
-    nonce = secrets.token_urlsafe(12)
-    policy = (
-        f"default-src 'none'; script-src 'nonce-{nonce}' blob:; style-src 'unsafe-inline'; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    main = h(
+        "main",
+        frame.tools if frame else None,
+        h("noscript", _NO_SCRIPT),
+        content,
+        id="main",
+        tabindex=-1,
     )
+    footer = h("footer", h("span", _FOOTER), h("span", f"Tailrace {__version__}"))
+    return document(
+        f"{title} · Tailrace {'control room' if frame else 'report'}",
+        [frame.header if frame else _header(), main, footer, data],
+        styles=[bundle.style(), *(frame.styles if frame else ())],
+        scripts=[*scripts, *(frame.scripts if frame else ())],
+        same_site=frame is not None,
+    )
+
+
+def _header() -> Markup:
     made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    brand = h("span", "Tailrace report", class_="brand")
+    return h("header", SIGN, brand, h("span", f"made {made}", class_="made"), THEME_SWITCH)
 
-    def data(name: str, text: str, kind: str = "application/json") -> Markup:
-        return h("script", Markup(text), type=kind, id=name)
 
-    def script(text: str) -> Markup:
-        return h("script", Markup(text), nonce=nonce)
-
-    page = h(
-        "html",
-        h(
-            "head",
-            h("meta", charset="utf-8"),
-            h("meta", http_equiv="Content-Security-Policy", content=policy),
-            h("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            h("meta", name="generator", content=f"Tailrace {__version__}"),
-            h("title", f"{title} · Tailrace report"),
-            h("link", rel="icon", href=FAVICON),
-            h("style", Markup(bundle.style())),
-            script(_THEME),
-        ),
-        h(
-            "body",
-            h(
-                "header",
-                h("span", Markup(MARK), class_="mark", aria_hidden="true"),
-                h("span", "Tailrace report", class_="brand"),
-                h("span", f"made {made}", class_="made"),
-                h(
-                    "button",
-                    Markup(SUN_AND_MOON),
-                    id="theme",
-                    class_="icon",
-                    type="button",
-                    aria_label="Switch the theme",
-                ),
-            ),
-            h("main", h("noscript", _NO_SCRIPT), content),
-            h(
-                "footer",
-                h("span", _FOOTER),
-                h("span", f"Tailrace {__version__}"),
-            ),
-            data("document", _in_script(msgspec.json.encode(document).decode())),
-            data("sources", _in_script(json.dumps(sources))),
-            data("modules", bundle.pack(json.dumps(bundle.modules())), "text/plain"),
-            script(bundle.start_script()),
-        ),
-        lang="en",
-        data_theme="light",
-    )
-    return join([Markup("<!doctype html>\n"), page, Markup("\n")])
+def _data(name: str, text: str, kind: str = "application/json") -> Markup:
+    return h("script", Markup(text), type=kind, id=name)
 
 
 _NO_SCRIPT = h(

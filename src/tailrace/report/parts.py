@@ -11,6 +11,20 @@ from tailrace.view.words import NONE, number
 STATISTICS = ("p50", "p90", "p95", "p99", "p99.9", "max", "mean")
 
 
+def title_block(title: str, facts: Sequence[str], target: str, note: str) -> Markup:
+    """The heading of a run or a search: `target` stands below it unless it is the title, and what
+    a person noted line by line.
+    """
+    return h(
+        "div",
+        h("h1", title, class_="target"),
+        h("p", target, class_="url") if target != title else None,
+        h("p", " · ".join(filter(None, facts)), class_="hint"),
+        [h("p", line) for line in note.splitlines()],
+        class_="title",
+    )
+
+
 def section(name: str, title: str | None, *content: Content, about: str | None = None) -> Markup:
     """A section of the page; `about` is the small print beside its heading; without a title
     it has none.

@@ -1,14 +1,16 @@
 """A search for the highest rate within an SLO, by `tailrace find`: its curve and its steps."""
 
 import base64
+from pathlib import Path
 from textwrap import shorten, wrap
 
 from tailrace.load.judge.slo import parse_slo
 from tailrace.load.session.search import Found, Step
 from tailrace.plain import as_html
-from tailrace.report.parts import section, table
+from tailrace.report.parts import section, table, title_block
+from tailrace.runs.label import read_label
 from tailrace.units import format_digits, format_figure
-from tailrace.view.markup import Content, Markup, h
+from tailrace.view.markup import Content, h
 from tailrace.view.svg import LogAxis
 from tailrace.view.words import clock, number
 
@@ -29,42 +31,50 @@ _LEGEND = "".join(
     for x, decision in ((_WIDTH - 200, "holds"), (_WIDTH - 130, "breaks"), (_WIDTH - 60, "late"))
 )
 
+_HEADS = ("Rate, /s", "Bound", "Percentile, ms", "Over the bound", "Answered", "Failed", "Lasted")
 _CLASSES = {"holds": "kept", "breaks": "broken"}
 
 
-def search(name: str, found: Found) -> Markup:
-    """The section on a search; `name` is that of its directory."""
+def search(path: Path, found: Found) -> Content:
+    """The head and the section of the search in the directory `path`."""
     drawing = base64.b64encode(draw_search(found).encode()).decode()
     word = "VALID" if found.confirmed else "INVALID"
     rate = "none" if found.rate_per_s is None else f"{format_figure(found.rate_per_s)}/s"
     said = "confirmed by a longer run" if found.confirmed else "not confirmed"
-    return section(
-        f"search-{name}",
-        "Highest rate within the SLO",
-        h(
-            "div",
-            h("div", h("strong", rate, class_=f"badge {word.lower()}"), found.slo, class_="judged"),
-            h("p", f"{found.reason}; {said}."),
-            h("p", found.target, class_="url"),
-            class_=f"card judgement {word.lower()}",
-        ),
-        # A picture of its own, so that its style sheet stays within it.
-        h(
-            "figure",
+    name, label = path.resolve().name, read_label(path)
+    return [
+        title_block(label.title or found.target, [name], found.target, label.note),
+        section(
+            f"search-{name}",
+            "Highest rate within the SLO",
             h(
-                "img",
-                src=f"data:image/svg+xml;base64,{drawing}",
-                alt=f"{found.slo.partition('<')[0]} against the rate, both on log scales",
+                "div",
+                h(
+                    "div",
+                    h("strong", rate, class_=f"badge {word.lower()}"),
+                    found.slo,
+                    class_="judged",
+                ),
+                h("p", f"{found.reason}; {said}."),
+                class_=f"card judgement {word.lower()}",
             ),
-            class_="card searched",
+            # A picture of its own, so that its style sheet stays within it.
+            h(
+                "figure",
+                h(
+                    "img",
+                    src=f"data:image/svg+xml;base64,{drawing}",
+                    alt=f"{found.slo.partition('<')[0]} against the rate, both on log scales",
+                ),
+                class_="card searched",
+            ),
+            table(
+                "steps-table",
+                _HEADS,
+                [_step(step) for step in found.steps],
+            ),
         ),
-        table(
-            "steps-table",
-            ["Rate, /s", "", "Percentile, ms", "Over the bound", "Answered", "Failed", "Lasted"],
-            [_step(step) for step in found.steps],
-        ),
-        about=name,
-    )
+    ]
 
 
 def _step(step: Step) -> tuple[Content, ...]:

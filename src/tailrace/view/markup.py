@@ -8,7 +8,7 @@ from typing import TypeAlias
 from tailrace.plain import as_html
 
 _TAG = re.compile("<[^>]*>")
-_VOID = {"br", "img", "meta", "link"}
+_VOID = {"br", "img", "input", "link", "meta"}
 
 
 class Markup(str):

@@ -1,17 +1,5 @@
-// What every page does in the browser: the theme, and saying when the server is gone.
+// What every live page does in the browser: above all, saying when the server is gone.
 (() => {
-  const KEY = "tailrace-theme";
-  const system = matchMedia("(prefers-color-scheme: dark)");
-
-  const apply = () => {
-    const theme = localStorage.getItem(KEY) || (system.matches ? "dark" : "light");
-    document.documentElement.dataset.theme = theme;
-    window.Quasar?.Dark.set(theme === "dark");
-    document
-      .querySelector("[data-testid=theme]")
-      ?.setAttribute("aria-label", `Switch to the ${theme === "dark" ? "light" : "dark"} theme`);
-  };
-
   // NiceGUI says in an element of its own whether the connection is lost. A modal dialog says it
   // above other open dialogs too, and lets nothing be pressed that the server would not hear.
   const watchConnection = () => {
@@ -39,13 +27,6 @@
       return text.length > most ? `${text.slice(0, half)}…${text.slice(text.length - half)}` : text;
     },
 
-    // The theme follows the system until the first switch, then this browser remembers it.
-    switchTheme() {
-      const dark = document.documentElement.dataset.theme === "dark";
-      localStorage.setItem(KEY, dark ? "light" : "dark");
-      apply();
-    },
-
     // Fills the slider's track up to the thumb without asking the server; gives its position.
     slide(input) {
       input.style.setProperty("--fill", input.value / input.max);
@@ -53,8 +34,5 @@
     },
   };
 
-  apply();
-  system.addEventListener("change", apply);
   addEventListener("DOMContentLoaded", watchConnection);
-  addEventListener("load", apply);
 })();

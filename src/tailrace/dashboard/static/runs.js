@@ -1,4 +1,4 @@
-// The list of runs: sorted, filtered, and two of them chosen, all in the browser.
+// The list of runs: sorted, filtered, and some of them chosen, all in the browser.
 const COLUMNS = [
   { key: "started", label: "Started (UTC)" },
   { key: "target", label: "Target", wide: true },
@@ -39,10 +39,10 @@ export default {
         <span v-if="rows.length" class="buttons field">
           <input v-model="filter" type="search" placeholder="Filter" aria-label="Filter runs"
             data-testid="filter">
-          <button type="button" class="button primary" :disabled="chosen.length !== 2"
-            data-testid="overlay" @click="overlay">Overlay</button>
+          <button type="button" class="button primary" :disabled="chosen.length < 2"
+            data-testid="compare" @click="open('')">Compare</button>
           <button type="button" class="button" :disabled="!chosen.length" data-testid="report"
-            @click="report">Report</button>
+            @click="open('/report')">Save the report</button>
         </span>
       </div>
       <div v-if="!rows.length && !searches.length" class="card empty-room" data-testid="no-runs">
@@ -54,7 +54,7 @@ export default {
       <div v-if="rows.length" class="card scroll" tabindex="0" role="region" aria-label="Table of runs">
         <table>
           <thead><tr>
-            <th scope="col"><span class="unseen">Chosen for overlay or report</span></th>
+            <th scope="col"><span class="unseen">Chosen to be compared</span></th>
             <th v-for="column in columns" :key="column.key" scope="col"
                 :class="{ number: column.number, wide: column.wide, wider: column.wider }" :aria-sort="order(column.key)">
               <button type="button" @click="sort(column)">{{ column.label }}</button>
@@ -64,7 +64,7 @@ export default {
             <tr v-for="run in shown" :key="run.name" :data-run="run.name">
               <td class="choice"><input v-model="chosen" type="checkbox" :value="run.name"
                 :aria-label="'Choose ' + run.name"
-                :disabled="chosen.length > 1 && !chosen.includes(run.name)"></td>
+                :disabled="chosen.length >= most && !chosen.includes(run.name)"></td>
               <th scope="row"><a :href="address(run.name)">{{ run.title || instant(run.started) }}</a>
                 <small v-if="run.title">{{ instant(run.started) }}</small>
                 <small>{{ run.name }}</small>
@@ -120,6 +120,8 @@ export default {
   props: {
     rows: { type: Array, default: () => [] },
     searches: { type: Array, default: () => [] },
+    // So many runs are compared at most.
+    most: Number,
   },
   data: () => ({ columns: COLUMNS, filter: "", chosen: [], key: "started", sign: -1 }),
   computed: {
@@ -181,16 +183,10 @@ export default {
       this.sign = key === this.key ? -this.sign : number || key === "started" ? -1 : 1;
       this.key = key;
     },
-    overlay() {
-      const [one, other] = this.chosen;
-      location.href = this.address(one) + this.and(other);
-    },
-    report() {
-      const [one, other] = this.chosen;
-      location.href = `${this.address(one)}/report${this.and(other)}`;
-    },
-    and(other) {
-      return other === undefined ? "" : `?with=${encodeURIComponent(other)}`;
+    open(path) {
+      const [first, ...others] = this.chosen;
+      const compared = others.map((name) => `with=${encodeURIComponent(name)}`).join("&");
+      location.href = `${this.address(first)}${path}${compared && `?${compared}`}`;
     },
   },
 };

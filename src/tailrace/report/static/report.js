@@ -1,9 +1,8 @@
-// The report in the browser: its timelines, its theme, and what changes when it is printed.
+// The report in the browser: its timelines, and what changes when it is printed.
 
 import { Timeline } from "tailrace-timeline";
 
 const root = document.documentElement;
-const system = matchMedia("(prefers-color-scheme: dark)");
 
 /** Draw `sources` ({label, slos, json}) in every element that has the configuration of a timeline. */
 export function start(sources) {
@@ -13,23 +12,8 @@ export function start(sources) {
     timeline.open(sources);
     return timeline;
   });
-  followTheme();
   onPaper(timelines);
   root.dataset.started = "";
-}
-
-/** The system's theme, until the switch is used. */
-function followTheme() {
-  let chosen = null;
-  const apply = () => {
-    root.dataset.theme = chosen ?? (system.matches ? "dark" : "light");
-  };
-  system.addEventListener("change", apply);
-  document.getElementById("theme").addEventListener("click", () => {
-    chosen = root.dataset.theme === "dark" ? "light" : "dark";
-    apply();
-  });
-  apply();
 }
 
 /** On paper: light, as wide as the sheet, and every chart drawn. */
