@@ -1,114 +1,94 @@
-"""Fixtures for every test: real HTTP servers on loopback whose behaviour is a test's own."""
+"""Fixtures for every test: servers and programs of `tests.kit`, ended with the test."""
 
-import asyncio
+import contextlib
 import os
 import signal
-import threading
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+pytest.register_assert_rewrite("tests.kit")
+
+from tests.kit.paths import shared  # noqa: E402
+from tests.kit.programs import ControlRoom, LaunchRoom, LaunchServer, ServerProcess  # noqa: E402
+from tests.kit.server import Answer, Server, answer_ok  # noqa: E402
 
 # Read when Ray is imported: nothing of it may leave this machine, and none of it is to be seen.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # For a busy machine.
 os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
 
-Answer = Callable[[int, bytes, asyncio.StreamWriter], Awaitable[None]]
-"""Answers request number n (from 0, over all connections), given its body, on its connection."""
-
 # Started in the background by a shell without job control, Ctrl-C is ignored, here and in all that
 # the tests start, some of which are tested for what they do on it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-async def answer_ok(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-    """200, at once."""
-    writer.write(OK)
-
-
-class Server:
-    """An HTTP/1.1 server in a thread, which notes when each request arrived."""
-
-    def __init__(self, answer: Answer = answer_ok) -> None:
-        self.arrived_ns: list[int] = []
-        self.heads: list[bytes] = []
-        self.bodies: list[bytes] = []
-        self.connections = 0
-        self._answer = answer
-        self._loop = asyncio.new_event_loop()
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        assert self._started.wait(10)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/"
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
-
-    def _run(self) -> None:
-        self._loop.run_until_complete(self._main())
-        self._loop.close()
-
-    async def _main(self) -> None:
-        self._stop = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, backlog=4096)
-        self.port: int = server.sockets[0].getsockname()[1]
-        self._started.set()
-        await self._stop.wait()
-        server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        self.connections += 1
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                arrived = time.monotonic_ns()
-                length = 0
-                for line in head.split(b"\r\n"):
-                    if line.lower().startswith(b"content-length:"):
-                        length = int(line[15:])
-                body = await reader.readexactly(length)
-                number = len(self.arrived_ns)
-                self.arrived_ns.append(arrived)
-                self.heads.append(head)
-                self.bodies.append(body)
-                await self._answer(number, body, writer)
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            self._tasks.discard(task)
-            writer.close()
-
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Server]]:
     """Starts servers: `serve()` answers ok, `serve(answer)` as `answer` does."""
-    servers: list[Server] = []
+    with contextlib.ExitStack() as stack:
 
-    def start(answer: Answer = answer_ok) -> Server:
-        servers.append(Server(answer))
-        return servers[-1]
+        def start(answer: Answer = answer_ok, **settings: Any) -> Server:
+            server = Server(answer, **settings).start()
+            stack.callback(server.close)
+            return server
 
-    yield start
-    for server in servers:
+        yield start
+
+
+@pytest.fixture
+def launch() -> Iterator[LaunchServer]:
+    """`launch("shapes", "--port", "0", …)`: `tailrace serve`, not waited for."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*arguments: str, **settings: Any) -> ServerProcess:
+            server = ServerProcess(*arguments, **settings)
+            stack.callback(server.close)
+            return server
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def shapes_server() -> Iterator[ServerProcess]:
+    """The embedded model and null, for every test that leaves a service as it was."""
+    server = ServerProcess("shapes", "null", "--port", "0")
+    try:
+        yield server.start()
+    finally:
         server.close()
+
+
+@pytest.fixture
+def control_room(tmp_path: Path) -> Iterator[LaunchRoom]:
+    """Starts control rooms in the test's folder, on free ports unless told others."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*arguments: str, cwd: Path = tmp_path, **settings: Any) -> ControlRoom:
+            for option in ("--port", "--rpc-port"):
+                if option not in arguments and "--config" not in arguments:
+                    arguments += (option, "0")
+            room = ControlRoom(cwd, *arguments, **settings)
+            stack.callback(room.close)
+            stack.callback(room.process.kill)
+            return room
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def coco_model() -> Path:
+    """SSD-MobileNet as MLPerf publishes it."""
+    return shared("models/ssd-mobilenet-v1-coco/ssd_mobilenet_v1_coco.onnx")
+
+
+@pytest.fixture(scope="session")
+def coco_mini() -> Path:
+    """79 real pictures with COCO's annotations."""
+    return shared("datasets/coco-mini")
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,7 @@ import pytest
 from tailrace.control.config_file import read_config
 
 if TYPE_CHECKING:
-    from tests.control_room import Launch
-
-pytest_plugins = ("tests.control_room",)
+    from tests.kit.programs import LaunchRoom
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FAST_S, SLOW_S = 0.01, 0.02
@@ -42,7 +40,7 @@ class OneServer:
 
 @pytest.mark.alone
 def test_a_rate_is_found_that_holds_an_slo(
-    serve: Any, control_room: Launch, tmp_path: Path
+    serve: Any, control_room: LaunchRoom, tmp_path: Path
 ) -> None:
     bound_ms, first = 250.0, 15.0
     config = tmp_path / "tailrace.toml"

@@ -24,6 +24,7 @@ from tailrace.untrusted import (
     read_json,
     read_lines,
 )
+from tests.kit.hostile import device, link, sparse
 
 MANY = 2**20
 
@@ -31,20 +32,6 @@ MANY = 2**20
 class Document(msgspec.Struct):
     a: int = 0
     c: str = ""
-
-
-def link(path: Path) -> None:
-    path.with_name("real").write_text("{}")
-    path.symlink_to("real")
-
-
-def device(path: Path) -> None:
-    path.symlink_to("/dev/zero")
-
-
-def sparse(path: Path) -> None:
-    path.touch()
-    os.truncate(path, 10 * 2**30)
 
 
 def socket_file(path: Path) -> None:

@@ -38,7 +38,7 @@ def outcomes(path: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with runs/: `base`, and `slow`, the same latencies and 100 ms."""
-    from tests.conftest import OK, Server
+    from tests.kit.server import OK, Server
 
     async def slow(number: int, body: bytes, writer: Any) -> None:
         import asyncio
@@ -47,7 +47,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.write(OK)
 
     place = tmp_path_factory.mktemp("runs")
-    for name, server in (("base", Server()), ("slow", Server(slow))):
+    for name, server in (("base", Server().start()), ("slow", Server(slow).start())):
         made = tailrace("load", server.url, *SHORT, "--out", f"runs/{name}", cwd=place)
         server.close()
         assert made.returncode == 0, made.stderr
@@ -135,7 +135,7 @@ def test_a_regression_of_load_exits_1_and_says_so(serve: Any, runs: Path, tmp_pa
     import asyncio
 
     async def slow(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        from tests.conftest import OK
+        from tests.kit.server import OK
 
         await asyncio.sleep(0.15)
         writer.write(OK)

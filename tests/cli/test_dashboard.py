@@ -19,9 +19,7 @@ from tailrace.control.config import ServiceConfig
 from tailrace.errors import UsageError
 
 if TYPE_CHECKING:
-    from tests.control_room import ControlRoom, Launch
-
-pytest_plugins = ("tests.control_room",)
+    from tests.kit.programs import ControlRoom, LaunchRoom
 
 
 async def never(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
@@ -36,7 +34,7 @@ def refused(room: ControlRoom) -> str:
     return line
 
 
-async def test_it_answers_on_every_face(serve: Any, control_room: Launch) -> None:
+async def test_it_answers_on_every_face(serve: Any, control_room: LaunchRoom) -> None:
     room = control_room(serve().url).ready()
     named = room.expect(r"^  service    (\S+): GET (\S+), 50$")
     async with httpx.AsyncClient(base_url=room.url, follow_redirects=True) as client:
@@ -49,13 +47,15 @@ async def test_it_answers_on_every_face(serve: Any, control_room: Launch) -> Non
             assert [service.url for service in await control.list()] == [named[2]]
 
 
-def test_it_starts_empty(control_room: Launch) -> None:
+def test_it_starts_empty(control_room: LaunchRoom) -> None:
     room = control_room().ready()
     assert room.ask("GET", "/services") == []
     assert httpx.get(room.url, follow_redirects=True).url == f"{room.url}/services"
 
 
-def test_the_file_of_the_folder_is_read(serve: Any, control_room: Launch, tmp_path: Path) -> None:
+def test_the_file_of_the_folder_is_read(
+    serve: Any, control_room: LaunchRoom, tmp_path: Path
+) -> None:
     (tmp_path / "tailrace.toml").write_text(
         f"""
         [room]
@@ -78,7 +78,7 @@ def test_the_file_of_the_folder_is_read(serve: Any, control_room: Launch, tmp_pa
 
 
 def test_a_file_elsewhere_and_paths_beside_it(
-    serve: Any, control_room: Launch, tmp_path: Path
+    serve: Any, control_room: LaunchRoom, tmp_path: Path
 ) -> None:
     server = serve()
     folder = tmp_path / "conf"
@@ -97,7 +97,7 @@ def test_a_file_elsewhere_and_paths_beside_it(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_results(
-    serve: Any, control_room: Launch, tmp_path: Path, number: int
+    serve: Any, control_room: LaunchRoom, tmp_path: Path, number: int
 ) -> None:
     room = control_room(serve().url, serve().url).ready()
     for service in room.ask("GET", "/services"):
@@ -114,7 +114,9 @@ def test_a_signal_ends_it_with_results(
         assert "less than the minimum of 10 min" in said
 
 
-def test_a_second_signal_does_not_wait(serve: Any, control_room: Launch, tmp_path: Path) -> None:
+def test_a_second_signal_does_not_wait(
+    serve: Any, control_room: LaunchRoom, tmp_path: Path
+) -> None:
     room = control_room(serve(never).url).ready()
     (service,) = room.ask("GET", "/services")
     room.ask("POST", f"/services/{service['id']}/start", json={"rate": 100})
@@ -131,14 +133,14 @@ def test_a_second_signal_does_not_wait(serve: Any, control_room: Launch, tmp_pat
     assert any("0 answered in" in line and "aborted" in line for line in lines)
 
 
-def test_other_machines_need_a_token(control_room: Launch) -> None:
+def test_other_machines_need_a_token(control_room: LaunchRoom) -> None:
     message = refused(control_room("--host", "0.0.0.0"))
     assert "host 0.0.0.0 can be reached from other machines" in message
     assert "TAILRACE_TOKEN" in message
 
 
 async def test_where_others_can_reach_it_load_goes_to_this_machine_alone(
-    serve: Any, control_room: Launch
+    serve: Any, control_room: LaunchRoom
 ) -> None:
     room = control_room("--host", "0.0.0.0", environment={"TAILRACE_TOKEN": "secret"}).ready()
     url, rpc = (text.replace("0.0.0.0", "127.0.0.1") for text in (room.url, room.rpc))
@@ -151,7 +153,7 @@ async def test_where_others_can_reach_it_load_goes_to_this_machine_alone(
             await control.remove("near")
 
 
-def test_allow_on_the_command_line(control_room: Launch) -> None:
+def test_allow_on_the_command_line(control_room: LaunchRoom) -> None:
     room = control_room("--allow", "10.0.0.0/8", "--allow", "*.lab").ready()
     assert room.ask("POST", "/services", json={"id": "a", "url": "http://10.2.3.4/"})
     assert room.ask("POST", "/services", json={"id": "b", "url": "http://gpu.lab/"})
@@ -175,21 +177,21 @@ def test_allow_on_the_command_line(control_room: Launch) -> None:
     ],
 )
 def test_what_cannot_be_used(
-    control_room: Launch, tmp_path: Path, arguments: list[str], message: str
+    control_room: LaunchRoom, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     (tmp_path / "bad.toml").write_text("[room]\nprot = 8080\n")
     (tmp_path / "broken.toml").write_text("[room\n")
     assert message in refused(control_room(*arguments))
 
 
-def test_without_grpc(control_room: Launch) -> None:
+def test_without_grpc(control_room: LaunchRoom) -> None:
     room = control_room("--no-rpc")
     room.url = room.expect(r"^  dashboard  (\S+)$")[1]
     assert room.ask("GET", "/services") == []
     assert not any("gRPC" in line for line in room.end())
 
 
-async def test_over_tls(control_room: Launch, tmp_path: Path) -> None:
+async def test_over_tls(control_room: LaunchRoom, tmp_path: Path) -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1", "localhost")
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")

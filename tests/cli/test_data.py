@@ -1,14 +1,8 @@
 """`tailrace data` as its user meets it: files, streams, exit codes, Ctrl-C and worse."""
 
-import contextlib
-import http.server
-import io
 import os
 import signal
 import subprocess
-import sys
-import threading
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,56 +13,11 @@ from tailrace.datasets import shapes
 from tailrace.datasets.coco import CocoDataset
 from tailrace.datasets.prepare import prepare
 from tailrace.download.part import claimed
+from tests.kit import cli
+from tests.kit.files import CocoServer
+from tests.kit.terminal import drained
 
 TERMINAL = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-
-
-class CocoServer:
-    """Drawn pictures behind the paths of COCO's server; one of them may be held back."""
-
-    def __init__(self, folder: Path) -> None:
-        self.files = {
-            f"/val2017/{file.name}": file.read_bytes() for file in (folder / "val2017").iterdir()
-        }
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w") as archive:
-            archive.write(
-                folder / "annotations/instances_val2017.json", "annotations/instances_val2017.json"
-            )
-        self.files["/annotations/annotations_trainval2017.zip"] = packed.getvalue()
-        self.requests: list[str] = []
-        self.held: str | None = None
-        self.holding = threading.Event()
-        self.go = threading.Event()
-        server = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                server.requests.append(self.path)
-                data = server.files[self.path]
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                if self.path == server.held:
-                    server.holding.set()
-                    server.go.wait()
-                self.wfile.write(data)
-
-            def log_message(self, *_: object) -> None: ...
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/"
-
-    def close(self) -> None:
-        self.go.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
 class StoppedError(Exception):
@@ -77,16 +26,6 @@ class StoppedError(Exception):
 
 def stop(done: int, total: int) -> None:
     raise StoppedError
-
-
-def read_all(terminal: int) -> bytes:
-    """What is left to read, once nobody can write any more."""
-    shown = b""
-    with contextlib.suppress(OSError):
-        while chunk := os.read(terminal, 4096):
-            shown += chunk
-    os.close(terminal)
-    return shown
 
 
 @pytest.fixture
@@ -103,14 +42,8 @@ def server(drawn: Path) -> Iterator[CocoServer]:
     server.close()
 
 
-def command(*words: object) -> list[str]:
-    return [sys.executable, "-m", "tailrace", "data", *map(str, words)]
-
-
 def data(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*words), cwd=cwd, capture_output=True, text=True, timeout=60, check=False
-    )
+    return cli.run("data", *words, cwd=cwd)
 
 
 def test_fetch(server: CocoServer, tmp_path: Path) -> None:
@@ -137,11 +70,9 @@ def test_ctrl_c_ends_a_fetch_at_once_and_the_next_goes_on(
     server: CocoServer, tmp_path: Path
 ) -> None:
     """Even while the server says nothing."""
-    server.held = "/val2017/000000000003.jpg"
+    server.held, server.hold_at = "/val2017/000000000003.jpg", 0
     words = ("fetch", "coco-val2017", tmp_path / "coco", "--count", 5, "--from", server.url)
-    process = subprocess.Popen(
-        command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = cli.start("data", *words)
     assert server.holding.wait(60)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=15)
@@ -151,10 +82,10 @@ def test_ctrl_c_ends_a_fetch_at_once_and_the_next_goes_on(
     had = {file.name for file in (tmp_path / "coco/val2017").glob("*.jpg")}
     assert len(had) <= 4
     server.go.set()
-    server.requests.clear()
+    server.forget()
     assert data(*words, cwd=tmp_path).returncode == 0
-    assert not had & {path.rpartition("/")[2] for path in server.requests}
-    assert not any("zip" in path for path in server.requests)
+    assert not had & {path.rpartition("/")[2] for path in server.asked}
+    assert not any("zip" in path for path in server.asked)
     assert len(CocoDataset.open(tmp_path / "coco").images) == 5
 
 
@@ -193,8 +124,8 @@ def test_a_stopped_prepare_goes_on_without_doing_it_again(
         prepare(drawn, out, (30, 30), "png", progress=stop)
     with claimed(out / "val2017" / "000000000003.png"):
         terminal, stderr = os.openpty()
-        process = subprocess.Popen(
-            command(*words), stdout=subprocess.DEVNULL, stderr=stderr, env=TERMINAL
+        process = cli.start(
+            *("data", *words), stdout=subprocess.DEVNULL, stderr=stderr, env=TERMINAL
         )
         os.close(stderr)
         shown = b""
@@ -202,7 +133,7 @@ def test_a_stopped_prepare_goes_on_without_doing_it_again(
             shown += os.read(terminal, 4096)
         process.send_signal(number)
         assert process.wait(15) == (130 if number == signal.SIGINT else -number)
-        shown = read_all(terminal)
+        shown = drained(terminal)
     if number == signal.SIGINT:
         assert b"interrupted: run the same command again to go on" in shown
     folder = out / "val2017"

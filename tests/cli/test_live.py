@@ -19,8 +19,8 @@ import pytest
 from tailrace.cli.live import EVERY_S, LiveLine, fit
 from tailrace.cli.output import describe_interval, number
 from tailrace.load.measure.point import Percentiles
-from tests.cli.screen import Screen, resize, terminal, watched
-from tests.samples import POINT
+from tests.kit.samples import POINT
+from tests.kit.terminal import Screen, resize, terminal, watched
 
 TAILRACE = [sys.executable, "-m", "tailrace"]
 SHORT = ("--rate", "200", "--for", "1.5s", "--interval", "250ms")

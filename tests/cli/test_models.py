@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import http.server
-import io
 import json
 import os
 import pty
@@ -13,16 +10,15 @@ import random
 import signal
 import subprocess
 import sys
-import tarfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tailrace.models import zoo
-from tests.cli.screen import watched
+from tests.kit import cli
+from tests.kit.files import FileServer, tar_gz
+from tests.kit.terminal import drained, watched
 
 CONTENT = random.Random(3).randbytes(300_000)
 MEMBER = "ssd_mobilenet_v1_coco_2018_01_28/frozen_inference_graph.pb"
@@ -33,70 +29,16 @@ FETCH = ("fetch", "ssd-mobilenet", "--runtime", "tensorflow")
 CLOSED = "http://127.0.0.1:9"
 
 
-class Proxy:
-    """An HTTP proxy that answers every request with the same archive, by ranges if asked."""
-
-    def __init__(self) -> None:
-        whole = io.BytesIO()
-        with tarfile.open(fileobj=whole, mode="w:gz") as archive:
-            info = tarfile.TarInfo(MEMBER)
-            info.size = len(CONTENT)
-            archive.addfile(info, io.BytesIO(CONTENT))
-        self.archive = whole.getvalue()
-        self.asked: list[tuple[str, str | None]] = []
-        self.hold_at: int | None = None
-        """Where to stop sending, until `go` is set."""
-        self.go = threading.Event()
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def close(self) -> None:
-        self.go.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:
-        proxy = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                wanted = self.headers["Range"]
-                proxy.asked.append((self.path, wanted))
-                size = len(proxy.archive)
-                begin = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
-                self.send_response(206 if wanted else 200)
-                self.send_header("ETag", '"1"')
-                self.send_header("Content-Length", str(size - begin))
-                if wanted:
-                    self.send_header("Content-Range", f"bytes {begin}-{size - 1}/{size}")
-                self.end_headers()
-                end = size if proxy.hold_at is None else proxy.hold_at
-                self.wfile.write(proxy.archive[begin:end])
-                if end < size:
-                    proxy.go.wait(60)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        return Handler
-
-
 @pytest.fixture
-def proxy() -> Iterator[Proxy]:
-    proxy = Proxy()
+def proxy() -> Iterator[FileServer]:
+    """An HTTP proxy that has the archive."""
+    proxy = FileServer({URL: tar_gz({MEMBER: CONTENT})})
     yield proxy
     proxy.close()
 
 
 @pytest.fixture
-def environment(tmp_path: Path, proxy: Proxy) -> dict[str, str]:
+def environment(tmp_path: Path, proxy: FileServer) -> dict[str, str]:
     left = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     return {
         **left,
@@ -106,19 +48,8 @@ def environment(tmp_path: Path, proxy: Proxy) -> dict[str, str]:
     }
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "tailrace", "models", *arguments]
-
-
 def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments),
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return cli.run("models", *arguments, env=environment)
 
 
 def test_list_is_a_table(environment: dict[str, str]) -> None:
@@ -175,7 +106,7 @@ def test_show_tells_all(environment: dict[str, str]) -> None:
 
 
 def test_fetched_over_the_network(
-    environment: dict[str, str], proxy: Proxy, tmp_path: Path
+    environment: dict[str, str], proxy: FileServer, tmp_path: Path
 ) -> None:
     fetched = run(environment, *FETCH)
     assert fetched.returncode == 0, fetched.stderr
@@ -183,7 +114,8 @@ def test_fetched_over_the_network(
     assert fetched.stdout == f"{file}\n"
     assert fetched.stderr == f"fetching {URL}\n"
     assert file.read_bytes() == CONTENT
-    assert proxy.asked == [(URL, None)]
+    assert proxy.asked == [URL]
+    assert proxy.ranges_asked_for == [None]
 
     entry = json.loads(run(environment, "show", "ssd-mobilenet", "--json").stdout)
     assert entry["availability"] == "fetched"
@@ -203,14 +135,13 @@ def test_fetched_over_the_network(
     assert len(proxy.asked) == 1
 
 
-def test_ctrl_c_leaves_what_came_to_go_on_with(environment: dict[str, str], proxy: Proxy) -> None:
+def test_ctrl_c_leaves_what_came_to_go_on_with(
+    environment: dict[str, str], proxy: FileServer
+) -> None:
     proxy.hold_at = 150_000
     terminal, stderr = pty.openpty()
-    process = subprocess.Popen(
-        command(*FETCH),
-        env={**environment, "TERM": "xterm", "COLUMNS": "100"},
-        stdout=subprocess.PIPE,
-        stderr=stderr,
+    process = cli.start(
+        *("models", *FETCH), env={**environment, "TERM": "xterm", "COLUMNS": "100"}, stderr=stderr
     )
     os.close(stderr)
     seen = b""
@@ -218,10 +149,9 @@ def test_ctrl_c_leaves_what_came_to_go_on_with(environment: dict[str, str], prox
         seen += os.read(terminal, 4096)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=20)
-    last = _rest(terminal)
-    os.close(terminal)
+    last = drained(terminal)
     assert process.returncode == 130
-    assert out == b""
+    assert out == ""
     assert last.endswith(b"tailrace: stopped; run the same command again to go on\r\n")
     assert b"Traceback" not in seen + last
 
@@ -230,16 +160,7 @@ def test_ctrl_c_leaves_what_came_to_go_on_with(environment: dict[str, str], prox
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stderr == f"fetching {URL}\ngoing on after 150,000 bytes\n"
     assert Path(resumed.stdout.strip()).read_bytes() == CONTENT
-    assert [wanted for _, wanted in proxy.asked] == [None, "bytes=150000-"]
-
-
-def _rest(terminal: int) -> bytes:
-    rest = b""
-    # Linux ends a terminal whose other side is closed with an error.
-    with contextlib.suppress(OSError):
-        while chunk := os.read(terminal, 4096):
-            rest += chunk
-    return rest
+    assert proxy.ranges_asked_for == [None, "bytes=150000-"]
 
 
 @pytest.mark.parametrize(
@@ -250,7 +171,7 @@ def _rest(terminal: int) -> bytes:
     ],
 )
 def test_what_needs_no_fetching(
-    environment: dict[str, str], proxy: Proxy, name: str, said: str, files: list[str]
+    environment: dict[str, str], proxy: FileServer, name: str, said: str, files: list[str]
 ) -> None:
     fetched = run(environment, "fetch", name)
     assert fetched.returncode == 0
@@ -313,8 +234,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_the_list_has_every_name_whole_in_a_terminal(columns: int, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tailrace", "models", "list"]
-    _, screens = watched(command, columns, tmp_path, stdout_too=True)
+    _, screens = watched(cli.command("models", "list"), columns, tmp_path, stdout_too=True)
     rows = screens[-1]
     assert max(map(len, rows)) <= columns
     begun = {row.split(" ")[0] for row in rows}

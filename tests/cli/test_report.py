@@ -11,7 +11,7 @@ from tailrace.load.judge.slo import parse_slo
 from tailrace.load.schedule.profile import parse_profile
 from tailrace.load.session.plan import Plan
 from tailrace.runs.directory import RunDirectory
-from tests.samples import POINT
+from tests.kit.samples import POINT
 
 
 def run_cli(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tailrace.cli.streams import Outlet
-from tests.cli.screen import terminal
+from tests.kit.terminal import terminal
 
 TAILRACE = (sys.executable, "-m", "tailrace")
 SHORT = ("--rate", "100", "--for", "1s", "--interval", "200ms", "--out", "run")

@@ -8,7 +8,7 @@ import pytest
 
 from tailrace.control.broadcast import Broadcast
 from tailrace.control.interface import State, Update
-from tests.samples import POINT, SERVICE
+from tests.kit.samples import POINT, SERVICE
 
 
 def update(

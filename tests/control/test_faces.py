@@ -22,7 +22,7 @@ from tailrace.control.interface import (
 )
 from tailrace.errors import TailraceError, UsageError
 from tailrace.runs.search_report import write_search
-from tests.samples import FOUND
+from tests.kit.samples import FOUND
 
 if TYPE_CHECKING:
     from tests.control.conftest import Room

@@ -23,13 +23,11 @@ import httpx
 import pytest
 
 from tailrace.runs.listing import list_runs
+from tests.kit.waiting import TIMEOUT_S
 
 if TYPE_CHECKING:
-    from tests.control_room import ControlRoom, Launch
+    from tests.kit.programs import ControlRoom, LaunchRoom
 
-pytest_plugins = ("tests.control_room",)
-
-TIMEOUT_S = 60.0
 INTERVAL = "interval = '200ms'"
 TARGET = """
 import sys
@@ -117,7 +115,7 @@ def only_run(directory: Path) -> Path:
 
 
 def test_a_target_that_is_down_at_the_start_and_comes_up(
-    target: Any, control_room: Launch, tmp_path: Path
+    target: Any, control_room: LaunchRoom, tmp_path: Path
 ) -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
@@ -138,7 +136,7 @@ def test_a_target_that_is_down_at_the_start_and_comes_up(
 
 
 def test_a_target_that_dies_and_comes_back(
-    target: Any, control_room: Launch, tmp_path: Path
+    target: Any, control_room: LaunchRoom, tmp_path: Path
 ) -> None:
     process, port = target()
     configure(tmp_path, f"http://127.0.0.1:{port}/", "profile = 200", "slo = 'p99<5s'")
@@ -164,7 +162,7 @@ def test_a_target_that_dies_and_comes_back(
     )
 
 
-def test_a_load_worker_that_is_killed(serve: Any, control_room: Launch, tmp_path: Path) -> None:
+def test_a_load_worker_that_is_killed(serve: Any, control_room: LaunchRoom, tmp_path: Path) -> None:
     configure(
         tmp_path, serve().url, "profile = 200", "workers = 2", "min_duration = 0", "metrics_url=''"
     )
@@ -195,7 +193,7 @@ def test_a_load_worker_that_is_killed(serve: Any, control_room: Launch, tmp_path
     assert result["completed"] > 0
 
 
-def test_every_load_worker_is_killed(serve: Any, control_room: Launch, tmp_path: Path) -> None:
+def test_every_load_worker_is_killed(serve: Any, control_room: LaunchRoom, tmp_path: Path) -> None:
     configure(tmp_path, serve().url, "profile = 200")
     room = control_room().ready()
     room.ask("POST", "/services/x/start")
@@ -217,7 +215,7 @@ def test_every_load_worker_is_killed(serve: Any, control_room: Launch, tmp_path:
 
 
 @pytest.mark.parametrize("face", ["--port", "--rpc-port"])
-def test_two_control_rooms_on_one_port(control_room: Launch, face: str) -> None:
+def test_two_control_rooms_on_one_port(control_room: LaunchRoom, face: str) -> None:
     first = control_room().ready()
     port = (first.url if face == "--port" else first.rpc).rpartition(":")[2]
     second = control_room(face, port)
@@ -249,7 +247,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-def test_a_full_disk(serve: Any, small_disk: Path, control_room: Launch, tmp_path: Path) -> None:
+def test_a_full_disk(
+    serve: Any, small_disk: Path, control_room: LaunchRoom, tmp_path: Path
+) -> None:
     configure(tmp_path, serve().url, "profile = 200", room=f"{INTERVAL}\nruns = '{small_disk}'")
     goes_on_without_a_disk(control_room().ready(), "No space left on device")
     (run,) = small_disk.iterdir()
@@ -258,7 +258,7 @@ def test_a_full_disk(serve: Any, small_disk: Path, control_room: Launch, tmp_pat
     assert_whole([json.loads(line) for line in lines])
 
 
-def test_a_limit_on_the_size_of_files(serve: Any, control_room: Launch, tmp_path: Path) -> None:
+def test_a_limit_on_the_size_of_files(serve: Any, control_room: LaunchRoom, tmp_path: Path) -> None:
     configure(tmp_path, serve().url, "profile = 200")
     goes_on_without_a_disk(control_room(preexec_fn=limit_files).ready(), "File too large")
 
@@ -280,7 +280,7 @@ def goes_on_without_a_disk(room: ControlRoom, reason: str) -> None:
     assert not any("Traceback" in line for line in lines)
 
 
-def test_runs_that_cannot_be_kept(serve: Any, control_room: Launch, tmp_path: Path) -> None:
+def test_runs_that_cannot_be_kept(serve: Any, control_room: LaunchRoom, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file where the runs should go")
     configure(tmp_path, serve().url, "start = true", room="runs = 'taken'")
     room = control_room().ready()
@@ -294,7 +294,9 @@ def test_runs_that_cannot_be_kept(serve: Any, control_room: Launch, tmp_path: Pa
     assert room.ask("POST", "/services/x/start")["state"] == "running"
 
 
-def test_a_control_room_killed_mid_run(serve: Any, control_room: Launch, tmp_path: Path) -> None:
+def test_a_control_room_killed_mid_run(
+    serve: Any, control_room: LaunchRoom, tmp_path: Path
+) -> None:
     server = serve()
     configure(tmp_path, server.url, "profile = 200", "workers = 2")
     room = control_room().ready()
@@ -330,7 +332,7 @@ def gone(pid: int) -> None:
         assert select.select([file], [], [], 20)[0], f"process {pid} lives on"
 
 
-def test_a_signal_while_a_run_starts(serve: Any, control_room: Launch, tmp_path: Path) -> None:
+def test_a_signal_while_a_run_starts(serve: Any, control_room: LaunchRoom, tmp_path: Path) -> None:
     configure(tmp_path, serve().url, "profile = 200", "workers = 4")
     room = control_room().ready()
     starter = begin(room, "x")
@@ -344,7 +346,7 @@ def test_a_signal_while_a_run_starts(serve: Any, control_room: Launch, tmp_path:
 
 @pytest.mark.parametrize("after_s", [0.0, 0.2, 0.3, 0.4, 0.5])
 def test_a_stop_at_any_moment_of_a_start_ends_the_load(
-    serve: Any, control_room: Launch, tmp_path: Path, after_s: float
+    serve: Any, control_room: LaunchRoom, tmp_path: Path, after_s: float
 ) -> None:
     configure(tmp_path, serve().url, "profile = 200")
     room = control_room().ready()
@@ -361,7 +363,7 @@ def test_a_stop_at_any_moment_of_a_start_ends_the_load(
     assert_no_run_is_cut_short(tmp_path)
 
 
-def test_no_run_begins_while_it_ends(serve: Any, control_room: Launch, tmp_path: Path) -> None:
+def test_no_run_begins_while_it_ends(serve: Any, control_room: LaunchRoom, tmp_path: Path) -> None:
     async def never(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
         await asyncio.Event().wait()
 

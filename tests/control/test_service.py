@@ -15,8 +15,7 @@ from tailrace.control.interface import Update
 from tailrace.control.service import Service, Settings, prepare
 from tailrace.load.judge.slo import Slo
 from tailrace.runs.listing import list_runs
-
-TIMEOUT_S = 30.0
+from tests.kit.waiting import TIMEOUT_S
 
 
 class Watcher:

@@ -15,7 +15,7 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from tailrace.control.interface import ServiceInfo
 from tailrace.load.measure.point import Point
-from tests.samples import POINT, SERVICE
+from tests.kit.samples import POINT, SERVICE
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 Room = Callable[..., AbstractAsyncContextManager[str]]

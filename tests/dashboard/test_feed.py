@@ -15,8 +15,7 @@ from tailrace.control.controller import Controller
 from tailrace.control.interface import UnknownServiceError
 from tailrace.dashboard.feed import Feed, Feeds, points_router
 from tailrace.load.measure.point import Point
-
-TIMEOUT_S = 30
+from tests.kit.waiting import TIMEOUT_S
 
 
 @pytest.fixture

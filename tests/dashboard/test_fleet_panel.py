@@ -12,7 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from tailrace.load.measure.point import NodeFigures
-from tests.samples import POINT
+from tests.kit.samples import POINT
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 

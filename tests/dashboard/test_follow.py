@@ -12,8 +12,7 @@ from tailrace.control.controller import Controller
 from tailrace.control.window import Window
 from tailrace.dashboard.board import Board
 from tailrace.dashboard.feed import Feeds
-
-TIMEOUT_S = 30
+from tests.kit.waiting import TIMEOUT_S
 
 
 class Faltering(Controller):

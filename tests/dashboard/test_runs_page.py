@@ -29,7 +29,7 @@ from tailrace.runs.listing import FILES
 from tailrace.runs.run import Run
 from tailrace.runs.search_report import write_search
 from tailrace.view.words import number
-from tests.samples import FOUND
+from tests.kit.samples import FOUND
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 Room = Callable[..., AbstractAsyncContextManager[str]]

@@ -24,9 +24,9 @@ from tailrace.dashboard.access import Access
 from tailrace.dashboard.server import serving
 from tailrace.errors import UsageError
 from tailrace.http.guard import Limits
+from tests.kit.waiting import TIMEOUT_S
 
 TOKEN = "a-token-of-this-test"
-TIMEOUT_S = 60.0
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 UPGRADE = b"Host: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
 

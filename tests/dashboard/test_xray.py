@@ -14,7 +14,7 @@ from tailrace.load.measure.breakdown import xray_of
 from tailrace.load.measure.point import BINS_PER_DECADE, Point
 from tailrace.load.measure.xray import Xray
 from tailrace.view.static_files import STATIC
-from tests.samples import POINT
+from tests.kit.samples import POINT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -12,8 +12,6 @@ from tailrace.datasets import shapes
 from tailrace.datasets.coco import CocoDataset
 from tailrace.errors import UsageError
 
-MINI = Path(__file__).resolve().parents[2].parent / "shared/datasets/coco-mini"
-
 
 def _write(root: Path, document: Any, name: str = "instances_val2017.json") -> None:
     (root / "annotations").mkdir(exist_ok=True)
@@ -51,10 +49,8 @@ def test_any_instances_file_and_folder(tmp_path: Path, folder: str) -> None:
     assert (image.width_px, image.height_px) == (4, 3)
 
 
-def test_coco_mini() -> None:
-    if not MINI.is_dir():
-        pytest.skip("needs ../shared/datasets/coco-mini beside the repository")
-    dataset = CocoDataset.open(MINI)
+def test_real_pictures(coco_mini: Path) -> None:
+    dataset = CocoDataset.open(coco_mini)
     assert len(dataset.images) == 79
     assert len(dataset.categories) == 80
 

@@ -1,10 +1,7 @@
 """Fetching COCO from a server that has its paths, and drawn pictures."""
 
-import http.server
-import io
+import contextlib
 import json
-import threading
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,65 +12,9 @@ from tailrace.datasets import shapes
 from tailrace.datasets.coco import CocoDataset
 from tailrace.datasets.fetch import ANNOTATIONS, ARCHIVE, PICTURES, Step, fetch_coco
 from tailrace.errors import TailraceError, UsageError
+from tests.kit.files import CocoServer, zipped
 
-MINI = Path(__file__).resolve().parents[2].parent / "shared/datasets/coco-mini"
 IDS = [581781, 139, 285, 724, 37777, 87038]
-
-
-class CocoServer:
-    """A COCO-layout folder behind the paths of COCO's own server; counts requests by path."""
-
-    def __init__(self, folder: Path) -> None:
-        self.files = {
-            f"/val2017/{file.name}": file.read_bytes() for file in (folder / "val2017").iterdir()
-        }
-        annotations = (folder / "annotations/instances_val2017.json").read_bytes()
-        self.pack("/zips/val2017.zip", {name[1:]: data for name, data in self.files.items()})
-        self.pack(
-            "/annotations/annotations_trainval2017.zip",
-            {"annotations/instances_val2017.json": annotations, "annotations/other.json": b"{}"},
-        )
-        self.requests: list[str] = []
-        server = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                server.requests.append(self.path)
-                data = server.files.get(self.path)
-                if data is None:
-                    self.send_error(404)
-                    return
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *_: object) -> None: ...
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def pack(self, path: str, members: dict[str, bytes]) -> None:
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, data in members.items():
-                archive.writestr(name, data)
-        self.files[path] = packed.getvalue()
-
-    def asked_for(self) -> list[str]:
-        """What was asked for since the last call, in alphabetical order."""
-        asked, self.requests[:] = sorted(self.requests), []
-        return asked
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -167,8 +108,8 @@ def test_a_run_that_failed_goes_on(server: CocoServer, tmp_path: Path) -> None:
     server.files[path] = lost
     server.asked_for()
     fetch_coco(tmp_path, 6, url=server.url)
-    assert path in server.requests
-    assert not had & set(server.requests)
+    assert path in server.asked
+    assert not had & set(server.asked)
     assert pictures(tmp_path) == names(*sorted(IDS))
 
 
@@ -199,7 +140,7 @@ def test_other_annotations(
 ) -> None:
     """They are refused; where they are no annotations of COCO's, a later call asks again."""
     path = "/annotations/annotations_trainval2017.zip"
-    server.pack(path, members)
+    server.files[path] = zipped(members)
     with pytest.raises(TailraceError, match=complaint):
         fetch_coco(tmp_path, 1, url=server.url)
     assert server.asked_for() == [path]
@@ -215,7 +156,7 @@ def test_a_broken_archive_is_asked_for_again(server: CocoServer, tmp_path: Path,
     path = "/zips/val2017.zip"
     whole = server.files[path]
     if what == "short":
-        server.pack(path, {f"val2017/{names(139)[0]}": b"\xff\xd8\xff"})
+        server.files[path] = zipped({f"val2017/{names(139)[0]}": b"\xff\xd8\xff"})
     else:
         server.files[path] = whole[:1000]
     with pytest.raises(TailraceError, match=r"val2017\.zip is broken"):
@@ -233,21 +174,16 @@ def test_how_many(server: CocoServer, tmp_path: Path) -> None:
         fetch_coco(tmp_path, 7, url=server.url)
 
 
-def test_real_pictures(tmp_path: Path) -> None:
-    if not MINI.is_dir():
-        pytest.skip("needs ../shared/datasets/coco-mini beside the repository")
-    server = CocoServer(MINI)
-    try:
+def test_real_pictures(tmp_path: Path, coco_mini: Path) -> None:
+    with contextlib.closing(CocoServer(coco_mini)) as server:
         fetch_coco(tmp_path, 20, url=server.url)
-        first = sorted(int(file.stem) for file in (MINI / "val2017").iterdir())[:20]
+        first = sorted(int(file.stem) for file in (coco_mini / "val2017").iterdir())[:20]
         assert [image.id for image in CocoDataset.open(tmp_path).images] == first
         fetch_coco(tmp_path, None, url=server.url)
-    finally:
-        server.close()
     assert len(CocoDataset.open(tmp_path).images) == 79
     read, own = (
         json.loads((folder / "annotations/instances_val2017.json").read_text())
-        for folder in (tmp_path, MINI)
+        for folder in (tmp_path, coco_mini)
     )
     assert read["annotations"] == own["annotations"]
     assert read["images"] == sorted(own["images"], key=lambda row: int(row["id"]))

@@ -18,8 +18,6 @@ from tailrace.datasets.imagenet import ImagenetDataset
 from tailrace.datasets.prepare import Prepared, prepare
 from tailrace.errors import TailraceError, UsageError
 
-MINI = Path(__file__).resolve().parents[2].parent / "shared/datasets/coco-mini"
-
 
 class StoppedError(Exception):
     """The user wants no more."""
@@ -86,11 +84,11 @@ def test_annotations_are_carried_over(source: Path, out: Path) -> None:
         assert {**old, "bbox": 0, "area": 0} == {**new, "bbox": 0, "area": 0}
 
 
-def test_real_pictures_with_outlines_and_crowds(out: Path) -> None:
-    if not MINI.is_dir():
-        pytest.skip("needs ../shared/datasets/coco-mini beside the repository")
-    assert prepare(MINI, out, (300, 300), "png").resized == 79
-    (small, large) = (COCO(folder / "annotations/instances_val2017.json") for folder in (out, MINI))
+def test_real_pictures_with_outlines_and_crowds(out: Path, coco_mini: Path) -> None:
+    assert prepare(coco_mini, out, (300, 300), "png").resized == 79
+    (small, large) = (
+        COCO(folder / "annotations/instances_val2017.json") for folder in (out, coco_mini)
+    )
     assert small.getAnnIds() == large.getAnnIds()
     crowds = 0
     kernel = np.ones((3, 3), np.uint8)

@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from tests.deploy.manifests import Document, arguments, environment, find, render
+from tests.kit.waiting import TIMEOUT_S
 
 TOKEN = "secret"
-TIMEOUT_S = 60.0
 
 
 @pytest.fixture(scope="session")

@@ -22,9 +22,7 @@ from tests.deploy.manifests import DEPLOY, Document, find, parse, tool
 if TYPE_CHECKING:
     import httpx
 
-    from tests.control_room import Launch
-
-pytest_plugins = ("tests.control_room",)
+    from tests.kit.programs import LaunchRoom
 
 ROOT = DEPLOY.parent
 PINNED = re.compile(r"^([a-z0-9][\w.-]*)(?:\[\S*\])?==(\S+)((?: ;.*?)?) *\\?$", re.MULTILINE)
@@ -146,7 +144,7 @@ def test_compose_file_is_dockers(compose: Document) -> None:
 
 
 def test_room_of_the_compose_file_is_up_and_loads_its_service(
-    compose: Document, tmp_path: Path, control_room: Launch, service: httpx.Client
+    compose: Document, tmp_path: Path, control_room: LaunchRoom, service: httpx.Client
 ) -> None:
     room = compose["services"]["room"]
     command, options = parse(room["command"])

@@ -1,22 +1,21 @@
 """Downloads from real servers that drop, change, stall and refuse."""
 
 import hashlib
-import http.server
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from email.message import Message
 from pathlib import Path
 
 import pytest
 
 from tailrace.download import download
 from tailrace.errors import TailraceError, UsageError
+from tests.kit.files import FileServer
+from tests.kit.ports import refusing
 
 CONTENT = random.Random(1).randbytes(300_000)
 OTHER = random.Random(2).randbytes(250_000)
@@ -34,89 +33,9 @@ print("sha256", download(sys.argv[1], Path(sys.argv[2]), progress=tell), flush=T
 """
 
 
-class FileServer:
-    """Serves one file; what it does wrong is said by its fields."""
-
-    def __init__(self) -> None:
-        self.content = CONTENT
-        self.validators = {"ETag": '"1"'}
-        self.ranges = True
-        self.heeds_if_range = True
-        self.told_length = True
-        self.cuts: list[int] = []
-        """Bytes of the body to send before the connection is closed, request by request."""
-        self.statuses: list[int] = []
-        """What to answer instead of the file, request by request."""
-        self.hold_at: int | None = None
-        """Where to stop sending, until `go` is set."""
-        self.go = threading.Event()
-        self.requests: list[Message] = []
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/file"
-
-    @property
-    def ranges_asked_for(self) -> list[str | None]:
-        return [request["Range"] for request in self.requests]
-
-    def close(self) -> None:
-        self.go.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:
-        files = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                files.requests.append(self.headers)
-                if files.statuses:
-                    self.send_error(files.statuses.pop(0))
-                else:
-                    files.answer(self)
-
-            def log_message(self, *_: object) -> None: ...
-
-        return Handler
-
-    def answer(self, handler: http.server.BaseHTTPRequestHandler) -> None:
-        size, asked, begin = len(self.content), handler.headers["Range"], 0
-        fresh = handler.headers["If-Range"] in self.validators.values() or not self.heeds_if_range
-        if self.ranges and asked is not None and fresh:
-            begin = int(asked.removeprefix("bytes=").removesuffix("-"))
-            if begin >= size:
-                handler.send_response(416)
-                handler.send_header("Content-Range", f"bytes */{size}")
-                handler.end_headers()
-                return
-            handler.send_response(206)
-            handler.send_header("Content-Range", f"bytes {begin}-{size - 1}/{size}")
-        else:
-            handler.send_response(200)
-        if self.told_length:
-            handler.send_header("Content-Length", str(size - begin))
-        for name, value in self.validators.items():
-            handler.send_header(name, value)
-        handler.end_headers()
-        body = self.content[begin:]
-        if self.cuts:
-            body = body[: self.cuts.pop(0)]
-        held = len(body) if self.hold_at is None else max(0, self.hold_at - begin)
-        handler.wfile.write(body[:held])
-        if held < len(body):
-            self.go.wait()
-            handler.wfile.write(body[held:])
-
-
 @pytest.fixture
 def server() -> Iterator[FileServer]:
-    server = FileServer()
+    server = FileServer({"/file": CONTENT})
     yield server
     server.close()
 
@@ -161,10 +80,10 @@ class StoppedError(Exception):
 def begun(server: FileServer, to: Path) -> int:
     """Leaves the beginning of a download at `to`; returns how many bytes that is."""
     with pytest.raises(StoppedError):
-        download(server.url, to, progress=stop_at(100_000))
+        download(f"{server.url}/file", to, progress=stop_at(100_000))
     size = to.with_name(f"{to.name}.part").stat().st_size
     assert 100_000 <= size < len(CONTENT)
-    server.requests.clear()
+    server.forget()
     return size
 
 
@@ -172,7 +91,11 @@ def test_a_file(server: FileServer, tmp_path: Path) -> None:
     to = tmp_path / "deep" / "file"
     seen: list[tuple[int, int | None]] = []
     told = download(
-        server.url, to, md5=MD5.upper(), sha256=SHA256, progress=lambda *step: seen.append(step)
+        f"{server.url}/file",
+        to,
+        md5=MD5.upper(),
+        sha256=SHA256,
+        progress=lambda *step: seen.append(step),
     )
     assert told == SHA256
     assert to.read_bytes() == CONTENT
@@ -188,11 +111,11 @@ def test_a_file(server: FileServer, tmp_path: Path) -> None:
 def test_a_file_that_is_there_is_left_alone(server: FileServer, tmp_path: Path) -> None:
     to = tmp_path / "file"
     to.write_bytes(CONTENT)
-    assert download(server.url, to, md5=MD5) == SHA256
+    assert download(f"{server.url}/file", to, md5=MD5) == SHA256
     to.write_bytes(OTHER)
-    assert download(server.url, to) == hashlib.sha256(OTHER).hexdigest()
+    assert download(f"{server.url}/file", to) == hashlib.sha256(OTHER).hexdigest()
     assert not server.requests
-    assert download(server.url, to, md5=MD5) == SHA256
+    assert download(f"{server.url}/file", to, md5=MD5) == SHA256
     assert to.read_bytes() == CONTENT
 
 
@@ -202,7 +125,7 @@ def test_a_killed_download_is_resumed(
     """The second request starts where the first was cut off."""
     to, part = tmp_path / "file", tmp_path / "file.part"
     server.hold_at = 200_000
-    process = child(server.url, to)
+    process = child(f"{server.url}/file", to)
     assert process.stdout is not None
     while process.stdout.readline() != f"200000 {len(CONTENT)}\n":
         assert process.poll() is None
@@ -211,7 +134,7 @@ def test_a_killed_download_is_resumed(
     assert part.read_bytes() == CONTENT[:200_000]
     assert not to.exists()
     server.go.set()
-    assert download(server.url, to) == SHA256
+    assert download(f"{server.url}/file", to) == SHA256
     assert server.ranges_asked_for == [None, "bytes=200000-"]
     assert server.requests[1]["If-Range"] == '"1"'
     assert only(tmp_path) == ["file"]
@@ -222,7 +145,7 @@ def test_dropped_connections_are_taken_up(
     server: FileServer, tmp_path: Path, cuts: list[int]
 ) -> None:
     server.cuts = list(cuts)
-    assert download(server.url, tmp_path / "file") == SHA256
+    assert download(f"{server.url}/file", tmp_path / "file") == SHA256
     come = [sum(cuts[: tries + 1]) for tries in range(len(cuts))]
     assert server.ranges_asked_for == [None, *(f"bytes={at}-" if at else None for at in come)]
 
@@ -234,35 +157,38 @@ def test_a_stalled_server_counts_as_dropped(server: FileServer, tmp_path: Path) 
         if len(server.requests) == 2:
             server.go.set()
 
-    assert download(server.url, tmp_path / "file", progress=progress, timeout_s=0.3) == SHA256
+    assert (
+        download(f"{server.url}/file", tmp_path / "file", progress=progress, timeout_s=0.3)
+        == SHA256
+    )
     assert server.ranges_asked_for == [None, "bytes=120000-"]
 
 
 def test_tries_come_to_an_end(server: FileServer, tmp_path: Path) -> None:
     server.cuts = [1000] + [0] * 20
     with pytest.raises(TailraceError, match=r"broke off at byte 1,000 .* run this again"):
-        download(server.url, tmp_path / "file")
+        download(f"{server.url}/file", tmp_path / "file")
     assert len(server.requests) == 6
     assert (tmp_path / "file.part").read_bytes() == CONTENT[:1000]
 
 
 def test_headway_earns_new_tries(server: FileServer, tmp_path: Path) -> None:
-    server.content = random.Random(3).randbytes(8 << 20)
+    content = server.files["/file"] = random.Random(3).randbytes(8 << 20)
     server.cuts = [1 << 20] * 7
-    assert download(server.url, tmp_path / "file") == hashlib.sha256(server.content).hexdigest()
+    assert download(f"{server.url}/file", tmp_path / "file") == hashlib.sha256(content).hexdigest()
     assert len(server.requests) == 8
 
 
 def test_passing_trouble_is_waited_out(server: FileServer, tmp_path: Path) -> None:
     server.statuses = [503, 429]
-    assert download(server.url, tmp_path / "file") == SHA256
+    assert download(f"{server.url}/file", tmp_path / "file") == SHA256
     assert len(server.requests) == 3
 
 
 def test_without_ranges_it_all_comes_again(server: FileServer, tmp_path: Path) -> None:
     server.ranges = False
     size = begun(server, tmp_path / "file")
-    assert download(server.url, tmp_path / "file") == SHA256
+    assert download(f"{server.url}/file", tmp_path / "file") == SHA256
     assert server.ranges_asked_for == [f"bytes={size}-"]
 
 
@@ -283,7 +209,7 @@ def test_only_a_strong_validator_allows_a_resumption(
 ) -> None:
     server.validators = validators
     begun(server, tmp_path / "file")
-    assert download(server.url, tmp_path / "file") == SHA256
+    assert download(f"{server.url}/file", tmp_path / "file") == SHA256
     assert [request["If-Range"] for request in server.requests] == [resumed]
     assert (server.ranges_asked_for[0] is None) == (resumed is None)
 
@@ -293,32 +219,32 @@ def test_a_changed_file_starts_anew(
     server: FileServer, tmp_path: Path, heeds_if_range: bool
 ) -> None:
     begun(server, tmp_path / "file")
-    server.content, server.validators = OTHER, {"ETag": '"2"'}
+    server.files["/file"], server.validators = OTHER, {"ETag": '"2"'}
     server.heeds_if_range = heeds_if_range
-    assert download(server.url, tmp_path / "file") == hashlib.sha256(OTHER).hexdigest()
+    assert download(f"{server.url}/file", tmp_path / "file") == hashlib.sha256(OTHER).hexdigest()
     assert len(server.requests) == (1 if heeds_if_range else 2)
 
 
 def test_a_file_that_shrank_starts_anew(server: FileServer, tmp_path: Path) -> None:
     begun(server, tmp_path / "file")
-    server.content, server.heeds_if_range = b"short", False
-    download(server.url, tmp_path / "file")
+    server.files["/file"], server.heeds_if_range = b"short", False
+    download(f"{server.url}/file", tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == b"short"
 
 
 def test_another_address_starts_anew(server: FileServer, tmp_path: Path) -> None:
     begun(server, tmp_path / "file")
-    server.content = OTHER
-    download(f"{server.url}-2", tmp_path / "file")
+    server.files["/file-2"] = OTHER
+    download(f"{server.url}/file-2", tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == OTHER
     assert server.ranges_asked_for == [None]
 
 
 def test_a_file_complete_but_for_its_name(server: FileServer, tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
-        download(server.url, tmp_path / "file", progress=stop_at(len(CONTENT)))
-    server.requests.clear()
-    assert download(server.url, tmp_path / "file") == SHA256
+        download(f"{server.url}/file", tmp_path / "file", progress=stop_at(len(CONTENT)))
+    server.forget()
+    assert download(f"{server.url}/file", tmp_path / "file") == SHA256
     assert not server.requests
 
 
@@ -326,14 +252,16 @@ def test_a_file_complete_but_for_its_name(server: FileServer, tmp_path: Path) ->
 def test_a_broken_note_starts_anew(server: FileServer, tmp_path: Path, note: bytes) -> None:
     begun(server, tmp_path / "file")
     (tmp_path / "file.part.json").write_bytes(note)
-    assert download(server.url, tmp_path / "file") == SHA256
+    assert download(f"{server.url}/file", tmp_path / "file") == SHA256
     assert server.ranges_asked_for == [None]
 
 
 def test_a_length_nobody_told(server: FileServer, tmp_path: Path) -> None:
     server.told_length = False
     totals: set[int | None] = set()
-    told = download(server.url, tmp_path / "file", progress=lambda done, total: totals.add(total))
+    told = download(
+        f"{server.url}/file", tmp_path / "file", progress=lambda done, total: totals.add(total)
+    )
     assert told == SHA256
     assert totals == {None}
 
@@ -342,30 +270,28 @@ def test_a_length_nobody_told(server: FileServer, tmp_path: Path) -> None:
 def test_a_wrong_checksum_leaves_nothing(server: FileServer, tmp_path: Path, name: str) -> None:
     found = {"md5": MD5, "sha256": SHA256}[name]
     with pytest.raises(TailraceError, match=f"its {name} is {found}, expected 0123;"):
-        download(server.url, tmp_path / "file", **{name: "0123"})
+        download(f"{server.url}/file", tmp_path / "file", **{name: "0123"})
     assert only(tmp_path) == []
 
 
 def test_a_wrong_checksum_leaves_what_was_there(server: FileServer, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(OTHER)
     with pytest.raises(TailraceError, match="is not the file it should be"):
-        download(server.url, tmp_path / "file", md5="0123")
+        download(f"{server.url}/file", tmp_path / "file", md5="0123")
     assert (tmp_path / "file").read_bytes() == OTHER
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
 def test_refusals_are_final(server: FileServer, tmp_path: Path, status: int) -> None:
     server.statuses = [status]
-    with pytest.raises(TailraceError, match=f"127.0.0.1 answers {status} .* to {server.url}"):
-        download(server.url, tmp_path / "file")
+    with pytest.raises(TailraceError, match=f"127.0.0.1 answers {status} .* to {server.url}/file"):
+        download(f"{server.url}/file", tmp_path / "file")
     assert len(server.requests) == 1
 
 
 def test_nobody_there(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
     to = tmp_path / "file"
-    with pytest.raises(TailraceError, match="cannot reach") as raised:
+    with refusing() as port, pytest.raises(TailraceError, match="cannot reach") as raised:
         download(f"http://127.0.0.1:{port}/file", to)
     assert str(raised.value) == (
         "cannot reach 127.0.0.1 (Connection refused); "
@@ -395,6 +321,7 @@ def test_a_proxy_is_used(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("http_proxy", server.url)
+    server.files["http://models.invalid/file"] = CONTENT
     monkeypatch.delenv("no_proxy", raising=False)
     process = child("http://models.invalid/file", tmp_path / "file")
     assert process.communicate(timeout=30)[0].endswith(f"sha256 {SHA256}\n")
@@ -406,11 +333,11 @@ def test_two_at_once(
 ) -> None:
     """The second waits and follows the first; the file is fetched once."""
     server.hold_at = 200_000
-    first = child(server.url, tmp_path / "file")
+    first = child(f"{server.url}/file", tmp_path / "file")
     assert first.stdout is not None
     while first.stdout.readline() != f"200000 {len(CONTENT)}\n":
         assert first.poll() is None
-    second = child(server.url, tmp_path / "file")
+    second = child(f"{server.url}/file", tmp_path / "file")
     assert second.stdout is not None
     assert second.stdout.readline() == "200000 None\n"
     server.go.set()
@@ -424,11 +351,11 @@ def test_the_second_takes_over_from_a_killed_first(
     server: FileServer, tmp_path: Path, child: Callable[..., subprocess.Popen[str]]
 ) -> None:
     server.hold_at = 200_000
-    first = child(server.url, tmp_path / "file")
+    first = child(f"{server.url}/file", tmp_path / "file")
     assert first.stdout is not None
     while first.stdout.readline() != f"200000 {len(CONTENT)}\n":
         assert first.poll() is None
-    second = child(server.url, tmp_path / "file")
+    second = child(f"{server.url}/file", tmp_path / "file")
     assert second.stdout is not None
     assert second.stdout.readline() == "200000 None\n"
     first.kill()
@@ -440,7 +367,9 @@ def test_the_second_takes_over_from_a_killed_first(
 def test_many_threads_at_once(server: FileServer, tmp_path: Path) -> None:
     found: list[str] = []
     threads = [
-        threading.Thread(target=lambda: found.append(download(server.url, tmp_path / "file")))
+        threading.Thread(
+            target=lambda: found.append(download(f"{server.url}/file", tmp_path / "file"))
+        )
         for _ in range(8)
     ]
     for thread in threads:
@@ -455,7 +384,7 @@ def test_many_threads_at_once(server: FileServer, tmp_path: Path) -> None:
 def test_a_full_disk_keeps_what_came(server: FileServer, tmp_path: Path) -> None:
     """A limit on the size of files fails as a full disk does: short writes, then none."""
     finished = subprocess.run(
-        [sys.executable, "-c", CHILD, server.url, str(tmp_path / "file"), "123456"],
+        [sys.executable, "-c", CHILD, f"{server.url}/file", str(tmp_path / "file"), "123456"],
         capture_output=True,
         text=True,
         timeout=30,
@@ -463,7 +392,7 @@ def test_a_full_disk_keeps_what_came(server: FileServer, tmp_path: Path) -> None
     )
     assert f"no room for {tmp_path / 'file'}" in finished.stderr.splitlines()[-1]
     assert (tmp_path / "file.part").stat().st_size == 123_456
-    assert download(server.url, tmp_path / "file") == SHA256
+    assert download(f"{server.url}/file", tmp_path / "file") == SHA256
     assert server.ranges_asked_for == [None, "bytes=123456-"]
 
 
@@ -475,7 +404,7 @@ def test_a_folder_that_may_not_be_written(server: FileServer, tmp_path: Path) ->
     try:
         os.seteuid(65534 if user == 0 else user)
         with pytest.raises(TailraceError, match=r"cannot write .*: Permission denied"):
-            download(server.url, tmp_path / "file")
+            download(f"{server.url}/file", tmp_path / "file")
     finally:
         os.seteuid(user)
 
@@ -483,4 +412,4 @@ def test_a_folder_that_may_not_be_written(server: FileServer, tmp_path: Path) ->
 def test_a_folder_that_is_a_file(server: FileServer, tmp_path: Path) -> None:
     (tmp_path / "taken").touch()
     with pytest.raises(TailraceError, match=r"cannot write .*: Not a directory"):
-        download(server.url, tmp_path / "taken" / "file")
+        download(f"{server.url}/file", tmp_path / "taken" / "file")

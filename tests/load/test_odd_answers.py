@@ -3,7 +3,6 @@
 Beside each: whether curl 7.88 and wrk 4.1 take it too.
 """
 
-import asyncio
 from time import monotonic_ns
 from typing import NamedTuple
 
@@ -11,8 +10,10 @@ import httptools
 import pytest
 
 from tailrace.load.client.lenient import LenientParser
-from tests.load.client.test_dialer import on_uvloop
-from tests.load.client.test_pool import make_pool, settled
+from tests.kit.loop import on_uvloop
+from tests.kit.pools import make_pool, settled
+from tests.kit.server import Server, answer_raw, listening
+from tests.kit.waiting import until
 
 
 class Odd(NamedTuple):
@@ -129,60 +130,34 @@ REFUSED = {
 }
 
 
-async def listen(answer: bytes, ends: bool) -> tuple[int, list[asyncio.StreamWriter]]:
-    """A server that gives this answer to all; its port, and its connections."""
-    writers = []
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
-        try:
-            while await reader.readuntil(b"\r\n\r\n"):
-                writer.write(answer)
-                if ends:
-                    break
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        writer.close()
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    return server.sockets[0].getsockname()[1], writers
-
-
 @pytest.mark.parametrize("name", TAKEN)
-def test_what_is_taken(name: str) -> None:
+@on_uvloop
+async def test_what_is_taken(name: str) -> None:
     odd = TAKEN[name]
-
-    async def work() -> None:
-        port, connections = await listen(odd.answer, odd.ends)
-        pool = make_pool(port)
-        for count in range(1, 4):
-            pool.send(monotonic_ns(), b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", 0)
-            await settled(pool)
-            assert pool.recorder.reasons == {}
-            assert pool.completed == count
-            # A surplus, or the end, may come behind the answer.
-            while odd.ends and pool.open:
-                await asyncio.sleep(0.001)
-        assert len(connections) == (3 if odd.ends else 1)
-
-    on_uvloop(work())
+    server = await Server(answer_raw(odd.answer, close=odd.ends)).listen()
+    pool = make_pool(server.port)
+    for count in range(1, 4):
+        pool.send(monotonic_ns(), b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", 0)
+        await settled(pool)
+        assert pool.recorder.reasons == {}
+        assert pool.completed == count
+        # A surplus, or the end, may come behind the answer.
+        if odd.ends:
+            await until(lambda: not pool.open)
+    assert server.connections == (3 if odd.ends else 1)
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused(name: str, capfd: pytest.CaptureFixture[str]) -> None:
-    async def work() -> None:
-        port, _ = await listen(REFUSED[name], False)
-        pool = make_pool(port)
-        for _ in range(3):
-            pool.send(monotonic_ns(), b"GET / HTTP/1.1\r\n\r\n", 0)
-            await settled(pool)
-        ((reason, count),) = pool.recorder.reasons.items()
-        assert reason.startswith("protocol: ")
-        assert count == 3
-        while pool.open:
-            await asyncio.sleep(0.001)
-
-    on_uvloop(work())
+@on_uvloop
+async def test_what_is_refused(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    pool = make_pool(await listening(answer_raw(REFUSED[name])))
+    for _ in range(3):
+        pool.send(monotonic_ns(), b"GET / HTTP/1.1\r\n\r\n", 0)
+        await settled(pool)
+    ((reason, count),) = pool.recorder.reasons.items()
+    assert reason.startswith("protocol: ")
+    assert count == 3
+    await until(lambda: not pool.open)
     assert capfd.readouterr().err == ""
 
 

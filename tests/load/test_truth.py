@@ -8,7 +8,6 @@ Mean, p50 and p99 agree with both within 3 % + 200 µs, and every request is acc
 """
 
 import asyncio
-import importlib.util
 import logging
 import math
 import statistics
@@ -17,7 +16,6 @@ import warnings
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -31,6 +29,7 @@ from tailrace.load.schedule.arrivals import parse_arrivals
 from tailrace.load.schedule.profile import parse_profile
 from tailrace.load.schedule.schedule import Schedule
 from tailrace.load.session.session import Session
+from tests.kit import queue_server
 
 pytestmark = pytest.mark.alone
 
@@ -39,21 +38,7 @@ Times = NDArray[np.int64]
 Figures = dict[str, float]
 """Mean, p50 and p99 in µs."""
 
-_SERVER = Path(__file__).with_name("queue_server.py")
 _LOG = logging.getLogger(__name__)
-
-
-def _load_server() -> ModuleType:
-    # Test files are no package: there is no name to import it by.
-    spec = importlib.util.spec_from_file_location("queue_server", _SERVER)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-queue_server = _load_server()
 
 
 def depart(arrivals: Times, service: Times) -> Times:
@@ -177,7 +162,7 @@ def measure(offer: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Measu
         given, log = tmp_path / "behaviour.npz", tmp_path / "log.npy"
         np.savez(given, **asdict(behaviour))
         server = await asyncio.create_subprocess_exec(
-            *(sys.executable, str(_SERVER), str(given), str(log)),
+            *(sys.executable, queue_server.__file__, str(given), str(log)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
-from tests.mlperf.peers import TAILRACE, Answerer, Peer, nothing_found
-from tests.service.conftest import ServerProcess, launch, scene_bytes, shapes_server
-
-__all__ = ["launch", "shapes_server"]
+from tests.kit.peer import Answerer, Peer
+from tests.kit.pictures import scene_bytes
+from tests.kit.programs import ServerProcess
+from tests.mlperf.peers import TAILRACE, nothing_found
 
 
 @pytest.fixture
 def peer() -> Iterator[Callable[..., Peer]]:
     """Starts servers: `peer(answer)` passes for a Tailrace service with the null model, unless it
     is given other `routes`."""
-    peers: list[Peer] = []
+    with contextlib.ExitStack() as stack:
 
-    def start(
-        answer: Answerer = nothing_found,
-        routes: Mapping[str, bytes] = TAILRACE,
-        tls: ssl.SSLContext | None = None,
-    ) -> Peer:
-        peers.append(Peer(answer, routes, tls))
-        return peers[-1]
+        def start(
+            answer: Answerer = nothing_found,
+            routes: Mapping[str, bytes] = TAILRACE,
+            tls: ssl.SSLContext | None = None,
+        ) -> Peer:
+            peer = Peer(answer, routes, tls)
+            stack.callback(peer.kill)
+            return peer
 
-    yield start
-    for each in peers:
-        each.kill()
+        yield start
 
 
 @pytest.fixture

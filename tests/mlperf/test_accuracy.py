@@ -26,7 +26,6 @@ from tailrace.models import zoo
 from tailrace.models.model import RuntimeOptions, load
 from tailrace.models.outputs import Classes, Detections
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 DETECTOR = zoo.find("ssd-mobilenet")
 CLASSIFIER = zoo.find("resnet50")
 
@@ -414,14 +413,12 @@ def through_the_log(data: TestData, model: str, file: Path, folder: Path) -> tup
     return score(spec, data, write_log(folder / "log.json", entries)), direct
 
 
-def test_the_real_detector_is_worth_as_much_through_the_log(tmp_path: Path) -> None:
-    model = SHARED / "models/ssd-mobilenet-v1-coco/ssd_mobilenet_v1_coco.onnx"
-    pictures = SHARED / "datasets/coco-mini"
-    if not model.is_file() or not pictures.is_dir():
-        pytest.skip("needs ../shared/models and ../shared/datasets beside the repository")
-    data = open_data(DETECTOR, pictures)
+def test_the_real_detector_is_worth_as_much_through_the_log(
+    tmp_path: Path, coco_model: Path, coco_mini: Path
+) -> None:
+    data = open_data(DETECTOR, coco_mini)
     assert (data.name, data.total) == ("coco-mini", 79)
-    score, direct = through_the_log(data, "ssd-mobilenet", model, tmp_path)
+    score, direct = through_the_log(data, "ssd-mobilenet", coco_model, tmp_path)
     assert score.value == pytest.approx(direct, abs=1e-4)
     assert score.value == pytest.approx(0.2215, abs=0.002)
     assert score.passed

@@ -30,13 +30,12 @@ from tailrace.mlperf.system import Sample
 from tailrace.models import model as models
 from tailrace.models import store, zoo
 from tailrace.models.model import RuntimeOptions
-from tests.mlperf.peers import Asked, Peer, http
-from tests.service.conftest import SHARED, ServerProcess
+from tests.kit.peer import Asked, Peer
+from tests.kit.programs import LaunchServer, ServerProcess
+from tests.kit.server import http
+from tests.kit.waiting import TIMEOUT_S
 
-TIMEOUT_S = 120.0
 QUICK = ("--min-duration", "1s", "--min-queries", "50")
-COCO_MODEL = SHARED / "models/ssd-mobilenet-v1-coco/ssd_mobilenet_v1_coco.onnx"
-COCO_MINI = SHARED / "datasets/coco-mini"
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -184,17 +183,13 @@ def test_accuracy_is_the_same_everywhere(
     assert values[0] > 0.6
 
 
-def test_accuracy_of_ssd_mobilenet(tmp_path: Path) -> None:
-    if not COCO_MODEL.is_file() or not COCO_MINI.is_dir():
-        pytest.skip("needs ../shared beside the repository")
-    arguments = ("ssd-mobilenet", "--model-path", str(COCO_MODEL), "--port", "0")
-    server = ServerProcess(*arguments)
-    try:
-        url = server.start().url
-        values = _accuracies(tmp_path, "ssd-mobilenet", COCO_MODEL, COCO_MINI, url)
-    finally:
-        server.close()
-    directly = _evaluated_directly("ssd-mobilenet", COCO_MODEL, COCO_MINI)
+def test_accuracy_of_ssd_mobilenet(
+    tmp_path: Path, coco_model: Path, coco_mini: Path, launch: LaunchServer
+) -> None:
+    arguments = ("ssd-mobilenet", "--model-path", str(coco_model), "--port", "0")
+    url = launch(*arguments).start().url
+    values = _accuracies(tmp_path, "ssd-mobilenet", coco_model, coco_mini, url)
+    directly = _evaluated_directly("ssd-mobilenet", coco_model, coco_mini)
     assert [*values, directly] == pytest.approx([0.2215] * 5, abs=0.002)
     assert values == pytest.approx([directly] * 4, abs=5e-4)
 

@@ -21,8 +21,8 @@ from tailrace.mlperf.loadgen import LoadGen
 from tailrace.mlperf.samples import SampleLibrary
 from tailrace.mlperf.system import Query, Sink
 from tailrace.models import zoo
+from tests.kit.waiting import TIMEOUT_S
 
-TIMEOUT_S = 60.0
 SAMPLES = 24
 ROOT = str(Path(__file__).parents[2])
 FORM = zoo.find("null").formats[0]

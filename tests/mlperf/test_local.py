@@ -18,8 +18,7 @@ from tailrace.mlperf.records import record
 from tailrace.mlperf.samples import SampleLibrary
 from tailrace.mlperf.system import Payload, Query, Record, Sample, Sink
 from tailrace.service.config import ServiceConfig
-
-TIMEOUT_S = 60.0
+from tests.kit.waiting import TIMEOUT_S
 
 
 class Collected:

@@ -22,10 +22,6 @@ from tailrace.models.runtimes.null import NullRuntime
 
 SHAPES = zoo.find("shapes")
 ONE_THREAD = RuntimeOptions(threads=1)
-COCO_MODEL = (
-    Path(__file__).resolve().parents[2].parent
-    / "shared/models/ssd-mobilenet-v1-coco/ssd_mobilenet_v1_coco.onnx"
-)
 
 
 class Fixed:
@@ -77,10 +73,8 @@ def test_any_batch_of_shapes(shapes: Model) -> None:
     shapes.warm_up(batch=3)
 
 
-def test_the_coco_model_takes_one_picture_at_a_time() -> None:
-    if not COCO_MODEL.is_file():
-        pytest.skip("needs ../shared/models/ssd-mobilenet-v1-coco beside the repository")
-    model = load(zoo.find("ssd-mobilenet"), COCO_MODEL, ONE_THREAD)
+def test_the_coco_model_takes_one_picture_at_a_time(coco_model: Path) -> None:
+    model = load(zoo.find("ssd-mobilenet"), coco_model, ONE_THREAD)
     assert model.max_batch == 1
     model.warm_up()
 

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import http.server
-import io
 import subprocess
 import sys
-import tarfile
-import threading
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tailrace.errors import TailraceError, UsageError
 from tailrace.models import store, zoo
 from tailrace.models.zoo.spec import Format, ModelSpec, RemoteFile
+from tests.kit.files import FileServer, tar_gz, zipped
 
 CONTENT = bytes(range(256)) * 2000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -45,47 +40,6 @@ else:
 """
 
 
-class FileServer:
-    """Serves files by path and notes what was asked for."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-        self.asked: list[str] = []
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-
-    def add(self, name: str, content: bytes) -> str:
-        self.files[f"/{name}"] = content
-        return f"http://127.0.0.1:{self._server.server_port}/{name}"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:
-        served = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                served.asked.append(self.path)
-                content = served.files.get(self.path)
-                if content is None:
-                    self.send_error(404)
-                    return
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        return Handler
-
-
 @pytest.fixture
 def server() -> Iterator[FileServer]:
     served = FileServer()
@@ -105,22 +59,7 @@ def _with_file(remote: RemoteFile | None) -> tuple[ModelSpec, Format]:
     return dataclasses.replace(SPEC, formats=(form,)), form
 
 
-def _tar() -> bytes:
-    whole = io.BytesIO()
-    with tarfile.open(fileobj=whole, mode="w:gz") as archive:
-        for name, content in (("folder/other.txt", b"other"), (MEMBER, CONTENT)):
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return whole.getvalue()
-
-
-def _zip() -> bytes:
-    whole = io.BytesIO()
-    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("folder/other.txt", b"other")
-        archive.writestr(MEMBER, CONTENT)
-    return whole.getvalue()
+MEMBERS = {"folder/other.txt": b"other", MEMBER: CONTENT}
 
 
 def _names(folder: Path) -> set[str]:
@@ -222,11 +161,11 @@ def test_a_file_put_there_by_hand_is_kept_if_it_is_right(
     assert server.asked == asked
 
 
-@pytest.mark.parametrize(("name", "pack"), [("all.tar.gz", _tar), ("all.zip", _zip)])
+@pytest.mark.parametrize(("name", "pack"), [("all.tar.gz", tar_gz), ("all.zip", zipped)])
 def test_archives_give_up_their_one_file(
-    server: FileServer, cache: Path, name: str, pack: Callable[[], bytes]
+    server: FileServer, cache: Path, name: str, pack: Callable[[dict[str, bytes]], bytes]
 ) -> None:
-    spec, form = _with_file(RemoteFile(server.add(name, pack()), member=MEMBER))
+    spec, form = _with_file(RemoteFile(server.add(name, pack(MEMBERS)), member=MEMBER))
     file = store.fetch(spec, form)
     assert file.read_bytes() == CONTENT
     assert store.recorded_sha256(file) == SHA256
@@ -234,7 +173,9 @@ def test_archives_give_up_their_one_file(
 
 
 def test_an_archive_without_the_file_says_what_it_has(server: FileServer, cache: Path) -> None:
-    spec, form = _with_file(RemoteFile(server.add("all.zip", _zip()), member="elsewhere/model.pb"))
+    spec, form = _with_file(
+        RemoteFile(server.add("all.zip", zipped(MEMBERS)), member="elsewhere/model.pb")
+    )
     with pytest.raises(TailraceError, match=f"has no elsewhere/model.pb; it has {MEMBER}"):
         store.fetch(spec, form)
     with pytest.raises(UsageError, match="needs its file"):
@@ -355,7 +296,7 @@ def _at_once(*arguments: str) -> list[list[str]]:
 def test_processes_that_want_the_same_archive_fetch_it_once(
     server: FileServer, cache: Path
 ) -> None:
-    printed = _at_once(server.add("all.tar.gz", _tar()), MEMBER)
+    printed = _at_once(server.add("all.tar.gz", tar_gz(MEMBERS)), MEMBER)
     file = cache / "models" / "ssd-mobilenet" / "model.pb"
     assert printed == [[str(file)]] * AT_ONCE
     assert file.read_bytes() == CONTENT

@@ -22,7 +22,8 @@ from tailrace.report.subject import find_directory
 from tailrace.runs.compare.compare import compare
 from tailrace.runs.listing import list_runs, list_searches, read_run
 from tailrace.runs.record import RunInfo, RunRecord, SearchInfo
-from tests.samples import FOUND
+from tests.kit.hostile import device, link, sparse
+from tests.kit.samples import FOUND
 
 EXAMPLES = 15
 JSON = ("run.json", "result.json", "timeline.jsonl")
@@ -178,19 +179,6 @@ def test_damaged_files_stop_nobody(runs: Path, tmp_path_factory: Any, data: Any)
 
 def pipe(path: Path) -> None:
     os.mkfifo(path)
-
-
-def link(path: Path) -> None:
-    path.symlink_to("/etc/hostname")
-
-
-def device(path: Path) -> None:
-    path.symlink_to("/dev/zero")
-
-
-def sparse(path: Path) -> None:
-    path.touch()
-    os.truncate(path, 10 * 2**30)
 
 
 def deep(path: Path) -> None:

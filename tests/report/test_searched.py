@@ -6,7 +6,7 @@ from html import unescape
 import msgspec
 
 from tailrace.report.searched import draw_search
-from tests.samples import FOUND
+from tests.kit.samples import FOUND
 
 LONGEST = 100
 """Characters that have room in the picture, in its own font."""

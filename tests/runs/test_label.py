@@ -10,7 +10,7 @@ from tailrace.errors import TailraceError, UsageError
 from tailrace.runs.label import Label, delete, read_label, write_label
 from tailrace.runs.listing import list_runs, list_searches
 from tailrace.runs.search_report import write_search
-from tests.samples import FOUND
+from tests.kit.samples import FOUND
 
 
 def make(base: Path, name: str) -> Path:

@@ -30,7 +30,7 @@ from tailrace.runs.files import FILES
 from tailrace.runs.listing import list_runs, list_searches, read_run
 from tailrace.runs.record import RunInfo, UnknownRunError
 from tailrace.runs.run import Run
-from tests.samples import POINT
+from tests.kit.samples import POINT
 
 CONTROL_ROOM = """
 import asyncio, sys

@@ -5,7 +5,7 @@ import pytest
 
 from tailrace.load.measure.point import Percentiles, Point, SlowRequest
 from tailrace.runs.thin import thin
-from tests.samples import POINT
+from tests.kit.samples import POINT
 
 
 def make(index: int) -> Point:

@@ -3,7 +3,6 @@ time, and the same process goes on."""
 
 from __future__ import annotations
 
-import io
 import random
 import struct
 import zlib
@@ -17,32 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.kit.pictures import chunk, picture, png_of, saved, segment
+
 MIB = 2**20
 Make = Callable[[bytes, bytes], bytes]
 
 
 pytestmark = pytest.mark.usefixtures("survives")
-
-
-def picture(png: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(png)).convert("RGB")
-
-
-def saved(image: Image.Image, form: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, form, **options)
-    return file.getvalue()
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png_of(
-    width: int, height: int, *chunks: bytes, depth: int = 8, colour: int = 2, interlaced: int = 0
-) -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(chunks) + chunk(b"IEND", b"")
 
 
 def pixels(width: int, height: int) -> bytes:
@@ -52,10 +32,6 @@ def pixels(width: int, height: int) -> bytes:
 def resized_jpeg(jpeg: bytes, width: int, height: int) -> bytes:
     at = jpeg.index(b"\xff\xc0") + 5
     return jpeg[:at] + struct.pack(">HH", height, width) + jpeg[at + 4 :]
-
-
-def segment(marker: int, data: bytes) -> bytes:
-    return struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data
 
 
 def jpeg_of_scans(scans: int, between: bytes = b"") -> bytes:

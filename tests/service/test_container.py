@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from tailrace.machine.cgroup import host_cores
+from tests.kit.waiting import TIMEOUT_S
 
 Launch = Callable[..., Any]
-TIMEOUT_S = 60.0
 GROUPS = Path("/sys/fs/cgroup")
 PERIOD_US = 100_000
 

@@ -13,8 +13,7 @@ import pytest
 from tailrace.service import dealer
 from tailrace.service.dealer import Dealer
 from tailrace.service.workers import bind
-
-TIMEOUT_S = 60.0
+from tests.kit.waiting import TIMEOUT_S
 
 
 class Worker:

@@ -31,8 +31,8 @@ from tailrace.service.errors import refuse
 from tailrace.service.meter import Counts, Meter, new_sheet
 from tailrace.service.service import Service
 from tailrace.service.stages import BATCH_WAIT, QUEUE, STAGES, StageClock
+from tests.kit.waiting import TIMEOUT_S
 
-TIMEOUT_S = 60.0
 HOUR_S = 3600.0
 
 

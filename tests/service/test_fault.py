@@ -16,7 +16,7 @@ from tailrace.load.session.result import build_result
 from tailrace.load.session.session import Session
 from tailrace.service.fault import Fault, parse_fault
 from tailrace.service.stages import STAGES
-from tests.service.conftest import ServerProcess
+from tests.kit.programs import ServerProcess
 
 DELAY_MS = 500
 """Far more than what other programs on a busy machine add."""

@@ -19,8 +19,8 @@ from tailrace.models import model as models
 from tailrace.models import store, zoo
 from tailrace.models.model import Model, RuntimeOptions
 from tailrace.service.stages import STAGES
+from tests.kit.waiting import TIMEOUT_S
 
-TIMEOUT_S = 60.0
 LENGTH = "Inference-Header-Content-Length"
 NULL = "/v2/models/null/infer"
 SHAPES = "/v2/models/shapes/infer"

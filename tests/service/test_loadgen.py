@@ -18,7 +18,7 @@ import mlperf_loadgen as lg
 import pytest
 import requests
 
-TIMEOUT_S = 60.0
+from tests.kit.waiting import TIMEOUT_S
 
 
 def _predict(url: str, query: Any) -> bytes:

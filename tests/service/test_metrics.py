@@ -23,8 +23,8 @@ from tailrace.service.meter import BATCH_BOUNDS, DURATION_BOUNDS_S, OUTCOMES, Me
 from tailrace.service.metrics import Metrics
 from tailrace.service.sheet import PID, RESTARTS
 from tailrace.service.stages import INFER, QUEUE, STAGES, StageClock
+from tests.kit.waiting import TIMEOUT_S
 
-TIMEOUT_S = 60.0
 MODELS = ("shapes", "null")
 Read = Callable[[str], Any]
 

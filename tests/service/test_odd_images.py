@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import random
-import struct
 import zlib
 from collections.abc import Callable
-from typing import Any
 
 import cv2
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.kit.pictures import chunk, picture, png_of, saved, segment
 
 MIB = 2**20
 Make = Callable[[bytes, bytes], bytes]
@@ -22,31 +21,10 @@ Make = Callable[[bytes, bytes], bytes]
 pytestmark = pytest.mark.usefixtures("survives")
 
 
-def picture(png: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(png)).convert("RGB")
-
-
-def saved(image: Image.Image, form: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, form, **options)
-    return file.getvalue()
-
-
 def rotated_by_exif() -> Image.Exif:
     exif = Image.Exif()
     exif[0x0112] = 6
     return exif
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png_of(
-    width: int, height: int, *chunks: bytes, depth: int = 8, colour: int = 2, interlaced: int = 0
-) -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(chunks) + chunk(b"IEND", b"")
 
 
 def adam7(png: bytes) -> bytes:
@@ -60,10 +38,6 @@ def adam7(png: bytes) -> bytes:
         for row in image[top::down, left::right]:
             rows += b"\0" + row.tobytes()
     return png_of(width, height, chunk(b"IDAT", zlib.compress(rows)), interlaced=1)
-
-
-def segment(marker: int, data: bytes) -> bytes:
-    return struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data
 
 
 def detections(answer: httpx.Response) -> list[tuple[str, list[float]]]:

@@ -13,8 +13,8 @@ import pytest
 import schemathesis
 
 from tailrace.service.stages import STAGES
+from tests.kit.waiting import TIMEOUT_S
 
-TIMEOUT_S = 60.0
 JPEG = b"the fixture's"
 TENSOR = b'{"inputs": [{"name": "input", "shape": [1, 1], "datatype": "UINT8", "data": [1]}]}'
 TENSOR_IN_BINARY_OUT = TENSOR[:-1] + b', "parameters": {"binary_data_output": true}}'

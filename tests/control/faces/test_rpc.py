@@ -36,7 +36,7 @@ from tailrace.control.guesses import Guesses, network_of
 from tailrace.control.interface import LoadControl, ServiceInfo, Update
 from tailrace.control.methods import METHODS
 from tailrace.errors import TailraceError, UsageError
-from tests import samples
+from tests.kit import samples
 
 if TYPE_CHECKING:
     from tests.control.conftest import Room

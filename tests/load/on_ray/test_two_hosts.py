@@ -18,6 +18,8 @@ from typing import IO
 import msgspec
 import pytest
 
+from tests.kit import answering
+
 HEAD, OTHER = "10.231.77.1", "10.231.77.2"
 PORT = 6390
 AHEAD_S = 5000
@@ -105,7 +107,7 @@ def hosts() -> Iterator[Hosts]:
     try:
         server = hosts.start(
             hosts.first,
-            *(sys.executable, str(Path(__file__).with_name("answering.py")), HEAD, "8000"),
+            *(sys.executable, answering.__file__, HEAD, "8000"),
             stdout=subprocess.PIPE,
         )
         assert server.stdout is not None

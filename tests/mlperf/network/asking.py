@@ -14,7 +14,9 @@ from tailrace.mlperf.samples import SampleLibrary
 from tailrace.mlperf.system import Payload, Query, Sample
 from tailrace.models.model import Model
 from tailrace.models.outputs import Detections
-from tests.mlperf.peers import Asked, Collector, Peer, http
+from tests.kit.peer import Asked, Peer
+from tests.kit.server import http
+from tests.mlperf.peers import Collector
 
 Open = Callable[..., NetworkSystem]
 Start = Callable[..., Peer]

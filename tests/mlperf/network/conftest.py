@@ -11,10 +11,8 @@ from tailrace.mlperf.network.system import NetworkSystem, connect
 from tailrace.models import model as models
 from tailrace.models import store, zoo
 from tailrace.models.model import Model, RuntimeOptions
-from tests.mlperf.network.asking import (
-    Open,
-)
-from tests.mlperf.peers import TIMEOUT_S
+from tests.kit.waiting import TIMEOUT_S
+from tests.mlperf.network.asking import Open
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from tailrace.load.client.target import Endpoint
 from tailrace.mlperf.network.answer import Answer, ExchangeError, Failure, http_failure
 from tailrace.mlperf.network.exchange import Buffers
 from tailrace.mlperf.network.pool import Limits, Pool
+from tests.kit.waiting import TIMEOUT_S
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
-TIMEOUT_S = 30.0
 
 Open = Callable[..., Pool]
 

@@ -16,17 +16,12 @@ from tailrace.errors import TailraceError, UsageError
 from tailrace.mlperf.system import Query, Sample
 from tailrace.models.model import Model
 from tailrace.service.tensors import datatype_of, encode_json
-from tests.mlperf.network.asking import (
-    PREDICT,
-    Open,
-    Start,
-    ask,
-    check_against,
-    library,
-    queries,
-)
-from tests.mlperf.peers import TAILRACE, TIMEOUT_S, Asked, Collector, http, nothing_found
-from tests.service.conftest import ServerProcess
+from tests.kit.peer import Asked
+from tests.kit.programs import ServerProcess
+from tests.kit.server import http
+from tests.kit.waiting import TIMEOUT_S
+from tests.mlperf.network.asking import PREDICT, Open, Start, ask, check_against, library, queries
+from tests.mlperf.peers import TAILRACE, Collector, nothing_found
 
 
 def test_each_node_is_asked_for_its_name_each_time(peer: Start, system: Open) -> None:

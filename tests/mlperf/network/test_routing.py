@@ -8,14 +8,11 @@ import time
 
 import pytest
 
-from tests.mlperf.network.asking import (
-    PREDICT,
-    Open,
-    Start,
-    ask,
-    queries,
-)
-from tests.mlperf.peers import TIMEOUT_S, Asked, Collector, http, nothing_found
+from tests.kit.peer import Asked
+from tests.kit.server import http
+from tests.kit.waiting import TIMEOUT_S
+from tests.mlperf.network.asking import PREDICT, Open, Start, ask, queries
+from tests.mlperf.peers import Collector, nothing_found
 
 
 def test_round_robin(peer: Start, system: Open) -> None:

@@ -18,6 +18,10 @@ from tailrace.load.client.traffic import Tls
 from tailrace.mlperf.network.system import is_this_machine
 from tailrace.mlperf.system import Payload, Query, Sample
 from tailrace.models.model import Model
+from tests.kit.peer import Asked
+from tests.kit.programs import ServerProcess
+from tests.kit.server import http
+from tests.kit.waiting import TIMEOUT_S
 from tests.mlperf.network.asking import (
     PREDICT,
     Open,
@@ -28,8 +32,7 @@ from tests.mlperf.network.asking import (
     queries,
     say_number,
 )
-from tests.mlperf.peers import TIMEOUT_S, Asked, Collector, http, nothing_found
-from tests.service.conftest import ServerProcess
+from tests.mlperf.peers import Collector, nothing_found
 
 
 @pytest.mark.parametrize("payload", ["picture", "tensor"])

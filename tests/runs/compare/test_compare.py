@@ -28,7 +28,7 @@ from tailrace.runs.compare.series import Series
 from tailrace.runs.directory import RunDirectory
 from tailrace.runs.listing import read_run
 from tailrace.runs.run import Run
-from tests.conftest import OK
+from tests.kit.server import OK
 from tests.runs.compare.synthetic import poisson_arrivals, queue, series_of, wandering
 
 

@@ -6,9 +6,8 @@ import contextlib
 import select
 import socket
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -20,17 +19,17 @@ from tailrace.service.config import TOKEN_VARIABLE, ServiceConfig
 from tailrace.service.on_ray.options import Scale
 from tailrace.service.on_ray.registry import running_replicas
 from tailrace.service.on_ray.replicas import app, application
+from tests.kit.ports import free_port
+from tests.kit.programs import Scrape
 from tests.kit.ray_nodes import ray_cluster
-from tests.server_process import Scrape
+from tests.kit.waiting import TIMEOUT_S, wait_until
 
-TIMEOUT_S = 120.0
 NAME = "tailrace"
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with ray_cluster(2, 2) as cluster, quietly():
         connect(cluster.address)
         serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": port})
@@ -38,13 +37,6 @@ def url() -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             serve.shutdown()
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    ends_s = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < ends_s, "it never came to be"
-        time.sleep(0.1)
 
 
 def _answers(url: str) -> bool:
@@ -86,21 +78,21 @@ class Load:
 def short(url: str) -> str:
     """The address of a replica with one thread and a queue of 2."""
     serve.run(app({"models": "shapes", "host": "127.0.0.1", "queue": 2}), name=NAME)
-    _until(lambda: _answers(url))
+    wait_until(lambda: _answers(url))
     return url
 
 
 def test_builder_serves_and_its_queue_is_ours(short: str) -> None:
     assert httpx.get(f"{short}/v2").json()["service"]["queue"] == 2
     load = Load(short, 12)
-    _until(lambda: len(load.refusals) > 20 and load.codes[200] > 5)
+    wait_until(lambda: len(load.refusals) > 20 and load.codes[200] > 5)
     load.end()
     assert set(load.codes) == {200, 503}
     for refusal in load.refusals:
         assert refusal.headers["Retry-After"] == "1"
         assert refusal.json() == {"error": "the queue is full: try again in a second"}
     refused = len(load.refusals)
-    _until(lambda: _scrape(short).outcomes("shapes").get("queue_full") == refused)
+    wait_until(lambda: _scrape(short).outcomes("shapes").get("queue_full") == refused)
 
 
 def test_what_waits_at_the_proxy_is_bounded(short: str) -> None:
@@ -126,14 +118,14 @@ def test_what_waits_at_the_proxy_is_bounded(short: str) -> None:
             answer = connection.recv(65536)
             assert answer.startswith(b"HTTP/1.1 503 ")
             assert b"retry-after: 1\r\n" in answer.lower()
-    _until(lambda: httpx.get(f"{short}/gpu", timeout=TIMEOUT_S).status_code == 200)
+    wait_until(lambda: httpx.get(f"{short}/gpu", timeout=TIMEOUT_S).status_code == 200)
 
 
 def test_long_queue_brings_a_replica_and_a_short_one_takes_it_away(url: str) -> None:
     config = ServiceConfig(models=("shapes",), concurrency=1)
     scale = Scale(1, 2, up_after_s=1.0, down_after_s=2.0)
     serve.run(application(config, scale), name=NAME)
-    _until(lambda: _answers(url) and running_replicas(NAME) == 1)
+    wait_until(lambda: _answers(url) and running_replicas(NAME) == 1)
     seen = [0]
 
     def replicas() -> int:
@@ -141,8 +133,8 @@ def test_long_queue_brings_a_replica_and_a_short_one_takes_it_away(url: str) -> 
         return running_replicas(NAME)
 
     load = Load(url, 8)
-    _until(lambda: replicas() == 2)
-    _until(
+    wait_until(lambda: replicas() == 2)
+    wait_until(
         lambda: (
             all(
                 count > 0
@@ -156,9 +148,9 @@ def test_long_queue_brings_a_replica_and_a_short_one_takes_it_away(url: str) -> 
     )
     load.end()
     assert set(load.codes) == {200}
-    _until(lambda: replicas() == 1)
+    wait_until(lambda: replicas() == 1)
     # Nothing of what the one that went had counted is lost, and nothing ever went backwards.
-    _until(lambda: _scrape(url).outcomes("shapes").get("ok", 0) == load.codes[200])
+    wait_until(lambda: _scrape(url).outcomes("shapes").get("ok", 0) == load.codes[200])
     assert seen == sorted(seen)
     restarts = _scrape(url).families["tailrace_worker_restarts"].samples
     assert not any(sample.value for sample in restarts)

@@ -12,8 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -21,10 +20,11 @@ import httpx
 import pytest
 
 from tailrace.datasets.shapes import draw_scene
+from tests.kit.pictures import scene_bytes
+from tests.kit.programs import ServerProcess
 from tests.kit.ray_nodes import ray_cluster, replica_pids, serve_pids
-from tests.server_process import Scrape, ServerProcess
+from tests.kit.waiting import TIMEOUT_S, wait_until
 
-TIMEOUT_S = 120.0
 TOKEN = "secret"
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 _OPTIONS = ("shapes", "null", "--port", "0", "--concurrency", "1", "--grace", "60s")
@@ -54,18 +54,13 @@ def local() -> Iterator[ServerProcess]:
         server.close()
 
 
-def _jpeg() -> bytes:
-    image = cv2.cvtColor(draw_scene(1_000_001).image, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".jpg", image)[1].tobytes()
-
-
 def _large_picture() -> bytes:
     # It takes a while to decode.
     large = cv2.resize(draw_scene(1_000_002).image, (4500, 4500))
     return cv2.imencode(".png", large)[1].tobytes()
 
 
-JPEG = _jpeg()
+JPEG = scene_bytes(1_000_001)
 _TENSOR = {"name": "input", "shape": [1, 3], "datatype": "UINT8"}
 _QUERY = json.dumps({"query": base64.b64encode(JPEG).decode()}).encode()
 _BINARY = json.dumps(
@@ -151,27 +146,13 @@ def test_answers_are_those_of_the_local_mode(fleet: ServerProcess, local: Server
             assert there == here, path
 
 
-def _scrape(server: ServerProcess) -> Scrape:
-    answer = httpx.get(f"{server.url}/metrics", headers=AUTHORIZED, timeout=TIMEOUT_S)
-    assert answer.status_code == 200, answer.text
-    return Scrape(answer.text)
-
-
-def _until(condition: Callable[[], Any]) -> Any:
-    ends_s = time.monotonic() + TIMEOUT_S
-    while not (value := condition()):
-        assert time.monotonic() < ends_s, "it never came to be"
-        time.sleep(0.1)
-    return value
-
-
 def test_any_replica_answers_for_all(fleet: ServerProcess) -> None:
-    before = _scrape(fleet).outcomes("null").get("ok", 0)
+    before = fleet.scrape().outcomes("null").get("ok", 0)
     for _ in range(40):
         assert httpx.get(f"{fleet.url}/gpu?model=null", headers=AUTHORIZED).text == "ok"
     # What the others did in the last second may not have been told yet.
-    _until(lambda: _scrape(fleet).outcomes("null").get("ok", 0) >= before + 40)
-    scrape = _scrape(fleet)
+    wait_until(lambda: fleet.scrape().outcomes("null").get("ok", 0) >= before + 40)
+    scrape = fleet.scrape()
     each = [scrape("tailrace_worker_requests_total", worker=worker) for worker in "12"]
     # Both nodes take part, that of the proxy and the other.
     assert all(each)
@@ -199,17 +180,17 @@ def test_requests_whose_clients_leave_are_never_inferred(fleet: ServerProcess) -
         "POST /predict/shapes HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n"
         f"Content-Length: {len(picture)}\r\n\r\n"
     )
-    before = _scrape(fleet)
+    before = fleet.scrape()
     with contextlib.ExitStack() as stack:
         for _ in range(12):
             connection = stack.enter_context(
                 socket.create_connection(("127.0.0.1", fleet.port), timeout=TIMEOUT_S)
             )
             connection.sendall(head.encode() + picture)
-        _until(lambda: sum(_scrape(fleet)("tailrace_queue_depth", worker=w) for w in "12") >= 6)
-    _until(lambda: not any(_scrape(fleet)("tailrace_queue_depth", worker=w) for w in "12"))
-    _until(lambda: _scrape(fleet).outcomes("shapes").get("client_gone", 0) >= 6)
-    after = _scrape(fleet)
+        wait_until(lambda: sum(fleet.scrape()("tailrace_queue_depth", worker=w) for w in "12") >= 6)
+    wait_until(lambda: not any(fleet.scrape()("tailrace_queue_depth", worker=w) for w in "12"))
+    wait_until(lambda: fleet.scrape().outcomes("shapes").get("client_gone", 0) >= 6)
+    after = fleet.scrape()
     inferred = [scrape("tailrace_batch_size_count", model="shapes") for scrape in (before, after)]
     assert inferred[1] - inferred[0] <= 6
 
@@ -223,23 +204,23 @@ def test_replica_that_is_killed_is_replaced(fleet: ServerProcess) -> None:
             while not over.is_set():
                 codes.append(client.get(f"{fleet.url}/gpu").status_code)
 
-    before = _scrape(fleet).outcomes("shapes").get("ok", 0)
+    before = fleet.scrape().outcomes("shapes").get("ok", 0)
     clients = [threading.Thread(target=load) for _ in range(4)]
     for client in clients:
         client.start()
-    _until(lambda: len(codes) > 20)
+    wait_until(lambda: len(codes) > 20)
     victim, _ = replica_pids()
     os.kill(victim, signal.SIGKILL)
-    _until(lambda: httpx.get(f"{fleet.url}/v2/health/ready").status_code == 503)
+    wait_until(lambda: httpx.get(f"{fleet.url}/v2/health/ready").status_code == 503)
     seen = [before]
 
     def back() -> bool:
-        scrape = _scrape(fleet)
+        scrape = fleet.scrape()
         seen.append(scrape.outcomes("shapes").get("ok", 0))
         restarts = sum(scrape("tailrace_worker_restarts_total", worker=w) for w in "12")
         return restarts == 1 and httpx.get(f"{fleet.url}/v2/health/ready").status_code == 200
 
-    _until(back)
+    wait_until(back)
     over.set()
     for client in clients:
         client.join(TIMEOUT_S)
@@ -268,12 +249,12 @@ def test_sigterm_ends_it_once_begun_requests_are_answered(fleet: ServerProcess) 
         client.start()
 
     def begun() -> bool:
-        scrape = _scrape(fleet)
+        scrape = fleet.scrape()
         levels = ("tailrace_requests_in_flight", "tailrace_queue_depth")
         here = sum(scrape(level, worker=w) for level in levels for w in "12")
         return here + len(codes) >= len(clients)
 
-    _until(begun)
+    wait_until(begun)
     assert fleet.stop() == 0
     for client in clients:
         client.join(TIMEOUT_S)
@@ -282,10 +263,8 @@ def test_sigterm_ends_it_once_begun_requests_are_answered(fleet: ServerProcess) 
         socket.create_connection(("127.0.0.1", fleet.port), timeout=TIMEOUT_S)
     assert serve_pids() == []
     # Nothing but our own lines was said.
-    rest = []
-    while (line := fleet.lines.get(timeout=TIMEOUT_S)) is not None:
-        rest.append(line)
-    assert all(line.startswith("tailrace: ") for line in fleet.heard + rest)
+    fleet.rest()
+    assert all(line.startswith("tailrace: ") for line in fleet.heard)
 
 
 def test_nothing_is_left_of_a_command_that_is_killed(cluster: str) -> None:
@@ -293,7 +272,7 @@ def test_nothing_is_left_of_a_command_that_is_killed(cluster: str) -> None:
     try:
         assert replica_pids()
         server.process.kill()
-        _until(lambda: not serve_pids())
+        wait_until(lambda: not serve_pids())
         with pytest.raises(ConnectionError):
             socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT_S)
     finally:

@@ -81,6 +81,17 @@ def resize(fd: int, columns: int) -> None:
     termios.tcsetwinsize(fd, (24, columns))
 
 
+def drained(fd: int) -> bytes:
+    """What is left to read of our end, once nobody can write any more; closes it."""
+    shown = b""
+    # Linux ends a terminal whose other side is closed with an error.
+    with contextlib.suppress(OSError):
+        while chunk := os.read(fd, 65536):
+            shown += chunk
+    os.close(fd)
+    return shown
+
+
 def watched(
     command: list[str],
     columns: int,
@@ -102,11 +113,7 @@ def watched(
             env={**os.environ, "TERM": "xterm"},
         )
         os.close(theirs)
-        shown = bytearray()
-        # The end of a terminal that nobody has open any more is an error.
-        with contextlib.suppress(OSError):
-            while data := os.read(ours, 65536):
-                shown += data
+        shown = drained(ours)
         out, _ = process.communicate(timeout=60)
     assert process.returncode == code, shown
     return out or "", list(Screen(columns).feed(shown.decode()))
