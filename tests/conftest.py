@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 pytest.register_assert_rewrite("tests.kit")
 
@@ -91,7 +93,7 @@ def coco_mini() -> Path:
     return shared("datasets/coco-mini")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cluster() -> Iterator[Any]:
     """A Ray cluster: a head with one CPU, where the tests themselves are, and two more nodes with
     two each.
@@ -100,3 +102,41 @@ def cluster() -> Iterator[Any]:
 
     with ray_cluster(1, 2, 2) as cluster:
         yield cluster
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Any]:
+    """A Chromium."""
+    from tests.kit.browser import chromium
+
+    async with chromium() as browser:
+        yield browser
+
+
+_SHARED = {"on_ray": "/on_ray/", "browser": "/dashboard/|/report/|test_predict_page"}
+"""Tests that share a cluster or a browser, by what their paths match."""
+
+
+def _group(nodeid: str) -> str | None:
+    return next((name for name, paths in _SHARED.items() if re.search(paths, nodeid)), None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that share something come first, since they take longest."""
+    items.sort(key=lambda item: _group(item.nodeid) is None)
+    for item in items:
+        for mark in (*item.iter_markers("slow"), *item.iter_markers("alone")):
+            if not mark.args:
+                raise pytest.UsageError(f"{item.nodeid}: {mark.name} without its reason")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Beside each other run files, and all that share something are as one file."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByGroup(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid) or super()._split_scope(nodeid)
+
+    return ByGroup(config, log)

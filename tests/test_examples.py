@@ -38,7 +38,7 @@ class OneServer:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
 
-@pytest.mark.alone
+@pytest.mark.alone("finds the rate that a server keeps")
 def test_a_rate_is_found_that_holds_an_slo(
     serve: Any, control_room: LaunchRoom, tmp_path: Path
 ) -> None:

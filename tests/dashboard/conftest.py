@@ -1,7 +1,6 @@
-"""A real Chromium, control rooms in processes of their own, and intervals to show."""
+"""Control rooms in processes of their own, their pages, and intervals to show."""
 
 import asyncio
-import shutil
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -11,35 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
 from tailrace.control.interface import ServiceInfo
 from tailrace.load.measure.point import Point
+from tests.kit.browser import Open, watched_page
 from tests.kit.samples import POINT, SERVICE
 
-Open = Callable[..., AbstractAsyncContextManager[Page]]
 Room = Callable[..., AbstractAsyncContextManager[str]]
-
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-def find_browser(playwrights_own: str) -> str:
-    """The executable of an installed browser, as tools/install_browser.py provides it."""
-    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
-        if path := shutil.which(name):
-            return path
-    if not Path(playwrights_own).exists():
-        pytest.fail("There is no Chromium: run python tools/install_browser.py")
-    return playwrights_own
 
 
 @asynccontextmanager
@@ -74,21 +52,11 @@ def room_for_module() -> Room:
     return _room
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def url() -> AsyncIterator[str]:
-    """A control room with one service, shared by a module's tests."""
+    """A control room with one service, which tests leave as it was."""
     async with _room() as address:
         yield address
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """One Chromium for a module's tests."""
-    async with async_playwright() as playwright:
-        executable = find_browser(playwright.chromium.executable_path)
-        browser = await playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
-        yield browser
-        await browser.close()
 
 
 @pytest.fixture
@@ -99,35 +67,15 @@ def open_page(browser: Browser) -> Open:
 
     @asynccontextmanager
     async def opened(address: str, **context: Any) -> AsyncIterator[Page]:
-        profile = await browser.new_context(**context)
-        page = await profile.new_page()
-        complaints: list[str] = []
-        page.on(
-            "console",
-            lambda line: (
-                complaints.append(f"{line.type}: {line.text}")
-                if line.type in ("error", "warning")
-                else None
-            ),
-        )
-        page.on("pageerror", lambda error: complaints.append(str(error)))
         origin = "/".join(address.split("/")[:3])
-        page.on(
-            "request",
-            lambda request: (
-                None
-                if request.url.startswith((origin, "data:", f"blob:{origin}"))
-                else complaints.append(f"fetched {request.url}")
-            ),
-        )
-        await page.goto(address)
-        # A live page has its socket; a report has its charts.
-        await page.wait_for_function(
-            "() => window.did_handshake === true || 'started' in document.documentElement.dataset"
-        )
-        yield page
-        await profile.close()
-        assert complaints == []
+        async with watched_page(browser, origin, f"blob:{origin}", **context) as page:
+            await page.goto(address)
+            # A live page has its socket; a report has its charts.
+            await page.wait_for_function(
+                "() => window.did_handshake === true"
+                " || 'started' in document.documentElement.dataset"
+            )
+            yield page
 
     return opened
 

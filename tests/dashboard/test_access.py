@@ -291,7 +291,7 @@ async def all_paths() -> list[str]:
     return paths
 
 
-@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.asyncio(loop_scope="session")
 async def test_no_route_is_open_without_the_token(room: Room) -> None:
     paths = await all_paths()
     assert {
@@ -329,7 +329,7 @@ async def test_no_route_is_open_without_the_token(room: Room) -> None:
         assert (await client.get(polling, headers=bearer)).status_code == 200
 
 
-@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.asyncio(loop_scope="session")
 async def test_the_socket_is_refused_to_other_origins_with_the_token_too(room: Room) -> None:
     async with room("--token", TOKEN) as address:
         url = address.replace("http", "ws") + "/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
@@ -341,7 +341,7 @@ async def test_the_socket_is_refused_to_other_origins_with_the_token_too(room: R
         assert refused.value.response.status_code == 403
 
 
-@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_a_person_logs_in_in_the_browser(browser: Browser, room: Room, scheme: str) -> None:
     async with room("--token", TOKEN) as address:
@@ -371,7 +371,7 @@ async def test_a_person_logs_in_in_the_browser(browser: Browser, room: Room, sch
         await context.close()
 
 
-@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.asyncio(loop_scope="session")
 async def test_another_sites_page_cannot_open_the_socket(
     browser: Browser, room: Room, serve: Any
 ) -> None:

@@ -11,10 +11,10 @@ from playwright.async_api import Browser, Page, expect
 
 Room = Callable[..., AbstractAsyncContextManager[str]]
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def busy(room_for_module: Room) -> AsyncIterator[str]:
     """A control room of eight services, of which two run; a third one's run is over."""
     async with room_for_module("--services", "8") as address, httpx.AsyncClient() as rest:
@@ -142,7 +142,7 @@ FOCUSED = """
 """
 
 
-@pytest.mark.alone  # pages of what is under way change, and faster than a slow browser walks
+@pytest.mark.alone("pages of what runs change, and faster than a slow browser walks")
 @pytest.mark.parametrize("path", ["/services", "/services/s1", "/runs"])
 async def test_tab_reaches_everything_and_shows_where_it_is(
     busy: str, browser: Browser, path: str

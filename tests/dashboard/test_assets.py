@@ -5,7 +5,7 @@ import re
 import httpx
 import pytest
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def named(browser: httpx.AsyncClient) -> list[str]:

@@ -12,7 +12,7 @@ from tailrace.load.schedule.profile import parse_profile
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def unfold(page: Page) -> None:

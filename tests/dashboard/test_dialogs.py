@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def fill(page: Page, **values: str) -> None:

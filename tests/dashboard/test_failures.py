@@ -14,7 +14,7 @@ from tailrace.view.failures import failures_in, failures_table
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 REFUSAL = b"HTTP/1.1 404 Not Found\r\nContent-Length: 29\r\n\r\n<b>no such model</b> <script>"
 SHOWN = "HTTP/1.1 404 Not Found\n<b>no such model</b> <script>"

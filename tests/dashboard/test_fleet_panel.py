@@ -16,7 +16,7 @@ from tests.kit.samples import POINT
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 NODES = {
     "node-a": NodeFigures(
@@ -40,7 +40,7 @@ NODES = {
 }
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def gallery(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """The gallery's address."""
     folder = tmp_path_factory.mktemp("gallery")

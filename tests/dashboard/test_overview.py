@@ -15,7 +15,7 @@ from tailrace.view.words import number
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 Room = Callable[..., AbstractAsyncContextManager[str]]
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def field(page: Page, service_id: str, name: str) -> Locator:

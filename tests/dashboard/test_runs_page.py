@@ -34,7 +34,7 @@ from tests.kit.samples import FOUND
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 Room = Callable[..., AbstractAsyncContextManager[str]]
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CUT = """
 [...document.querySelectorAll("main *")]
@@ -71,7 +71,7 @@ def set_started(path: Path, started: str) -> None:
     (path / "run.json").write_text(json.dumps(asked | {"started": started}))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four runs: two finished, one interrupted, one of an odd name."""
     base = tmp_path_factory.mktemp("runs")
@@ -96,7 +96,7 @@ async def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def url(runs: Path) -> AsyncIterator[str]:
     """A control room of these runs, shared by the module's tests."""
     room = await asyncio.create_subprocess_exec(

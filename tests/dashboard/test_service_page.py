@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, expect
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 Room = Callable[..., AbstractAsyncContextManager[str]]
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 COLUMNS = """
 () => Number(document.querySelector("[data-chart=latency]")?.dataset.columns ?? 0)

@@ -21,7 +21,7 @@ from tailrace.load.measure.point import Event, Percentiles, Point, SlowRequest
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 46, 12, 18, 22
 """What a chart leaves around its plot area."""
@@ -96,7 +96,7 @@ def make(index: int, *, server: bool = True) -> Point:
 LENGTHS = {"hour": 3600, "short": 120, "run": 90, "other": 60, "none": 0}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def gallery(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """The gallery's address."""
     folder = tmp_path_factory.mktemp("gallery")

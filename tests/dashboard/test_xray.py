@@ -16,7 +16,7 @@ from tailrace.load.measure.xray import Xray
 from tailrace.view.static_files import STATIC
 from tests.kit.samples import POINT
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ORIGIN = "http://xray.test"
 PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><title>X-ray</title>
@@ -38,7 +38,7 @@ XRAY = Xray(
 )
 
 
-@pytest_asyncio.fixture(loop_scope="module", params=["light", "dark"])
+@pytest_asyncio.fixture(loop_scope="session", params=["light", "dark"])
 async def page(browser: Browser, request: pytest.FixtureRequest) -> AsyncIterator[Page]:
     async def answer(route: Route) -> None:
         path = route.request.url.removeprefix(ORIGIN)

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray.cluster_utils import Cluster
@@ -14,14 +15,19 @@ _OBJECT_STORE_BYTES = 100_000_000
 """Of each node: by itself Ray takes a third of the machine."""
 
 
+def node_with(cpus: int) -> dict[str, Any]:
+    """What `add_node` takes for a node with so many CPUs."""
+    return {"num_cpus": cpus, "object_store_memory": _OBJECT_STORE_BYTES}
+
+
 @contextlib.contextmanager
 def ray_cluster(*cpus: int) -> Iterator[Cluster]:
     """A cluster of a node each with so many CPUs; the first is its head."""
-    nodes = [{"num_cpus": count, "object_store_memory": _OBJECT_STORE_BYTES} for count in cpus]
-    cluster = Cluster(initialize_head=True, head_node_args=nodes[0] | {"include_dashboard": False})
+    head = node_with(cpus[0]) | {"include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
-        for node in nodes[1:]:
-            cluster.add_node(**node)
+        for count in cpus[1:]:
+            cluster.add_node(**node_with(count))
         cluster.wait_for_nodes()
         yield cluster
     finally:

@@ -31,7 +31,7 @@ from tailrace.load.schedule.schedule import Schedule
 from tailrace.load.session.session import Session
 from tests.kit import queue_server
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.alone("holds latencies against theory's")
 
 Times = NDArray[np.int64]
 """Instants or durations in ns, int64 [n]."""

@@ -473,7 +473,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 
-@pytest.mark.alone
+@pytest.mark.alone("finds the rate that a server keeps, twice")
 def test_the_peak_is_what_find_finds(tmp_path: Path, peer: Callable[..., Peer]) -> None:
     """A queue with a service time of 1 ms, one request at a time: both look for the same rate.
 

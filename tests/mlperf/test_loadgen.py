@@ -119,7 +119,7 @@ def test_the_accuracy_log_has_each_answer_with_its_sample(tmp_path: Path, scenar
         assert record.tolist() == [entry["qsl_idx"]]
 
 
-@pytest.mark.alone
+@pytest.mark.alone("LoadGen calls it late where others have the core")
 @pytest.mark.parametrize("fault", ["failing", "raising"])
 @pytest.mark.parametrize("scenario", ["Server", "Offline"])
 def test_failures_are_not_fast_answers(tmp_path: Path, scenario: str, fault: str) -> None:

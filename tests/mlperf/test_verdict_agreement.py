@@ -87,7 +87,7 @@ def _ours(latencies_ns: np.ndarray, percent: float) -> bool:
     return judge(total, duration_s=1.0, min_duration_s=0.0, slos=[slo]).valid
 
 
-@pytest.mark.alone
+@pytest.mark.alone("500 runs of LoadGen, of 1 ms and more a query")
 def test_server(tmp_path: Path) -> None:
     """Half of the sets are near where the verdict turns: h_min(t) + t queries with t over."""
     draw = random.Random(6)

@@ -1,13 +1,10 @@
-"""Real runs, short ones, against a server on loopback; and the browser that opens their report."""
+"""Real runs, short ones, against a server on loopback."""
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
 
 from tailrace.load.client.traffic import plan_traffic
 from tailrace.load.judge.slo import parse_slo
@@ -15,7 +12,6 @@ from tailrace.load.schedule.profile import parse_profile
 from tailrace.load.session.plan import Plan
 from tailrace.runs.directory import RunDirectory
 from tailrace.runs.run import Run
-from tests.dashboard.conftest import ARGUMENTS, find_browser
 
 SLOW_S = 0.02
 INTERVALS = 30
@@ -83,13 +79,3 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("runs")
     asyncio.run(_make_all(base))
     return base
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """One Chromium for a module's tests."""
-    async with async_playwright() as playwright:
-        executable = find_browser(playwright.chromium.executable_path)
-        browser = await playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
-        yield browser
-        await browser.close()

@@ -3,8 +3,8 @@
 import json
 import re
 import shutil
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,10 @@ from tailrace.runs.compare.compare import compare
 from tailrace.runs.label import write_label
 from tailrace.runs.search_report import write_search
 from tailrace.view.words import number
+from tests.kit.browser import Open, watched_page
 from tests.report.conftest import INTERVALS
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-Open = Callable[..., AbstractAsyncContextManager[Page]]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 EVIL = "http://x/</script><script>window.evil=1</script><img src=x onerror=evil=2>'\"&"
 
@@ -40,31 +39,11 @@ def open_report(browser: Browser, tmp_path: Path) -> Open:
     async def opened(*paths: Path, **context: Any) -> AsyncIterator[Page]:
         file = tmp_path / "report.html"
         file.write_text(make_page(paths).html, encoding="utf-8")
-        profile = await browser.new_context(offline=True, **context)
-        page = await profile.new_page()
-        complaints: list[str] = []
-        page.on(
-            "console",
-            lambda line: (
-                complaints.append(f"{line.type}: {line.text}")
-                if line.type in ("error", "warning")
-                else None
-            ),
-        )
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on(
-            "request",
-            lambda request: (
-                None
-                if request.url.startswith((file.as_uri(), "blob:null/", "data:"))
-                else complaints.append(f"fetched {request.url}")
-            ),
-        )
-        await page.goto(file.as_uri())
-        await page.wait_for_selector("html[data-started]")
-        yield page
-        await profile.close()
-        assert complaints == []
+        allowed = (file.as_uri(), "blob:null/")
+        async with watched_page(browser, *allowed, offline=True, **context) as page:
+            await page.goto(file.as_uri())
+            await page.wait_for_selector("html[data-started]")
+            yield page
 
     return opened
 

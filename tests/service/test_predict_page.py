@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import re
-import shutil
 import zlib
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
+from contextlib import asynccontextmanager
 from typing import Any
 
 import cv2
 import httpx
 import numpy as np
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, FilePayload, Page, async_playwright, expect
+from playwright.async_api import Browser, FilePayload, Page, expect
 
-Open = Callable[..., AbstractAsyncContextManager[Page]]
+from tests.kit.browser import Open, watched_page
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 TEXT = FilePayload(name="notes.txt", mimeType="text/plain", buffer=b"no picture")
 PIXEL = """
 ([x, y]) => {
@@ -55,19 +42,6 @@ bytes => {
 """
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-        found = next(filter(None, map(shutil.which, names)), None)
-        executable = found or playwright.chromium.executable_path
-        if not Path(executable).exists():
-            pytest.fail("There is no Chromium: run python tools/install_browser.py")
-        browser = await playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
-        yield browser
-        await browser.close()
-
-
 @pytest.fixture
 def open_page(browser: Browser, shapes_server: Any) -> Open:
     """Opens a model's page; fails if its script fails or anything is fetched from elsewhere."""
@@ -76,20 +50,9 @@ def open_page(browser: Browser, shapes_server: Any) -> Open:
     async def opened(
         path: str = "/predict/shapes", url: str = shapes_server.url, **context: Any
     ) -> AsyncIterator[Page]:
-        profile = await browser.new_context(**context)
-        page = await profile.new_page()
-        complaints: list[str] = []
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-
-        def note(address: str) -> None:
-            if not address.startswith((url, "data:", "blob:")):
-                complaints.append(f"fetched {address}")
-
-        page.on("request", lambda request: note(request.url))
-        await page.goto(url + path)
-        yield page
-        await profile.close()
-        assert complaints == []
+        async with watched_page(browser, url, f"blob:{url}", **context) as page:
+            await page.goto(url + path)
+            yield page
 
     return opened
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from tailrace.load.schedule.profile import constant, parse_profile
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.session import Session
 from tailrace.load.session.workers import GeneratorError
-from tests.kit.ray_nodes import is_ours
+from tests.kit.ray_nodes import is_ours, node_with
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -269,14 +270,22 @@ async def test_killing_the_command_ends_the_load(cluster: Any, serve: Any, tmp_p
     assert server.arrived_ns[-1] < killed_ns + 4e9
 
 
-async def test_a_lost_node_is_told_and_its_share_taken_over(cluster: Any, serve: Any) -> None:
-    """Last of its module: the cluster has one node less afterwards."""
+@pytest.fixture
+def victim(cluster: Any) -> Iterator[Any]:
+    """A node that may be lost: there is another one afterwards."""
+    yield cluster.worker_nodes.copy().pop()
+    cluster.add_node(**node_with(2))
+    cluster.wait_for_nodes()
+
+
+async def test_a_lost_node_is_told_and_its_share_taken_over(
+    cluster: Any, victim: Any, serve: Any
+) -> None:
     server = serve()
     session = Session(
         make_plan(server.url, duration_s=None, workers=4), RayLauncher(cluster.address)
     )
     await session.start()
-    victim = cluster.worker_nodes.copy().pop()
     points: list[Point] = []
     removed_s = told_s = 0.0
     async for interval in session.intervals():

@@ -215,7 +215,7 @@ def md1_rate(service_s: float, bound_s: float) -> float:
     return low
 
 
-@pytest.mark.alone
+@pytest.mark.alone("finds the capacity of this machine's server within 5 %")
 async def test_a_service_of_known_capacity(serve: Any, plan: Any) -> None:
     """One server with a fixed service time of 4 ms: the rate found is theory's within 5 %.
 

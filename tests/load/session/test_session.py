@@ -555,7 +555,7 @@ async def test_a_report_that_cannot_be_merged_is_raised_to_the_reader(serve: Any
     assert session.problems == []
 
 
-@pytest.mark.alone
+@pytest.mark.alone("takes all of the machine")
 async def test_a_rate_that_no_worker_can_send_is_told_to_the_end(serve: Any, offer: Any) -> None:
     """What it comes to too late is failed at once, so that it is done in time, and not killed."""
     session, _ = await offer(

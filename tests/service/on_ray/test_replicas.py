@@ -8,6 +8,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -21,16 +22,15 @@ from tailrace.service.on_ray.registry import running_replicas
 from tailrace.service.on_ray.replicas import app, application
 from tests.kit.ports import free_port
 from tests.kit.programs import Scrape
-from tests.kit.ray_nodes import ray_cluster
 from tests.kit.waiting import TIMEOUT_S, wait_until
 
 NAME = "tailrace"
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
+def url(cluster: Any) -> Iterator[str]:
     port = free_port()
-    with ray_cluster(2, 2) as cluster, quietly():
+    with quietly():
         connect(cluster.address)
         serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": port})
         try:

@@ -22,7 +22,7 @@ import pytest
 from tailrace.datasets.shapes import draw_scene
 from tests.kit.pictures import scene_bytes
 from tests.kit.programs import ServerProcess
-from tests.kit.ray_nodes import ray_cluster, replica_pids, serve_pids
+from tests.kit.ray_nodes import replica_pids, serve_pids
 from tests.kit.waiting import TIMEOUT_S, wait_until
 
 TOKEN = "secret"
@@ -31,14 +31,8 @@ _OPTIONS = ("shapes", "null", "--port", "0", "--concurrency", "1", "--grace", "6
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    with ray_cluster(2, 2) as cluster:
-        yield cluster.address
-
-
-@pytest.fixture(scope="module")
-def fleet(cluster: str) -> Iterator[ServerProcess]:
-    server = ServerProcess(*_OPTIONS, "--ray", cluster, "--replicas", "2", token=TOKEN)
+def fleet(cluster: Any) -> Iterator[ServerProcess]:
+    server = ServerProcess(*_OPTIONS, "--ray", cluster.address, "--replicas", "2", token=TOKEN)
     try:
         yield server.start()
     finally:
@@ -164,8 +158,18 @@ def test_any_replica_answers_for_all(fleet: ServerProcess) -> None:
         assert scrape("process_resident_memory_bytes", worker=worker) > 2**24
 
 
-def test_cluster_that_serves_already_is_left_alone(fleet: ServerProcess, cluster: str) -> None:
-    command = [sys.executable, "-m", "tailrace", "serve", "null", "--ray", cluster, "--port", "0"]
+def test_cluster_that_serves_already_is_left_alone(fleet: ServerProcess, cluster: Any) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "tailrace",
+        "serve",
+        "null",
+        "--ray",
+        cluster.address,
+        "--port",
+        "0",
+    ]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
     assert ended.returncode == 1
     assert ended.stdout == ""
@@ -267,8 +271,8 @@ def test_sigterm_ends_it_once_begun_requests_are_answered(fleet: ServerProcess) 
     assert all(line.startswith("tailrace: ") for line in fleet.heard)
 
 
-def test_nothing_is_left_of_a_command_that_is_killed(cluster: str) -> None:
-    server = ServerProcess("null", "--ray", cluster, "--port", "0").start()
+def test_nothing_is_left_of_a_command_that_is_killed(cluster: Any) -> None:
+    server = ServerProcess("null", "--ray", cluster.address, "--port", "0").start()
     try:
         assert replica_pids()
         server.process.kill()
@@ -279,8 +283,8 @@ def test_nothing_is_left_of_a_command_that_is_killed(cluster: str) -> None:
         server.close()
 
 
-def test_model_that_cannot_be_loaded_is_one_line(cluster: str) -> None:
-    command = [sys.executable, "-m", "tailrace", "serve", "shapes", "--ray", cluster]
+def test_model_that_cannot_be_loaded_is_one_line(cluster: Any) -> None:
+    command = [sys.executable, "-m", "tailrace", "serve", "shapes", "--ray", cluster.address]
     command += ["--port", "0", "--model-path", "/nowhere/model.onnx"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
     assert ended.returncode == 2
@@ -291,10 +295,10 @@ def test_model_that_cannot_be_loaded_is_one_line(cluster: str) -> None:
     assert serve_pids() == []
 
 
-def test_port_that_is_taken(cluster: str) -> None:
+def test_port_that_is_taken(cluster: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        command = [sys.executable, "-m", "tailrace", "serve", "null", "--ray", cluster]
+        command = [sys.executable, "-m", "tailrace", "serve", "null", "--ray", cluster.address]
         ended = subprocess.run(
             [*command, "--port", str(port)], capture_output=True, text=True, timeout=TIMEOUT_S
         )

@@ -1,0 +1,61 @@
+"""A real browser, and pages in it that must not complain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
+
+from tools.install_browser import find_browser
+
+Open = Callable[..., AbstractAsyncContextManager[Page]]
+
+_ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """A Chromium without a window."""
+    executable = await asyncio.to_thread(find_browser)
+    assert executable, "there is no Chromium: run python tools/install_browser.py"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=executable, args=_ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@asynccontextmanager
+async def watched_page(browser: Browser, *origins: str, **context: Any) -> AsyncIterator[Page]:
+    """A page in a fresh profile; fails if its console has an error or a warning, or if anything is
+    fetched whose address starts otherwise than `origins`.
+    """
+    complaints: list[str] = []
+
+    def hear(line: ConsoleMessage) -> None:
+        if line.type in ("error", "warning"):
+            complaints.append(f"{line.type}: {line.text}")
+
+    def note(request: Request) -> None:
+        if not request.url.startswith((*origins, "data:")):
+            complaints.append(f"fetched {request.url}")
+
+    profile = await browser.new_context(**context)
+    page = await profile.new_page()
+    page.on("console", hear)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", note)
+    yield page
+    await profile.close()
+    assert complaints == []
