@@ -20,15 +20,16 @@ from tailrace.dashboard import assets
 from tailrace.dashboard.fleet_panel import FleetPanel
 from tailrace.dashboard.frame import frame
 from tailrace.dashboard.server import serving
-from tailrace.dashboard.timeline import Source, Timeline
+from tailrace.dashboard.timeline import Timeline
 from tailrace.load.judge.slo import parse_slo
 from tailrace.load.measure.point import Point
+from tailrace.view.charts import LIVE, configure
 
 SLOS = [parse_slo("p99<100ms")]
 
 
 def create_app(folder: Path) -> FastAPI:
-    """`/live/{name}` is as a service's page has it, `/run` and `/runs` as those of runs;
+    """`/live/{name}` is as a service's page has it, `/run` has the charts of a run;
     `/fleet/{name}` has the machines of the last interval.
 
     An interval that is posted to `/next/{name}` is appended, and the browsers are told of it
@@ -52,8 +53,7 @@ def create_app(folder: Path) -> FastAPI:
     @app.get("/data/{name}")
     async def data(name: str, since: float = 0.0) -> Response:
         body = [point for point in points[name] if point.wall_time > since]
-        record = {"points": body} if name in ("run", "other") else body
-        return Response(msgspec.json.encode(record), media_type="application/json")
+        return Response(msgspec.json.encode(body), media_type="application/json")
 
     @app.post("/next/{name}")
     async def following(request: Request, name: str, told: bool = True) -> None:
@@ -66,9 +66,9 @@ def create_app(folder: Path) -> FastAPI:
     @ui.page("/live/{name}")
     async def live(client: Client, name: str) -> None:
         with frame(client, name):
-            timeline = Timeline(client)
+            timeline = Timeline(client, configure("wall", LIVE, kept=3600))
             timeline.say("Press Start.")
-            timeline.open([Source(name, f"/data/{name}", SLOS)])
+            timeline.open(name, f"/data/{name}", SLOS)
         if name in shown:
             shown[name].append(timeline)
             client.on_delete(lambda: shown[name].remove(timeline))
@@ -79,15 +79,10 @@ def create_app(folder: Path) -> FastAPI:
             FleetPanel().show(points[name][-1] if points[name] else None)
 
     @ui.page("/run")
-    async def one(client: Client) -> None:
+    async def run(client: Client) -> None:
         with frame(client, "run"):
-            Timeline(client, "elapsed").open([Source("a", "/data/run", SLOS)])
-
-    @ui.page("/runs")
-    async def two(client: Client) -> None:
-        with frame(client, "runs"):
-            sources = [Source("a", "/data/run", SLOS), Source("b", "/data/other")]
-            Timeline(client, "elapsed").open(sources)
+            timeline = Timeline(client, configure("elapsed", LIVE))
+            timeline.open("a", "/data/run", SLOS)
 
     ui.run_with(app, tailwind=False, show_welcome_message=False, language="en-US")
     return app

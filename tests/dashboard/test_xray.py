@@ -1,4 +1,4 @@
-"""The X-ray as a page without a server draws it, and as a browser takes it of many intervals."""
+"""The X-ray as it is drawn, and as a browser takes it of many intervals."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -22,9 +22,12 @@ ORIGIN = "http://xray.test"
 PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><title>X-ray</title>
 <link rel="stylesheet" href="/page.css"><link rel="stylesheet" href="/xray.css">
 <main><h1>X-ray</h1><section class="card xray-card"></section></main></html>"""
-DRAW = """async ([xray, options]) => {
-  const { drawXray } = await import("/xray/index.js");
-  drawXray(document.querySelector("section"), xray, options);
+DRAW = """async ([xray, label]) => {
+  const { drawXray } = await import("/timeline/xray.js");
+  const { Palette } = await import("/timeline/palette.js");
+  const stages = new Palette("c-stage", 10);
+  stages.meet(["queue", "infer", "<b>db</b>"]);
+  document.querySelector("section").replaceChildren(drawXray(xray, stages, label));
 }"""
 
 XRAY = Xray(
@@ -58,8 +61,8 @@ async def page(browser: Browser, request: pytest.FixtureRequest) -> AsyncIterato
     assert errors == []
 
 
-async def draw(page: Page, xray: Xray | None, **options: str) -> None:
-    await page.evaluate(DRAW, [msgspec.to_builtins(xray), options])
+async def draw(page: Page, xray: Xray | None, label: str = "Tail X-ray") -> None:
+    await page.evaluate(DRAW, [msgspec.to_builtins(xray), label])
 
 
 async def widths(page: Page, row: int) -> list[float]:
@@ -108,8 +111,6 @@ async def test_it_says_what_explains_the_gap(page: Page) -> None:
 async def test_none_and_no_gap(page: Page) -> None:
     await draw(page, None)
     await expect(page.locator(".xray-said")).to_contain_text("once 100 requests")
-    await draw(page, None, none="Nothing here")
-    await expect(page.locator(".xray-said")).to_have_text("Tail X-rayNothing here")
     flat: Any = msgspec.structs.replace(
         XRAY, tail_ms=XRAY.median_ms, gap_ms=dict.fromkeys(XRAY.gap_ms, 0.0), explains=None
     )
@@ -142,7 +143,7 @@ async def test_a_browser_takes_the_same_as_the_server(page: Page) -> None:
     cases = [intervals(seed, most) for seed in range(20) for most in (3, 300)]
     found = await page.evaluate(
         """async ([cases, binsPerDecade]) => {
-          const { digest, xrayOf } = await import("/xray/merge.js");
+          const { digest, xrayOf } = await import("/timeline/merge.js");
           return cases.map((points) => xrayOf(points.map(digest), binsPerDecade));
         }""",
         [msgspec.to_builtins(cases, str_keys=True), BINS_PER_DECADE],

@@ -133,6 +133,29 @@ async def test_one_run_is_whole_and_offline(runs: Path, open_report: Open) -> No
         await expect(page.locator("#differences")).to_have_count(0)
 
 
+async def test_stages_and_failures_are_those_that_the_run_names(
+    runs: Path, open_report: Open, tmp_path: Path
+) -> None:
+    path = shutil.copytree(runs / "slow", tmp_path / "foreign")
+    for name in ("timeline.jsonl", "result.json"):
+        said = (path / name).read_text()
+        for ours, theirs in (("queue", "db read"), ("infer", "render"), ("http_5xx", "http_3xx")):
+            said = said.replace(f'"{ours}"', f'"{theirs}"')
+        (path / name).write_text(said)
+    background = "elements => elements.map((one) => getComputedStyle(one).backgroundColor)"
+    async with open_report(path) as page:
+        assert {"stages", "failures"} <= set(await drawn(page))
+        legend = page.locator(".panel-stages .legend-item")
+        await expect(legend).to_have_text([re.compile("db read"), re.compile("render")])
+        await expect(page.locator(".panel-failures .legend-item")).to_contain_text("http_3xx")
+        drawn_in = await legend.locator(".swatch").evaluate_all(background)
+        assert len(set(drawn_in)) == 2
+        for place in (".bar-legend .swatch", ".bar-row .part", ".moment .parts .swatch"):
+            assert await page.locator(place).evaluate_all(background) == drawn_in
+        xray = page.locator(".xray-parts dt", has_text=re.compile("db read|render"))
+        assert await xray.locator(".xray-swatch").evaluate_all(background) == drawn_in
+
+
 async def test_a_moment_is_explained_when_it_is_pointed_at(runs: Path, open_report: Open) -> None:
     async with open_report(runs / "slow") as page:
         await drawn(page)

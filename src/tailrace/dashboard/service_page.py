@@ -6,12 +6,13 @@ from nicegui import Client, ui
 
 from tailrace.control.interface import LoadControl, ServiceInfo, Window
 from tailrace.dashboard.controls import Controls
-from tailrace.dashboard.feed import Feed, Feeds
+from tailrace.dashboard.feed import KEPT_INTERVALS, Feed, Feeds
 from tailrace.dashboard.figures import FIGURES, broken, spans
 from tailrace.dashboard.fleet_panel import FleetPanel
-from tailrace.dashboard.timeline import Source, Timeline
+from tailrace.dashboard.timeline import Timeline
 from tailrace.load.measure.point import Percentiles, Point
 from tailrace.plain import as_html
+from tailrace.view.charts import LIVE, configure
 from tailrace.view.failures import failures_table
 from tailrace.view.words import NONE, clock
 
@@ -50,7 +51,7 @@ class _Page:
         self._verdict = _VerdictCard()
         self._failures = _FailuresCard()
         self._fleet = FleetPanel()
-        self._timeline = Timeline(client)
+        self._timeline = Timeline(client, configure("wall", LIVE, kept=KEPT_INTERVALS))
         self._open()
 
     def show(self) -> None:
@@ -75,7 +76,7 @@ class _Page:
         service = self._feed.service
         self._slos = self._feed.slos
         url = f"/services/{quote(service.id)}/points"
-        self._timeline.open([Source(service.name, url, self._slos)])
+        self._timeline.open(service.name, url, self._slos)
 
 
 class _Head:

@@ -83,7 +83,7 @@ def _folder(package: str) -> Path:
     match package:
         case "tailrace-report":
             return _STATIC
-        case "tailrace-timeline" | "tailrace-xray":
+        case "tailrace-timeline":
             return MODULES[package]
         case "nicegui-echart":
             # Found without importing it: NiceGUI takes a second, and only its file is of use here.

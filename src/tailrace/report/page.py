@@ -27,23 +27,16 @@ from tailrace.runs.compare.compare import Comparison, compare
 from tailrace.runs.record import RunInfo
 from tailrace.runs.search_report import read_search
 from tailrace.runs.thin import MOST_INTERVALS, thin
-from tailrace.view.charts import configure, tell_slos
+from tailrace.view.charts import (
+    COMPARED,
+    COMPARED_HEALTH,
+    RUN,
+    RUN_HEALTH,
+    configure,
+    tell_slos,
+)
 from tailrace.view.document import SIGN, THEME_SWITCH, document
 from tailrace.view.markup import Content, Markup, h
-
-_HEALTH_CHARTS = ("send-lag", "load-cpu", "tick-lag", "connections")
-_CHARTS = ("latency", "heatmap", "rates", "in-flight", "failures", "server", "stages")
-_COMPARED = (
-    "runs-p99",
-    "runs-p50",
-    "runs-p99.9",
-    "runs-qps",
-    "runs-in-flight",
-    "runs-failures",
-    "runs-server",
-    "runs-heatmap",
-)
-_HEALTH_COMPARED = ("runs-send-lag", "runs-load-cpu")
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,10 +125,8 @@ def _sections(subjects: Sequence[Subject], comparisons: Sequence[Comparison], ea
     alone = len(subjects) == 1
     runs = [] if alone else [subject.name for subject in subjects]
     failing = any(sum(subject.reasons.values()) for subject in subjects)
-    charts = [
-        name for name in (_CHARTS if alone else _COMPARED) if failing or "failures" not in name
-    ]
-    of_health = _HEALTH_CHARTS if alone else _HEALTH_COMPARED
+    charts = [name for name in (RUN if alone else COMPARED) if failing or "failures" not in name]
+    of_health = RUN_HEALTH if alone else COMPARED_HEALTH
     thinned: list[Content] = [
         f"So many intervals are drawn {each} at a time: rates are means, percentiles the highest."
     ]
@@ -164,7 +155,7 @@ def _timeline(
     config = configure("elapsed", list(charts), runs=runs, title=title, plain=plain)
     return h(
         "div",
-        class_="timeline compared" if runs else "timeline",
+        class_="timeline",
         data_timeline=json.dumps(config),
         role="group",
         aria_label=title,

@@ -1,11 +1,11 @@
 """Where the service's time went, by its stages, as it told in Server-Timing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tailrace.load.measure.point import Percentiles
 from tailrace.report.parts import chip, section, statistic, table
 from tailrace.report.subject import Subject
-from tailrace.service.stages import STAGES
+from tailrace.view.charts import COLOURS
 from tailrace.view.markup import Content, Markup, h
 from tailrace.view.words import number
 
@@ -18,13 +18,14 @@ def stages(subjects: Sequence[Subject]) -> Content:
     if not told:
         return None
     longest = max(sum(_means(subject).values()) for subject in told)
+    colours = _colours(subjects)
     return section(
         "stages",
         "Stages of the service",
         h(
             "div",
-            [_bar(subjects, subject, longest) for subject in told],
-            _legend(told),
+            [_bar(subjects, subject, longest, colours) for subject in told],
+            _legend(told, colours),
             class_="card bars",
         ),
         [_table(subjects, subject) for subject in told],
@@ -34,22 +35,30 @@ def stages(subjects: Sequence[Subject]) -> Content:
 
 def _stages(subject: Subject) -> dict[str, Percentiles]:
     result = subject.record.result
-    found = result.stages_ms if result is not None else {}
-    order = {name: place for place, name in enumerate(STAGES)}
-    return dict(sorted(found.items(), key=lambda item: order.get(item[0], len(order))))
+    return result.stages_ms if result is not None else {}
 
 
 def _means(subject: Subject) -> dict[str, float]:
     return {name: one.mean for name, one in _stages(subject).items() if one.mean is not None}
 
 
-def _bar(subjects: Sequence[Subject], subject: Subject, longest: float) -> Markup:
+def _colours(subjects: Sequence[Subject]) -> dict[str, str]:
+    """By stage, as the charts have them: of the intervals' stages, in the order of their coming."""
+    named = [point.stages_ms for subject in subjects for point in subject.record.points]
+    named += [_stages(subject) for subject in subjects]
+    names = dict.fromkeys(name for one in named for name in one)
+    return {name: f"var(--c-stage-{place % COLOURS})" for place, name in enumerate(names)}
+
+
+def _bar(
+    subjects: Sequence[Subject], subject: Subject, longest: float, colours: Mapping[str, str]
+) -> Markup:
     means = _means(subject)
     parts = [
         h(
             "span",
             class_="part",
-            style=f"width: {100 * mean / longest:.3f}%; background: {_colour(name)}",
+            style=f"width: {100 * mean / longest:.3f}%; background: {colours[name]}",
             title=f"{name} {number(mean)} ms",
         )
         for name, mean in means.items()
@@ -62,22 +71,16 @@ def _bar(subjects: Sequence[Subject], subject: Subject, longest: float) -> Marku
     )
 
 
-def _legend(subjects: Sequence[Subject]) -> Markup:
+def _legend(subjects: Sequence[Subject], colours: Mapping[str, str]) -> Markup:
     names = dict.fromkeys(name for subject in subjects for name in _means(subject))
     return h(
         "div",
         [
-            h("span", h("i", class_="swatch", style=f"background: {_colour(name)}"), name)
+            h("span", h("i", class_="swatch", style=f"background: {colours[name]}"), name)
             for name in names
         ],
         class_="bar-legend",
     )
-
-
-def _colour(name: str) -> str:
-    # Names come from the service: only its letters get into a style.
-    plain = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in name)
-    return f"var(--c-stage-{plain}, var(--c-other))"
 
 
 def _table(subjects: Sequence[Subject], subject: Subject) -> Markup:

@@ -1,35 +1,33 @@
-"""What the charts in static/timeline/ are told before they are drawn, whoever draws them."""
+"""Which charts there are, and what those that draw them (static/timeline/) are told."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from tailrace.load.judge.slo import Slo
 from tailrace.load.measure.point import BINS_PER_DECADE
-from tailrace.service.stages import STAGES
 
-FAILURES = (
-    "connect",
-    "timeout",
-    "reset",
-    "protocol",
-    "http_3xx",
-    "http_4xx",
-    "http_5xx",
-    "unexpected",
-    "aborted",
+LIVE = ("latency", "heatmap", "rates", "failures", "in-flight", "send-lag", "stages", "server")
+"""Names of the charts on the page of a service."""
+RUN = ("latency", "heatmap", "rates", "in-flight", "failures", "server", "stages")
+"""Of a run, and those below of the generator's own health."""
+RUN_HEALTH = ("send-lag", "load-cpu", "tick-lag", "connections")
+COMPARED = (
+    "runs-p99",
+    "runs-p50",
+    "runs-p99.9",
+    "runs-qps",
+    "runs-in-flight",
+    "runs-failures",
+    "runs-server",
+    "runs-heatmap",
 )
+"""Of several runs."""
+COMPARED_HEALTH = ("runs-send-lag", "runs-load-cpu")
 
-SERVICE_CHARTS = (
-    "latency",
-    "heatmap",
-    "rates",
-    "failures",
-    "in-flight",
-    "send-lag",
-    "stages",
-    "server",
-)
-"""Names of the charts of one service, or of two laid over each other by their lines."""
+COLOURS = 10
+"""So many has the palette of stages, and that of kinds of failures, in static/page.css. Which names
+there are, and their order, is said by the data: the first that is met has the first colour.
+"""
 
 Clock = Literal["wall", "elapsed"]
 
@@ -42,9 +40,8 @@ def configure(clock: Clock, charts: Sequence[str], **more: Any) -> dict[str, Any
     return {
         "clock": clock,
         "charts": charts,
-        "stages": STAGES,
-        "failures": FAILURES,
         "binsPerDecade": BINS_PER_DECADE,
+        "colours": COLOURS,
         **more,
     }
 

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 STATIC = Path(__file__).with_name("static")
 
-MODULES = {"tailrace-timeline": STATIC / "timeline", "tailrace-xray": STATIC / "xray"}
+MODULES = {"tailrace-timeline": STATIC / "timeline"}
 """Folders of modules; the `index.js` of each is what its bare name stands for."""
 
 MARK = (STATIC / "mark.svg").read_text("utf-8")

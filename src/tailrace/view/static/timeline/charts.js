@@ -1,20 +1,24 @@
 // What each chart shows: its series, and how a column's values come from its intervals.
 
-import { comparisons } from "./comparison.js";
 import { lag } from "./format.js";
-import { area, line } from "./series.js";
+
+/** A line of what `value` gives for each column; `more` says how it looks. */
+const line = (id, label, value, more = {}) => ({ id, label, value, colour: `c-${id}`, kind: "line", ...more });
+
+/** A line that is filled below. */
+const area = { fill: 0.14 };
 
 /**
- * The charts named in `wanted`, in this order; `stages` and `failures` name the kinds in theirs, and
- * `runs` the sources, where these are compared. A chart's `figure` words a value together with its
- * unit, where this depends on it.
+ * The charts named in `wanted`, in this order; `runs` names the sources, where these are compared. A
+ * chart's `figure` words a value together with its unit, where this depends on it; `named` is the
+ * palette whose names it has a series each for, as `one(name, colour)`.
  */
-export function charts({ charts: wanted, stages, failures, runs }) {
-  const known = [...ofOne({ stages, failures }), ...comparisons(runs ?? [])];
+export function charts({ charts: wanted, runs }) {
+  const known = [...ofOne(), ...comparisons(runs ?? [])];
   return wanted.flatMap((name) => known.filter((chart) => chart.name === name));
 }
 
-function ofOne({ stages, failures }) {
+function ofOne() {
   return [
     {
       name: "latency",
@@ -28,6 +32,7 @@ function ofOne({ stages, failures }) {
         line("p50", "p50", (column) => column.worst((p) => p.latency_ms.p50)),
         line("p99", "p99", (column) => column.worst((p) => p.latency_ms.p99), { width: 2.4 }),
         line("p99.9", "p99.9", (column) => column.worst((p) => p.latency_ms["p99.9"]), {
+          colour: "c-p999",
           width: 1.2,
           dash: [5, 3],
         }),
@@ -66,15 +71,14 @@ function ofOne({ stages, failures }) {
       about: "by kind",
       occurring: true,
       none: "no failures",
-      series: [...failures, "other"].map((kind) => ({
+      named: "failures",
+      one: (kind, colour) => ({
         id: kind,
         label: kind,
         kind: "bar",
-        colour: `fail-${kind}`,
-        value: (column) =>
-          column.rate((p) => (kind === "other" ? others(p.failed, failures) : (p.failed[kind] ?? 0))) ||
-          null,
-      })),
+        colour,
+        value: (column) => column.rate((p) => p.failed[kind] ?? 0) || null,
+      }),
     },
     {
       name: "in-flight",
@@ -102,14 +106,14 @@ function ofOne({ stages, failures }) {
       about: "means, stacked",
       occurring: true,
       optional: true,
-      series: stages.map((stage) =>
+      named: "stages",
+      one: (stage, colour) =>
         line(stage, stage, (column) => column.mean((p) => p.stages_ms[stage]?.mean), {
-          colour: `stage-${stage}`,
+          colour,
           stacked: true,
           width: 0,
           fill: 0.85,
         }),
-      ),
     },
     {
       name: "server",
@@ -136,7 +140,7 @@ function ofOne({ stages, failures }) {
       unit: "ms",
       about: "the generator's latest clock tick",
       series: [
-        line("tick", "latest", (column) => column.worst((p) => p.tick_lag_ms), { colour: "lag", ...area }),
+        line("tick", "latest", (column) => column.worst((p) => p.tick_lag_ms), { colour: "c-lag", ...area }),
       ],
     },
     {
@@ -147,20 +151,63 @@ function ofOne({ stages, failures }) {
       whole: true,
       series: [
         line("connections", "open", (column) => column.worst((p) => p.connections), {
-          colour: "inflight",
+          colour: "c-inflight",
           ...area,
         }),
-        line("waits", "waited", (column) => column.worst((p) => p.cap_waits), { colour: "backlog" }),
+        line("waits", "waited", (column) => column.worst((p) => p.cap_waits), { colour: "c-backlog" }),
       ],
     },
   ];
 }
 
-function others(failed, known) {
-  return Object.entries(failed).reduce(
-    (sum, [kind, count]) => sum + (known.includes(kind) ? 0 : count),
-    0,
-  );
+/** Charts of several runs laid over each other: one figure a chart, one colour a run. */
+function comparisons(runs) {
+  const of = (name, title, unit, about, value, more = {}) => ({
+    name,
+    title,
+    unit,
+    about,
+    byRun: true,
+    series: [line(name, title, value)],
+    ...more,
+  });
+  const latency = (name, more) =>
+    of(`runs-${name}`, `Latency ${name}`, "ms", "per interval, log scale", (column) => column.worst((p) => p.latency_ms[name]), {
+      log: true,
+      ...more,
+    });
+  return [
+    latency("p99", { slo: true }),
+    latency("p50"),
+    latency("p99.9"),
+    of("runs-qps", "Completed", "req/s", "QPS", (column) => column.rate((p) => p.completed)),
+    of("runs-failures", "Failures", "/s", "of every kind", (column) =>
+      column.rate((p) => Object.values(p.failed).reduce((sum, count) => sum + count, 0)),
+    ),
+    of("runs-in-flight", "In flight", "requests", "at the interval's end", (column) => column.worst((p) => p.in_flight), {
+      whole: true,
+    }),
+    of("runs-send-lag", "Send lag p99", "", "per interval, the generator's own", (column) =>
+      column.worst((p) => p.send_lag_us.p99), { figure: lag },
+    ),
+    of("runs-load-cpu", "Load workers' CPU", "%", "of one core, all together", (column) =>
+      column.worst((p) => p.cpu_percent),
+    ),
+    of("runs-server", "Service's CPU", "%", "by its own /metrics; of one core", (column) =>
+      column.worst((p) => p.server.cpu_percent), { occurring: true, optional: true },
+    ),
+    ...runs.map((label, at) => ({
+      name: "runs-heatmap",
+      title: label,
+      unit: "ms",
+      about: "requests a second in each 12 % of latency",
+      log: true,
+      slo: true,
+      heat: true,
+      of: at,
+      series: [],
+    })),
+  ];
 }
 
 /** Whether an interval by itself breaks `slo`: a failed request is slower than any bound. */

@@ -1,10 +1,4 @@
-// Taking away what is seen: the charts as one picture, the intervals as a table.
-
-import { FONT } from "./theme.js";
-
-const SCALE = 2;
-const HEAD_PX = 64;
-const MARGIN_PX = 16;
+// Taking away what is seen: the intervals as a table.
 
 /** Offer `blob` as a file of this name. */
 export function save(blob, name) {
@@ -13,62 +7,6 @@ export function save(blob, name) {
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}
-
-/** A PNG of everything in `element` as it looks now, below `title` and `subtitle`. */
-export async function picture(element, theme, title, subtitle) {
-  const box = element.getBoundingClientRect();
-  const [width, height] = [box.width + 2 * MARGIN_PX, box.height + HEAD_PX + MARGIN_PX];
-  const canvas = new OffscreenCanvas(Math.ceil(width * SCALE), Math.ceil(height * SCALE));
-  const context = canvas.getContext("2d");
-  context.scale(SCALE, SCALE);
-  context.fillStyle = theme.colour("page");
-  context.fillRect(0, 0, width, height);
-  context.textBaseline = "middle";
-  context.fillStyle = theme.colour("text");
-  context.font = `650 18px ${FONT}`;
-  context.fillText(title, MARGIN_PX, 24, width - 2 * MARGIN_PX);
-  context.fillStyle = theme.colour("dim");
-  context.font = `13px ${FONT}`;
-  context.fillText(subtitle, MARGIN_PX, 46, width - 2 * MARGIN_PX);
-  context.translate(MARGIN_PX - box.left, HEAD_PX - box.top);
-  paint(context, element);
-  return canvas.convertToBlob({ type: "image/png" });
-}
-
-/** Paint an element's box, its canvases and its text, and then what is in it. */
-function paint(context, element) {
-  const style = getComputedStyle(element);
-  const box = element.getBoundingClientRect();
-  if (box.width <= 1 || style.visibility === "hidden" || Number(style.opacity) === 0) return;
-  context.beginPath();
-  context.roundRect(box.left, box.top, box.width, box.height, parseFloat(style.borderRadius) || 0);
-  if (style.backgroundColor !== "rgba(0, 0, 0, 0)") {
-    context.fillStyle = style.backgroundColor;
-    context.fill();
-  }
-  if (parseFloat(style.borderTopWidth) && style.borderTopStyle !== "none") {
-    context.lineWidth = parseFloat(style.borderTopWidth);
-    context.strokeStyle = style.borderTopColor;
-    context.stroke();
-  }
-  if (element instanceof HTMLCanvasElement && element.width) {
-    context.drawImage(element, box.left, box.top, box.width, box.height);
-  }
-  for (const child of element.childNodes) {
-    if (child instanceof HTMLElement) paint(context, child);
-    else if (child instanceof Text && child.data.trim()) write(context, child, style);
-  }
-}
-
-function write(context, text, style) {
-  const range = document.createRange();
-  range.selectNode(text);
-  const box = range.getBoundingClientRect();
-  if (box.width <= 1) return;
-  context.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
-  context.fillStyle = style.color;
-  context.fillText(text.data.trim(), box.left, box.top + box.height / 2);
 }
 
 const PERCENTILES = ["mean", "p50", "p90", "p95", "p99", "p99.9", "max"];

@@ -4,18 +4,19 @@ import { echarts } from "nicegui-echart";
 import { charts } from "./charts.js";
 import { Choice, nearest } from "./choice.js";
 import { h, setText } from "./dom.js";
-import { csv, picture, save } from "./export.js";
+import { csv, save } from "./export.js";
 import { elapsed, timeOfDay } from "./format.js";
 import { marks } from "./marks.js";
 import { Moment } from "./moment.js";
 import { GRID } from "./options.js";
+import { Palette } from "./palette.js";
 import { Plot } from "./plot.js";
 import { listen } from "./pointer.js";
 import { Store } from "./store.js";
 import { Theme } from "./theme.js";
 import { FIRST_SPAN_MS, Toolbar } from "./toolbar.js";
 import { View } from "./view.js";
-import { Xrays } from "./xrays.js";
+import { Xrays } from "./xray.js";
 
 const RETRY_MS = 2000;
 // How old a chart may be that nobody sees: it is there at once when the page is scrolled or printed.
@@ -31,8 +32,8 @@ export class Timeline {
   #due = false;
 
   /**
-   * `config`: {clock, charts, stages, failures, binsPerDecade, kept, runs, title, plain}: see
-   * charts.js; `plain` is charts alone, with neither moment nor X-ray.
+   * `config`: {clock, charts, binsPerDecade, colours, kept, runs, title, plain}: see charts.js;
+   * `colours` is how many a palette has, and `plain` is charts alone, without moment and X-ray.
    */
   constructor(element, config) {
     this.config = config;
@@ -49,24 +50,37 @@ export class Timeline {
 
   #build(element) {
     const redraw = () => this.#schedule();
-    const { binsPerDecade, stages } = this.config;
+    const { binsPerDecade, colours, plain, runs } = this.config;
+    const palettes = {
+      stages: new Palette("c-stage", colours),
+      failures: new Palette("c-fail", colours),
+    };
+    this.palettes = palettes;
     this.plots = charts(this.config).map(
       (chart) =>
-        new Plot(echarts, chart, this.theme, { binsPerDecade, timeText: this.timeText, changed: redraw }),
+        new Plot(echarts, chart, this.theme, {
+          palettes,
+          binsPerDecade,
+          timeText: this.timeText,
+          changed: redraw,
+        }),
     );
     this.toolbar = new Toolbar(this.config.title ?? "Timeline", this.live, {
       look: (span) => this.#change(() => this.view.look(span)),
       pause: () => this.#change(() => this.#pause()),
       back: () => this.#change(() => this.view.back()),
-      png: () => this.exportPng(),
       csv: () => this.exportCsv(),
     });
-    this.moment = new Moment({
-      stages,
-      timeText: this.timeText,
-      release: () => this.#choose(() => this.#choice.release()),
-    });
-    this.xrays = new Xrays(binsPerDecade);
+    // Of runs that are compared no one moment is of all.
+    this.moment =
+      plain || runs?.length
+        ? null
+        : new Moment({
+            stages: palettes.stages,
+            timeText: this.timeText,
+            release: () => this.#choose(() => this.#choice.release()),
+          });
+    this.xrays = plain ? null : new Xrays(palettes.stages, binsPerDecade);
     this.charts = h(
       "div",
       {
@@ -90,15 +104,14 @@ export class Timeline {
         this.emptyText,
       ),
     );
-    const { plain } = this.config;
     element.append(
       this.toolbar.element,
-      ...(plain ? [] : [this.xrays.element]),
+      ...(this.xrays ? [this.xrays.element] : []),
       h(
         "div",
-        { class: plain ? "timeline-body plain" : "timeline-body" },
+        { class: this.moment ? "timeline-body" : "timeline-body plain" },
         this.charts,
-        plain ? null : this.moment.element,
+        this.moment?.element ?? null,
         this.empty,
       ),
     );
@@ -199,6 +212,10 @@ export class Timeline {
   draw(all = false) {
     if (!this.#stores.length) return;
     const now = performance.now();
+    for (const store of this.#stores) {
+      this.palettes.stages.meet(store.stages);
+      this.palettes.failures.meet(store.failures);
+    }
     this.#range = this.view.range(this.#extent);
     this.#columns = this.#stores.map((store) => store.columns(this.#range));
     const width = this.charts.querySelector(".plot").clientWidth - GRID.left - GRID.right;
@@ -216,14 +233,13 @@ export class Timeline {
       plot.stale ||= this.#fresh;
       plot.settle(scene);
       if (!all && !plot.visible && now - plot.drawnAt < OUT_OF_SIGHT_MS) continue;
-      plot.draw({ ...scene, fresh: plot.stale });
-      plot.stale = false;
+      plot.draw(scene);
       plot.drawnAt = now;
     }
     this.#fresh = false;
     this.empty.hidden = this.#stores.some((store) => store.last || !store.loaded);
     this.toolbar.show(this.view, this.#status());
-    this.xrays.show(
+    this.xrays?.show(
       this.#stores.map((store) => store.source),
       this.#stores.map((store) => store.between(this.#range)),
     );
@@ -242,7 +258,7 @@ export class Timeline {
       return `Paused, ${behind} s behind`;
     }
     if (this.view.zoomed) return this.#range.map(this.timeText).join(" – ");
-    const each = store.grain(this.#range) * store.each;
+    const each = store.grain(this.#range);
     return each > 1 ? `A point is ${each} intervals: rates are means, latency is the highest` : "";
   }
 
@@ -265,7 +281,7 @@ export class Timeline {
     this.charts.classList.toggle("has-cross", main !== null);
     if (main) this.charts.style.setProperty("--cross", Math.min(1, (main.end - from) / (to - from)));
     const latest = this.view.paused === null && !this.view.zoomed ? "latest" : "last shown";
-    this.moment.show(this.#stores.map((store) => store.source), columns, {
+    this.moment?.show(columns[0] ?? null, {
       chosen: main && chosen.kind,
       kind: !main ? latest : chosen.kind === "pinned" ? "held" : "",
       aloud: this.#aloud,
@@ -325,19 +341,6 @@ export class Timeline {
     const day = new Date(this.live ? this.#range[1] : Date.now());
     const stamp = day.toISOString().slice(0, 19).replaceAll(":", "");
     return `${name.replaceAll(/[^\w.-]+/g, "-")}-${stamp}`;
-  }
-
-  /** Save all charts as one picture. */
-  async exportPng() {
-    this.draw(true);
-    const [store] = this.#stores;
-    const title = this.#stores.map(({ source }) => source.label).join("  /  ");
-    const from = this.live ? new Date(this.#range[0]).toLocaleString() : this.timeText(this.#range[0]);
-    const slo = this.#slos().map(({ expression }) => `SLO ${expression}`);
-    const said = [`${from} – ${this.timeText(this.#range[1])}`, ...slo];
-    const each = store.grain(this.#range) * store.each;
-    if (each > 1) said.push(`a point is ${each} intervals`);
-    save(await picture(this.charts, this.theme, title, said.join(" · ")), `${this.#fileName}.png`);
   }
 
   /** Save the intervals shown as a table. */

@@ -9,7 +9,7 @@ const SLOWEST = 5;
 export class Moment {
   #shown = null;
 
-  /** `stages` in their order; `timeText` says a time; `release` unpins the moment. */
+  /** `stages` is their palette; `timeText` says a time; `release` unpins the moment. */
   constructor({ stages, timeText, release }) {
     this.stages = stages;
     this.timeText = timeText;
@@ -32,46 +32,38 @@ export class Moment {
   }
 
   /**
-   * Show `columns`, one or null a source. `chosen` is "hover", "pinned", or null if nobody chose it;
-   * `kind` says so in words, and `aloud` tells a screen reader what is shown.
+   * Show `column`, or null. `chosen` is "hover", "pinned", or null if nobody chose it; `kind` says so
+   * in words, and `aloud` tells a screen reader what is shown.
    */
-  show(sources, columns, { chosen, kind, aloud }) {
+  show(column, { chosen, kind, aloud }) {
     this.element.dataset.chosen = chosen ?? "latest";
     this.release.hidden = chosen !== "pinned";
-    const key = `${columns.map((column) => column && `${column.start}+${column.points.length}`)}`;
+    const key = column && `${column.start}+${column.points.length}`;
     setText(this.kind, kind);
     if (key !== this.#shown) {
       this.#shown = key;
-      setText(this.title, this.#when(columns));
-      this.body.replaceChildren(
-        ...columns.flatMap((column, at) => this.#section(sources[at], column, columns.length > 1)),
-      );
+      setText(this.title, this.#when(column));
+      this.body.replaceChildren(...(column ? this.#section(column) : []));
     }
-    if (aloud) setText(this.said, this.#words(columns));
+    if (aloud) setText(this.said, this.#words(column));
   }
 
-  #when(columns) {
-    const column = columns.find((one) => one);
+  #when(column) {
     if (!column) return "No interval yet";
     const { points, start, end } = column;
     if (points.length === 1) return this.timeText(end);
     return `${this.timeText(start)} – ${this.timeText(end)}`;
   }
 
-  #words(columns) {
-    const told = columns.map((column) => {
-      if (!column) return "nothing";
-      const at = (name) => number(column.worst((p) => p.latency_ms[name]));
-      const failed = Object.values(failures(column)).reduce((sum, count) => sum + count, 0);
-      return `p50 ${at("p50")}, p99 ${at("p99")} ms, ${amount(failed)} failed`;
-    });
-    return `${this.#when(columns)}: ${told.join("; ")}`;
+  #words(column) {
+    if (!column) return this.#when(column);
+    const at = (name) => number(column.worst((p) => p.latency_ms[name]));
+    const failed = Object.values(failures(column)).reduce((sum, count) => sum + count, 0);
+    return `${this.#when(column)}: p50 ${at("p50")}, p99 ${at("p99")} ms, ${amount(failed)} failed`;
   }
 
-  #section(source, column, named) {
-    if (!column) return [];
+  #section(column) {
     return [
-      named ? h("h3", { class: "moment-source" }, source.label) : null,
       column.points.length > 1
         ? h("p", { class: "hint" }, `${column.points.length} intervals: the highest percentiles, mean rates`)
         : null,
@@ -83,9 +75,8 @@ export class Moment {
   }
 
   #stages(column) {
-    const known = new Set(column.points.flatMap((point) => Object.keys(point.stages_ms)));
-    const parts = ordered(known, this.stages)
-      .map((stage) => [stage, column.mean((p) => p.stages_ms[stage]?.mean)])
+    const parts = this.stages.names
+      .map((stage) => [stage, column.mean((p) => p.stages_ms[stage]?.mean), this.stages.colour(stage)])
       .filter(([, mean]) => mean !== null);
     if (!parts.length) return [];
     const total = parts.reduce((sum, [, mean]) => sum + mean, 0);
@@ -95,8 +86,8 @@ export class Moment {
       h(
         "dl",
         { class: "parts" },
-        ...parts.map(([stage, mean]) =>
-          h("div", {}, h("dt", {}, swatch(stage), stage), h("dd", {}, number(mean))),
+        ...parts.map(([stage, mean, colour]) =>
+          h("div", {}, h("dt", {}, swatch(colour), stage), h("dd", {}, number(mean))),
         ),
       ),
     ];
@@ -119,16 +110,13 @@ export class Moment {
   }
 
   #request({ latency_ms, service_ms, send_lag_ms, connection_ms = 0, stages_ms }, longest) {
-    const stages = ordered(new Set(Object.keys(stages_ms)), this.stages).map((stage) => [
-      stage,
-      stages_ms[stage],
-    ]);
+    const stages = this.stages.entries(stages_ms);
     const inside = stages.reduce((sum, [, ms]) => sum + ms, 0);
     const parts = [
-      ["send lag", send_lag_ms],
-      ...(connection_ms > 0 ? [["connection", connection_ms]] : []),
-      ...stages,
-      ["elsewhere", Math.max(0, service_ms - inside)],
+      ["send lag", send_lag_ms, "c-way-send-lag"],
+      ...(connection_ms > 0 ? [["connection", connection_ms, "c-way-connection-wait"]] : []),
+      ...stages.map(([stage, ms]) => [stage, ms, this.stages.colour(stage)]),
+      ["elsewhere", Math.max(0, service_ms - inside), "c-way-elsewhere"],
     ];
     const said = parts.map(([name, ms]) => `${name} ${number(ms)}`).join(", ");
     return h(
@@ -200,31 +188,22 @@ function failures(column) {
   return counts;
 }
 
-/** `names`, those of `order` first and in its order. */
-function ordered(names, order) {
-  return [...order.filter((name) => names.has(name)), ...[...names].filter((n) => !order.includes(n))];
-}
-
-/** Parts [name, ms] side by side, `whole` ms being all of the width. */
+/** Parts [name, ms, colour] side by side, `whole` ms being all of the width. */
 function bar(parts, whole) {
   return h(
     "div",
     { class: "bar", "aria-hidden": "true" },
-    ...parts.map(([name, ms]) => {
+    ...parts.map(([, ms, colour]) => {
       const part = h("span", { class: "part" });
       part.style.width = `${(100 * ms) / whole}%`;
-      part.style.background = colour(name);
+      part.style.background = `var(--${colour})`;
       return part;
     }),
   );
 }
 
-function swatch(name) {
+function swatch(colour) {
   const element = h("span", { class: "swatch" });
-  element.style.background = colour(name);
+  element.style.background = `var(--${colour})`;
   return element;
-}
-
-function colour(name) {
-  return `var(--c-stage-${name.replaceAll(" ", "-")}, var(--c-other))`;
 }

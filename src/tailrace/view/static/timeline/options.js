@@ -6,8 +6,8 @@ import { FONT } from "./theme.js";
 /** The plot area within a chart, px from its edges; the same in all, so that their times align. */
 export const GRID = { left: 46, right: 12, top: 18, bottom: 22 };
 
-/** How `chart` looks, for as many sources as are laid over each other. */
-export function look(chart, theme, sources, timeText) {
+/** How `chart` with its `rows` of series looks, each of these with its id and colour. */
+export function look(chart, rows, theme, timeText) {
   const text = { fontFamily: FONT, fontSize: 11, color: theme.colour("dim") };
   const rule = { color: theme.colour("line"), width: 1 };
   return {
@@ -33,43 +33,30 @@ export function look(chart, theme, sources, timeText) {
     },
     series: [
       { id: "marks", type: "line", data: [], silent: true },
-      ...sources.flatMap((_, at) => chart.series.map((one) => series(one, at, theme, chart.byRun))),
+      ...rows.map((row) => series(row, theme)),
     ],
   };
 }
 
-function series(one, at, theme, byRun) {
-  // Of sources that share their colours, the first one stands out.
-  const behind = at > 0 && !byRun;
+function series({ id, one, colour }, theme) {
   const common = {
-    id: `${at}/${one.id}`,
+    id,
     name: one.label,
     silent: true,
-    itemStyle: { color: theme.series(byRun ? runColour(at) : one.colour), opacity: behind ? 0.5 : 1 },
+    itemStyle: { color: theme.colour(colour) },
     emphasis: { disabled: true },
   };
-  if (one.kind === "bar") {
-    return { ...common, type: "bar", stack: `bars ${at}`, barWidth: "75%", barMaxWidth: 12 };
-  }
+  if (one.kind === "bar") return { ...common, type: "bar", stack: "bars", barWidth: "75%", barMaxWidth: 12 };
   return {
     ...common,
     type: "line",
     showSymbol: false,
     symbol: "circle",
     step: one.step ?? false,
-    lineStyle: {
-      width: behind ? Math.max(1.2, one.width ?? 1.6) : (one.width ?? 1.6),
-      type: behind ? [2, 3] : (one.dash ?? "solid"),
-      opacity: behind ? 0.8 : 1,
-    },
-    ...(one.stacked ? { stack: `lines ${at}` } : {}),
-    ...(one.fill && !behind ? { areaStyle: { opacity: one.fill } } : {}),
+    lineStyle: { width: one.width ?? 1.6, type: one.dash ?? "solid" },
+    ...(one.stacked ? { stack: "lines" } : {}),
+    ...(one.fill ? { areaStyle: { opacity: one.fill } } : {}),
   };
-}
-
-/** The colour of a run among those compared. */
-export function runColour(at) {
-  return `run-${at}`;
 }
 
 /** The data of one interval's drawing: `values` by series, the axes' ends and ticks, the marks. */

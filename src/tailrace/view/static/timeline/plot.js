@@ -4,26 +4,29 @@ import { exceeds } from "./charts.js";
 import { h, setAttribute, setText } from "./dom.js";
 import { amount, number } from "./format.js";
 import { extent, HeatLegend, paint, top } from "./heatmap.js";
-import { data, eventLine, GRID, look, runColour, sloLine } from "./options.js";
+import { data, eventLine, GRID, look, sloLine } from "./options.js";
 import { logTicks, timeTicks } from "./ticks.js";
 
 const PAPER_RATIO = 3;
 
 export class Plot {
+  // {id, label, colour, one, at}: a series, and which source it is of.
+  #rows = [];
+  #known = null;
   #hidden = new Set();
-  #drawn = null;
   #legend = [];
   #note = null;
-  #runs = null;
   visible = true;
+  stale = true;
   printed = false;
   drawnAt = -Infinity;
 
   /** `changed` is called when a series is switched on or off. */
-  constructor(echarts, chart, theme, { binsPerDecade, timeText, changed }) {
+  constructor(echarts, chart, theme, { palettes, binsPerDecade, timeText, changed }) {
     this.echarts = echarts;
     this.chart = chart;
     this.theme = theme;
+    this.palettes = palettes;
     this.binsPerDecade = binsPerDecade;
     this.timeText = timeText;
     this.changed = changed;
@@ -53,27 +56,27 @@ export class Plot {
       this.legend,
       this.area,
     );
-    if (!this.chart.byRun) this.#makeLegend(this.chart.series);
   }
 
-  /** An entry for each series, or for each source where these have colours of their own. */
-  #makeLegend(entries) {
-    for (const { button } of this.#legend) button.remove();
-    this.#legend = entries.map((entry) => this.#legendEntry(entry));
-    this.legend.append(...this.#legend.map(({ button }) => button));
+  /** A row for each series, or for each source where these have colours of their own. */
+  #rowsOf(sources) {
+    const { byRun, named, series, one } = this.chart;
+    if (byRun) {
+      return sources.map(({ source }, at) => ({
+        id: `run-${at}`,
+        label: source.label,
+        colour: `c-run-${at}`,
+        one: series[0],
+        at,
+      }));
+    }
+    const palette = this.palettes[named];
+    const own = palette ? palette.names.map((name) => one(name, palette.colour(name))) : series;
+    return own.map((each) => ({ ...each, one: each, at: 0 }));
   }
 
-  #nameRuns(sources) {
-    if (!this.chart.byRun) return;
-    if (sources.map(({ source }) => source.label).join("\n") === this.#runs) return;
-    this.#runs = sources.map(({ source }) => source.label).join("\n");
-    const [one] = this.chart.series;
-    this.#makeLegend(
-      sources.map(({ source }, at) => ({ ...one, id: runColour(at), label: source.label, colour: runColour(at), at })),
-    );
-  }
-
-  #legendEntry(one) {
+  #legendEntry(row) {
+    const { id, label, colour, one } = row;
     const value = h("span", { class: "legend-value" });
     const swatch = h("span", { class: `swatch swatch-${one.kind}${one.dash ? " dashed" : ""}` });
     const button = h(
@@ -81,46 +84,53 @@ export class Plot {
       {
         type: "button",
         class: "legend-item",
-        "aria-pressed": "true",
-        title: `Show or hide ${one.label}`,
-        "data-series": one.id,
+        "aria-pressed": String(!this.#hidden.has(id)),
+        title: `Show or hide ${label}`,
+        "data-series": id,
         onclick: () => {
-          if (!this.#hidden.delete(one.id)) this.#hidden.add(one.id);
-          setAttribute(button, "aria-pressed", String(!this.#hidden.has(one.id)));
+          if (!this.#hidden.delete(id)) this.#hidden.add(id);
+          setAttribute(button, "aria-pressed", String(!this.#hidden.has(id)));
           this.changed();
         },
       },
       swatch,
-      h("span", {}, one.label),
+      h("span", {}, label),
       " ",
       value,
     );
-    swatch.style.background = `var(--c-${one.colour.replaceAll("_", "-").replaceAll(".", "")})`;
-    return { one, button, value };
+    swatch.style.background = `var(--${colour})`;
+    return { row, button, value };
   }
 
-  /** Take away a chart that has nothing to show, and the series that do not occur. */
-  settle(scene) {
-    this.#nameRuns(scene.sources);
-    this.occurring = this.#occurring(scene);
-    this.element.hidden = this.chart.optional === true && this.occurring.size === 0;
+  /** Have a series for each name there is; take away a chart or a series with nothing to show. */
+  settle({ sources }) {
+    const rows = this.#rowsOf(sources);
+    const known = rows.map(({ id, label }) => `${id} ${label}`).join("\n");
+    if (known !== this.#known) {
+      this.#known = known;
+      this.#rows = rows;
+      this.stale = true;
+      for (const { button } of this.#legend) button.remove();
+      this.#legend = rows.map((row) => this.#legendEntry(row));
+      this.legend.append(...this.#legend.map(({ button }) => button));
+    }
+    const { occurring, optional } = this.chart;
+    const seen = (row) => sources[row.at].columns.some((column) => this.#value(row, column) !== null);
+    this.occurring = new Set(rows.filter((row) => !occurring || seen(row)).map(({ id }) => id));
+    this.element.hidden = optional === true && this.occurring.size === 0;
   }
 
-  /** Draw the scene: {range, wall, sources: [{source, columns}], slos, marks, fresh}. */
+  /** Draw the scene: {range, wall, sources: [{source, columns}], slos, marks}. */
   draw(scene) {
     if (this.canvas.clientWidth === 0) return;
     if (!this.drawing) this.#begin();
-    const sources = scene.sources.length;
-    if (scene.fresh || this.#drawn !== sources) {
-      this.drawing.setOption(
-        look(this.chart, this.theme, scene.sources, this.timeText),
-        { notMerge: true },
-      );
-      this.#drawn = sources;
+    if (this.stale) {
+      this.drawing.setOption(look(this.chart, this.#rows, this.theme, this.timeText), { notMerge: true });
+      this.stale = false;
     }
     const width = this.canvas.clientWidth - GRID.left - GRID.right;
     const ticks = timeTicks(scene.range, width, scene.wall);
-    const rows = this.#rows(scene);
+    const rows = this.#values(scene);
     const axis = this.chart.log ? this.#logAxis(scene, rows) : null;
     this.drawing.setOption(
       data({ range: scene.range, ticks, axis, rows, lines: this.#lines(scene) }),
@@ -131,7 +141,7 @@ export class Plot {
 
   #begin() {
     this.drawing = this.echarts.init(this.canvas, null, { renderer: this.printed ? "svg" : "canvas" });
-    this.#drawn = null;
+    this.stale = true;
   }
 
   resize() {
@@ -149,38 +159,23 @@ export class Plot {
     this.close();
   }
 
-  #key(one) {
-    return `${this.chart.name}/${one.id}`;
+  #value({ one }, column) {
+    return column.value(`${this.chart.name}/${one.id}`, one.value);
   }
 
-  #value(one, column) {
-    return column.value(this.#key(one), one.value);
+  #values({ sources }) {
+    return this.#rows.map((row) => {
+      const shown = this.occurring.has(row.id) && !this.#hidden.has(row.id);
+      return { id: row.id, values: shown ? this.#points(row, sources[row.at].columns) : [] };
+    });
   }
 
-  /** Ids of the series that have anything to show; all of them, where none comes and goes. */
-  #occurring({ sources }) {
-    const { series, occurring } = this.chart;
-    const seen = (one) =>
-      sources.some(({ columns }) => columns.some((column) => this.#value(one, column) !== null));
-    return new Set(series.filter((one) => !occurring || seen(one)).map((one) => one.id));
-  }
-
-  #rows({ sources }) {
-    return sources.flatMap(({ columns }, at) =>
-      this.chart.series.map((one) => {
-        const hidden = this.#hidden.has(this.chart.byRun ? runColour(at) : one.id);
-        const shown = this.occurring.has(one.id) && !hidden;
-        return { id: `${at}/${one.id}`, values: shown ? this.#points(one, columns) : [] };
-      }),
-    );
-  }
-
-  #points(one, columns) {
+  #points(row, columns) {
     const points = [];
     let before = null;
     for (const column of columns) {
       if (before && column.run !== before.run) points.push([column.start, null]);
-      points.push([column.end, this.#value(one, column)]);
+      points.push([column.end, this.#value(row, column)]);
       before = column;
     }
     return points;
@@ -223,9 +218,8 @@ export class Plot {
     context.beginPath();
     context.rect(GRID.left * ratio, 0, (width - GRID.left - GRID.right) * ratio, height * ratio);
     context.clip();
-    const { source, columns } = sources[this.chart.of ?? 0];
-    const whose = sources.length > 1 && this.chart.of === undefined ? `${source.label}: ` : "";
-    this.#note = whose + (this.chart.heat ? this.chart.about : this.#kept(columns, slos));
+    const { columns } = sources[this.chart.of ?? 0];
+    this.#note = this.chart.heat ? this.chart.about : this.#kept(columns, slos);
     if (this.chart.heat) {
       const most = Math.max(...sources.map((one) => top(one.columns)));
       const heat = this.theme.heat;
@@ -257,15 +251,14 @@ export class Plot {
   /** Say the values of one moment: `columns` has one or null a source; `when` is it in words. */
   read(columns, when) {
     const said = [];
-    for (const { one, button, value } of this.#legend) {
-      button.hidden = !this.chart.byRun && !this.occurring?.has(one.id);
+    for (const { row, button, value } of this.#legend) {
+      button.hidden = !this.occurring?.has(row.id) && !this.chart.byRun;
       if (button.hidden) continue;
       const figure = this.chart.figure ?? (this.chart.whole ? amount : number);
-      const text = (this.chart.byRun ? [columns[one.at]] : columns)
-        .map((column) => figure(column ? this.#value(one, column) : null))
-        .join(" / ");
+      const column = columns[row.at];
+      const text = figure(column ? this.#value(row, column) : null);
       setText(value, text);
-      said.push(`${one.label} ${text}`);
+      said.push(`${row.label} ${text}`);
     }
     const { title, unit, none } = this.chart;
     setText(this.about, none && !said.length ? none : (this.#note ?? this.chart.about));

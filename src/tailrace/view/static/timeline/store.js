@@ -1,14 +1,15 @@
 // One source's intervals, oldest first, and their grouping into the columns that are drawn.
 
-import { digest } from "tailrace-xray/merge.js";
+import { digest } from "./merge.js";
 
 const COLUMNS = 300;
 
 export class Store {
   points = [];
-  // How many intervals a point stands for as it came: of a long run, several.
-  each = 1;
   loaded = false;
+  // Names of stages and of kinds of failures, in the order in which they came.
+  stages = new Set();
+  failures = new Set();
   #waiting = [];
   #columns = new Map();
 
@@ -31,8 +32,7 @@ export class Store {
     this.loaded = false;
     const body = this.source.json ? JSON.parse(this.source.json) : await this.#fetch();
     this.loaded = true;
-    this.each = body.each ?? 1;
-    for (const point of Array.isArray(body) ? body : body.points) this.#append(point);
+    for (const point of body) this.#append(point);
     for (const point of this.#waiting.splice(0)) this.#append(point);
   }
 
@@ -63,6 +63,8 @@ export class Store {
     point.bins = packed(point.latency_bins);
     point.digest = digest(point);
     point.latency_bins = point.components_us = null;
+    for (const name of Object.keys(point.stages_ms)) this.stages.add(name);
+    for (const kind of Object.keys(point.failed)) this.failures.add(kind);
     this.points.push(point);
     if (this.points.length > 1.1 * this.kept) this.points.splice(0, this.points.length - this.kept);
   }

@@ -34,11 +34,6 @@ export class Theme {
     return colour;
   }
 
-  /** The colour of a series; one that has none of its own gets that of "other". */
-  series(name) {
-    return this.colour(`c-${name.replaceAll("_", "-").replaceAll(".", "")}`) || this.colour("c-other");
-  }
-
   /** The heatmap's colours from few to many requests. */
   get heat() {
     this.#heat ??= this.#ramp();

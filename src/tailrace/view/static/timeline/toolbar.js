@@ -10,7 +10,7 @@ const SPANS = [
 ];
 
 export class Toolbar {
-  /** `title` is the heading's text; `on`: look(span_ms), pause(), back(), png(), csv(). */
+  /** `title` is the heading's text; `on`: look(span_ms), pause(), back(), csv(). */
   constructor(title, live, on) {
     const button = (name, text, more = {}) =>
       h("button", { type: "button", class: "tool", "data-testid": name, onclick: on[name], ...more }, text);
@@ -40,7 +40,6 @@ export class Toolbar {
               ...this.spans.map(([, element]) => element),
             )
           : null,
-        button("png", "PNG", { "aria-label": "Export the charts as a PNG picture" }),
         button("csv", "CSV", { "aria-label": "Export the intervals shown as CSV" }),
       ),
     );
