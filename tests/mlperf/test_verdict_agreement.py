@@ -15,7 +15,7 @@ import mlperf_loadgen as lg
 import numpy as np
 import pytest
 
-from tailrace.load.judge.early_stopping import estimate_rank
+from tailrace.load.judge.confidence import estimate_rank
 from tailrace.load.judge.slo import Slo
 from tailrace.load.judge.verdict import judge
 from tailrace.load.measure.tally import Tally

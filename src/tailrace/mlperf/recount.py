@@ -10,7 +10,7 @@ import re
 
 import msgspec
 
-from tailrace.load.judge.early_stopping import estimate_rank, min_queries
+from tailrace.load.judge.confidence import estimate_rank, min_queries
 from tailrace.mlperf.logs import Detail
 from tailrace.mlperf.outcome import Mode
 from tailrace.mlperf.scenario import MULTI_STREAM, OFFLINE, SERVER, SINGLE_STREAM, Scenario

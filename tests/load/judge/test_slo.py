@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tailrace.errors import UsageError
-from tailrace.load.judge.early_stopping import still_needed
+from tailrace.load.judge.confidence import still_needed
 from tailrace.load.judge.slo import parse_slo
 from tailrace.load.measure.histogram import Histogram
 

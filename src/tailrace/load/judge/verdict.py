@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from tailrace.load.judge.early_stopping import min_queries, still_needed
+from tailrace.load.judge.confidence import min_queries, still_needed
 from tailrace.load.judge.slo import Slo
 from tailrace.load.measure.breakdown import CONNECTION_WAIT
 from tailrace.load.measure.tally import Tally

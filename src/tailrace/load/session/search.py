@@ -19,7 +19,7 @@ from typing import Literal
 import msgspec
 
 from tailrace.errors import TailraceError, UsageError
-from tailrace.load.judge.early_stopping import CONFIDENCE, chance_at_most, share_above, still_needed
+from tailrace.load.judge.confidence import CONFIDENCE, chance_at_most, share_above, still_needed
 from tailrace.load.judge.slo import Slo
 from tailrace.load.judge.verdict import connections_fault, generator_limits, late_above_s
 from tailrace.load.measure.failures import describe_failures
