@@ -185,6 +185,24 @@ def load(
             rich_help_panel=layout.ADVANCED,
         ),
     ] = "1s",
+    samples: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write each request's times to this .parquet or .csv file.",
+            rich_help_panel=layout.ADVANCED,
+        ),
+    ] = None,
+    samples_share: Annotated[
+        float,
+        typer.Option(
+            metavar="X",
+            min=1e-9,
+            max=1,
+            help="With --samples: so many of all requests.",
+            rich_help_panel=layout.ADVANCED,
+        ),
+    ] = 1.0,
     spin: Annotated[
         bool,
         typer.Option(
@@ -211,6 +229,7 @@ def load(
     from tailrace.load.session.plan import Plan
     from tailrace.runs.directory import RUNS_DIR, RunDirectory
     from tailrace.runs.run import Run
+    from tailrace.runs.sample_files import SampleSink
     from tailrace.runs.summary.files import SummaryFiles
     from tailrace.runs.summary.summary import of_load
     from tailrace.units import MAX_DURATION_S
@@ -263,12 +282,16 @@ def load(
         interval_s=output.positive_duration_s("--interval", interval),
         part=parse_part(part) if part is not None else WHOLE,
         start_at=parse_start(start_at) if start_at is not None else None,
+        samples_share=samples_share if samples is not None else 0.0,
     )
     if connections < workers:
         raise UsageError(f"--connections {connections} is fewer than --workers {workers}")
     if (beyond := plan.beyond_workers) is not None:
         options.note(beyond)
     held_against = gate.read_gate(baseline, regression)
+    if samples is None and samples_share != 1.0:
+        raise UsageError("--samples-share needs --samples")
+    sink = SampleSink(samples, plan.urls) if samples is not None else None
     files = SummaryFiles("load", plan.url, junit, markdown)
     with files.failures():
         launcher = launcher_at(ray)
@@ -278,9 +301,10 @@ def load(
             else RunDirectory.create(RUNS_DIR, "load", plan)
         )
         with quietly():
-            result = uvloop.run(output.follow(Run(plan, directory, launcher=launcher)))
+            run = Run(plan, directory, launcher=launcher, samples=sink)
+            result = uvloop.run(output.follow(run))
         # What is not there whole can be no better or worse than another.
-        is_kept = directory.broken is None
+        is_kept = directory.broken is None and (sink is None or sink.broken is None)
         judged = held_against.judge(directory.path) if held_against and is_kept else None
     if as_json:
         output.print_json(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tailrace.errors import UsageError
 from tailrace.load.client.addresses import DEFAULT_REUSE, Reuse
 from tailrace.load.client.expect import ANY_2XX, Expect
-from tailrace.load.client.traffic import Traffic
+from tailrace.load.client.traffic import Traffic, weighted_url
 from tailrace.load.judge.ending import AbortOn
 from tailrace.load.judge.slo import Slo
 from tailrace.load.judge.verdict import MIN_DURATION_S
@@ -34,6 +34,7 @@ class Plan:
     `cap_per_s` is the most that may be sent: where the schedule is denser it is held back.
     `part` is what this run sends of the schedule, which arrivals and profile say as a whole;
     `start_at` when it begins, in seconds since 1970, if not as soon as it can.
+    `samples_share` is how many of all requests are handed on one by one.
     """
 
     url: str
@@ -57,6 +58,12 @@ class Plan:
     cap_per_s: float | None = None
     part: Part = WHOLE
     start_at: float | None = None
+    samples_share: float = 0.0
+
+    @property
+    def urls(self) -> list[str]:
+        """Where to send requests, without weights and credentials, as `endpoints` are ordered."""
+        return [weighted_url(text)[1] for text in self.url.split()]
 
     @property
     def beyond_workers(self) -> str | None:
