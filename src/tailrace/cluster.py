@@ -98,7 +98,7 @@ def check_address(address: str) -> None:
     """
     host, _, port = address.rpartition(":")
     if address != AUTO and (not host or not port.isdigit() or "/" in host):
-        raise UsageError(f"--ray is auto or HOST:PORT of a head node, not {address!r}")
+        raise UsageError(f"a Ray cluster is auto or HOST:PORT of its head node, not {address!r}")
 
 
 def _find(address: str) -> str:

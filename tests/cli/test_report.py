@@ -6,11 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tailrace.load.client.traffic import plan_traffic
-from tailrace.load.judge.slo import parse_slo
-from tailrace.load.schedule.profile import parse_profile
-from tailrace.load.session.plan import Plan
 from tailrace.runs.directory import RunDirectory
+from tests.kit.plans import make_plan
 from tests.kit.samples import POINT
 
 
@@ -29,13 +26,7 @@ def run_cli(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def folder(tmp_path: Path) -> Path:
     """A folder with two runs below runs/, interrupted after 20 intervals."""
     for name in ("one", "two"):
-        plan = Plan(
-            url="http://127.0.0.1:9/",
-            traffic=plan_traffic(["http://127.0.0.1:9/"]),
-            arrivals="poisson",
-            profile=parse_profile("50"),
-            slos=(parse_slo("p99<1s"),),
-        )
+        plan = make_plan("http://127.0.0.1:9/", "50", duration_s=None, slo="p99<1s")
         directory = RunDirectory(tmp_path / "runs" / name, plan)
         directory.close()
         points = [

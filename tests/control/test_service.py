@@ -39,8 +39,9 @@ async def make(serve: Any, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
     def service(watcher: Watcher, *slos: Slo) -> tuple[Service, Any]:
         server = serve()
         prepared = prepare(ServiceConfig(id="a", url=server.url, profile="200", workers=2))
+        judged = replace(prepared, plan=replace(prepared.plan, slos=slos))
         settings = Settings(interval_s=0.1, runs_dir=tmp_path)
-        made.append(Service(replace(prepared, slos=slos), settings, watcher))
+        made.append(Service(judged, settings, watcher))
         return made[-1], server
 
     yield service

@@ -17,10 +17,6 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
-from tailrace.load.client.traffic import plan_traffic
-from tailrace.load.judge.slo import parse_slo
-from tailrace.load.schedule.profile import parse_profile
-from tailrace.load.session.plan import Plan
 from tailrace.report.differences import in_words, judge
 from tailrace.report.subject import LABELS
 from tailrace.runs.compare.compare import compare
@@ -29,6 +25,7 @@ from tailrace.runs.listing import FILES
 from tailrace.runs.run import Run
 from tailrace.runs.search_report import write_search
 from tailrace.view.words import number
+from tests.kit.plans import make_plan
 from tests.kit.samples import FOUND
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
@@ -50,16 +47,7 @@ ODD = 'odd & <b>"name"?#%41é'
 
 
 async def make_run(path: Path, url: str, rate: str, slo: str) -> None:
-    plan = Plan(
-        url=url,
-        traffic=plan_traffic([url]),
-        arrivals="poisson",
-        profile=parse_profile(rate),
-        duration_s=2.0,
-        interval_s=0.25,
-        slos=(parse_slo(slo),),
-        min_duration_s=1,
-    )
+    plan = make_plan(url, rate, duration_s=2.0, interval_s=0.25, slo=slo, min_duration_s=1)
     run = Run(plan, RunDirectory(path, plan))
     await run.start()
     async for _ in run.intervals():

@@ -6,32 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tailrace.load.client.request import Body
-from tailrace.load.client.traffic import plan_traffic
 from tailrace.load.measure.tally import Interval
 from tailrace.load.schedule.arrivals import Poisson
-from tailrace.load.schedule.profile import constant, parse_profile
+from tailrace.load.schedule.profile import constant
 from tailrace.load.schedule.schedule import Schedule
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.session import Session
 from tailrace.load.session.workers import WorkerProcess
+from tests.kit.plans import make_plan
 
 Offer = Callable[..., Awaitable[tuple[Session, list[Interval]]]]
-
-
-def make_plan(
-    url: str, profile: str = "100", bodies: list[Body] | None = None, **settings: Any
-) -> Plan:
-    traffic = plan_traffic(
-        **({"urls": [url], "bodies": bodies or []} | settings.pop("traffic", {}))
-    )
-    defaults = {"arrivals": "poisson", "duration_s": 1.0, "timeout_s": 5.0, "interval_s": 0.5}
-    return Plan(
-        url=url,
-        traffic=traffic,
-        profile=parse_profile(profile),
-        **(defaults | settings),
-    )
 
 
 def pid_of(session: Session, number: int = 0) -> int:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import trustme
 
-from tailrace.load.client.traffic import Tls
 from tailrace.load.measure.xray import Xray
 from tailrace.load.session.session import Session
 from tests.load.conftest import pid_of
@@ -136,7 +135,7 @@ async def test_late_handshakes_are_the_connection(serve: Any, offer: Any, tmp_pa
             url.replace("http:", "https:"),
             profile="80",
             duration_s=2.0,
-            traffic={"tls": Tls(ca_file=tmp_path / "ca.pem")},
+            ca_file=tmp_path / "ca.pem",
         )
     xray = explained(session)
     assert xray.explains == "connect"

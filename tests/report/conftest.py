@@ -6,12 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tailrace.load.client.traffic import plan_traffic
-from tailrace.load.judge.slo import parse_slo
-from tailrace.load.schedule.profile import parse_profile
-from tailrace.load.session.plan import Plan
 from tailrace.runs.directory import RunDirectory
 from tailrace.runs.run import Run
+from tests.kit.plans import make_plan
 
 SLOW_S = 0.02
 INTERVALS = 30
@@ -21,15 +18,8 @@ EVERY_FAILING = 50
 
 async def make_run(path: Path, url: str, *, rate: str = "200", slo: str = "p99<1s") -> None:
     """A run of 3 s, an interval being 100 ms, in the directory `path`."""
-    plan = Plan(
-        url=url,
-        traffic=plan_traffic([url]),
-        arrivals="poisson",
-        profile=parse_profile(rate),
-        duration_s=INTERVALS / 10,
-        interval_s=0.1,
-        slos=(parse_slo(slo),),
-        min_duration_s=1,
+    plan = make_plan(
+        url, rate, duration_s=INTERVALS / 10, interval_s=0.1, slo=slo, min_duration_s=1
     )
     run = Run(plan, RunDirectory(path, plan))
     await run.start()

@@ -18,11 +18,8 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
-from tailrace.load.client.traffic import plan_traffic
-from tailrace.load.judge.slo import parse_slo
 from tailrace.load.measure.histogram import HIGHEST_US
 from tailrace.load.measure.point import Point
-from tailrace.load.schedule.profile import parse_profile
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.result import Result
 from tailrace.runs.directory import RunDirectory
@@ -30,6 +27,7 @@ from tailrace.runs.files import FILES
 from tailrace.runs.listing import list_runs, list_searches, read_run
 from tailrace.runs.record import RunInfo, UnknownRunError
 from tailrace.runs.run import Run
+from tests.kit.plans import make_plan
 from tests.kit.samples import POINT
 
 CONTROL_ROOM = """
@@ -49,21 +47,14 @@ asyncio.run(main())
 """
 
 
-def make_plan(url: str, duration_s: float = 1.0) -> Plan:
-    return Plan(
-        url=url,
-        traffic=plan_traffic([url]),
-        arrivals="poisson",
-        profile=parse_profile("300"),
-        duration_s=duration_s,
-        interval_s=0.2,
-        slos=(parse_slo("p99<5s"),),
-        min_duration_s=0.5,
+def plan_of(url: str, duration_s: float = 1.0) -> Plan:
+    return make_plan(
+        url, "300", duration_s=duration_s, interval_s=0.2, slo="p99<5s", min_duration_s=0.5
     )
 
 
 async def make_run(url: str, path: Path) -> Result:
-    plan = make_plan(url)
+    plan = plan_of(url)
     run = Run(plan, RunDirectory(path, plan))
     await run.start()
     async for _ in run.intervals():
@@ -111,7 +102,7 @@ async def test_run_json_says_what_was_asked(serve: Any, tmp_path: Path) -> None:
 
 
 async def test_a_run_is_running_until_it_has_a_result(serve: Any, tmp_path: Path) -> None:
-    plan = make_plan(serve().url)
+    plan = plan_of(serve().url)
     run = Run(plan, RunDirectory(tmp_path / "a", plan))
     assert only(tmp_path).state == "running"
     assert only(tmp_path).p99_ms is None
@@ -130,7 +121,7 @@ async def test_a_run_is_running_until_it_has_a_result(serve: Any, tmp_path: Path
 
 
 async def test_a_run_whose_task_was_cancelled_is_interrupted(serve: Any, tmp_path: Path) -> None:
-    plan = make_plan(serve().url, duration_s=60)
+    plan = plan_of(serve().url, duration_s=60)
     run = Run(plan, RunDirectory(tmp_path / "a", plan))
     await run.start()
 
@@ -300,7 +291,7 @@ async def test_an_interval_that_no_run_has_is_not_read(
     tmp_path: Path, fields: dict[str, Any]
 ) -> None:
     """Drawn, it would take the browser for ever, or the reports with it."""
-    RunDirectory(tmp_path / "a", make_plan("http://h/")).close()
+    RunDirectory(tmp_path / "a", plan_of("http://h/")).close()
     sound = msgspec.to_builtins(POINT, str_keys=True)
     timeline = tmp_path / "a" / "timeline.jsonl"
     timeline.write_text("".join(json.dumps(line) + "\n" for line in (sound, sound | fields)))
@@ -308,7 +299,7 @@ async def test_an_interval_that_no_run_has_is_not_read(
 
 
 async def test_sums_of_other_bins_than_there_are_are_left_out(tmp_path: Path) -> None:
-    RunDirectory(tmp_path / "a", make_plan("http://h/")).close()
+    RunDirectory(tmp_path / "a", plan_of("http://h/")).close()
     bins = {"latency_bins": {"3": 1, "5": 2}}
     lines = [
         json.dumps(msgspec.to_builtins(POINT) | bins | {"components_us": {"infer": sums}})
@@ -325,8 +316,8 @@ async def test_sums_of_other_bins_than_there_are_are_left_out(tmp_path: Path) ->
 )
 def test_a_name_leads_nowhere_but_to_a_run(tmp_path: Path, name: str) -> None:
     base = tmp_path / "runs"
-    RunDirectory(base / "a", make_plan("http://h/")).close()
-    RunDirectory(tmp_path / "b", make_plan("http://h/")).close()
+    RunDirectory(base / "a", plan_of("http://h/")).close()
+    RunDirectory(tmp_path / "b", plan_of("http://h/")).close()
     assert read_run(base, "a").info.state == "interrupted"
     with pytest.raises(UnknownRunError, match="no run"):
         read_run(base, name)
@@ -362,13 +353,13 @@ def test_a_search_that_cannot_be_read_is_listed_as_broken(tmp_path: Path) -> Non
 
 def test_the_newest_comes_first(tmp_path: Path) -> None:
     for name, day in (("a", 2), ("b", 3), ("c", 1)):
-        RunDirectory(tmp_path / name, make_plan("http://h/")).close()
+        RunDirectory(tmp_path / name, plan_of("http://h/")).close()
         (tmp_path / name / "run.json").write_text(f'{{"started": "2030-01-0{day}"}}')
     assert [info.name for info in list_runs(tmp_path)] == ["b", "a", "c"]
 
 
 def test_threads_may_list_at_the_same_time(tmp_path: Path) -> None:
-    plan = make_plan("http://h/")
+    plan = plan_of("http://h/")
     for number in range(40):
         RunDirectory(tmp_path / f"{number:02}", plan).close()
     with ThreadPoolExecutor(8) as threads:

@@ -16,9 +16,7 @@ import pytest
 import trustme
 
 from tailrace.errors import UsageError
-from tailrace.load.client.traffic import Tls, plan_traffic
-from tailrace.load.schedule.profile import parse_profile
-from tailrace.load.session.plan import Plan
+from tailrace.load.client.traffic import Tls
 from tailrace.runs.directory import RunDirectory
 from tailrace.runs.listing import read_run
 from tailrace.runs.probe import (
@@ -30,6 +28,7 @@ from tailrace.runs.probe import (
     read_samples,
 )
 from tailrace.runs.run import Run
+from tests.kit.plans import make_plan
 
 INTERVAL_S = 0.1
 
@@ -272,14 +271,7 @@ async def test_a_run_notes_what_the_service_tells(serve: Any, tmp_path: Path) ->
         writer.write(http(GPU))
 
     server = serve(answer)
-    plan = Plan(
-        url=server.url,
-        traffic=plan_traffic([server.url]),
-        arrivals="constant",
-        profile=parse_profile("100"),
-        duration_s=0.6,
-        interval_s=0.2,
-    )
+    plan = make_plan(server.url, arrivals="constant", duration_s=0.6, interval_s=0.2)
     async with probing(server.url) as probe:
         await until(probe, gpu_percent=50)
         run = Run(plan, RunDirectory(tmp_path / "a", plan), probe.latest)

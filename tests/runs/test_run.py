@@ -19,26 +19,17 @@ from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
 from tailrace.load.client.traffic import Tls, plan_traffic
-from tailrace.load.judge.slo import parse_slo
 from tailrace.load.measure.histogram import HIGHEST_US
 from tailrace.load.measure.point import Point
-from tailrace.load.schedule.profile import parse_profile
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.workers import GeneratorError
 from tailrace.runs.directory import RunDirectory, RunDirectoryError
 from tailrace.runs.run import Run
+from tests.kit.plans import make_plan
 
 
-def make_plan(url: str, rate: str = "300", duration_s: float = 1.5) -> Plan:
-    return Plan(
-        url=url,
-        traffic=plan_traffic([url]),
-        arrivals="poisson",
-        profile=parse_profile(rate),
-        duration_s=duration_s,
-        interval_s=0.5,
-        slos=(parse_slo("p99<5s"),),
-    )
+def plan_of(url: str, rate: str = "300", duration_s: float = 1.5) -> Plan:
+    return make_plan(url, rate, duration_s=duration_s, slo="p99<5s")
 
 
 def await_intervals(run: Path, count: int) -> None:
@@ -50,7 +41,7 @@ def await_intervals(run: Path, count: int) -> None:
 
 
 async def test_a_run_leaves_result_timeline_and_histogram_log(serve: Any, tmp_path: Path) -> None:
-    plan = make_plan(serve().url)
+    plan = plan_of(serve().url)
     run = Run(plan, RunDirectory(tmp_path / "run", plan))
     await run.start()
     points = [interval.point async for interval in run.intervals()]
@@ -178,24 +169,24 @@ def test_a_signal_ends_a_run_with_its_results(serve: Any, tmp_path: Path, number
 def test_a_directory_that_holds_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("precious")
     with pytest.raises(RunDirectoryError, match="not empty"):
-        RunDirectory(tmp_path, make_plan("http://h/"))
+        RunDirectory(tmp_path, plan_of("http://h/"))
     assert (tmp_path / "kept").read_text() == "precious"
 
 
 def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunDirectoryError, match="cannot write"):
-        RunDirectory(tmp_path / "file" / "run", make_plan("http://h/"))
+        RunDirectory(tmp_path / "file" / "run", plan_of("http://h/"))
 
 
 def test_runs_of_the_same_second_have_directories_of_their_own(tmp_path: Path) -> None:
-    plan = make_plan("http://h/")
+    plan = plan_of("http://h/")
     made = {RunDirectory.create(tmp_path, "x", plan).path for _ in range(3)}
     assert len(made) == 3
 
 
 def test_runs_begun_at_one_instant_have_directories_of_their_own(tmp_path: Path) -> None:
-    plan = make_plan("http://h/")
+    plan = plan_of("http://h/")
     together = Barrier(8)
 
     def begin(_: int) -> Path:
@@ -212,7 +203,7 @@ def test_runs_begun_at_one_instant_have_directories_of_their_own(tmp_path: Path)
 
 def test_of_two_runs_in_one_directory_one_is_refused(tmp_path: Path) -> None:
     """Whichever comes second, though both found it empty."""
-    plan = make_plan("http://h/")
+    plan = plan_of("http://h/")
     together = Barrier(4)
 
     def begin(path: Path) -> str | None:
@@ -233,7 +224,7 @@ def test_of_two_runs_in_one_directory_one_is_refused(tmp_path: Path) -> None:
 async def test_a_run_that_cannot_start_leaves_nothing(tmp_path: Path) -> None:
     url = "https://127.0.0.1:1/"
     traffic = plan_traffic([url], tls=Tls(ca_file=tmp_path / "absent.pem"))
-    plan = replace(make_plan(url), traffic=traffic)
+    plan = replace(plan_of(url), traffic=traffic)
     with pytest.raises(GeneratorError, match="cannot start"):
         await Run(plan, RunDirectory(tmp_path / "run", plan)).start()
     assert not (tmp_path / "run").exists()
@@ -241,7 +232,7 @@ async def test_a_run_that_cannot_start_leaves_nothing(tmp_path: Path) -> None:
 
 async def test_a_full_disk_ends_the_writing_not_the_run(serve: Any, tmp_path: Path) -> None:
     """/dev/full refuses every write as a full disk does."""
-    plan = make_plan(serve().url, duration_s=1.0)
+    plan = plan_of(serve().url, duration_s=1.0)
     directory = RunDirectory(tmp_path / "run", plan)
     directory._timeline.close()
     directory._timeline = Path("/dev/full").open("w")  # noqa: SIM115

@@ -9,13 +9,11 @@ import pytest
 
 from tailrace.errors import UsageError
 from tailrace.load.client.request import Body
-from tailrace.load.client.traffic import plan_traffic
-from tailrace.load.schedule.profile import parse_profile
-from tailrace.load.session.plan import Plan
 from tailrace.load.session.result import build_result
 from tailrace.load.session.session import Session
 from tailrace.service.fault import Fault, parse_fault
 from tailrace.service.stages import STAGES
+from tests.kit.plans import make_plan
 from tests.kit.programs import ServerProcess
 
 DELAY_MS = 500
@@ -50,13 +48,7 @@ async def test_the_xray_names_the_faulty_stage(
     server = faulty[stage]
     assert f"{DELAY_MS} ms in {stage} on purpose" in " ".join(server.heard)
     url = f"{server.url}/predict/null"
-    plan = Plan(
-        url=url,
-        traffic=plan_traffic(urls=[url], bodies=[Body(b"no picture", "image/jpeg")]),
-        arrivals="poisson",
-        profile=parse_profile("80"),
-        duration_s=2.0,
-    )
+    plan = make_plan(url, "80", [Body(b"no picture", "image/jpeg")], duration_s=2.0)
     session = Session(plan)
     await session.start()
     async for _ in session.intervals():

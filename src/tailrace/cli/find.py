@@ -5,7 +5,7 @@ import sys
 import time
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,12 +30,26 @@ _SEARCH = "The search"
 """Panel of the help."""
 
 
+_NOT = (
+    "profile",
+    "duration_s",
+    "slo",
+    "min_duration_s",
+    "abort_on",
+    "part",
+    "start_at",
+    "interval_s",
+)
+"""Settings that a search has its own way with."""
+
+
+@options.with_settings(but=_NOT)
 def find(
     urls: options.Urls,
     slo: Annotated[
         str, typer.Option(metavar="BOUND", help="The bound to keep, as p99<100ms.")
     ] = "p99<100ms",
-    body: options.Body = None,
+    *,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Directory for find.json and find.svg.")
     ] = None,
@@ -86,29 +100,9 @@ def find(
             rich_help_panel=_SEARCH,
         ),
     ] = "30s",
-    arrivals: options.Arrivals = "poisson",
-    seed: options.Seed = 1,
-    data: options.Data = None,
-    method: options.Method = None,
-    expect_status: options.ExpectStatus = None,
-    expect: options.ExpectBody = None,
-    expect_size: options.ExpectSize = None,
-    header: options.Header = None,
-    order: options.Order = "sequential",
     junit: options.JUnit = None,
     markdown: options.Markdown = None,
-    connections: options.Connections = 1024,
-    reuse: options.Reuse = "spread",
-    no_keepalive: options.NoKeepAlive = False,
-    timeout: options.Timeout = None,
-    unix_socket: options.UnixSocket = None,
-    connect_to: options.ConnectTo = None,
-    insecure: options.Insecure = False,
-    cacert: options.CaCert = None,
-    cert: options.Cert = None,
-    key: options.Key = None,
-    workers: options.Workers = 1,
-    ray: options.Ray = None,
+    **given: Any,
 ) -> None:
     """Find the highest rate at which a service keeps an SLO.
 
@@ -119,47 +113,17 @@ def find(
 
     from tailrace.cli.output import positive_duration_s, report_command
     from tailrace.cluster import quietly
-    from tailrace.load.client.expect import parse_expect
-    from tailrace.load.client.target import without_credentials
     from tailrace.load.judge.ending import signal_code
-    from tailrace.load.judge.slo import parse_slo
-    from tailrace.load.schedule.arrivals import parse_arrivals
-    from tailrace.load.schedule.profile import constant
-    from tailrace.load.session.plan import Plan
+    from tailrace.load.session.plan import read_plan
     from tailrace.load.session.search import SearchLimits
     from tailrace.runs.summary.files import SummaryFiles
     from tailrace.runs.summary.summary import of_find
     from tailrace.units import parse_rate_per_s
 
-    parse_arrivals(arrivals)
-    bound = parse_slo(slo)
-    plan = Plan(
-        url=without_credentials(" ".join(urls)),
-        traffic=options.read_traffic(
-            urls,
-            method=method,
-            header=header,
-            body=body,
-            data=data,
-            order=order,
-            unix_socket=unix_socket,
-            connect_to=connect_to,
-            insecure=insecure,
-            cacert=cacert,
-            cert=cert,
-            key=key,
-            no_keepalive=no_keepalive,
-        ),
-        arrivals=arrivals,
-        profile=constant(1.0),
-        seed=seed,
-        workers=workers,
-        connections=connections,
-        reuse=reuse,
-        timeout_s=options.read_timeout_s(timeout, [bound]),
-        expect=parse_expect(expect_status, expect_size, expect or []),
-        interval_s=0.5,
-    )
+    config = options.read_config(urls, given, slo=slo, interval_s=0.5)
+    with options.named():
+        plan = read_plan(config, note=options.note)
+    (bound,) = plan.slos
     limits = SearchLimits(
         start=parse_rate_per_s(start),
         highest=parse_rate_per_s(highest),
@@ -169,10 +133,10 @@ def find(
         warmup_s=positive_duration_s("--warmup", warmup),
         confirm_s=positive_duration_s("--confirm", confirm),
     )
-    files = SummaryFiles("find", plan.url, junit, markdown)
+    files = SummaryFiles("find", plan.config.url, junit, markdown)
     began_s = time.monotonic()
     with files.failures(), quietly():
-        found, directory, kept = uvloop.run(_find(plan, bound, limits, out, ray))
+        found, directory, kept = uvloop.run(_find(plan, bound, limits, out))
     if as_json:
         from tailrace.cli.output import print_json
 
@@ -187,7 +151,7 @@ def find(
 
 
 async def _find(
-    plan: "Plan", slo: "Slo", limits: "SearchLimits", out: Path | None, ray: str | None
+    plan: "Plan", slo: "Slo", limits: "SearchLimits", out: Path | None
 ) -> "tuple[Found, Path, bool]":
     from tailrace.cli.live import LiveLine
     from tailrace.cli.output import interruptible, number
@@ -220,13 +184,13 @@ async def _find(
             ]
         )
 
-    searcher = Searcher(plan, slo, limits, show, lambda: launcher_at(ray))
+    searcher = Searcher(plan, slo, limits, show, lambda: launcher_at(plan.config.ray))
     directory = out or new_directory(RUNS_DIR, "find")
 
     problems: list[str] = []
 
     def save(ended_by: str | None, error: str | None = None) -> "Found":
-        found = conclude(plan.url, slo, limits, steps, ended_by, error)
+        found = conclude(plan.config.url, slo, limits, steps, ended_by, error)
         try:
             write_search(directory, found, draw_search(found))
         except RunDirectoryError as error:

@@ -4,14 +4,6 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
-LOAD = "Shape of the load"
-REQUESTS = "Requests"
-JUDGING = "Pass or fail"
-CONNECTIONS = "Connections"
-ADVANCED = "Advanced"
-"""Panels of the commands that put load on something, in this order: options stand in the order of
-the function's parameters, and those that most runs need have no panel and come first."""
-
 
 class Command(TyperCommand):
     """A command whose help wraps whole paragraphs, and shows no kind of value for flags."""

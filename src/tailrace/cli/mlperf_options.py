@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from tailrace.cli.layout import CONNECTIONS
+from tailrace.load.config import CONNECTIONS
 
 _TEST, _MODEL, _FILES = "The test", "The model, in process", "Files and output"
 """Panels of the help, and the one that has what `load` shares."""

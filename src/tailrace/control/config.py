@@ -4,7 +4,6 @@ from pathlib import Path
 
 import msgspec
 
-from tailrace.load.client.addresses import DEFAULT_REUSE
 from tailrace.load.client.target import without_credentials
 from tailrace.load.judge.verdict import MIN_DURATION_S
 
@@ -38,7 +37,7 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The Ray cluster on whose nodes the load workers run, `auto` or HOST:PORT; None: this machine.
     """
     connections: int = 1024
-    reuse: str = DEFAULT_REUSE
+    reuse: str = "spread"
     """Which idle connection a request takes: `spread`, `fifo` or `lifo`."""
     timeout_s: float | None = None
     """None follows the SLOs: 10 s, or twice the largest bound."""

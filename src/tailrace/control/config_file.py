@@ -46,7 +46,6 @@ from tailrace.control.service import prepare
 from tailrace.control.tls import Tls
 from tailrace.control.toml_lines import line_of
 from tailrace.errors import UsageError
-from tailrace.load.client.addresses import parse_reuse
 from tailrace.load.measure.tally import WINDOW
 from tailrace.runs.directory import RUNS_DIR
 from tailrace.units import MAX_SEED
@@ -163,7 +162,7 @@ _SERVICE: dict[str, ValueReader] = {
     "workers": read_count(1, 256),
     "ray": read_text,
     "connections": read_count(1, 1_000_000),
-    "reuse": lambda value, base: parse_reuse(read_text(value, base)),
+    "reuse": read_text,
     "timeout": read_duration_s(1e-3),
     "min_duration": read_duration_s(0.0),
     "verify": read_bool,

@@ -213,7 +213,7 @@ class Controller:
         for text in (config.profile, config.arrivals):
             limits.check_text(text)
         prepared = await asyncio.to_thread(prepare, config, limits.check_file)
-        limits.check_profile(prepared.profile)
+        limits.check_profile(prepared.plan.profile)
         return prepared
 
     def _put(self, prepared: Prepared) -> Service:

@@ -5,39 +5,33 @@ import re
 from collections import deque
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
-from tailrace.cluster import AUTO, check_address
+from tailrace.cluster import AUTO
 from tailrace.control.config import ServiceConfig, shown, with_credentials
 from tailrace.control.interface import ServiceInfo, State, StateError, Update
 from tailrace.control.limits import Limits
 from tailrace.errors import UsageError
-from tailrace.load.client.addresses import parse_reuse
-from tailrace.load.client.bodies import read_bodies, text_body
 from tailrace.load.client.target import parse_target, without_credentials
-from tailrace.load.client.traffic import Tls, Traffic, plan_traffic
-from tailrace.load.judge.ending import STOP, AbortOn, parse_abort_on
-from tailrace.load.judge.slo import Slo, parse_slo
+from tailrace.load.client.traffic import Tls
+from tailrace.load.config import LoadConfig
+from tailrace.load.judge.ending import STOP
 from tailrace.load.judge.verdict import Verdict
 from tailrace.load.measure.point import Point
 from tailrace.load.measure.tally import WINDOW, Interval
 from tailrace.load.on_ray import launcher_at
-from tailrace.load.schedule.arrivals import parse_arrivals
-from tailrace.load.schedule.profile import Profile, constant, parse_profile
-from tailrace.load.session.plan import Plan, choose_timeout_s
+from tailrace.load.schedule.profile import Profile, constant
+from tailrace.load.session.plan import Plan, read_plan
 from tailrace.load.session.result import Result
 from tailrace.runs.directory import RUNS_DIR, RunDirectory
 from tailrace.runs.probe import Probe, metrics_url_of
 from tailrace.runs.run import Run
-from tailrace.units import MAX_SEED
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_NAME = 200
-_MAX_WORKERS = 256
-_YEAR_S = 366 * 86400.0
 _PROBE_S = 1.0
 """A service is asked for its metrics no more often than this, however short the intervals."""
 
@@ -58,12 +52,7 @@ class Prepared:
     """A configuration that has been read and found usable."""
 
     config: ServiceConfig
-    method: str
-    traffic: Traffic
-    slos: tuple[Slo, ...]
-    abort_on: tuple[AbortOn, ...]
-    profile: Profile
-    timeout_s: float
+    plan: Plan
 
 
 def prepare(config: ServiceConfig, check_file: Callable[[Path], None] | None = None) -> Prepared:
@@ -73,32 +62,6 @@ def prepare(config: ServiceConfig, check_file: Callable[[Path], None] | None = N
         UsageError: a setting cannot be used; the message names it.
         Whatever `check_file` raises of a file that is to be sent.
     """
-    _check(config)
-    if config.text is not None:
-        bodies = [text_body(config.text)]
-    else:
-        bodies = read_bodies(config.body, check_file) if config.body is not None else []
-    method = (config.method or ("POST" if bodies else "GET")).upper()
-    parse_arrivals(config.arrivals)
-    slos = tuple(map(parse_slo, config.slo))
-    return Prepared(
-        config=config,
-        method=method,
-        traffic=plan_traffic(
-            [config.url],
-            method=method,
-            headers=list(config.headers.items()),
-            bodies=bodies,
-            tls=Tls(config.verify, config.ca_file),
-        ),
-        slos=slos,
-        abort_on=tuple(map(parse_abort_on, config.abort_on)),
-        profile=parse_profile(config.profile),
-        timeout_s=choose_timeout_s(config.timeout_s, slos),
-    )
-
-
-def _check(config: ServiceConfig) -> None:
     if not _ID.fullmatch(config.id):
         raise UsageError(
             f"{config.id!r} cannot be an id: up to 64 letters, digits, '.', '_' or '-', "
@@ -107,32 +70,9 @@ def _check(config: ServiceConfig) -> None:
     name = config.name or ""
     if len(name) > _MAX_NAME or not name.isprintable():
         raise UsageError(f"{name!r} cannot be a name: one line of up to {_MAX_NAME} characters")
-    if config.body is not None and config.text is not None:
-        raise UsageError("body and text both say what to send: give one of them")
-    if not 1 <= config.workers <= _MAX_WORKERS:
-        raise UsageError(f"workers must be 1 to {_MAX_WORKERS}, not {config.workers}")
-    if config.ray is not None:
-        check_address(config.ray)
-    if not config.workers <= config.connections <= 1_000_000:
-        raise UsageError(
-            f"connections must be at least one a worker and at most 1,000,000, "
-            f"not {config.connections}"
-        )
-    parse_reuse(config.reuse)
-    if not 0 <= config.seed <= MAX_SEED:
-        raise UsageError(f"seed must be 0 to 2^63 - 1, not {config.seed}")
-    if config.method is not None and not config.method.isalpha():
-        raise UsageError(f"method {config.method!r} is not an HTTP method")
-    times = {"timeout_s": config.timeout_s, "duration_s": config.duration_s}
-    for name, value in times.items():
-        if value is not None and not 0 < value <= _YEAR_S:
-            raise UsageError(
-                f"{name} must be more than 0 and at most a year, {_YEAR_S:.0f} s, not {value:g}"
-            )
-    if not 0 <= config.min_duration_s <= _YEAR_S:
-        raise UsageError(
-            f"min_duration_s must be 0 to a year, {_YEAR_S:.0f} s, not {config.min_duration_s:g}"
-        )
+    fields = set(LoadConfig.__struct_fields__) & set(config.__struct_fields__)
+    load = LoadConfig(**{name: getattr(config, name) for name in fields})
+    return Prepared(config, read_plan(load, check_file=check_file))
 
 
 class Service:
@@ -166,7 +106,7 @@ class Service:
             id=config.id,
             name=config.name or config.id,
             url=without_credentials(config.url),
-            method=self._prepared.method,
+            method=self._prepared.plan.config.method or "",
             arrivals=config.arrivals,
             profile=self._profile_text,
             state=self._state,
@@ -268,7 +208,7 @@ class Service:
     def _take(self, prepared: Prepared) -> None:
         self._prepared = prepared
         self._forget()
-        self._accept(prepared.profile, prepared.config.profile)
+        self._accept(prepared.plan.profile, prepared.config.profile)
 
     def _accept(self, profile: Profile, text: str) -> None:
         self._settings.limits.check_profile(profile)
@@ -280,23 +220,11 @@ class Service:
         cluster = f"http://{config.ray}" if config.ray not in (None, AUTO) else None
         for url in filter(None, (config.url, config.metrics_url, cluster)):
             await settings.limits.check_target(url)
-        plan = Plan(
-            url=without_credentials(config.url),
-            traffic=prepared.traffic,
-            arrivals=config.arrivals,
-            profile=profile,
-            duration_s=config.duration_s,
-            seed=config.seed,
-            workers=config.workers,
-            connections=config.connections,
-            reuse=parse_reuse(config.reuse),
-            timeout_s=prepared.timeout_s,
-            interval_s=settings.interval_s,
-            cap_per_s=settings.limits.max_rate_per_s,
-            slos=prepared.slos,
-            abort_on=prepared.abort_on,
-            min_duration_s=config.min_duration_s,
-        )
+        config_now = msgspec.structs.replace(prepared.plan.config, interval_s=settings.interval_s)
+        plan = replace(
+            prepared.plan, config=config_now, cap_per_s=settings.limits.max_rate_per_s
+        ).at(profile)
+        plan.check_start()
         probe = self._make_probe()
         launcher = launcher_at(config.ray)
         directory = RunDirectory.create(settings.runs_dir, config.id, plan)

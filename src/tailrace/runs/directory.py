@@ -18,7 +18,6 @@ from hdrh.log import HistogramLogWriter
 
 from tailrace import __version__
 from tailrace.errors import TailraceError
-from tailrace.load.client.request import LAST
 from tailrace.load.measure.histogram import HIGHEST_US, LOWEST_US, Histogram
 from tailrace.load.measure.tally import Interval
 from tailrace.load.session.plan import Plan
@@ -169,28 +168,29 @@ def _pretty(document: Any) -> bytes:
 
 
 def _describe(plan: Plan, path: Path) -> bytes:
+    config = plan.config
     document = json.dumps(
         {
             "tailrace": __version__,
             "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "target": plan.url,
-            "arrivals": plan.arrivals,
+            "target": config.url,
+            "arrivals": config.arrivals,
             "profile": plan.profile.expression,
-            "duration_s": plan.duration_s,
-            "seed": plan.seed,
-            "part": str(plan.part),
-            "workers": plan.workers,
-            "connections": plan.connections,
-            "reuse": plan.reuse,
-            "keep_alive": not plan.traffic.requests[0].manner & LAST,
-            "timeout_s": plan.timeout_s,
+            "duration_s": config.duration_s,
+            "seed": config.seed,
+            "part": config.part,
+            "workers": config.workers,
+            "connections": config.connections,
+            "reuse": config.reuse,
+            "keep_alive": config.keep_alive,
+            "timeout_s": config.timeout_s,
             "expect": str(plan.expect),
-            "interval_s": plan.interval_s,
+            "interval_s": config.interval_s,
             "requests": len(plan.traffic.requests),
-            "method": _method(plan),
+            "method": config.method,
             "slos": [slo.expression for slo in plan.slos],
             "abort_on": [bound.expression for bound in plan.abort_on],
-            "min_duration_s": plan.min_duration_s,
+            "min_duration_s": config.min_duration_s,
             "environment": msgspec.to_builtins(read_environment()),
         },
         indent=2,
@@ -206,10 +206,6 @@ def _describe(plan: Plan, path: Path) -> bytes:
         raise RunDirectoryError(
             f"{name!r} is not UTF-8: no file of a run could name it; rename it"
         ) from None
-
-
-def _method(plan: Plan) -> str:
-    return plan.traffic.requests[0].head.split(b" ", 1)[0].decode("latin-1")
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -14,7 +14,6 @@ from tailrace.load.session.result import Result, build_result
 from tailrace.load.session.session import Session
 from tailrace.load.session.workers import Launcher
 from tailrace.runs.directory import RunDirectory
-from tailrace.runs.sample_files import SampleSink
 
 
 class Run:
@@ -22,8 +21,7 @@ class Run:
 
     Start it, read `intervals` to their end, then `result` is there and the directory complete.
     `probe` is asked at the end of each interval for what goes into its `Point.server`; the load
-    workers come from `launcher`, or are processes of this machine. `samples` takes the raw samples
-    that the plan asks for.
+    workers come from `launcher`, or are processes of this machine.
     """
 
     def __init__(
@@ -32,12 +30,9 @@ class Run:
         directory: RunDirectory,
         probe: Callable[[], dict[str, float]] | None = None,
         launcher: Launcher | None = None,
-        samples: SampleSink | None = None,
     ) -> None:
-        sampled = samples.add if samples is not None else lambda *_: None
-        self.session = Session(plan, launcher, sampled)
+        self.session = Session(plan, launcher)
         self.directory = directory
-        self.samples = samples
         self._probe = probe
         self._result: Result | None = None
         self._fault: str | None = None
@@ -50,25 +45,16 @@ class Run:
         """
         with ExitStack() as unless_started:
             unless_started.callback(self.directory.discard)
-            if self.samples is not None:
-                self.samples.open()
-                unless_started.callback(self.samples.discard)
             await self.session.start()
             unless_started.pop_all()
 
     async def intervals(self) -> AsyncGenerator[Interval]:
         """Each interval as it ends, already written down, until the run is over."""
         try:
-            if self.samples is not None:
-                self.samples.about = self._about_samples()
             async for interval in self.session.intervals():
                 told = self._told(interval)
                 self.directory.append(told)
-                if self.samples is not None:
-                    await self.samples.write()
                 yield told
-            if self.samples is not None:
-                await self.samples.finish()
             self._result = build_result(self.session, str(self.directory.path))
             self.directory.finish(self._result)
         finally:
@@ -87,15 +73,6 @@ class Run:
         self.directory.close()
         await self.session.give_up()
 
-    def _about_samples(self) -> dict[str, str]:
-        plan = self.session.plan
-        return {
-            "tailrace.start_unix_ns": f"{self.session.start_wall_time * 1e9:.0f}",
-            "tailrace.clock": "ns since the start, by CLOCK_MONOTONIC of the worker's machine",
-            "tailrace.share": f"{plan.samples_share:g}",
-            "tailrace.seed": str(plan.seed),
-        }
-
     def _told(self, interval: Interval) -> Interval:
         if self._probe is None:
             return interval
@@ -108,8 +85,7 @@ class Run:
         """What went wrong so far: workers that died, a directory that cannot be written, a fault
         that ended it.
         """
-        broken = self.samples.broken if self.samples is not None else None
-        return [*self.session.problems, *filter(None, (self.directory.broken, broken, self._fault))]
+        return [*self.session.problems, *filter(None, (self.directory.broken, self._fault))]
 
     @property
     def result(self) -> Result:

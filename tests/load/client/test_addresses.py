@@ -2,8 +2,7 @@ from itertools import islice
 
 import pytest
 
-from tailrace.errors import UsageError
-from tailrace.load.client.addresses import OTHERS, Addresses, add_by_address, parse_reuse
+from tailrace.load.client.addresses import OTHERS, Addresses, add_by_address
 
 
 @pytest.mark.parametrize(
@@ -58,13 +57,6 @@ def test_an_address_that_is_gone_is_forgotten() -> None:
     addresses.replace(["a"])
     addresses.replace(["a", "b"])
     assert addresses.usable == ["a", "b"]
-
-
-@pytest.mark.parametrize("text", ["", "LIFO", "lifo,fifo", "random"])
-def test_an_order_of_reuse_that_is_none(text: str) -> None:
-    assert parse_reuse("lifo") == "lifo"
-    with pytest.raises(UsageError, match="one of spread, fifo, lifo"):
-        parse_reuse(text)
 
 
 def test_requests_of_endless_addresses_are_counted_in_bounded_space() -> None:

@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from tailrace.load.client.request import Body
-from tailrace.load.client.traffic import Tls
 from tailrace.load.session.session import Session
 from tailrace.load.session.workers import GeneratorError
 from tests.kit.ports import refusing, silent
@@ -175,14 +174,14 @@ async def test_connections_are_kept_and_reused(serve: Any, offer: Any) -> None:
 async def test_each_request_on_a_connection_of_its_own(serve: Any, offer: Any) -> None:
     """Though the server, which knows nothing of Connection, would keep them."""
     server = serve()
-    session, _ = await offer(server.url, duration_s=0.5, traffic={"keep_alive": False})
+    session, _ = await offer(server.url, duration_s=0.5, keep_alive=False)
     assert session.total.failed == {}
     assert server.connections == session.total.offered > 20
 
 
 async def test_a_head_request_needs_no_body(serve: Any, offer: Any) -> None:
     server = serve(answer_raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"))
-    session, _ = await offer(server.url, duration_s=0.5, traffic={"method": "HEAD"})
+    session, _ = await offer(server.url, duration_s=0.5, method="HEAD")
     assert session.total.failed == {}
     assert session.total.completed == session.total.offered > 20
     assert server.connections < session.total.offered
@@ -273,9 +272,7 @@ async def test_the_first_byte_has_its_own_limit(serve: Any, offer: Any) -> None:
 
 async def test_a_unix_socket(serve: Any, offer: Any, tmp_path: Path) -> None:
     server = serve(path=tmp_path / "s")
-    session, _ = await offer(
-        "http://service.local/x", duration_s=0.5, traffic={"unix_socket": tmp_path / "s"}
-    )
+    session, _ = await offer("http://service.local/x", duration_s=0.5, unix_socket=tmp_path / "s")
     assert session.total.completed == session.total.offered == len(server.heads) > 20
     assert b"Host: service.local" in server.heads[0]
 
@@ -294,7 +291,7 @@ async def test_connecting_elsewhere_sends_what_the_url_says(serve: Any, offer: A
     session, _ = await offer(
         "http://nowhere.invalid:81/x",
         duration_s=0.5,
-        traffic={"connect_to": ("127.0.0.1", server.port)},
+        connect_to=f"127.0.0.1:{server.port}",
     )
     assert session.total.completed == session.total.offered > 20
     assert server.heads[0].startswith(b"GET /x HTTP/1.1\r\nHost: nowhere.invalid:81\r\n")
@@ -303,11 +300,7 @@ async def test_connecting_elsewhere_sends_what_the_url_says(serve: Any, offer: A
 async def test_several_targets_share_by_weight(serve: Any, offer: Any) -> None:
     first, second = serve(), serve()
     session, _ = await offer(
-        first.url,
-        profile="600",
-        duration_s=1.5,
-        workers=2,
-        traffic={"urls": [first.url, f"3:{second.url}"]},
+        [first.url, f"3:{second.url}"], profile="600", duration_s=1.5, workers=2
     )
     total = session.total
     assert total.completed == total.offered == len(first.arrived_ns) + len(second.arrived_ns)
@@ -345,7 +338,7 @@ class TestTls:
         session, _ = await offer(
             f"https://localhost:{tls_server}/",
             duration_s=0.5,
-            traffic={"tls": Tls(ca_file=tmp_path / "ca.pem")},
+            ca_file=tmp_path / "ca.pem",
         )
         assert session.total.failed == {}
         assert session.total.completed == session.total.offered > 20
@@ -361,27 +354,22 @@ class TestTls:
         session, _ = await offer(
             f"https://127.0.0.1:{tls_server}/",
             duration_s=0.5,
-            traffic={"tls": Tls(ca_file=tmp_path / "ca.pem")},
+            ca_file=tmp_path / "ca.pem",
         )
         assert session.total.failed == {"connect": session.total.offered}
 
     async def test_insecure_takes_any(self, tls_server: int, offer: Any) -> None:
-        session, _ = await offer(
-            f"https://127.0.0.1:{tls_server}/", duration_s=0.5, traffic={"tls": Tls(verify=False)}
-        )
+        session, _ = await offer(f"https://127.0.0.1:{tls_server}/", duration_s=0.5, verify=False)
         assert session.total.completed == session.total.offered > 20
 
     async def test_connecting_elsewhere_checks_the_name_of_the_url(
         self, tls_server: int, authority: trustme.CA, offer: Any, tmp_path: Path
     ) -> None:
         authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-        traffic = {
-            "tls": Tls(ca_file=tmp_path / "ca.pem"),
-            "connect_to": ("127.0.0.1", tls_server),
-        }
-        session, _ = await offer("https://localhost/", duration_s=0.5, traffic=traffic)
+        elsewhere = {"ca_file": tmp_path / "ca.pem", "connect_to": f"127.0.0.1:{tls_server}"}
+        session, _ = await offer("https://localhost/", duration_s=0.5, **elsewhere)
         assert session.total.completed == session.total.offered > 20
-        session, _ = await offer("https://other.invalid/", duration_s=0.5, traffic=traffic)
+        session, _ = await offer("https://other.invalid/", duration_s=0.5, **elsewhere)
         assert session.total.failed == {"connect": session.total.offered}
 
     @pytest.mark.parametrize("apart", [True, False])
@@ -397,18 +385,17 @@ class TestTls:
         mine.private_key_pem.write_to_path(tmp_path / "key.pem")
         cert, key = ("cert.pem", tmp_path / "key.pem") if apart else ("both.pem", None)
         url = f"https://localhost:{serve(tls=context).port}/"
-        tls = Tls(verify=False, cert=tmp_path / cert, key=key)
-        session, _ = await offer(url, duration_s=0.5, traffic={"tls": tls})
+        files = {"cert_file": tmp_path / cert, "key_file": key}
+        session, _ = await offer(url, duration_s=0.5, verify=False, **files)
         assert session.total.completed == session.total.offered > 20
-        session, _ = await offer(url, duration_s=0.5, traffic={"tls": Tls(verify=False)})
+        session, _ = await offer(url, duration_s=0.5, verify=False)
         assert session.total.completed == 0
 
     async def test_a_certificate_without_its_key(
         self, authority: trustme.CA, plan: Any, tmp_path: Path
     ) -> None:
         authority.issue_cert("a").cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
-        tls = Tls(cert=tmp_path / "cert.pem")
-        session = Session(plan("https://h/", traffic={"tls": tls}))
+        session = Session(plan("https://h/", cert_file=tmp_path / "cert.pem"))
         with pytest.raises(GeneratorError, match=r"cannot use the certificate .*cert\.pem"):
             await session.start()
 
@@ -421,8 +408,8 @@ class TestTls:
             Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
         )
         (tmp_path / "key.pem").write_bytes(locked)
-        tls = Tls(cert=tmp_path / "cert.pem", key=tmp_path / "key.pem")
-        session = Session(plan("https://h/", traffic={"tls": tls}))
+        files = {"cert_file": tmp_path / "cert.pem", "key_file": tmp_path / "key.pem"}
+        session = Session(plan("https://h/", **files))
         with pytest.raises(GeneratorError, match=r"cannot use the certificate .*cert\.pem"):
             await session.start()
 
@@ -433,6 +420,6 @@ class TestTls:
 
     async def test_an_unreadable_ca_file(self, plan: Any, tmp_path: Path) -> None:
         (tmp_path / "ca.pem").write_text("nonsense")
-        session = Session(plan("https://h/", traffic={"tls": Tls(ca_file=tmp_path / "ca.pem")}))
+        session = Session(plan("https://h/", ca_file=tmp_path / "ca.pem"))
         with pytest.raises(GeneratorError, match=r"cannot use the CA file .*ca\.pem"):
             await session.start()

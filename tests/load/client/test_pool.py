@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from tailrace.load.client.addresses import Reuse
 from tailrace.load.client.pool import Pool
 from tailrace.load.client.request import AGAIN, LAST
 from tests.kit.loop import on_uvloop
@@ -70,7 +69,7 @@ async def test_who_waits_in_vain_for_a_busy_connection_does_not_fail_to_connect(
     [("spread", (20, 20, 20)), ("fifo", (20, 20, 20)), ("lifo", (2, 2, 56))],
 )
 @on_uvloop
-async def test_which_idle_connection_a_request_takes(reuse: Reuse, shares: tuple[int, ...]) -> None:
+async def test_which_idle_connection_a_request_takes(reuse: str, shares: tuple[int, ...]) -> None:
     """Three addresses. A first burst of six opens six connections, two to each."""
     addresses = [f"127.0.0.{n}" for n in (1, 2, 3)]
     port = await listening(answer_ok, addresses[0])

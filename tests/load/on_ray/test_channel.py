@@ -8,27 +8,21 @@ import pytest
 from tailrace.errors import UsageError
 from tailrace.load.client.target import Endpoint
 from tailrace.load.client.traffic import Turns
+from tailrace.load.config import LoadConfig
 from tailrace.load.on_ray.channel import Parcel
 from tailrace.load.worker.messages import Change, Setup, Stop
 
 
 def setup(arrivals: str, profile: str, ca_file: str | None = None) -> Setup:
     return Setup(
+        config=LoadConfig(url="http://h/"),
         worker=0,
         workers=1,
         endpoints=[Endpoint(host="h", port=443, tls=True, ca_file=ca_file)],
         requests=[],
         turns=Turns((1,), (1.0,)),
         arrivals=arrivals,
-        seed=1,
         profile=[(0.0, 0.0, "5"), (1.0, 5.0, profile)],
-        duration_s=None,
-        connections=1,
-        timeout_s=1.0,
-        connect_timeout_s=1.0,
-        first_byte_timeout_s=1.0,
-        interval_s=1.0,
-        spin=False,
     )
 
 

@@ -344,12 +344,12 @@ async def test_parts_send_the_one_schedule_together(serve: Any, plan: Any) -> No
         "profile": "300",
         "duration_s": 1.5,
         "arrivals": "gamma:2",
-        "start_at": start_at,
+        "start_at": datetime.fromtimestamp(start_at, UTC).isoformat(),
         "bodies": [Body(b"{{counter}}", "text/plain")],
     }
     sessions = [
-        Session(plan(server.url, part=Part(0, 2), workers=1, **common)),
-        Session(plan(server.url, part=Part(1, 2), workers=2, **common)),
+        Session(plan(server.url, part="0/2", workers=1, **common)),
+        Session(plan(server.url, part="1/2", workers=2, **common)),
     ]
     await asyncio.gather(*(session.start() for session in sessions))
     points = [[i.point async for i in session.intervals()] for session in sessions]
@@ -372,6 +372,7 @@ async def test_parts_send_the_one_schedule_together(serve: Any, plan: Any) -> No
 
 
 async def test_a_start_that_has_passed_is_no_start(serve: Any, plan: Any) -> None:
-    session = Session(plan(serve().url, start_at=time.time() + 0.01))
+    passed = datetime.now(UTC).isoformat()
+    session = Session(plan(serve().url, start_at=passed))
     with pytest.raises(GeneratorError, match="the time to start had passed"):
         await session.start()

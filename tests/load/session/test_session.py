@@ -14,13 +14,10 @@ from scipy import stats
 
 from tailrace.control.window import summarize
 from tailrace.load.client.request import Body
-from tailrace.load.client.traffic import plan_traffic
 from tailrace.load.measure.point import Point
 from tailrace.load.measure.server_timing import OTHER
 from tailrace.load.schedule.arrivals import Poisson
 from tailrace.load.schedule.profile import constant, parse_profile
-from tailrace.load.schedule.schedule import parse_part
-from tailrace.load.session.plan import Plan
 from tailrace.load.session.session import Session
 from tailrace.load.session.workers import (
     Channel,
@@ -532,17 +529,12 @@ class Garbling(ProcessLauncher):
         return await super().launch(setup, Reader(garbled).feed, gone)
 
 
-async def test_a_report_that_cannot_be_merged_is_raised_to_the_reader(serve: Any) -> None:
+async def test_a_report_that_cannot_be_merged_is_raised_to_the_reader(
+    serve: Any, plan: Any
+) -> None:
     server = serve()
     session = Session(
-        Plan(
-            url=server.url,
-            traffic=plan_traffic([server.url]),
-            arrivals="poisson",
-            profile=parse_profile("200"),
-            interval_s=0.2,
-            workers=2,
-        ),
+        plan(server.url, profile="200", duration_s=None, interval_s=0.2, workers=2),
         Garbling(),
     )
     await session.start()
@@ -574,4 +566,4 @@ async def test_a_rate_that_no_worker_can_send_is_told_to_the_end(serve: Any, off
 def test_a_rate_that_workers_can_send_is_not_spoken_of(plan: Any) -> None:
     assert plan("http://h/", profile="250000").beyond_workers is None
     assert plan("http://h/", profile="1000000", workers=8).beyond_workers is None
-    assert plan("http://h/", profile="1M", part=parse_part("0/8")).beyond_workers is None
+    assert plan("http://h/", profile="1M", part="0/8").beyond_workers is None

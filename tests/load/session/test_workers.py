@@ -41,7 +41,6 @@ async def test_the_share_of_a_killed_worker_is_taken_over(
     """
     server = serve()
     bodies = [Body(b"{{counter}} %d" % number, "text/plain") for number in range(50)]
-    traffic = {"order": "random"}
     session = Session(
         plan(
             server.url,
@@ -49,7 +48,7 @@ async def test_the_share_of_a_killed_worker_is_taken_over(
             duration_s=None,
             workers=workers,
             bodies=bodies,
-            traffic=traffic,
+            order="random",
         )
     )
     await session.start()
@@ -70,7 +69,7 @@ async def test_the_share_of_a_killed_worker_is_taken_over(
     times = constant(200).inverse(units)
     mine = np.arange(len(times)) % workers == 0
     lost = mine & (times >= from_s) & (times < to_s)
-    turns = next(session.plan.traffic.turns.chunks(session.plan.seed))
+    turns = next(session.plan.traffic.turns.chunks(session.plan.config.seed))
     numbered = [tuple(map(int, body.split())) for body in server.bodies]
     assert all(turn == turns[number] for number, turn in numbered if number < len(turns))
     sent = {number for number, _ in numbered}

@@ -1,29 +1,24 @@
+from pathlib import Path
+
 import pytest
 
 from tailrace.load.client.request import Request
 from tailrace.load.client.target import Endpoint
 from tailrace.load.client.traffic import Turns
+from tailrace.load.config import LoadConfig
 from tailrace.load.worker.messages import Change, Message, Reader, Setup, Start, frame
 
 SENT: list[Message] = [
     Start(12345),
     Setup(
+        config=LoadConfig(url="http://h/", reuse="lifo", body=Path("pictures"), slo=("p99<1s",)),
         worker=1,
         workers=2,
         endpoints=[Endpoint(host="h", port=80)],
         requests=[Request(0, b"x" * 100_000), Request(0, b"head", (b"a", b"b"))],
         turns=Turns((2,), (1.0,), "random"),
         arrivals="poisson",
-        seed=1,
         profile=[(0.0, 0.0, "100"), (1.5, 150.0, "200")],
-        duration_s=None,
-        reuse="lifo",
-        connections=10,
-        timeout_s=1.0,
-        connect_timeout_s=1.0,
-        first_byte_timeout_s=1.0,
-        interval_s=1.0,
-        spin=False,
     ),
     Change(1.5, "100..200/60s,trace(a.csv)"),
 ]

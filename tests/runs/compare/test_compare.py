@@ -14,9 +14,6 @@ from hypothesis import strategies as st
 
 import tailrace.runs.compare.compare as compare_module
 from tailrace.errors import UsageError
-from tailrace.load.client.traffic import plan_traffic
-from tailrace.load.schedule.profile import parse_profile
-from tailrace.load.session.plan import Plan
 from tailrace.runs.compare.compare import (
     Comparison,
     Difference,
@@ -28,6 +25,7 @@ from tailrace.runs.compare.series import Series
 from tailrace.runs.directory import RunDirectory
 from tailrace.runs.listing import read_run
 from tailrace.runs.run import Run
+from tests.kit.plans import make_plan
 from tests.kit.server import OK
 from tests.runs.compare.synthetic import poisson_arrivals, queue, series_of, wandering
 
@@ -229,14 +227,7 @@ def test_nothing_answered_is_no_figure() -> None:
 
 
 async def make_run(url: str, path: Path, rate: str = "200", interval_s: float = 0.1) -> Any:
-    plan = Plan(
-        url=url,
-        traffic=plan_traffic([url]),
-        arrivals="poisson",
-        profile=parse_profile(rate),
-        duration_s=1.53,
-        interval_s=interval_s,
-    )
+    plan = make_plan(url, rate, duration_s=1.53, interval_s=interval_s)
     run = Run(plan, RunDirectory(path, plan))
     await run.start()
     async for _ in run.intervals():

@@ -3,14 +3,6 @@
 from collections.abc import Mapping, Sequence
 from itertools import chain, zip_longest
 from time import monotonic
-from typing import Literal, cast, get_args
-
-from tailrace.errors import UsageError
-
-Reuse = Literal["spread", "fifo", "lifo"]
-"""Which idle connection a request takes: the one idle for longest of those to the address whose
-turn it is, of all, or the one used last."""
-DEFAULT_REUSE: Reuse = "spread"
 
 _LEFT_OUT_S = 10.0
 _LONGEST_LEFT_OUT_S = 320.0
@@ -77,18 +69,6 @@ class Addresses:
         pause_s = min(2 * self._pauses_s.get(address, _LEFT_OUT_S / 2), _LONGEST_LEFT_OUT_S)
         self._pauses_s[address] = pause_s
         self._out_until_s[address] = monotonic() + pause_s
-
-
-def parse_reuse(text: str) -> Reuse:
-    """The order of reuse called so.
-
-    Raises:
-        UsageError: there is none.
-    """
-    for name in get_args(Reuse):
-        if text == name:
-            return cast(Reuse, name)
-    raise UsageError(f"reuse must be one of {', '.join(get_args(Reuse))}, not {text!r}")
 
 
 def add_by_address(total: dict[str, int], counts: Mapping[str, int]) -> None:

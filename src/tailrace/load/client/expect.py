@@ -70,12 +70,12 @@ def good_statuses(text: str) -> bytes:
     for part in text.split(","):
         match = _STATUS.fullmatch(part.strip())
         if match is None:
-            raise UsageError(f"--expect-status {text!r}: write statuses, as 2xx,304 or 200-204")
+            raise UsageError(f"{text!r}: write statuses, as 2xx,304 or 200-204")
         hundreds, first, last = match.groups()
         low = int(hundreds) * 100 if hundreds else int(first)
         high = low + 99 if hundreds else int(last or first)
         if low < 200 or high < low:
-            raise UsageError(f"--expect-status {text!r}: {part.strip()} is no final status")
+            raise UsageError(f"{text!r}: {part.strip()} is no final status")
         good[low : high + 1] = bytes([1]) * (high + 1 - low)
     return bytes(good)
 
@@ -96,11 +96,11 @@ def look_into(expect: Expect) -> Broken | None:
 def _size(text: str) -> Broken:
     match = _SIZE.fullmatch(text.strip())
     if match is None or not (match[1] or match[3]) or bool(match[3]) > bool(match[2]):
-        raise UsageError(f"--expect-size {text!r}: write bytes, as 512, 100.. or 100..2000")
+        raise UsageError(f"{text!r}: write bytes, as 512, 100.. or 100..2000")
     low = int(match[1] or 0)
     high = int(match[3]) if match[3] else None if match[2] else low
     if high is not None and high < low:
-        raise UsageError(f"--expect-size {text!r}: {high} is less than {low}")
+        raise UsageError(f"{text!r}: {high} is less than {low}")
     said = f"size is not {text.strip()} bytes"
     return lambda body: None if low <= len(body) and (high is None or len(body) <= high) else said
 
@@ -113,7 +113,7 @@ def _body(text: str) -> Broken:
     if match := _JSON.fullmatch(text.strip()):
         return _json(match[2], absent=bool(match[1]), differs=bool(match[3]), value=match[4])
     raise UsageError(
-        f"--expect {text!r}: write 'body contains TEXT', 'body !contains TEXT', 'json PATH', "
+        f"{text!r}: write 'body contains TEXT', 'body !contains TEXT', 'json PATH', "
         "'json !PATH', 'json PATH=VALUE' or 'json PATH!=VALUE', as json outputs[0].shape"
     )
 
@@ -122,9 +122,9 @@ def _json(path: str, *, absent: bool, differs: bool, value: str | None) -> Broke
     text = path.removeprefix("$").lstrip(".")
     steps = [int(index) if index else key for index, key in _STEP.findall(text)]
     if not steps or _STEP.sub("", text).strip("."):
-        raise UsageError(f"--expect: {path!r} is no path into JSON: write a.b[0].c")
+        raise UsageError(f"{path!r} is no path into JSON: write a.b[0].c")
     if absent and value is not None:
-        raise UsageError(f"--expect: 'json !{path}' takes no value: write json {path}!={value}")
+        raise UsageError(f"'json !{path}' takes no value: write json {path}!={value}")
     wanted = _literal(value) if value is not None else None
     given = f"{path} is {'' if differs else 'not '}{_short(value or '')}"
 

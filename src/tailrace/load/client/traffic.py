@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 import numpy as np
@@ -14,8 +14,6 @@ from tailrace.errors import UsageError
 from tailrace.load.client.request import Body, Headers, Request, encode_requests
 from tailrace.load.client.target import Endpoint, parse_target
 from tailrace.load.schedule.arrivals import share
-
-Order = Literal["sequential", "random"]
 
 CHUNK = 1024
 """Turns drawn at a time: some 50 µs of work. Part of what a seed means: another size is another
@@ -38,7 +36,8 @@ class Turns(msgspec.Struct, frozen=True):
 
     counts: tuple[int, ...]
     weights: tuple[float, ...]
-    order: Order = "sequential"
+    order: str = "sequential"
+    """Or `random`."""
 
     def chunks(self, seed: int) -> Iterator[Numbers]:
         """Endless consecutive chunks, intp [CHUNK], of the request of arrival 0, 1, 2, …
@@ -140,10 +139,6 @@ class Tls:
     cert: Path | None = None
     key: Path | None = None
 
-    def __post_init__(self) -> None:
-        if self.key is not None and self.cert is None:
-            raise UsageError("a key (--key) needs the certificate (--cert) that it belongs to")
-
 
 def weighted_url(text: str) -> tuple[float, str]:
     """(weight, URL) of `http://…`, whose weight is 1, or `3:http://…`."""
@@ -157,7 +152,7 @@ def plan_traffic(
     method: str | None = None,
     headers: Headers = (),
     bodies: Sequence[Body] = (),
-    order: Order = "sequential",
+    order: str = "sequential",
     unix_socket: Path | None = None,
     connect_to: tuple[str, int] | None = None,
     tls: Tls | None = None,
@@ -176,8 +171,6 @@ def plan_traffic(
     tls = tls or Tls()
     if not keep_alive:
         headers = [*headers, ("Connection", "close")]
-    if unix_socket is not None and connect_to is not None:
-        raise UsageError("--unix-socket and --connect-to both say where to connect: give one")
     for number, (weight, url) in enumerate(map(weighted_url, urls)):
         target = parse_target(url)
         if not 0 < weight <= _MAX_WEIGHT:

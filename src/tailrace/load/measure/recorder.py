@@ -13,7 +13,6 @@ from tailrace.load.measure.breakdown import CONNECT, CONNECTION_WAIT, Breakdown,
 from tailrace.load.measure.failures import MOST_REASONS, count_failure, example_of
 from tailrace.load.measure.histogram import Histogram, IntArray
 from tailrace.load.measure.point import SLOWEST, SlowRequest
-from tailrace.load.measure.samples import SampleLog
 from tailrace.load.measure.server_timing import ABSENT, StageNames, read_header, read_headers
 
 ROWS = 4096
@@ -54,9 +53,7 @@ class Recorder:
     the last of each PART of the other rows.
     """
 
-    def __init__(self, samples: SampleLog | None = None) -> None:
-        self.samples = samples
-        """Raw samples, where they are asked for."""
+    def __init__(self) -> None:
         self.row = 0
         self.lag_row = 0
         self.intended = array("q", bytes(8 * ROWS))
@@ -112,9 +109,9 @@ class Recorder:
         """Move all rows into the histograms."""
         self._read_timings()
         rows = self.row
-        intended, sent, done = (self._views[name][:rows] for name in ("intended", "sent", "done"))
-        latencies = done - intended
-        services = done - sent
+        done = self._views["done"][:rows]
+        latencies = done - self._views["intended"][:rows]
+        services = done - self._views["sent"][:rows]
         stages = {name: spans[:rows] for name, spans in self._stages.items()}
         buckets = self.latency.record(latencies)
         self.service.record(services)
@@ -134,8 +131,6 @@ class Recorder:
         self.timings[:rows] = [None] * rows
         self._stages.clear()
         if rows:
-            if self.samples is not None:
-                self.samples.keep(intended, sent, done)
             # Written as answers come, so the last row is the latest.
             self._answered_ns = self.done[rows - 1]
         self.row = self.lag_row = self._read = 0
@@ -174,8 +169,6 @@ class Recorder:
     def take(self, start_ns: int) -> Recorded:
         """Close the interval and start afresh; `start_ns` is what intended times count from."""
         self.fold()
-        if self.samples is not None:
-            self.samples.flush()
         used = {name: h for name, h in self._stage_histograms.items() if h.total}
         recorded = Recorded(
             reasons=self.reasons,

@@ -1,20 +1,38 @@
-"""A plan: all that a run is, given beforehand."""
+"""A plan: a configuration, and what was read of all that it names."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
 
+import msgspec
+
+from tailrace.cluster import check_address
 from tailrace.errors import UsageError
-from tailrace.load.client.addresses import DEFAULT_REUSE, Reuse
-from tailrace.load.client.expect import ANY_2XX, Expect
-from tailrace.load.client.traffic import Traffic, weighted_url
-from tailrace.load.judge.ending import AbortOn
-from tailrace.load.judge.slo import Slo
-from tailrace.load.judge.verdict import MIN_DURATION_S
-from tailrace.load.schedule.profile import Profile
-from tailrace.load.schedule.schedule import WHOLE, Part
-from tailrace.units import format_duration
+from tailrace.load.client.bodies import Check, read_bodies, text_body
+from tailrace.load.client.expect import Expect, parse_expect
+from tailrace.load.client.request import LAST
+from tailrace.load.client.target import parse_address, without_credentials
+from tailrace.load.client.traffic import Tls, Traffic, plan_traffic
+from tailrace.load.config import (
+    DEFAULT_INTERVAL_S,
+    DEFAULT_RATE_PER_S,
+    DEFAULT_TIMEOUT_S,
+    LoadConfig,
+)
+from tailrace.load.judge.ending import AbortOn, parse_abort_on
+from tailrace.load.judge.slo import Slo, parse_slo
+from tailrace.load.schedule.arrivals import parse_arrivals
+from tailrace.load.schedule.profile import Profile, constant, parse_profile
+from tailrace.load.schedule.schedule import Part, parse_part, parse_start
+from tailrace.load.settings import SettingError
+from tailrace.units import MAX_DURATION_S, format_duration
 
-DEFAULT_TIMEOUT_S = 10.0
+T = TypeVar("T")
+
+_AHEAD_S = 366 * 86400
+"""A start further away is a slip in the date."""
 
 USUAL_PER_WORKER = 100_000
 MOST_PER_WORKER = 300_000
@@ -23,59 +41,125 @@ MOST_PER_WORKER = 300_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All that a run is, given beforehand.
+    """All that a run is, given beforehand; `read_plan` makes one.
 
-    `duration_s` None is a run that goes on until it is stopped. `timeout_s` counts from a
-    request's intended time; the limits on connecting and on the first byte are the same where they
-    are None.
-    `spin` keeps a core busy to be on
-    time. `slos` and `min_duration_s` are what the verdict is about, `abort_on` ends a run that has
-    become hopeless.
-    `cap_per_s` is the most that may be sent: where the schedule is denser it is held back.
-    `part` is what this run sends of the schedule, which arrivals and profile say as a whole;
-    `start_at` when it begins, in seconds since 1970, if not as soon as it can.
-    `samples_share` is how many of all requests are handed on one by one.
+    `config` says everything that follows from the rest, too: method, profile, timeout, interval;
+    and its URLs are without credentials. `cap_per_s` is the most that may be sent: where the
+    schedule is denser it is held back. `part` is what this run sends of the schedule, which
+    arrivals and profile say as a whole; `start_at` when it begins, in seconds since 1970, if not
+    as soon as it can.
     """
 
-    url: str
+    config: LoadConfig
     traffic: Traffic
-    arrivals: str
     profile: Profile
-    duration_s: float | None = None
-    seed: int = 1
-    workers: int = 1
-    connections: int = 1024
-    reuse: Reuse = DEFAULT_REUSE
-    timeout_s: float = DEFAULT_TIMEOUT_S
-    connect_timeout_s: float | None = None
-    first_byte_timeout_s: float | None = None
-    expect: Expect = ANY_2XX
-    interval_s: float = 1.0
-    spin: bool = False
-    slos: tuple[Slo, ...] = ()
-    abort_on: tuple[AbortOn, ...] = ()
-    min_duration_s: float = MIN_DURATION_S
+    expect: Expect
+    slos: tuple[Slo, ...]
+    abort_on: tuple[AbortOn, ...]
+    part: Part
+    start_at: float | None
     cap_per_s: float | None = None
-    part: Part = WHOLE
-    start_at: float | None = None
-    samples_share: float = 0.0
 
     @property
-    def urls(self) -> list[str]:
-        """Where to send requests, without weights and credentials, as `endpoints` are ordered."""
-        return [weighted_url(text)[1] for text in self.url.split()]
+    def timeout_s(self) -> float:
+        """Counts from a request's intended time."""
+        return self.config.timeout_s or DEFAULT_TIMEOUT_S
+
+    @property
+    def interval_s(self) -> float:
+        """Length of an interval of results."""
+        return self.config.interval_s or DEFAULT_INTERVAL_S
+
+    def at(self, profile: Profile) -> "Plan":
+        """The same, of another profile."""
+        config = msgspec.structs.replace(self.config, profile=profile.expression)
+        return replace(self, config=config, profile=profile)
+
+    def check_start(self) -> None:
+        """Look whether it may begin now.
+
+        Raises:
+            UsageError: its start has passed, or is more than a year ahead.
+        """
+        ahead_s = self.start_at - time.time() if self.start_at is not None else 0.0
+        if ahead_s < 0:
+            raise SettingError(f"{self.config.start_at} was {-ahead_s:.0f} s ago", "start_at")
+        if ahead_s > _AHEAD_S:
+            raise SettingError(f"{self.config.start_at} is more than a year ahead", "start_at")
 
     @property
     def beyond_workers(self) -> str | None:
         """What is to be said beforehand where the rate is more than the load workers can send."""
-        peak = self.profile.peak_per_s / self.part.parts
-        if peak <= MOST_PER_WORKER * self.workers:
+        peak, workers = self.profile.peak_per_s / self.part.parts, self.config.workers
+        if peak <= MOST_PER_WORKER * workers:
             return None
         return (
-            f"{peak:,.10g} requests a second are more than {self.workers} load worker"
-            f"{'s' * (self.workers > 1)} can send, some {USUAL_PER_WORKER:,} a core: what comes "
+            f"{peak:,.10g} requests a second are more than {workers} load worker"
+            f"{'s' * (workers > 1)} can send, some {USUAL_PER_WORKER:,} a core: what comes "
             "too late counts as failed; use more --workers on as many cores, or a lower rate"
         )
+
+
+def read_plan(
+    config: LoadConfig,
+    *,
+    duration_s: float | None = None,
+    interval_s: float = DEFAULT_INTERVAL_S,
+    cap_per_s: float | None = None,
+    check_file: Check | None = None,
+    note: Callable[[str], None] | None = None,
+) -> Plan:
+    """Read what `config` names: bodies, traces, expressions.
+
+    Args:
+        duration_s: how long a run lasts whose configuration does not say, unless a trace does;
+            None: until it is stopped.
+        interval_s: of a configuration that says none.
+        check_file: raises where a file may not be sent.
+        note: told which files of a directory are left out.
+
+    Raises:
+        UsageError: a setting cannot be used; the message names it.
+        Whatever `check_file` raises.
+    """
+    config.check()
+    if config.ray is not None:
+        _of("ray", check_address, config.ray)
+    arrivals = _of("arrivals", parse_arrivals, config.arrivals)
+    if config.profile is not None:
+        profile = _of("profile", parse_profile, config.profile)
+    else:
+        profile = constant(arrivals.natural_rate_per_s or DEFAULT_RATE_PER_S)
+    lasts_s = config.duration_s
+    if lasts_s is None and duration_s is not None:
+        natural_s = arrivals.natural_duration_s if config.profile is None else None
+        lasts_s = natural_s or duration_s
+        if lasts_s > MAX_DURATION_S:
+            raise UsageError(
+                f"{config.arrivals} lasts {lasts_s:.3g} s so slowed: give its duration"
+            )
+    slos = tuple(_of("slo", parse_slo, text) for text in config.slo)
+    traffic = _read_traffic(config, check_file, note)
+    return Plan(
+        config=msgspec.structs.replace(
+            config,
+            url=without_credentials(config.url),
+            method=_method_of(traffic),
+            profile=profile.expression,
+            duration_s=lasts_s,
+            timeout_s=choose_timeout_s(config.timeout_s, slos),
+            interval_s=config.interval_s or interval_s,
+            keep_alive=not traffic.requests[0].manner & LAST,
+        ),
+        traffic=traffic,
+        profile=profile,
+        expect=parse_expect(config.expect_status, config.expect_size, config.expect_body),
+        slos=slos,
+        abort_on=tuple(_of("abort_on", parse_abort_on, text) for text in config.abort_on),
+        part=_of("part", parse_part, config.part),
+        start_at=_of("start_at", parse_start, config.start_at) if config.start_at else None,
+        cap_per_s=cap_per_s,
+    )
 
 
 def choose_timeout_s(given_s: float | None, slos: Sequence[Slo]) -> float:
@@ -99,3 +183,47 @@ def choose_timeout_s(given_s: float | None, slos: Sequence[Slo]) -> float:
             f"(it is {format_duration(follows_s)} then)"
         )
     return follows_s if given_s is None else given_s
+
+
+def _read_traffic(
+    config: LoadConfig, check_file: Check | None, note: Callable[[str], None] | None
+) -> Traffic:
+    if config.text is not None:
+        bodies = [text_body(config.text)]
+    else:
+        bodies = read_bodies(config.body, check_file, note) if config.body is not None else []
+    return plan_traffic(
+        config.urls,
+        method=config.method,
+        headers=[
+            (name, line) for name, lines in config.headers.items() for line in lines.split("\n")
+        ],
+        bodies=bodies,
+        order=config.order,
+        unix_socket=config.unix_socket,
+        connect_to=_of("connect_to", parse_address, config.connect_to)
+        if config.connect_to
+        else None,
+        tls=Tls(
+            config.verify, *(_present(config, f"{name}_file") for name in ("ca", "cert", "key"))
+        ),
+        keep_alive=config.keep_alive,
+    )
+
+
+def _method_of(traffic: Traffic) -> str:
+    return traffic.requests[0].head.split(b" ", 1)[0].decode("latin-1")
+
+
+def _present(config: LoadConfig, name: str) -> Path | None:
+    file: Path | None = getattr(config, name)
+    if file is not None and not file.is_file():
+        raise SettingError(f"there is no file {file}", name)
+    return file
+
+
+def _of(name: str, parse: Callable[[str], T], text: str) -> T:
+    try:
+        return parse(text)
+    except UsageError as error:
+        raise SettingError(str(error), name) from None

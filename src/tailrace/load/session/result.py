@@ -83,9 +83,9 @@ def build_result(session: Session, run: str | None) -> Result:
     )
     lag = total.send_lag.percentiles(1)
     return Result(
-        target=session.plan.url,
-        arrivals=session.plan.arrivals,
-        seed=session.plan.seed,
+        target=session.plan.config.url,
+        arrivals=session.plan.config.arrivals,
+        seed=session.plan.config.seed,
         duration_s=round(duration_s, 6),
         answered_s=round(answered_s, 6) if total.completed else None,
         ended_by=session.ended_by,

@@ -263,13 +263,12 @@ class Searcher:
         if self.cut_by is not None:
             raise asyncio.CancelledError
         limits, slo = self._limits, self._slo
-        plan = replace(
-            self._plan,
-            profile=constant(rate_per_s),
+        config = msgspec.structs.replace(
+            self._plan.config,
             duration_s=limits.warmup_s + max(limits.longest_s, at_least_s),
-            slos=(slo,),
             min_duration_s=0.0,
         )
+        plan = replace(self._plan, config=config, slos=(slo,)).at(constant(rate_per_s))
         session = self._session = Session(plan, self._make_launcher())
         counted = Tally()
         decision: Decision | None = None
@@ -299,7 +298,7 @@ class Searcher:
         if self.cut_by is not None:
             raise asyncio.CancelledError
         if _is_hopeless(session.total, 1):
-            raise ServiceGoneError(_describe_failures(plan.url, session.total))
+            raise ServiceGoneError(_describe_failures(plan.config.url, session.total))
         if found := generator_limits(counted, slo.bound_s):
             decision, reason = "late", found[0]
         elif decision is None:

@@ -23,7 +23,7 @@ from tailrace.load.session.workers import (
     WorkerHandle,
     Workers,
 )
-from tailrace.load.worker.messages import Abandon, Change, SampleBatch, Snapshot, Stop
+from tailrace.load.worker.messages import Abandon, Change, Snapshot, Stop
 
 _SETTLE_MARGIN_S = 5.0
 _CLOCK_STEP_NS = 20_000_000
@@ -37,17 +37,10 @@ class Session:
     All methods belong to one event loop. Where a worker dies another takes its share over, if one
     can be had; the run goes on with the others in any case, and `problems` says what is missing.
 
-    `launcher` starts the workers: processes of this machine if None. `sampled` is called with the
-    raw samples that the plan asks for and the number of the worker they come from: with those of an
-    interval before it is among `intervals`.
+    `launcher` starts the workers: processes of this machine if None.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        launcher: Launcher | None = None,
-        sampled: Callable[[int, SampleBatch], object] = lambda *_: None,
-    ) -> None:
+    def __init__(self, plan: Plan, launcher: Launcher | None = None) -> None:
         self.plan = plan
         self.profile = plan.profile
         self.total = Tally()
@@ -57,9 +50,9 @@ class Session:
         self.ended_by = DURATION
         """What cut it short, if anything did: a word of `ending`, or the name of a signal."""
         self._start_ns = 0
-        self._end_s = plan.duration_s
+        self._end_s = plan.config.duration_s
         self._launcher = launcher or ProcessLauncher()
-        self._workers = Workers(plan, self._launcher, self._received, self._lost, sampled)
+        self._workers = Workers(plan, self._launcher, self._received, self._lost)
         self._nodes = Nodes()
         self._reports: dict[int, list[tuple[WorkerHandle, Snapshot]]] = {}
         """Not merged yet, by number of the interval."""
@@ -113,7 +106,7 @@ class Session:
         return judge(
             self.total,
             duration_s=min(max(self.elapsed_s, 0.0), ended_s),
-            min_duration_s=self.plan.min_duration_s,
+            min_duration_s=self.plan.config.min_duration_s,
             slos=self.plan.slos,
             problems=self.problems,
             clock_errors_s={

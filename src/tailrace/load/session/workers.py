@@ -26,7 +26,6 @@ from tailrace.load.worker.messages import (
     Message,
     Reader,
     Ready,
-    SampleBatch,
     Setup,
     Snapshot,
     Start,
@@ -240,7 +239,6 @@ class Workers:
     Args:
         received: called with each snapshot and who sent it.
         lost: called with who is gone before its time, and why.
-        sampled: called with raw samples and the number of the worker they come from.
     """
 
     def __init__(
@@ -249,15 +247,13 @@ class Workers:
         launcher: Launcher,
         received: Callable[[WorkerHandle, Snapshot], None],
         lost: Callable[[WorkerHandle, str], None],
-        sampled: Callable[[int, SampleBatch], object],
     ) -> None:
         self.all: list[WorkerHandle] = []
         self._plan = plan
         self._launcher = launcher
         self._received = received
         self._lost = lost
-        self._sampled = sampled
-        self._arrivals = plan.arrivals
+        self._arrivals = plan.config.arrivals
         self._files: TemporaryDirectory[str] | None = None
 
     async def launch(self, profile: Profile) -> None:
@@ -268,8 +264,8 @@ class Workers:
         """
         # In a thread: it may be a long one.
         self._arrivals = await asyncio.to_thread(self._compacted)
-        await self._launcher.reserve(self._plan.workers)
-        for number in range(self._plan.workers):
+        await self._launcher.reserve(self._plan.config.workers)
+        for number in range(self._plan.config.workers):
             await self._launch(self._add(number), profile, 0.0)
         await self._ready(self.all)
 
@@ -327,9 +323,9 @@ class Workers:
 
     def _compacted(self) -> str:
         """The plan's arrivals, a recording in a form that every worker has without reading it."""
-        arrivals = parse_arrivals(self._plan.arrivals)
+        arrivals = parse_arrivals(self._plan.config.arrivals)
         if not isinstance(arrivals, Replay):
-            return self._plan.arrivals
+            return self._plan.config.arrivals
         self._files = TemporaryDirectory(prefix="tailrace-")
         return arrivals.compact(Path(self._files.name) / "arrivals.npy").expression
 
@@ -375,31 +371,19 @@ class Workers:
                 worker.unanswered = message.in_flight + message.backlog
                 worker.over = message.last
                 self._received(worker, message)
-            case SampleBatch():
-                self._sampled(worker.number, message)
 
     def _setup(self, number: int, profile: Profile, from_s: float) -> Setup:
         plan = self._plan
-        share, shares = plan.part.share(number, plan.workers)
+        share, shares = plan.part.share(number, plan.config.workers)
         return Setup(
+            config=plan.config,
             worker=share,
             workers=shares,
             endpoints=plan.traffic.endpoints,
             requests=plan.traffic.requests,
             turns=plan.traffic.turns,
             arrivals=self._arrivals,
-            seed=plan.seed,
             profile=profile.placed,
-            duration_s=plan.duration_s,
-            connections=-(-plan.connections // plan.workers),
-            reuse=plan.reuse,
-            timeout_s=plan.timeout_s,
-            connect_timeout_s=min(plan.connect_timeout_s or plan.timeout_s, plan.timeout_s),
-            first_byte_timeout_s=min(plan.first_byte_timeout_s or plan.timeout_s, plan.timeout_s),
-            expect=plan.expect,
-            interval_s=plan.interval_s,
-            spin=plan.spin,
             cap_per_s=plan.cap_per_s,
             from_s=from_s,
-            samples_share=plan.samples_share,
         )

@@ -71,7 +71,7 @@ class _ChannelEnd(asyncio.Protocol):
         match message, self._worker:
             case Setup(), None:
                 try:
-                    allow_open_files(message.connections + _OTHER_FILES)
+                    allow_open_files(message.limits.connections + _OTHER_FILES)
                     self._worker = Worker(message, self._transport)
                 except (OSError, TailraceError) as error:
                     self._transport.write(frame(Broken(str(error))))

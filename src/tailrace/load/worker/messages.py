@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from tailrace.load.client.addresses import DEFAULT_REUSE, Reuse
-from tailrace.load.client.expect import ANY_2XX, Expect
+from tailrace.load.client.pool import PoolLimits
 from tailrace.load.client.request import Request
 from tailrace.load.client.target import Endpoint
 from tailrace.load.client.traffic import Turns
+from tailrace.load.config import DEFAULT_TIMEOUT_S, LoadConfig, of_path, to_path
 from tailrace.load.measure.breakdown import Packed
 from tailrace.load.measure.point import SlowRequest
 
@@ -22,30 +22,34 @@ _LENGTH = struct.Struct("<I")
 class Setup(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """Session → worker, first: everything a worker needs to know but the instant to start."""
 
+    config: LoadConfig
+    """The whole run's."""
     worker: int
     workers: int
+    """Its share of the schedule: arrivals ≡ worker (mod workers)."""
     endpoints: list[Endpoint]
     requests: list[Request]
     turns: Turns
     arrivals: str
-    seed: int
+    """Those of `config`, by names of files that the worker has."""
     profile: list[tuple[float, float, str]]
     """What `Profile.placed` says."""
-    duration_s: float | None
-    connections: int
-    reuse: Reuse = DEFAULT_REUSE
-    timeout_s: float
-    connect_timeout_s: float
-    first_byte_timeout_s: float
-    expect: Expect = ANY_2XX
-    interval_s: float
-    spin: bool
     cap_per_s: float | None = None
     """What all workers together may send at most; None: whatever the schedule says."""
     from_s: float = 0.0
     """What is due before it, seconds since the run's start, is not this worker's to offer."""
-    samples_share: float = 0.0
-    """So many of all requests are told of one by one, in SampleBatch."""
+
+    @property
+    def limits(self) -> PoolLimits:
+        """How many connections it may have, and how long each part of a request may take."""
+        config = self.config
+        timeout_s = config.timeout_s or DEFAULT_TIMEOUT_S
+        return PoolLimits(
+            connections=-(-config.connections // config.workers),
+            timeout_s=timeout_s,
+            connect_timeout_s=min(config.connect_timeout_s or timeout_s, timeout_s),
+            first_byte_timeout_s=min(config.first_byte_timeout_s or timeout_s, timeout_s),
+        )
 
 
 class Ready(msgspec.Struct, tag=True, frozen=True):
@@ -119,26 +123,17 @@ class Snapshot(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """Requests sent, by where to."""
 
 
-class SampleBatch(msgspec.Struct, tag=True, frozen=True):
-    """Worker → session: some of an interval's requests one by one, before its Snapshot."""
-
-    rows: bytes
-    """Of the type `measure.samples.SAMPLE`."""
-    reasons: list[str]
-    """Those that the rows number."""
-
-
 class Broken(msgspec.Struct, tag=True, frozen=True):
     """Worker → session: it cannot work, or go on, and why."""
 
     reason: str
 
 
-Message = Setup | Ready | Start | Change | Stop | Abandon | Snapshot | SampleBatch | Broken
+Message = Setup | Ready | Start | Change | Stop | Abandon | Snapshot | Broken
 
-encoder = msgspec.msgpack.Encoder()
-_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
-read_setup = msgspec.msgpack.Decoder(Setup).decode
+encoder = msgspec.msgpack.Encoder(enc_hook=of_path)
+_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message, dec_hook=to_path)
+read_setup = msgspec.msgpack.Decoder(Setup, dec_hook=to_path).decode
 """A Setup as `encoder` packs it."""
 read_requests = msgspec.msgpack.Decoder(list[Request]).decode
 """Requests as `encoder` packs them."""

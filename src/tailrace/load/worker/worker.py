@@ -11,16 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailrace.load.client.dialer import Dialer
-from tailrace.load.client.pool import Pool, PoolLimits
+from tailrace.load.client.expect import parse_expect
+from tailrace.load.client.pool import Pool
 from tailrace.load.client.request import Request
 from tailrace.load.client.traffic import Share
+from tailrace.load.config import DEFAULT_INTERVAL_S
 from tailrace.load.measure.failures import count_failure
-from tailrace.load.measure.recorder import ROWS, Recorder
-from tailrace.load.measure.samples import Rows, SampleLog
+from tailrace.load.measure.recorder import Recorder
 from tailrace.load.schedule.arrivals import parse_arrivals
 from tailrace.load.schedule.profile import Profile, parse_profile
 from tailrace.load.schedule.schedule import NEVER_NS, Schedule
-from tailrace.load.worker.messages import SampleBatch, Setup, Snapshot, frame
+from tailrace.load.worker.messages import (
+    Setup,
+    Snapshot,
+    frame,
+)
 from tailrace.load.worker.pacer import TimerFd
 from tailrace.machine.cgroup import CpuLimit
 
@@ -48,45 +53,36 @@ class Worker:
     def __init__(self, setup: Setup, report: asyncio.Transport) -> None:
         self._setup = setup
         self._report = report
-        self._samples = (
-            SampleLog(ROWS, setup.samples_share, setup.seed, self._hand_on)
-            if setup.samples_share
-            else None
-        )
-        self._recorder = Recorder(self._samples)
-        limits = PoolLimits(
-            connections=setup.connections,
-            timeout_s=setup.timeout_s,
-            connect_timeout_s=setup.connect_timeout_s,
-            first_byte_timeout_s=setup.first_byte_timeout_s,
-        )
+        self._recorder = Recorder()
+        config = self._config = setup.config
+        limits = self._limits = setup.limits
+        expect = parse_expect(config.expect_status, config.expect_size, config.expect_body)
         self._pools = [
-            Pool(Dialer(endpoint), self._recorder, limits, setup.expect, setup.reuse, target)
-            for target, endpoint in enumerate(setup.endpoints)
+            Pool(Dialer(endpoint), self._recorder, limits, expect, config.reuse)
+            for endpoint in setup.endpoints
         ]
         self._turns = Share(
             setup.turns,
             [self._place_of(request) for request in setup.requests],
-            setup.seed,
+            config.seed,
             setup.worker,
             setup.workers,
         )
-        self._targets: dict[object, int] = {pool.send: pool.target for pool in self._pools}
         self._turn: list[_Place] = []
         self._place = 0
-        self._timeout_ns = int(setup.timeout_s * 1e9)
+        self._timeout_ns = int(limits.timeout_s * 1e9)
         self._full = False
         """Whether as many requests wait for a connection as may."""
         self._schedule = Schedule(
             parse_arrivals(setup.arrivals),
             Profile.restored(setup.profile),
-            setup.seed,
+            config.seed,
             setup.worker,
             setup.workers,
             setup.cap_per_s,
         )
         self._timer = TimerFd()
-        self._end_s = float("inf") if setup.duration_s is None else setup.duration_s
+        self._end_s = float("inf") if config.duration_s is None else config.duration_s
         self._start_ns = 0
         self._end_ns = NEVER_NS
         self._due: list[int] = []
@@ -101,7 +97,8 @@ class Worker:
         self._sent: Counter[str] = Counter()
         """Requests by address that were reported."""
         self._tick_lag_ns = 0
-        self._interval_ns = int(setup.interval_s * 1e9)
+        self._interval_s = config.interval_s or DEFAULT_INTERVAL_S
+        self._interval_ns = int(self._interval_s * 1e9)
         self._index = 0
         self._since_ns = 0
         self._cpu_ns = 0
@@ -114,15 +111,13 @@ class Worker:
         loop = asyncio.get_running_loop()
         self._skip(from_s)
         self._reported = self._totals()
-        self._index = int(from_s / self._setup.interval_s)
+        self._index = int(from_s / self._interval_s)
         self._start_ns = start_ns
-        if self._samples is not None:
-            self._samples.start_ns = start_ns
         self._since_ns = start_ns + int(from_s * 1e9)
         self._stop_at(self._end_s)
         self._refill()
         self._cpu_ns = time.process_time_ns()
-        if self._setup.spin:
+        if self._config.spin:
             loop.call_soon(self._spin)
         else:
             loop.add_reader(self._timer.fd, self._wake)
@@ -242,12 +237,8 @@ class Worker:
                 reason = "timeout: too many waited before it"
                 count_failure(self._recorder.reasons, reason, last - position)
             else:
-                reason = "timeout: the generator came too late to it"
-                self._recorder.miss(reason, began - np.array(due[position:last]))
-            if self._samples is not None:
-                turn = self._turn[self._place : self._place + last - position]
-                targets = [self._targets[send] for send, *_ in turn]
-                self._samples.miss(reason, due[position:last], began, targets)
+                lags = began - np.array(due[position:last])
+                self._recorder.miss("timeout: the generator came too late to it", lags)
             self._offered += last - position
             self._place += last - position
             self._position = last
@@ -275,7 +266,7 @@ class Worker:
 
     def _arm(self) -> None:
         self._refill()
-        if self._setup.spin:
+        if self._config.spin:
             return
         next_ns = self._due[self._position]
         if next_ns < self._end_ns:
@@ -285,9 +276,8 @@ class Worker:
 
     async def _tick(self) -> None:
         """Expire, report each interval, and notice the end."""
-        setup = self._setup
         loop = asyncio.get_running_loop()
-        step_s = min(0.1, setup.interval_s, setup.timeout_s / 4, setup.first_byte_timeout_s / 4)
+        step_s = min(0.1, self._interval_s, self._limits.shortest_s / 4)
         boundary = self._start_ns + self._interval_ns * (self._index + 1)
         while True:
             now = monotonic_ns()
@@ -322,9 +312,6 @@ class Worker:
 
     def _caught_up(self) -> bool:
         return self._position < len(self._due) and self._due[self._position] >= self._end_ns
-
-    def _hand_on(self, rows: Rows, reasons: list[str]) -> None:
-        self._report.write(frame(SampleBatch(rows.tobytes(), reasons)))
 
     def _totals(self) -> dict[str, int]:
         names = ("completed", "cap_waits", "port_exhausted")

@@ -1,0 +1,357 @@
+"""What a field of a configuration says of itself, and how its value is read, shown and checked.
+
+A setting is declared once, as a field of a struct:
+
+    workers: Annotated[int, setting("Load workers", "Load processes.", ge=1, le=256)] = 1
+
+The command line, the configuration file, the form of the page and the report's table are made from
+`settings_of` such a struct; what a person or a program gives becomes one by `make`.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from msgspec import inspect
+
+from tailrace.errors import UsageError
+from tailrace.load.client.request import parse_header
+from tailrace.units import format_duration, parse_duration_s
+
+Kind = Literal["text", "lines", "count", "seconds", "flag", "file", "list", "texts", "headers"]
+"""How a value is written: `text` in one line, `lines` in several, `seconds` as `30s`; a `list` with
+commas, `texts` and `headers` one a line."""
+Guard = Literal["targets", "address", "file", "socket", "schedule"]
+"""What a setting leads to that a control room may forbid: where load goes, or a file that is read,
+by the setting itself or by the expression in it."""
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class SettingError(UsageError):
+    """A setting, or several together, cannot be used."""
+
+    def __init__(self, reason: str, *names: str) -> None:
+        self.names = names
+        """Of the fields."""
+        self.reason = reason
+        super().__init__(self.worded(str))
+
+    def worded(self, name: Callable[[str], str]) -> str:
+        """The line, with each field called as `name` has it where the user met it."""
+        names = list(map(name, self.names))
+        return f"{' and '.join(names)}{':' * (len(names) == 1)} {self.reason}"
+
+
+def setting(
+    label: str,
+    about: str,
+    *,
+    group: str = "",
+    main: bool = False,
+    option: str | None = None,
+    key: str | None = None,
+    unset: str = "",
+    metavar: str = "",
+    choices: tuple[str, ...] = (),
+    guard: Guard | None = None,
+    quiet: bool = False,
+    kind: Kind | None = None,
+    **bounds: Any,
+) -> msgspec.Meta:
+    """What a field says of itself beyond its name, type and default.
+
+    Args:
+        label: names it in the form and in reports.
+        about: says in a line what it does, on the command line and in the form.
+        group: of settings that belong together; see `config`.
+        main: it is one that most runs need.
+        option: its option, if that is not made of its name; `--no-…` or the like for a flag that
+            is on unless given. "" is none.
+        key: its key in tailrace.toml, if that is not its name without its unit.
+        unset: what holds where it is None, in words.
+        guard: what it may lead to.
+        quiet: not worth a line in a report where it is what it is by default.
+        kind: how it is written, if its type does not say.
+        bounds: of msgspec.Meta: ge, le, gt, max_length.
+    """
+    words = {
+        "group": group,
+        "main": main,
+        "option": option,
+        "key": key,
+        "unset": unset,
+        "metavar": metavar,
+        "choices": choices,
+        "guard": guard,
+        "quiet": quiet,
+        "kind": kind,
+    }
+    return msgspec.Meta(title=label, description=about, extra=words, **bounds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One setting, as its field declares it."""
+
+    name: str
+    kind: Kind
+    label: str
+    help: str
+    group: str
+    main: bool
+    option: str
+    """`--connections`; "" for one that the command line has otherwise."""
+    key: str
+    unset: str
+    metavar: str
+    choices: tuple[str, ...]
+    guard: Guard | None
+    quiet: bool
+    required: bool
+    default: Any
+    least: float | None
+    above: float | None
+    most: float | None
+
+    def read(self, given: object) -> Any:
+        """The value that is given: itself, a text that says it, or a plain number.
+
+        Raises:
+            SettingError: it is none.
+        """
+        try:
+            return self._check(self._read(given))
+        except SettingError:
+            raise
+        except UsageError as error:
+            raise SettingError(str(error), self.name) from None
+
+    def show(self, value: Any) -> str:
+        """The text that `read` reads as `value`."""
+        match self.kind:
+            case _ if value is None:
+                return ""
+            case "seconds":
+                whole = value > 0 and value % 60 == 0
+                return f"{value / 60:.0f}m" if whole else f"{_digits(value)}s"
+            case "flag":
+                return "yes" if value else "no"
+            case "list":
+                return ", ".join(value)
+            case "texts":
+                return "\n".join(value)
+            case "headers":
+                return "\n".join(
+                    f"{name}: {line}" for name, lines in value.items() for line in lines.split("\n")
+                )
+            case _:
+                return str(value)
+
+    def say(self, value: Any) -> str:
+        """`value` as a report words it; "" where it is not worth a word."""
+        if value is None or value in ((), {}) or (self.quiet and value == self.default):
+            return ""
+        match self.kind:
+            case "seconds":
+                return format_duration(value)
+            case "count":
+                return f"{value:,}"
+            case "texts":
+                return "; ".join(value)
+            case _:
+                return self.show(value)
+
+    def _read(self, given: object) -> Any:
+        match self.kind, given:
+            case "text", str():
+                return given.strip()
+            case "text", int() | float() if not isinstance(given, bool):
+                return _digits(float(given))
+            case "lines", str():
+                return given
+            case "count", int() if not isinstance(given, bool):
+                return given
+            case "count", str():
+                try:
+                    return int(given)
+                except ValueError:
+                    raise UsageError(f"{given!r} is not a whole number") from None
+            case "seconds", str():
+                return parse_duration_s(given)
+            case "seconds", int() | float() if not isinstance(given, bool):
+                return float(given)
+            case "flag", bool():
+                return given
+            case "flag", "yes" | "no":
+                return given == "yes"
+            case "file", Path():
+                return given
+            case "file", str() if given.strip() and "\0" not in given:
+                return Path(given.strip())
+            case "list" | "texts", str():
+                parts = re.split("[,\n]" if self.kind == "list" else "\n", given)
+                return tuple(part.strip() for part in parts if part.strip())
+            case "list" | "texts", list() | tuple() if all(isinstance(each, str) for each in given):
+                return tuple(given)
+            case "headers", str():
+                return self._read([line for line in given.split("\n") if line.strip()])
+            case "headers", Mapping() if all(isinstance(each, str) for each in given.values()):
+                return dict(given)
+            case "headers", list() | tuple() if all(isinstance(each, str) for each in given):
+                return _merge([parse_header(line) for line in given])
+            case _:
+                raise UsageError(f"expected {_EXPECTED[self.kind]}, not {shown(given)}")
+
+    def check(self, value: Any) -> None:
+        """Accept a value of the field's type.
+
+        Raises:
+            SettingError: it is out of bounds, or none of the choices.
+        """
+        try:
+            self._check(value)
+        except UsageError as error:
+            raise SettingError(str(error), self.name) from None
+
+    def _check(self, value: Any) -> Any:
+        if value is None:
+            return value
+        if self.choices and value not in self.choices:
+            raise UsageError(f"must be one of {', '.join(self.choices)}, not {shown(value)}")
+        low = self.least is not None and value < self.least
+        low = low or (self.above is not None and value <= self.above)
+        # Not a number is no less, and no more.
+        if low or (self.most is not None and not value <= self.most):
+            say = _bound if self.kind == "seconds" else _count
+            least = say(self.least) if self.least is not None else f"more than {say(self.above)}"
+            raise UsageError(f"must be {least} to {say(self.most)}, not {say(value)}")
+        return value
+
+
+_EXPECTED: dict[Kind, str] = {
+    "text": "a string",
+    "lines": "a string",
+    "count": "a whole number",
+    "seconds": "a duration, as 30s",
+    "flag": "true or false",
+    "file": "a path",
+    "list": "a string, or several",
+    "texts": "a string, or several",
+    "headers": "a table such as {Accept = 'image/jpeg'}, or lines 'Name: value'",
+}
+
+
+def settings_of(struct: type[msgspec.Struct]) -> Mapping[str, Setting]:
+    """The settings of a configuration, by the names of their fields."""
+    return _settings_of(struct)
+
+
+@cache
+def _settings_of(struct: type[msgspec.Struct]) -> Mapping[str, Setting]:
+    kind = inspect.type_info(struct)
+    assert isinstance(kind, inspect.StructType)
+    return {
+        field.name: _setting(field)
+        for field in kind.fields
+        if isinstance(field.type, inspect.Metadata)
+    }
+
+
+def make(struct: type[T], given: Mapping[str, object]) -> T:
+    """The configuration of what is given, by the fields' names, as texts or values of their own;
+    what is None is the default.
+
+    Raises:
+        SettingError: a value cannot be used.
+    """
+    settings = settings_of(struct)
+    values = {
+        name: settings[name].read(value) for name, value in given.items() if value is not None
+    }
+    for each in settings.values():
+        if each.required and not values.get(each.name):
+            raise SettingError("is missing", each.name)
+    return struct(**values)
+
+
+def _setting(field: inspect.Field) -> Setting:
+    assert isinstance(field.type, inspect.Metadata)
+    words = dict(field.type.extra or {})
+    about = field.type.extra_json_schema or {}
+    inner = field.type.type
+    if isinstance(inner, inspect.UnionType):
+        (inner,) = (each for each in inner.types if not isinstance(each, inspect.NoneType))
+    least = above = most = None
+    if isinstance(inner, inspect.IntType | inspect.FloatType):
+        least, above, most = inner.ge, inner.gt, inner.le
+    default = None if field.required else field.default
+    if field.default_factory is not msgspec.NODEFAULT:
+        default = field.default_factory()
+    option, key = words.pop("option"), words.pop("key")
+    return Setting(
+        name=field.name,
+        label=about["title"],
+        help=about["description"],
+        kind=words.pop("kind") or _KINDS[type(inner)],
+        option=f"--{field.name.removesuffix('_s').replace('_', '-')}" if option is None else option,
+        key=field.name.removesuffix("_s") if key is None else key,
+        required=field.required,
+        default=default,
+        least=least,
+        above=above,
+        most=most,
+        **words,
+    )
+
+
+_KINDS: dict[type[inspect.Type], Kind] = {
+    inspect.StrType: "text",
+    inspect.IntType: "count",
+    inspect.FloatType: "seconds",
+    inspect.BoolType: "flag",
+    inspect.CustomType: "file",
+    inspect.VarTupleType: "list",
+    inspect.DictType: "headers",
+}
+
+
+def _merge(lines: Sequence[tuple[str, str]]) -> dict[str, str]:
+    merged: dict[str, str] = {}
+    for name, value in lines:
+        merged[name] = f"{merged[name]}\n{value}" if name in merged else value
+    return merged
+
+
+def _digits(value: float) -> str:
+    # Only here: numpy takes longer to import than the help to print.
+    from tailrace.load.schedule.segments import format_number
+
+    return format_number(value)
+
+
+def _bound(value: float | None) -> str:
+    return format_duration(value or 0.0)
+
+
+def _count(value: float | None) -> str:
+    return f"{value:,}"
+
+
+def shown(value: object) -> str:
+    """`value`, which is of no use, as an error quotes it."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case Mapping():
+            return "a table"
+        case list() | tuple():
+            return "an array"
+        case int() if abs(value) >= 2**63:
+            return "a number beyond 64 bits"
+        case _:
+            return repr(value) if isinstance(value, str) else str(value)
