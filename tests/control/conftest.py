@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from tailrace.control.config import ServiceConfig
 from tailrace.control.controller import Controller
@@ -38,8 +38,7 @@ async def room(serve: Callable[..., Any], tmp_path: Path) -> AsyncIterator[Room]
     controller = Controller(
         services, window=4, interval_s=0.25, runs_dir=tmp_path / "runs", limits=limits
     )
-    app = FastAPI()
-    app.include_router(rest.router(controller))
+    app = Starlette(routes=rest.routes(controller))
     listener = socket.create_server(("127.0.0.1", 0))
     base = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with serving(app, listener), serving_rpc(controller, port=0) as port:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 import tailrace
 from tailrace.control.client import RemoteControl, TokenError, UnreachableError
@@ -120,7 +120,7 @@ async def test_something_else_answers(serve: Callable[..., Any]) -> None:
 SERVER = """
 import asyncio, socket, sys
 from pathlib import Path
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from tailrace.control.faces import rest
 from tailrace.control.config import ServiceConfig
 from tailrace.control.controller import Controller
@@ -130,8 +130,7 @@ from tailrace.dashboard.server import serving
 async def main() -> None:
     service = ServiceConfig(id="a", url=sys.argv[3])
     controller = Controller([service], interval_s=0.25, runs_dir=Path(sys.argv[4]))
-    app = FastAPI()
-    app.include_router(rest.router(controller))
+    app = Starlette(routes=rest.routes(controller))
     listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
     async with serving(app, listener), serving_rpc(controller, port=int(sys.argv[2])) as port:
         print(listener.getsockname()[1], port, flush=True)
@@ -193,8 +192,7 @@ async def heard(control: RemoteControl) -> list[str]:
 
 @pytest.mark.parametrize("service_id", ["a", None])
 async def test_a_server_that_stops_ends_a_watch(room: "Room", service_id: str | None) -> None:
-    app = FastAPI()
-    app.include_router(rest.router(room.controller))
+    app = Starlette(routes=rest.routes(room.controller))
     listener = socket.create_server(("127.0.0.1", 0))
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(serving(app, listener))
@@ -292,8 +290,7 @@ async def both(
     room: "Room", stack: AsyncExitStack, token: str | None, tls: Tls | None = None
 ) -> list[str]:
     """Addresses of REST and gRPC that ask for the token and speak TLS, if given."""
-    app = FastAPI()
-    app.include_router(rest.router(room.controller))
+    app = Starlette(routes=rest.routes(room.controller))
     app.add_middleware(Access, token=token)
     listener = socket.create_server(("127.0.0.1", 0))
     await stack.enter_async_context(serving(app, listener, tls))

@@ -96,19 +96,19 @@ class LoadControl(Protocol):
     Every method that takes a `service_id` raises UnknownServiceError for one that is not listed.
     """
 
-    @method("List", field="services")
+    @method("GET", "/services", field="services")
     async def list(self) -> list[ServiceInfo]:
         """All services, in the order in which they were added."""
 
-    @method("Get")
+    @method("GET", "/services/{id}")
     async def get(self, service_id: str) -> ServiceInfo:
         """One service."""
 
-    @method("GetConfig")
+    @method("GET", "/services/{id}/config", rpc="GetConfig")
     async def config(self, service_id: str) -> ServiceConfig:
         """How one service was configured; a rate or profile set later is in its `profile`."""
 
-    @method("Add")
+    @method("POST", "/services", status=201)
     async def add(self, config: ServiceConfig) -> ServiceInfo:
         """Add a service; it is idle until it is started.
 
@@ -118,16 +118,17 @@ class LoadControl(Protocol):
             NotAllowedError: the target, the rate or the body's file is not allowed here.
         """
 
-    @method("Change")
+    @method("PUT", "/services/{id}")
     async def change(self, config: ServiceConfig) -> ServiceInfo:
         """Give the service of that id another configuration. What was measured stays.
 
         Raises:
             StateError: it is not idle.
-            UsageError, NotAllowedError: as `add`.
+            UsageError: the configuration cannot be used; the message names the setting.
+            NotAllowedError: the target, the rate or the body's file is not allowed here.
         """
 
-    @method("Remove")
+    @method("DELETE", "/services/{id}")
     async def remove(self, service_id: str) -> None:
         """Take a service off the list; its runs' directories stay.
 
@@ -135,7 +136,7 @@ class LoadControl(Protocol):
             StateError: it is not idle.
         """
 
-    @method("Start")
+    @method("POST", "/services/{id}/start")
     async def start(self, service_id: str, rate_per_s: float | None = None) -> ServiceInfo:
         """Start a run, at `rate_per_s` if given, else at the service's own profile.
 
@@ -146,13 +147,13 @@ class LoadControl(Protocol):
                 not allowed any more.
         """
 
-    @method("Stop")
+    @method("POST", "/services/{id}/stop")
     async def stop(self, service_id: str) -> ServiceInfo:
         """Stop offering; returns once all in flight is answered or timed out and results are
         written. Stopping an idle service does nothing.
         """
 
-    @method("SetRate")
+    @method("PUT", "/services/{id}/rate")
     async def set_rate(self, service_id: str, rate_per_s: float) -> ServiceInfo:
         """Change the rate: of the run at once, or, while idle, of the next start.
 
@@ -161,7 +162,7 @@ class LoadControl(Protocol):
             NotAllowedError: it is above the control room's cap.
         """
 
-    @method("SetProfile")
+    @method("PUT", "/services/{id}/profile")
     async def set_profile(self, service_id: str, profile: str) -> ServiceInfo:
         """Change the profile, which begins now for a run, or with the next start while idle.
 
@@ -170,15 +171,15 @@ class LoadControl(Protocol):
             NotAllowedError: it goes above the control room's cap, or reads a file not allowed.
         """
 
-    @method("Latest", field="point")
+    @method("GET", "/services/{id}/latest", field="point")
     async def latest(self, service_id: str) -> Point | None:
         """The last complete interval; None before the first."""
 
-    @method("GetWindow")
+    @method("GET", "/services/{id}/window", rpc="GetWindow")
     async def window(self, service_id: str) -> Window:
         """The last `window` intervals taken together."""
 
-    @method("Watch")
+    @method("GET", "/services/{id}/stream", "/stream")
     def watch(self, service_id: str | None = None) -> AsyncIterator[Update]:
         """One Update of the service at once, then one each interval and each change, until closed;
         None watches all services, those added later included.
@@ -187,23 +188,23 @@ class LoadControl(Protocol):
         single service ends with the update whose state is "removed".
         """
 
-    @method("ListRuns", field="runs")
+    @method("GET", "/runs", rpc="ListRuns", field="runs")
     async def runs(self) -> tuple[RunInfo, ...]:
         """The runs in the control room's directory of runs, newest first."""
 
-    @method("GetRun", in_parts=True)
+    @method("GET", "/runs/{name}", rpc="GetRun", in_parts=True)
     async def run(self, name: str) -> RunRecord:
-        """One of them, with every interval that it finished.
+        """A run, with every interval that it finished.
 
         Raises:
             UnknownRunError: there is none of that name.
         """
 
-    @method("ListSearches", field="searches")
+    @method("GET", "/searches", rpc="ListSearches", field="searches")
     async def searches(self) -> tuple[SearchInfo, ...]:
         """The searches, by `tailrace find`, in the same directory, newest first."""
 
-    @method("LabelRun")
+    @method("PATCH", "/runs/{name}")
     async def label_run(
         self, name: str, *, title: str | None = None, note: str | None = None
     ) -> None:
@@ -215,7 +216,7 @@ class LoadControl(Protocol):
                 10,000.
         """
 
-    @method("DeleteRun")
+    @method("DELETE", "/runs/{name}")
     async def delete_run(self, name: str) -> None:
         """Delete the directory of a run or search, with all of its files.
 

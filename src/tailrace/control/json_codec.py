@@ -8,6 +8,13 @@ import msgspec
 T = TypeVar("T")
 
 
+class ErrorAnswer(msgspec.Struct, frozen=True):
+    """What is answered where something went wrong: a line for a person, a class for a program."""
+
+    error: str
+    type: str
+
+
 def encode(value: object) -> bytes:
     """`value`, made of the interface's types, as JSON."""
     return msgspec.json.encode(value, enc_hook=_plain)
@@ -22,6 +29,12 @@ def decode(data: bytes, kind: type[T]) -> T:
     return msgspec.json.decode(data, type=kind, dec_hook=_restored)
 
 
+def fields_of(value: msgspec.Struct) -> dict[str, Any]:
+    """The fields of `value` as `encode` would have them."""
+    fields: dict[str, Any] = msgspec.to_builtins(value, enc_hook=_plain)
+    return fields
+
+
 def convert(fields: object, kind: type[T]) -> T:
     """The `kind` that `fields`, decoded JSON, describes.
 
@@ -29,23 +42,6 @@ def convert(fields: object, kind: type[T]) -> T:
         msgspec.ValidationError: it describes none.
     """
     return msgspec.convert(fields, kind, dec_hook=_restored, str_keys=True)
-
-
-def schema(kind: Any) -> dict[str, Any]:
-    """The JSON schema of `kind`, with every definition in its place."""
-    (outer,), components = msgspec.json.schema_components(
-        [kind], schema_hook=_described, ref_template="{name}"
-    )
-
-    def inline(node: Any) -> Any:
-        if isinstance(node, dict):
-            if "$ref" in node:
-                return inline(components[node["$ref"]])
-            return {key: inline(value) for key, value in node.items()}
-        return [inline(value) for value in node] if isinstance(node, list) else node
-
-    described: dict[str, Any] = inline(outer)
-    return described
 
 
 def _plain(value: object) -> str:
@@ -62,9 +58,3 @@ def _restored(kind: type[Any], value: object) -> Path:
     if not value or "\0" in value:
         raise ValueError("a path must not be empty, nor hold a zero byte")
     return Path(value)
-
-
-def _described(kind: type[Any]) -> dict[str, Any]:
-    if kind is not Path:
-        raise NotImplementedError
-    return {"type": "string", "format": "path"}

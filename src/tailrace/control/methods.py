@@ -1,44 +1,61 @@
-"""What a method of LoadControl is to the faces: its name, what it takes, what it answers.
+"""What a method of LoadControl is to faces and clients: how it is asked for, and what it answers.
 
-Each is read from the method's own signature, which LoadControl alone says; `method` adds what a
-signature cannot.
+All of it is read from the method itself, its signature and its docstring; `method` adds what these
+cannot say.
 """
 
 import inspect
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from tailrace.errors import TailraceError, known
+
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 METHODS: "list[Method]" = []
 """Those of LoadControl, in its order."""
 
+_JSON_NAMES = {"service_id": "id", "rate_per_s": "rate"}
+"""What REST calls parameters, in addresses and bodies."""
+_RAISED = re.compile(r"^    ([\w, ]+Error): (.*(?:\n {8}.*)*)", re.MULTILINE)
 
-class ServiceRequest(msgspec.Struct, frozen=True, kw_only=True):
+
+class ServiceRequest(msgspec.Struct, frozen=True, kw_only=True, rename=_JSON_NAMES):
     """One service, by its id."""
 
     service_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Method:
     """One method of LoadControl."""
 
     name: str
+    verb: str
+    paths: tuple[str, ...]
+    """REST's, with parameters as `{id}`; a second one is without the parameter that has a default.
+    """
+    status: int
+    """What REST answers where all went well."""
     rpc: str
     """What gRPC calls it."""
     about: str
-    """Its docstring."""
+    """What it does, without its errors."""
+    errors: dict[type[TailraceError], str]
+    """When it raises which."""
     signature: inspect.Signature
     request: type[msgspec.Struct] | None
-    """Its parameters; a parameter that is a struct itself stands for all."""
+    """Its parameters, if it has any."""
+    takes_request: bool
+    """Whether its parameter is itself the request."""
     answer: Any
-    """The type of what it returns, or of each thing that it yields."""
+    """The type of what it returns, or of each thing that it yields; NoneType for nothing."""
     response: type[msgspec.Struct] | None
-    """`answer` as a struct: a list or a None is the one field of it."""
+    """`answer` as a struct, for gRPC: what is none itself is the one field of it."""
     streams: bool
     """Whether it yields."""
     in_parts: bool
@@ -50,9 +67,9 @@ class Method:
         del arguments["self"]
         if self.request is None:
             return None
-        (first, *_) = arguments.values() or (None,)
-        if isinstance(first, self.request):
-            return first
+        if self.takes_request:
+            (request,) = arguments.values()
+            return request  # type: ignore[no-any-return]
         return self.request(**arguments)
 
     def call(self, control: Any, request: msgspec.Struct | None) -> Any:
@@ -60,49 +77,63 @@ class Method:
         function = getattr(control, self.name)
         if request is None:
             return function()
-        parameters = list(self.signature.parameters.values())[1:]
-        if parameters[0].annotation is self.request:
+        if self.takes_request:
             return function(request)
         return function(**msgspec.structs.asdict(request))
 
     def wrap(self, answer: Any) -> msgspec.Struct:
         """`answer` as a `response`."""
-        if self.response is None or isinstance(answer, self.response):
+        if self.response is None or self.response is self.answer:
             return answer  # type: ignore[no-any-return]
         return self.response(answer)
 
     def unwrap(self, response: msgspec.Struct) -> Any:
         """The answer that `response` holds."""
-        if self.response is self.answer or self.response is None:
+        if self.response is None or self.response is self.answer:
             return response
-        (value,) = msgspec.structs.astuple(response)
-        return value
+        (answer,) = msgspec.structs.astuple(response)
+        return answer
 
 
 def method(
-    rpc: str, *, field: str | None = None, in_parts: bool = False
+    verb: str,
+    *paths: str,
+    status: int | None = None,
+    rpc: str | None = None,
+    field: str | None = None,
+    in_parts: bool = False,
 ) -> Callable[[FunctionT], FunctionT]:
     """Enter a function of LoadControl into METHODS.
 
-    `field` names the answer where gRPC has to wrap it, since it is no struct.
+    `rpc` is the function's name in camel case where it is not given. `field` names the answer where
+    gRPC has to wrap it, since it is no struct.
     """
 
     def enter(function: FunctionT) -> FunctionT:
+        name = function.__name__
+        called = rpc or name.title().replace("_", "")
         signature = inspect.signature(function)
         hints = get_type_hints(function)
         answer = hints.pop("return")
         streams = get_origin(answer) is AsyncIterator
         if streams:
             (answer,) = get_args(answer)
+        request, takes_request = _request(called, signature, hints)
+        about, _, raised = (inspect.getdoc(function) or "").partition("\n\nRaises:\n")
         METHODS.append(
             Method(
-                name=function.__name__,
-                rpc=rpc,
-                about=inspect.getdoc(function) or "",
+                name=name,
+                verb=verb,
+                paths=paths,
+                status=status or (204 if answer is type(None) else 200),
+                rpc=called,
+                about=about,
+                errors=_errors(raised),
                 signature=signature,
-                request=_request(rpc, signature, hints),
+                request=request,
+                takes_request=takes_request,
                 answer=answer,
-                response=_response(rpc, answer, field),
+                response=_response(called, answer, field),
                 streams=streams,
                 in_parts=in_parts,
             )
@@ -114,25 +145,40 @@ def method(
 
 def _request(
     rpc: str, signature: inspect.Signature, hints: dict[str, Any]
-) -> type[msgspec.Struct] | None:
+) -> tuple[type[msgspec.Struct] | None, bool]:
     if not hints:
-        return None
-    if hints == {"service_id": str} and not _defaults(signature):
-        return ServiceRequest
+        return None, False
+    defaults = {
+        p.name: p.default for p in signature.parameters.values() if p.default is not p.empty
+    }
+    if hints == {"service_id": str} and not defaults:
+        return ServiceRequest, False
     (first, *_) = hints.values()
     if isinstance(first, type) and issubclass(first, msgspec.Struct):
-        return first
-    defaults = _defaults(signature)
+        return first, True
     fields = [(n, k, defaults[n]) if n in defaults else (n, k) for n, k in hints.items()]
-    return msgspec.defstruct(f"{rpc}Request", fields, frozen=True, kw_only=True)
-
-
-def _defaults(signature: inspect.Signature) -> dict[str, Any]:
-    parameters = signature.parameters.values()
-    return {p.name: p.default for p in parameters if p.default is not p.empty}
+    struct = msgspec.defstruct(
+        f"{rpc}Request",
+        fields,
+        frozen=True,
+        kw_only=True,
+        forbid_unknown_fields=True,
+        rename=_JSON_NAMES,
+    )
+    return struct, False
 
 
 def _response(rpc: str, answer: Any, field: str | None) -> type[msgspec.Struct] | None:
     if field is not None:
         return msgspec.defstruct(f"{rpc}Response", [(field, answer)], frozen=True)
     return answer if issubclass(answer, msgspec.Struct) else None
+
+
+def _errors(raised: str) -> dict[type[TailraceError], str]:
+    errors = {}
+    for names, text in _RAISED.findall(raised):
+        for name in names.split(", "):
+            kind = known(name)
+            assert kind is not TailraceError, f"{name} does not say how it is answered"
+            errors[kind] = " ".join(text.split()).removesuffix(".")
+    return errors

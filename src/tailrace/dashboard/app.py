@@ -9,7 +9,6 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from nicegui import Client, ui
 from starlette.middleware.gzip import GZipMiddleware
 
-import tailrace
 from tailrace.control.faces import rest, urls
 from tailrace.control.guesses import Guesses
 from tailrace.control.interface import LoadControl, UnknownServiceError
@@ -53,15 +52,11 @@ def create_app(
         await feeds.close()
 
     app = FastAPI(
-        title=TITLE,
-        version=tailrace.__version__,
-        description="Steer the load on services, and read their tail latency back.",
-        docs_url=None,
-        redoc_url=None,
+        # What REST says of itself is served beside it.
+        openapi_url=None,
         lifespan=lifespan,
     )
-    app.include_router(rest.router(control))
-    app.include_router(urls.router(control))
+    app.router.routes += [*rest.routes(control), *urls.routes(control)]
     app.include_router(points_router(feeds))
     app.include_router(runs_router(runs_dir))
     app.get("/static/{path:path}", include_in_schema=False)(assets.serve)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, cast
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.responses import Response
 
 from tailrace.control.faces.answers import answer_error
@@ -44,7 +44,7 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def serving(
-    app: FastAPI,
+    app: Starlette,
     listener: socket.socket,
     tls: Tls | None = None,
     *,

@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from tailrace.control.controller import Controller
-from tailrace.control.faces.rest import router
+from tailrace.control.faces.rest import routes
 from tailrace.control.interface import RunInfo, RunRecord, ServiceConfig
 from tailrace.control.json_codec import convert
 from tailrace.control.limits import LOOPBACK, Limits
@@ -36,8 +36,7 @@ async def controller(serve: Any, tmp_path: Path) -> AsyncIterator[Controller]:
 
 @pytest.fixture
 async def client(controller: Controller) -> AsyncIterator[httpx.AsyncClient]:
-    app = FastAPI()
-    app.include_router(router(controller, heartbeat_s=0.05))
+    app = Starlette(routes=routes(controller, heartbeat_s=0.05))
     app.add_middleware(Access)
     listener = socket.create_server(("127.0.0.1", 0))
     base = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
@@ -420,7 +419,9 @@ async def test_a_stream_that_nobody_reads_is_not_kept_in_memory(
     reader.setblocking(False)
     loop = asyncio.get_running_loop()
     await loop.sock_connect(reader, ("127.0.0.1", port))
-    await loop.sock_sendall(reader, b"GET /api/services/a/stream HTTP/1.1\r\nHost: x\r\n\r\n")
+    await loop.sock_sendall(
+        reader, b"GET /api/services/a/stream HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    )
     assert (await loop.sock_recv(reader, 12)).endswith(b"200")
     published, size = 30_000, len((await client.get("/services/a")).content)
     for number in range(published):
@@ -437,8 +438,7 @@ async def test_a_stream_that_nobody_reads_is_not_kept_in_memory(
 
 
 async def test_streams_end_with_the_server(controller: Controller) -> None:
-    app = FastAPI()
-    app.include_router(router(controller))
+    app = Starlette(routes=routes(controller))
     listener = socket.create_server(("127.0.0.1", 0))
     base = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
     async with asyncio.timeout(30), httpx.AsyncClient(base_url=base) as client:
@@ -477,9 +477,19 @@ async def test_openapi_describes_every_route(client: httpx.AsyncClient) -> None:
         "DELETE /api/runs/{name}",
         "GET /api/searches",
     }
+    schemas = document["components"]["schemas"]
     answers = document["paths"]["/api/services/{id}/window"]["get"]["responses"]
-    window = answers["200"]["content"]["application/json"]["schema"]["properties"]
-    assert "p99.9" in window["latency_ms"]["properties"]
+    window = answers["200"]["content"]["application/json"]["schema"]
+    assert window == {"$ref": "#/components/schemas/Window"}
+    assert schemas["Window"]["properties"]["latency_ms"] == {
+        "$ref": "#/components/schemas/Percentiles"
+    }
+    assert "p99.9" in schemas["Percentiles"]["properties"]
+    refused = document["paths"]["/api/services/{id}"]["put"]["responses"]
+    assert "it is not idle" in refused["409"]["description"]
+    assert refused["404"]["content"]["application/json"]["examples"].keys() == {
+        "UnknownServiceError"
+    }
     for item in document["paths"].values():
         for operation in item.values():
             assert operation["summary"]

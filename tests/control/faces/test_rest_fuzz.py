@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from tailrace.control.controller import Controller
 from tailrace.control.faces import rest, urls
@@ -51,9 +51,7 @@ async def test_every_route_keeps_to_its_description(serve: Any, tmp_path: Path) 
     service = ServiceConfig(id="a", url=serve().url, profile="20")
     limits = Limits(allow=LOOPBACK, max_rate_per_s=20, bodies=tmp_path / "bodies")
     controller = Controller([service], interval_s=0.25, runs_dir=tmp_path / "runs", limits=limits)
-    app = FastAPI(title="Control room", version="1")
-    app.include_router(rest.router(controller))
-    app.include_router(urls.router(controller))
+    app = Starlette(routes=[*rest.routes(controller), *urls.routes(controller)])
     app.add_middleware(Access)
     listener = socket.create_server(("127.0.0.1", 0))
     base = f"http://127.0.0.1:{listener.getsockname()[1]}"

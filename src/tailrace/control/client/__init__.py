@@ -51,9 +51,9 @@ def connect(
         raise UsageError(f"{address} is not encrypted, so a ca_file is of no use to it")
     tls = _trusting(ca_file) if secure else None
     if scheme in ("http", "https"):
-        from tailrace.control.client.rest import RestControl
+        from tailrace.control.client.rest import RestTransport
 
-        return RestControl(address.rstrip("/"), token, tls)
+        return remote(RestTransport(address.rstrip("/"), token, tls))
     from tailrace.control.client.rpc import RpcTransport
 
     roots = Path(ca_file).read_bytes() if ca_file is not None else None

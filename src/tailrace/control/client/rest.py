@@ -5,28 +5,17 @@ import ssl
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from math import isfinite
-from typing import Self, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 import msgspec
 
 from tailrace.control.client.errors import token_error, unreachable
-from tailrace.control.config import ServiceConfig
-from tailrace.control.faces.answers import ErrorAnswer
-from tailrace.control.interface import (
-    RunInfo,
-    RunRecord,
-    SearchInfo,
-    ServiceInfo,
-    UnknownRunError,
-    UnknownServiceError,
-    Update,
-    Window,
-)
-from tailrace.control.json_codec import decode, encode
+from tailrace.control.interface import UnknownRunError, UnknownServiceError, Update
+from tailrace.control.json_codec import ErrorAnswer, decode, encode, fields_of
+from tailrace.control.methods import Method
 from tailrace.errors import TailraceError, UsageError, known
-from tailrace.load.measure.point import Point
 
 _TIMEOUT = httpx.Timeout(30, connect=5)
 """A stream tells of itself every 10 s."""
@@ -43,14 +32,11 @@ _LIMITS = httpx.Limits(
     keepalive_expiry=60,
 )
 
-AnswerT = TypeVar("AnswerT")
 
+class RestTransport:
+    """Reaches a control room whose page is at `base`, `http://host:port`.
 
-class RestControl:
-    """A control room whose page is at `base`, `http://host:port`; use it on one event loop.
-
-    Every method raises as LoadControl says, and UnreachableError or TokenError. `tls` is for an
-    https:// base.
+    `tls` is for an https:// base.
     """
 
     def __init__(self, base: str, token: str | None, tls: ssl.SSLContext | None) -> None:
@@ -63,146 +49,53 @@ class RestControl:
             socket_options=_KEEPALIVE,
         )
         self._http = httpx.AsyncClient(
-            base_url=f"{base}/api/",
+            base_url=f"{base}/api",
             headers={"Authorization": f"Bearer {token}"} if token is not None else {},
             transport=transport,
             timeout=_TIMEOUT,
             trust_env=False,
         )
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
     async def close(self) -> None:
         """Hang up; streams end."""
         await self._http.aclose()
 
-    async def list(self) -> list[ServiceInfo]:
-        """See LoadControl."""
-        return await self._ask("GET", "services", list[ServiceInfo])
-
-    async def get(self, service_id: str) -> ServiceInfo:
-        """See LoadControl."""
-        return await self._ask("GET", _service(service_id), ServiceInfo)
-
-    async def config(self, service_id: str) -> ServiceConfig:
-        """See LoadControl."""
-        return await self._ask("GET", f"{_service(service_id)}/config", ServiceConfig)
-
-    async def add(self, config: ServiceConfig) -> ServiceInfo:
-        """See LoadControl."""
-        return await self._ask("POST", "services", ServiceInfo, config)
-
-    async def change(self, config: ServiceConfig) -> ServiceInfo:
-        """See LoadControl."""
-        return await self._ask("PUT", _service(config.id), ServiceInfo, config)
-
-    async def remove(self, service_id: str) -> None:
-        """See LoadControl."""
-        await self._request("DELETE", _service(service_id))
-
-    async def start(self, service_id: str, rate_per_s: float | None = None) -> ServiceInfo:
-        """See LoadControl."""
-        rate = _rate(rate_per_s) if rate_per_s is not None else None
-        return await self._ask(
-            "POST", f"{_service(service_id)}/start", ServiceInfo, {"rate": rate}, _PATIENT
-        )
-
-    async def stop(self, service_id: str) -> ServiceInfo:
-        """See LoadControl."""
-        return await self._ask("POST", f"{_service(service_id)}/stop", ServiceInfo, None, _PATIENT)
-
-    async def set_rate(self, service_id: str, rate_per_s: float) -> ServiceInfo:
-        """See LoadControl."""
-        body = {"rate": _rate(rate_per_s)}
-        return await self._ask("PUT", f"{_service(service_id)}/rate", ServiceInfo, body)
-
-    async def set_profile(self, service_id: str, profile: str) -> ServiceInfo:
-        """See LoadControl."""
-        body = {"profile": profile}
-        return await self._ask("PUT", f"{_service(service_id)}/profile", ServiceInfo, body)
-
-    async def latest(self, service_id: str) -> Point | None:
-        """See LoadControl."""
-        data = await self._request("GET", f"{_service(service_id)}/latest")
-        return self._read(data, Point) if data != b"null" else None
-
-    async def window(self, service_id: str) -> Window:
-        """See LoadControl."""
-        return await self._ask("GET", f"{_service(service_id)}/window", Window)
-
-    async def watch(self, service_id: str | None = None) -> AsyncGenerator[Update, None]:
-        """See LoadControl."""
-        path = "stream" if service_id is None else f"{_service(service_id)}/stream"
+    async def ask(self, method: Method, request: msgspec.Struct | None) -> Any:
+        """See Transport."""
+        path, body = _target(method, request)
+        # A POST may wait for all that is in flight, or for workers to start.
+        timeout = _PATIENT if method.verb == "POST" else _TIMEOUT
         try:
-            async with self._http.stream("GET", path) as answer:
+            answer = await self._http.request(method.verb, path, content=body, timeout=timeout)
+        except httpx.TransportError as error:
+            raise unreachable(self._base, _reason(error)) from None
+        if not answer.is_success:
+            raise self._refused(answer, answer.content)
+        return self._read(answer.content, method) if method.status != 204 else None
+
+    async def stream(
+        self, method: Method, request: msgspec.Struct | None
+    ) -> AsyncGenerator[Any, None]:
+        """See Transport."""
+        path, _ = _target(method, request)
+        try:
+            async with self._http.stream(method.verb, path) as answer:
                 if not answer.is_success:
                     raise self._refused(answer, await answer.aread())
                 async with aclosing(_events(answer)) as events:
                     async for data in events:
-                        update = self._read(data, Update)
+                        update: Update = self._read(data, method)
                         yield update
-                        if service_id is not None and update.service.state == "removed":
+                        # That of all services goes on.
+                        if path != method.paths[-1] and update.service.state == "removed":
                             return
         except httpx.TransportError as error:
             raise unreachable(self._base, _reason(error)) from None
         raise unreachable(self._base, "the stream has ended")
 
-    async def runs(self) -> tuple[RunInfo, ...]:
-        """See LoadControl."""
-        return await self._ask("GET", "runs", tuple[RunInfo, ...])
-
-    async def run(self, name: str) -> RunRecord:
-        """See LoadControl."""
-        return await self._ask("GET", f"runs/{_segment(name, UnknownRunError)}", RunRecord)
-
-    async def searches(self) -> tuple[SearchInfo, ...]:
-        """See LoadControl."""
-        return await self._ask("GET", "searches", tuple[SearchInfo, ...])
-
-    async def label_run(
-        self, name: str, *, title: str | None = None, note: str | None = None
-    ) -> None:
-        """See LoadControl."""
-        label = {"title": title, "note": note}
-        await self._request("PATCH", f"runs/{_segment(name, UnknownRunError)}", label)
-
-    async def delete_run(self, name: str) -> None:
-        """See LoadControl."""
-        await self._request("DELETE", f"runs/{_segment(name, UnknownRunError)}")
-
-    async def _ask(
-        self,
-        method: str,
-        path: str,
-        answer: type[AnswerT],
-        body: object = None,
-        timeout: httpx.Timeout = _TIMEOUT,
-    ) -> AnswerT:
-        return self._read(await self._request(method, path, body, timeout), answer)
-
-    async def _request(
-        self,
-        method: str,
-        path: str,
-        body: object = None,
-        timeout: httpx.Timeout = _TIMEOUT,
-    ) -> bytes:
-        content = encode(body) if body is not None else None
+    def _read(self, data: bytes, method: Method) -> Any:
         try:
-            answer = await self._http.request(method, path, content=content, timeout=timeout)
-        except httpx.TransportError as error:
-            raise unreachable(self._base, _reason(error)) from None
-        if not answer.is_success:
-            raise self._refused(answer, answer.content)
-        return answer.content
-
-    def _read(self, data: bytes, kind: type[AnswerT]) -> AnswerT:
-        try:
-            return decode(data, kind)
+            return decode(data, method.answer)
         except msgspec.DecodeError as error:
             raise TailraceError(f"{self._base} answers what cannot be read: {error}") from None
 
@@ -228,22 +121,26 @@ async def _events(answer: httpx.Response) -> AsyncGenerator[bytes, None]:
                 yield line[6:]
 
 
-def _service(service_id: str) -> str:
-    return f"services/{_segment(service_id, UnknownServiceError)}"
-
-
-def _segment(name: str, unknown: type[TailraceError]) -> str:
-    # In a path these would mean something else.
-    if name in ("", ".", "..") or "/" in name:
-        raise unknown(f"nothing can be called {name!r}")
-    return quote(name, safe="")
-
-
-def _rate(rate_per_s: float) -> float:
-    # JSON cannot say these.
-    if not isfinite(rate_per_s):
-        raise UsageError(f"the rate must be a finite number, not {rate_per_s}")
-    return rate_per_s
+def _target(method: Method, request: msgspec.Struct | None) -> tuple[str, bytes | None]:
+    """The path below `/api`, and the body."""
+    fields = fields_of(request) if request is not None else {}
+    for name, value in fields.items():
+        # JSON cannot say these.
+        if isinstance(value, float) and not isfinite(value):
+            raise UsageError(f"the {name} must be a finite number, not {value}")
+    path = method.paths[0]
+    for name, unknown in (("id", UnknownServiceError), ("name", UnknownRunError)):
+        if f"{{{name}}}" not in path:
+            continue
+        value = fields.pop(name)
+        if value is None:
+            path = method.paths[-1]
+        elif value in ("", ".", "..") or "/" in value:
+            # In a path these would mean something else.
+            raise unknown(f"nothing can be called {value!r}")
+        else:
+            path = path.replace(f"{{{name}}}", quote(value, safe=""))
+    return path, encode(fields) if fields else None
 
 
 def _reason(error: httpx.TransportError) -> str:

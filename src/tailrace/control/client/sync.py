@@ -3,29 +3,35 @@
 import asyncio
 import atexit
 import contextlib
+import functools
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterator
-from typing import Any, Self, TypeVar
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from tailrace.control.client.remote import RemoteControl
-from tailrace.control.config import ServiceConfig
-from tailrace.control.interface import (
-    RunInfo,
-    RunRecord,
-    SearchInfo,
-    ServiceInfo,
-    Update,
-    Window,
-)
-from tailrace.load.measure.point import Point
+from tailrace.control.interface import LoadControl, Update
 
 _NESTED = 16
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class _ClosedError(RuntimeError):
     """Asked after `close`."""
+
+
+def _waits(
+    method: Callable[Concatenate[LoadControl, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate["SyncControl", P], T]:
+    """The same method, which waits for the answer."""
+
+    def wait(self: "SyncControl", /, *given: P.args, **named: P.kwargs) -> T:
+        asked: Coroutine[Any, Any, T] = getattr(self._remote, method.__name__)(*given, **named)
+        return self._wait(asked)
+
+    functools.update_wrapper(wait, method)
+    return wait
 
 
 class SyncControl:
@@ -63,53 +69,23 @@ class SyncControl:
         self._thread.join()
         self._loop.close()
 
-    def list(self) -> list[ServiceInfo]:
-        """See LoadControl."""
-        return self._wait(self._remote.list())
-
-    def get(self, service_id: str) -> ServiceInfo:
-        """See LoadControl."""
-        return self._wait(self._remote.get(service_id))
-
-    def config(self, service_id: str) -> ServiceConfig:
-        """See LoadControl."""
-        return self._wait(self._remote.config(service_id))
-
-    def add(self, config: ServiceConfig) -> ServiceInfo:
-        """See LoadControl."""
-        return self._wait(self._remote.add(config))
-
-    def change(self, config: ServiceConfig) -> ServiceInfo:
-        """See LoadControl."""
-        return self._wait(self._remote.change(config))
-
-    def remove(self, service_id: str) -> None:
-        """See LoadControl."""
-        self._wait(self._remote.remove(service_id))
-
-    def start(self, service_id: str, rate_per_s: float | None = None) -> ServiceInfo:
-        """See LoadControl."""
-        return self._wait(self._remote.start(service_id, rate_per_s))
-
-    def stop(self, service_id: str) -> ServiceInfo:
-        """See LoadControl."""
-        return self._wait(self._remote.stop(service_id))
-
-    def set_rate(self, service_id: str, rate_per_s: float) -> ServiceInfo:
-        """See LoadControl."""
-        return self._wait(self._remote.set_rate(service_id, rate_per_s))
-
-    def set_profile(self, service_id: str, profile: str) -> ServiceInfo:
-        """See LoadControl."""
-        return self._wait(self._remote.set_profile(service_id, profile))
-
-    def latest(self, service_id: str) -> Point | None:
-        """See LoadControl."""
-        return self._wait(self._remote.latest(service_id))
-
-    def window(self, service_id: str) -> Window:
-        """See LoadControl."""
-        return self._wait(self._remote.window(service_id))
+    list = _waits(LoadControl.list)
+    get = _waits(LoadControl.get)
+    config = _waits(LoadControl.config)
+    add = _waits(LoadControl.add)
+    change = _waits(LoadControl.change)
+    remove = _waits(LoadControl.remove)
+    start = _waits(LoadControl.start)
+    stop = _waits(LoadControl.stop)
+    set_rate = _waits(LoadControl.set_rate)
+    set_profile = _waits(LoadControl.set_profile)
+    latest = _waits(LoadControl.latest)
+    window = _waits(LoadControl.window)
+    runs = _waits(LoadControl.runs)
+    run = _waits(LoadControl.run)
+    searches = _waits(LoadControl.searches)
+    label_run = _waits(LoadControl.label_run)
+    delete_run = _waits(LoadControl.delete_run)
 
     def watch(self, service_id: str | None = None) -> Iterator[Update]:
         """See LoadControl."""
@@ -122,26 +98,6 @@ class SyncControl:
             finally:
                 self._streams.discard(stream)
                 self._wait(stream.close())
-
-    def runs(self) -> tuple[RunInfo, ...]:
-        """See LoadControl."""
-        return self._wait(self._remote.runs())
-
-    def run(self, name: str) -> RunRecord:
-        """See LoadControl."""
-        return self._wait(self._remote.run(name))
-
-    def searches(self) -> tuple[SearchInfo, ...]:
-        """See LoadControl."""
-        return self._wait(self._remote.searches())
-
-    def label_run(self, name: str, *, title: str | None = None, note: str | None = None) -> None:
-        """See LoadControl."""
-        self._wait(self._remote.label_run(name, title=title, note=note))
-
-    def delete_run(self, name: str) -> None:
-        """See LoadControl."""
-        self._wait(self._remote.delete_run(name))
 
     def _wait(self, answer: Coroutine[Any, Any, T]) -> T:
         # What has been asked before it closes is answered or ended by that, and nothing is after.

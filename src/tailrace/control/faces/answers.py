@@ -1,14 +1,17 @@
 """How HTTP routes answer: JSON as msgspec writes it, errors as a status and one line."""
 
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
 
-import msgspec
-from fastapi import APIRouter, Request, Response
-from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from tailrace.control.json_codec import encode
+from tailrace.control.json_codec import ErrorAnswer, encode
 from tailrace.errors import TailraceError, known_as
+
+Answering = Callable[[Request], Awaitable[Response]]
+
+NO_STORE = {"Cache-Control": "no-store"}
 
 
 class UnknownRouteError(TailraceError):
@@ -18,30 +21,34 @@ class UnknownRouteError(TailraceError):
     rpc_status = "UNIMPLEMENTED"
 
 
-_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-NO_STORE = {"Cache-Control": "no-store"}
+class Endpoint:
+    """What answers at an address, by verb; another verb is 405, with Allow, and where there is
+    none it is 404. An ASGI application, to which a Route gives requests of every verb.
+    """
 
+    def __init__(self, verbs: Mapping[str, Answering]) -> None:
+        self._verbs = verbs
 
-class ErrorAnswer(msgspec.Struct, frozen=True):
-    """What is answered where something went wrong: a line for a person, a class for a program."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; a TailraceError as ErrorAnswer."""
+        request = Request(scope, receive, send)
+        try:
+            response = await self._answer(request)
+        except TailraceError as error:
+            response = answer_error(error)
+        await response(scope, receive, send)
 
-    error: str
-    type: str
-
-
-class Route(APIRoute):
-    """Answers a TailraceError as ErrorAnswer."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler that FastAPI makes, guarded."""
-        handler = super().get_route_handler()
-
-        async def answer(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except TailraceError as error:
-                return answer_error(error)
-
+    async def _answer(self, request: Request) -> Response:
+        asked, verb = request.url.path, request.method
+        if verb in self._verbs:
+            return await self._verbs[verb](request)
+        if not self._verbs:
+            raise UnknownRouteError(f"there is nothing at {asked}: /docs lists the routes")
+        allowed = ", ".join(sorted(self._verbs))
+        answer = answer_error(
+            UnknownRouteError(f"{verb} is not for {asked}: use {allowed}"), status=405
+        )
+        answer.headers["Allow"] = allowed
         return answer
 
 
@@ -51,29 +58,6 @@ def answer_json(value: object, status: int = 200) -> Response:
 
 
 def answer_error(error: TailraceError, status: int | None = None) -> Response:
-    """The error's line with the status that belongs to its class, unless another one is given."""
+    """The error's line with the status of its class, unless another one is given."""
     body = ErrorAnswer(str(error), known_as(error).__name__)
     return answer_json(body, status or error.http_status)
-
-
-def refuse_others(routes: APIRouter, path: str) -> None:
-    """Have what matches the pattern `path` and no route before answered 404, or 405 with Allow."""
-
-    @routes.api_route(path, methods=_METHODS, include_in_schema=False)
-    async def refuse(request: Request) -> Response:
-        asked = request.url.path
-        allowed = ", ".join(
-            sorted(
-                method
-                for route in routes.routes
-                if isinstance(route, Route) and route.include_in_schema
-                if route.path_regex.match(asked)
-                for method in route.methods or ()
-            )
-        )
-        if not allowed:
-            raise UnknownRouteError(f"there is nothing at {asked}: /docs lists the routes")
-        error = UnknownRouteError(f"{request.method} is not for {asked}: use {allowed}")
-        answer = answer_error(error, 405)
-        answer.headers["Allow"] = allowed
-        return answer

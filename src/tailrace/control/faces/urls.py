@@ -14,38 +14,24 @@ refused where another site's page asks for it.
 """
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 from urllib.parse import parse_qsl, quote
 
-from fastapi import APIRouter, Request, Response
-from fastapi.responses import RedirectResponse
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
 
-from tailrace.control.faces.answers import Route, answer_json, refuse_others
-from tailrace.control.faces.openapi import answers
-from tailrace.control.interface import LoadControl, ServiceInfo
+from tailrace.control.faces.answers import Endpoint, answer_json
+from tailrace.control.interface import LoadControl
 from tailrace.errors import UsageError
 
 _FORM = "application/x-www-form-urlencoded"
-_ABOUT: dict[str, dict[str, Any]] = {
-    "intensity": {
-        "schema": {"type": "number", "minimum": 0},
-        "example": "200",
-        "description": "Requests a second",
-    },
-    "serviceId": {
-        "schema": {"type": "string"},
-        "example": "demo",
-        "description": "As `GET /api/services` lists it",
-    },
-}
+_EXAMPLES = {"intensity": "200", "serviceId": "demo"}
 
 
-def router(control: LoadControl) -> APIRouter:
+def routes(control: LoadControl) -> list[Route]:
     """The routes; errors are answered as REST does."""
-    routes = APIRouter(route_class=Route, tags=["the original's URLs"])
 
-    async def start_online_query(request: Request) -> Response:
+    async def start(request: Request) -> Response:
         given = await _parameters(request)
         service_id, rate = _text(given, "serviceId"), _rate(given)
         service = await control.get(service_id)
@@ -57,68 +43,24 @@ def router(control: LoadControl) -> APIRouter:
         service_id, rate = _text(given, "serviceId"), _rate(given)
         return answer_json(await control.set_rate(service_id, rate))
 
-    async def stop_online_query(request: Request) -> Response:
+    async def stop(request: Request) -> Response:
         service_id = _text(await _parameters(request), "serviceId")
         return answer_json(await control.stop(service_id))
 
-    async def go_online_query(request: Request) -> Response:
+    async def go(request: Request) -> Response:
         service = await control.get(_text(await _parameters(request), "serviceId"))
         return RedirectResponse(f"/services/{quote(service.id, safe='')}", 303)
 
-    both = ("intensity", "serviceId")
-    done = answers(ServiceInfo, 400, 403, 404)
-    _add(
-        routes,
-        "/startOnlineQuery.do",
-        start_online_query,
-        both,
-        summary="Start a run at that rate, or set the rate of the one in progress",
-        responses=answers(ServiceInfo, 400, 403, 404, 409),
-    )
-    _add(
-        routes,
-        "/setIntensity.do",
-        set_intensity,
-        both,
-        summary="Change the rate, of the run at once or of the next start",
-        responses=done,
-    )
-    _add(
-        routes,
-        "/stopOnlineQuery.do",
-        stop_online_query,
-        ("serviceId",),
-        summary="Stop offering; answers once nothing is in flight any more",
-        responses=done,
-    )
-    _add(
-        routes,
-        "/goOnlineQuery.do",
-        go_online_query,
-        ("serviceId",),
-        summary="Go to the service's page",
-        status_code=303,
-        response_class=RedirectResponse,
-        responses=answers(None, 400, 403, 404, status=303),
-    )
-    refuse_others(routes, "/{name}.do")
-    return routes
-
-
-def _add(
-    routes: APIRouter,
-    path: str,
-    handler: Callable[[Request], Awaitable[Response]],
-    names: Sequence[str],
-    **described: Any,
-) -> None:
-    required = [{"name": name, "in": "query", "required": True, **_ABOUT[name]} for name in names]
-    routes.get(path, openapi_extra={"parameters": required}, **described)(handler)
-    optional = [{**parameter, "required": False} for parameter in required]
-    form = {"type": "object", "properties": {name: _ABOUT[name]["schema"] for name in names}}
-    body = {"content": {_FORM: {"schema": form}}, "required": False}
-    extra = {"parameters": optional, "requestBody": body}
-    routes.post(path, openapi_extra=extra, **described)(handler)
+    answers = {
+        "startOnlineQuery": start,
+        "setIntensity": set_intensity,
+        "stopOnlineQuery": stop,
+        "goOnlineQuery": go,
+    }
+    return [
+        *(Route(f"/{name}.do", Endpoint({"GET": do, "POST": do})) for name, do in answers.items()),
+        Route("/{name}.do", Endpoint({})),
+    ]
 
 
 async def _parameters(request: Request) -> dict[str, list[str]]:
@@ -135,8 +77,7 @@ async def _parameters(request: Request) -> dict[str, list[str]]:
 def _text(given: dict[str, list[str]], name: str) -> str:
     values = given.get(name, [])
     if len(values) != 1 or not values[0]:
-        example = _ABOUT[name]["example"]
-        raise UsageError(f"{name} must be given once, as in {name}={example}")
+        raise UsageError(f"{name} must be given once, as in {name}={_EXAMPLES[name]}")
     return values[0]
 
 
