@@ -22,7 +22,7 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	@$(BIN)/python tools/install_browser.py
-	$(BIN)/python -m pytest $(or $(ARGS),-m "not slow and not alone" $(BESIDE))
+	$(BIN)/python -m pytest $(or $(ARGS),-m "(smoke or not slow) and not alone" $(BESIDE))
 
 test-all: $(VENV)/.installed-full
 	@$(BIN)/python tools/install_browser.py

@@ -117,6 +117,10 @@ _SHARED = {"on_ray": "/on_ray/", "browser": "/dashboard/|/report/|test_predict_p
 """Tests that share a cluster or a browser, by what their paths match."""
 
 
+_COSTLY = {"cluster": "on Ray", "browser": "in a browser"}
+"""Fixtures whose tests are slow."""
+
+
 def _group(nodeid: str) -> str | None:
     return next((name for name, paths in _SHARED.items() if re.search(paths, nodeid)), None)
 
@@ -126,11 +130,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Those that share something come first, since they take longest."""
     items.sort(key=lambda item: _group(item.nodeid) is None)
     for item in items:
+        for fixture in _COSTLY.keys() & item.fixturenames:
+            item.add_marker(pytest.mark.slow(_COSTLY[fixture]))
         for mark in (*item.iter_markers("slow"), *item.iter_markers("alone")):
             if not mark.args:
                 raise pytest.UsageError(f"{item.nodeid}: {mark.name} without its reason")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Beside each other run files, and all that share something are as one file."""
     from xdist.scheduler import LoadFileScheduling

@@ -101,6 +101,7 @@ def _load(serve: Any, address: str, folder: Path, env: dict[str, str]) -> Any:
     )
 
 
+@pytest.mark.slow("a cluster of its own, with a token")
 def test_its_token_is_found_as_ray_finds_it(
     guarded: tuple[str, Path], serve: Any, tmp_path: Path
 ) -> None:
@@ -110,6 +111,7 @@ def test_its_token_is_found_as_ray_finds_it(
     assert json.loads(done.stdout)["completed"] > 50
 
 
+@pytest.mark.slow("a cluster of its own, with a token")
 @pytest.mark.parametrize("more", [{}, {"RAY_AUTH_TOKEN": "wrong"}])
 def test_a_token_that_is_missing_or_wrong_is_said_at_once(
     guarded: tuple[str, Path], serve: Any, tmp_path: Path, more: dict[str, str]
@@ -120,6 +122,7 @@ def test_a_token_that_is_missing_or_wrong_is_said_at_once(
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow("a cluster of its own, with a token")
 def test_a_run_that_is_terminated_says_nothing_of_ray(
     guarded: tuple[str, Path], serve: Any, tmp_path: Path
 ) -> None:

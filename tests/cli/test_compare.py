@@ -11,6 +11,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.kit import cli
+
 
 def tailrace(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -106,7 +108,7 @@ def test_a_proven_regression_exits_1_in_every_format(runs: Path, tmp_path: Path)
 def test_what_cannot_work_is_said_before_any_load(
     runs: Path, arguments: tuple[str, ...], complaint: str
 ) -> None:
-    finished = tailrace(*arguments, cwd=runs)
+    finished = cli.run_here(*arguments, cwd=runs)
     assert finished.returncode == 2
     assert finished.stdout == ""
     (line,) = finished.stderr.splitlines()

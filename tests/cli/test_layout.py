@@ -1,10 +1,8 @@
 """The help of every command, as it is laid out in a terminal of 80 columns."""
 
-import os
-import subprocess
-import sys
-
 import pytest
+
+from tests.kit import cli
 
 COMMANDS = (
     *(("demo",), ("serve",), ("load",), ("find",), ("compare",), ("report",), ("dashboard",)),
@@ -16,15 +14,15 @@ FEW = 14
 """So many options are read in one go."""
 
 
+@pytest.fixture(autouse=True)
+def columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
 def _help(*command: str) -> str:
-    return subprocess.run(
-        [sys.executable, "-m", "tailrace", *command, "--help"],
-        env={**os.environ, "COLUMNS": "80"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    ).stdout
+    shown = cli.run_here(*command, "--help")
+    assert shown.returncode == 0
+    return shown.stdout
 
 
 def panels(*command: str) -> dict[str, list[str]]:

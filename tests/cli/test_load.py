@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.kit import cli
+
 
 async def broken(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
     """Half of all answers are errors."""
@@ -85,7 +87,7 @@ def tailrace(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_bad_arguments_are_one_line_and_exit_2(
     tmp_path: Path, arguments: tuple[str, ...], complaint: str
 ) -> None:
-    finished = tailrace("load", *arguments, cwd=tmp_path)
+    finished = cli.run_here("load", *arguments, cwd=tmp_path)
     assert finished.returncode == 2
     assert finished.stdout == ""
     (line,) = finished.stderr.splitlines()

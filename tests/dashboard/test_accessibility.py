@@ -64,7 +64,7 @@ async def test_a_phone_needs_no_sideways_scrolling(busy: str, browser: Browser, 
         assert await page.evaluate("document.documentElement.scrollWidth") == 375
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", [pytest.param("light", marks=pytest.mark.smoke), "dark"])
 @pytest.mark.parametrize("path", PAGES)
 async def test_every_page(busy: str, browser: Browser, path: str, scheme: str) -> None:
     async with opened(browser, busy + path, scheme) as page:

@@ -53,6 +53,7 @@ async def test_a_profile_is_drawn_before_it_runs_and_used_for_the_next_start(
         await expect(page.get_by_test_id("profile-now")).to_have_text("50")
 
 
+@pytest.mark.smoke
 async def test_a_profile_is_applied_to_the_run_at_once(url: str, open_page: Open) -> None:
     async with open_page(f"{url}/services/s1") as page:
         await unfold(page)

@@ -17,6 +17,7 @@ async def fill(page: Page, **values: str) -> None:
         await page.get_by_test_id(f"field-{name}").fill(value)
 
 
+@pytest.mark.smoke
 async def test_a_service_is_added_changed_and_removed(url: str, open_page: Open) -> None:
     async with (
         open_page(f"{url}/services") as page,

@@ -51,6 +51,7 @@ async def test_the_most_frequent_comes_first_and_all_of_it_is_text() -> None:
     assert len(many) < 20_000
 
 
+@pytest.mark.smoke
 async def test_what_a_service_refuses_with_is_on_its_page_in_its_run_and_in_the_report(
     url: str, open_page: Open
 ) -> None:

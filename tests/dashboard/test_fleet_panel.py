@@ -64,6 +64,7 @@ async def gallery(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str
         await process.wait()
 
 
+@pytest.mark.smoke
 async def test_a_row_for_each_machine(browser: Browser, gallery: str, open_page: Open) -> None:
     async with open_page(f"{gallery}/fleet/far") as page:
         rows = page.get_by_test_id("fleet").locator("tbody tr")

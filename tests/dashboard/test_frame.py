@@ -29,6 +29,7 @@ async def test_otherwise_all_services_are(room: Room, services: int) -> None:
         assert (await browser.get("/")).headers["location"] == "/services"
 
 
+@pytest.mark.smoke
 async def test_the_header_leads_from_page_to_page(url: str, open_page: Open) -> None:
     async with open_page(f"{url}/services") as page:
         await expect(page).to_have_title("Services · Tailrace control room")

@@ -22,6 +22,7 @@ def field(page: Page, service_id: str, name: str) -> Locator:
     return page.get_by_test_id(f"service-{service_id}").locator(f"[data-field={name}]")
 
 
+@pytest.mark.smoke
 async def test_a_service_is_started_steered_and_stopped_in_its_row(
     room: Room, open_page: Open
 ) -> None:

@@ -106,6 +106,7 @@ async def listed(page: Page) -> list[str | None]:
     return [await row.get_attribute("data-run") for row in rows]
 
 
+@pytest.mark.smoke
 async def test_runs_are_listed_newest_first(url: str, runs: Path, open_page: Open) -> None:
     async with open_page(f"{url}/runs") as page:
         await expect(page.get_by_test_id("count")).to_have_text("4 in all")
@@ -143,6 +144,7 @@ async def test_a_filter_narrows_the_list(url: str, open_page: Open) -> None:
         await expect(page.get_by_test_id("count")).to_have_text("4 in all")
 
 
+@pytest.mark.smoke
 async def test_a_runs_page_is_its_report(url: str, runs: Path, open_page: Open) -> None:
     result = result_of(runs, "quiet")
     async with open_page(f"{url}/runs") as page:
@@ -176,6 +178,7 @@ async def test_an_interrupted_run_says_what_it_is(url: str, open_page: Open) -> 
         await expect(page.get_by_test_id("xray")).to_contain_text("explains")
 
 
+@pytest.mark.smoke
 async def test_runs_are_compared_as_their_report_does(
     url: str, runs: Path, open_page: Open
 ) -> None:

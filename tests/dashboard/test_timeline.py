@@ -292,6 +292,7 @@ async def test_before_the_first_interval_the_hint_stands(gallery: str, open_page
         await expect(page.get_by_test_id("empty")).to_be_hidden()
 
 
+@pytest.mark.smoke
 async def test_pointing_at_a_moment_explains_it(gallery: str, open_page: Open) -> None:
     async with open_page(f"{gallery}/run") as page:
         await drawn(page, LENGTHS["run"])

@@ -78,6 +78,7 @@ async def widths(page: Page, row: int) -> list[float]:
     return shares
 
 
+@pytest.mark.smoke
 async def test_bars_are_as_long_as_the_time(page: Page) -> None:
     await draw(page, XRAY)
     assert await widths(page, 0) == pytest.approx(

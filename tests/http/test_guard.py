@@ -349,6 +349,7 @@ async def test_body_that_was_not_asked_for_may_wait() -> None:
         assert (await client.answer()).body == b"/early 0"
 
 
+@pytest.mark.slow("fills the buffers of connections")
 @on_uvloop
 async def test_client_that_does_not_read_is_dropped() -> None:
     async with served(QUICK) as service:
@@ -367,6 +368,7 @@ async def _write_forever(client: Client) -> None:
         await client.writer.drain()
 
 
+@pytest.mark.slow("fills the buffers of connections")
 @on_uvloop
 async def test_pipelined_requests_are_parsed_a_few_at_a_time_and_answered_in_order() -> None:
     count = 50_000

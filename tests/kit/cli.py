@@ -1,9 +1,15 @@
 """`tailrace` as its user runs it: a process with streams and an exit code."""
 
+import contextlib
+import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
+from tailrace.cli import main
 from tests.kit.waiting import TIMEOUT_S
 
 
@@ -23,3 +29,32 @@ def start(*words: object, **settings: Any) -> "subprocess.Popen[str]":
     """Start it, its output in pipes; settings are those of `subprocess.Popen`."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command(*words), **pipes | settings)
+
+
+def run_here(*words: object, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    """Run it in this process, which saves its start: for what ends before anything begins, such as
+    help and arguments that cannot be.
+    """
+    code: object = 0
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.chdir(cwd or Path.cwd()))
+        stack.enter_context(mock.patch.object(sys, "argv", ["tailrace", *map(str, words)]))
+        files = []
+        for fd, name in ((1, "stdout"), (2, "stderr")):
+            getattr(sys, name).flush()
+            stack.enter_context(mock.patch.object(sys, name, getattr(sys, name)))
+            files.append(stack.enter_context(tempfile.TemporaryFile()))
+            kept = os.dup(fd)
+            stack.callback(os.close, kept)
+            stack.callback(os.dup2, kept, fd)
+            os.dup2(files[-1].fileno(), fd)
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code
+        said = []
+        for file in files:
+            file.seek(0)
+            said.append(file.read().decode())
+    assert isinstance(code, int)
+    return subprocess.CompletedProcess(words, code, *said)

@@ -30,10 +30,13 @@ from tailrace.mlperf.system import Sample
 from tailrace.models import model as models
 from tailrace.models import store, zoo
 from tailrace.models.model import RuntimeOptions
+from tests.kit import cli
 from tests.kit.peer import Asked, Peer
 from tests.kit.programs import LaunchServer, ServerProcess
 from tests.kit.server import http
 from tests.kit.waiting import TIMEOUT_S
+
+pytestmark = pytest.mark.slow("starts the command, and LoadGen, each time")
 
 QUICK = ("--min-duration", "1s", "--min-queries", "50")
 
@@ -80,7 +83,7 @@ def broken_set(drawn_set: Path, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("way", ["in process", "over HTTP"])
+@pytest.mark.parametrize("way", [pytest.param("in process", marks=pytest.mark.smoke), "over HTTP"])
 @pytest.mark.parametrize("scenario", ["single-stream", "multi-stream", "server", "offline"])
 def test_scenarios(
     tmp_path: Path, drawn_set: Path, service: ServerProcess, scenario: str, way: str
@@ -422,6 +425,7 @@ def test_a_secret_in_a_header_stays_one(tmp_path: Path, service: ServerProcess) 
     assert not [file for file in files if "s3cret" in file.read_text(errors="replace")]
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -450,7 +454,7 @@ def test_a_secret_in_a_header_stays_one(tmp_path: Path, service: ServerProcess) 
     ],
 )
 def test_one_clear_line(tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
-    done = mlperf(tmp_path, *arguments)
+    done = cli.run_here("mlperf", *arguments, cwd=tmp_path)
     assert done.returncode == code, done.stderr
     *notes, error = done.stderr.splitlines()
     assert error.startswith("tailrace: error: ")

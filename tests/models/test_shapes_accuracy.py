@@ -30,6 +30,7 @@ def detect(session):
     return lambda images: session.run(OUTPUTS, {"image_tensor:0": images})
 
 
+@pytest.mark.slow("300 pictures")
 def test_mean_average_precision(scenes, session, detect):
     rows = []
     for image_id, scene in enumerate(scenes):

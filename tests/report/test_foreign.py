@@ -141,6 +141,7 @@ def tried(act: Callable[[], Any]) -> None:
     assert "\n" not in line
 
 
+@pytest.mark.slow("hundreds of documents made up")
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.data())
 def test_edited_documents_stop_nobody(runs: Path, tmp_path_factory: Any, data: Any) -> None:
@@ -163,6 +164,7 @@ def test_edited_documents_stop_nobody(runs: Path, tmp_path_factory: Any, data: A
     looked_at(base, "whole", "edited")
 
 
+@pytest.mark.slow("hundreds of documents made up")
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.data())
 def test_damaged_files_stop_nobody(runs: Path, tmp_path_factory: Any, data: Any) -> None:

@@ -107,6 +107,7 @@ async def test_a_run_that_was_cut_says_so(
     assert said in make_page([tmp_path / "cut"]).html
 
 
+@pytest.mark.smoke
 async def test_one_run_is_whole_and_offline(runs: Path, open_report: Open) -> None:
     async with open_report(runs / "slow") as page:
         charts = await drawn(page)
@@ -169,6 +170,7 @@ async def test_a_moment_is_explained_when_it_is_pointed_at(runs: Path, open_repo
         assert len(text.splitlines()) > INTERVALS / 2
 
 
+@pytest.mark.smoke
 async def test_several_runs_are_laid_over_each_other(runs: Path, open_report: Open) -> None:
     async with open_report(runs / "fast", runs / "slow", runs / "killed") as page:
         charts = await drawn(page)

@@ -16,6 +16,8 @@ from pycocotools.cocoeval import COCOeval
 
 from tailrace.datasets.coco import CocoDataset
 
+pytestmark = pytest.mark.slow("79 pictures through a real model")
+
 
 async def test_map_of_ssd_mobilenet(
     launch: Callable[..., Any], coco_model: Path, coco_mini: Path

@@ -613,6 +613,7 @@ def test_every_answer_is_its_own_requests(
     assert all(0 <= running <= threads * max(max_batch, 4) for _, running in levels)
 
 
+@pytest.mark.slow("real models, and hundreds of pictures")
 async def test_answers_over_http_are_their_own_pictures(
     launch: Callable[..., Any], shapes_server: Any, draw: Callable[..., bytes]
 ) -> None:

@@ -94,6 +94,7 @@ def test_broken_compression(client: httpx.Client, jpeg: bytes) -> None:
         assert "gzip" in answer.json()["error"]
 
 
+@pytest.mark.slow("decodes pictures as large as may be")
 def test_bomb_takes_no_more_than_the_limit(shapes_server: Any, client: httpx.Client) -> None:
     bomb = gzip.compress(gzip.compress(bytes(1000 * MIB), 9), 9)
     bomb = gzip.decompress(bomb)
@@ -137,6 +138,7 @@ def test_limits_are_settings_and_say_so(
         )
 
 
+@pytest.mark.slow("decodes pictures as large as may be")
 def test_larger_pictures_when_asked_for(
     launch: Callable[..., Any], draw: Callable[..., bytes]
 ) -> None:

@@ -15,6 +15,8 @@ import pytest
 from tailrace.machine.cgroup import host_cores
 from tests.kit.waiting import TIMEOUT_S
 
+pytestmark = pytest.mark.slow("control groups that the kernel ends")
+
 Launch = Callable[..., Any]
 GROUPS = Path("/sys/fs/cgroup")
 PERIOD_US = 100_000

@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+pytestmark = pytest.mark.slow("hundreds of requests made up")
+
 # Made-up names would seldom get past the first check.
 KNOWN: dict[str, dict[str, Any]] = {
     "model": {"enum": ["shapes", "null", "nope"]},

@@ -16,7 +16,10 @@ import pytest
 
 from tailrace.service import usage
 
+pytestmark = pytest.mark.slow("thousands of connections")
 
+
+@pytest.mark.smoke
 async def test_flood_gets_answers_or_503_and_nothing_else(
     launch: Callable[..., Any], draw: Callable[..., bytes]
 ) -> None:

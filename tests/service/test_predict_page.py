@@ -61,6 +61,7 @@ def _png(data: bytes, name: str = "scene.png") -> FilePayload:
     return FilePayload(name=name, mimeType="image/png", buffer=data)
 
 
+@pytest.mark.smoke
 async def test_a_chosen_picture_shows_boxes_scores_and_stages(
     client: httpx.Client, open_page: Open, png: bytes
 ) -> None:

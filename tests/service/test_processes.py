@@ -22,6 +22,8 @@ from tailrace.machine.cgroup import cores
 from tailrace.models import store, zoo
 from tests.kit.waiting import TIMEOUT_S
 
+pytestmark = pytest.mark.slow("starts a service of its own each time")
+
 Launch = Callable[..., Any]
 
 
@@ -199,6 +201,7 @@ def test_signal_while_it_starts_ends_it_at_once(launch: Launch, workers: str) ->
     assert not [line for line in server.rest() if "killed" in line]
 
 
+@pytest.mark.smoke
 def test_killed_worker_is_replaced(launch: Launch, jpeg: bytes) -> None:
     server = launch("shapes", "--port", "0", "--workers", "2").start()
     for _ in range(4):

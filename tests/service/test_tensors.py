@@ -197,6 +197,7 @@ def test_json_has_null_for_what_json_cannot_say() -> None:
     assert json.loads(text) == [1.5, None, None, None]
 
 
+@pytest.mark.slow("bodies as large as may be")
 @pytest.mark.parametrize("shape", [(2**20,), (2**18, 4)])
 def test_numbers_in_json_take_no_more_memory_than_their_text(shape: tuple[int, ...]) -> None:
     wanted = np.arange(2**20, dtype=np.float32).reshape(shape)

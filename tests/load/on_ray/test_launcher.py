@@ -68,6 +68,7 @@ def worker_processes() -> list[int]:
     return found
 
 
+@pytest.mark.smoke
 async def test_a_fleet_offers_the_schedule_of_one_machine(cluster: Any, serve: Any) -> None:
     server = serve()
     session = Session(plan_of(server.url), RayLauncher(cluster.address))

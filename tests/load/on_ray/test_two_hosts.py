@@ -20,6 +20,8 @@ import pytest
 
 from tests.kit import answering
 
+pytestmark = pytest.mark.slow("two hosts, and minutes")
+
 HEAD, OTHER = "10.231.77.1", "10.231.77.2"
 PORT = 6390
 AHEAD_S = 5000

@@ -20,6 +20,8 @@ from tailrace.models import store, zoo
 from tailrace.models.runtimes import Runtime, RuntimeFailedError, TensorInfo
 from tailrace.models.runtimes.tensorflow import TensorflowRuntime
 
+pytestmark = pytest.mark.slow("needs TensorFlow, of 1.3 GB")
+
 NEEDS_TENSORFLOW = pytest.mark.skipif(
     find_spec("tensorflow") is None,
     reason="TensorFlow is not installed: pip install 'tailrace[tensorflow]'",

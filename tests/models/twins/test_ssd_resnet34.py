@@ -53,6 +53,7 @@ def test_heads_lie_on_the_published_maps(
     ]
 
 
+@pytest.mark.slow("a twin of full size")
 def test_a_picture_goes_through(
     file: Path,
     candidates: list[str],

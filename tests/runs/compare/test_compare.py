@@ -44,6 +44,7 @@ def alarms(pairs: list[tuple[Series, Series]], paired: bool = False) -> dict[str
     return {n: float(np.mean([figure(c, n).more_than_noise is True for c in found])) for n in names}
 
 
+@pytest.mark.slow("hundreds of pairs of runs")
 @pytest.mark.parametrize("correlation", [0.0, 0.5, 0.8])
 def test_runs_of_one_process_are_rarely_told_apart(correlation: float) -> None:
     random = np.random.default_rng(11)
@@ -56,6 +57,7 @@ def test_runs_of_one_process_are_rarely_told_apart(correlation: float) -> None:
         assert share <= (0.22 if correlation > 0.7 else 0.12), name
 
 
+@pytest.mark.slow("hundreds of pairs of runs")
 def test_taking_intervals_for_independent_would_call_noise_a_difference(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -68,6 +70,7 @@ def test_taking_intervals_for_independent_would_call_noise_a_difference(
     assert alarms(pairs)["p50"] > 0.3
 
 
+@pytest.mark.slow("hundreds of pairs of runs")
 @pytest.mark.parametrize("paired", [False, True])
 def test_runs_of_one_queue_are_rarely_told_apart(paired: bool) -> None:
     random = np.random.default_rng(12)

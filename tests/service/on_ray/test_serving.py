@@ -120,6 +120,7 @@ def _shape(answer: httpx.Response, server: ServerProcess) -> tuple[Any, ...]:
     return answer.status_code, answer.content.replace(port, b":PORT"), stages, headers
 
 
+@pytest.mark.smoke
 def test_answers_are_those_of_the_local_mode(fleet: ServerProcess, local: ServerProcess) -> None:
     with httpx.Client(timeout=TIMEOUT_S) as client:
         for method, path, headers, body in REQUESTS:
@@ -159,17 +160,8 @@ def test_any_replica_answers_for_all(fleet: ServerProcess) -> None:
 
 
 def test_cluster_that_serves_already_is_left_alone(fleet: ServerProcess, cluster: Any) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "tailrace",
-        "serve",
-        "null",
-        "--ray",
-        cluster.address,
-        "--port",
-        "0",
-    ]
+    ray = ("--ray", cluster.address, "--port", "0")
+    command = [sys.executable, "-m", "tailrace", "serve", "null", *ray]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
     assert ended.returncode == 1
     assert ended.stdout == ""
