@@ -122,15 +122,28 @@ def test_no_damage_raises(data: st.DataObject) -> None:
     merge_log(bytes(log).splitlines()).percentiles(1000)
 
 
-def bomb(unpacked_bytes: int) -> bytes:
-    """A line whose histogram unpacks to so many bytes."""
-    packed = zlib.compress(struct.pack(">II", 0x1C849313, unpacked_bytes) + bytes(unpacked_bytes))
+def line_of(plain: bytes) -> bytes:
+    """A line of the log, of a histogram as it is before it is compressed."""
+    packed = zlib.compress(plain)
     payload = struct.pack(">II", 0x1C849314, len(packed)) + packed
     return b"1.0,1.0,0.0," + base64.b64encode(payload)
 
 
+def plain(counts: bytes) -> bytes:
+    """A histogram that has `counts`, encoded."""
+    header = struct.pack(">IIIIQQd", 0x1C849313, len(counts), 0, 3, 1, HIGHEST_US, 1.0)
+    return header + counts
+
+
+@given(st.binary(max_size=60), st.integers(0, 60), st.binary(max_size=300))
+@settings(max_examples=300, deadline=None)
+def test_no_histogram_that_is_well_packed_raises(damage: bytes, place: int, counts: bytes) -> None:
+    whole = plain(counts)
+    merge_log([line_of(whole[:place] + damage + whole[place + len(damage) :])])
+
+
 def test_a_line_unpacks_to_no_more_than_a_histogram_has() -> None:
-    line = bomb(2**28)
+    line = line_of(plain(bytes(2**28)))
     assert len(line) < 2**20
     tracemalloc.start()
     assert merge_log([line]).total == 0
@@ -142,9 +155,7 @@ def test_a_line_unpacks_to_no_more_than_a_histogram_has() -> None:
 
 def test_more_than_a_run_has_is_no_log() -> None:
     # Each counts something in every bucket, in a line of half a kilobyte.
-    full = struct.pack(">II", 0x1C849313, SIZE) + bytes(32) + b"\x02" * SIZE
-    packed = zlib.compress(full)
-    line = b"1.0,1.0,0.0," + base64.b64encode(struct.pack(">II", 0x1C849314, len(packed)) + packed)
+    line = line_of(plain(b"\x02" * SIZE))
     assert len(line) < 500
     assert merge_log([line]).total == SIZE
     for read in (merge_log, read_log):

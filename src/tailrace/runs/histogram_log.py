@@ -1,34 +1,29 @@
 """Reading `latency.hlog` back: its intervals' histograms, merged or one by one.
 
-The format is HdrHistogram's log 1.2 with histograms in its V2 compressed encoding, whose buckets at
-three significant digits are those of `load/measure/histogram.py`. Decoded many at a time, they
-take some 10 µs each; hdrhistogram's own reader takes 50 µs.
+The format is HdrHistogram's log 1.2, whose buckets at three significant digits are those of
+`load/measure/histogram.py`.
 """
 
 import base64
-import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from hdrh.codec import HdrCookieException, HdrLengthException
+from hdrh.histogram import HdrHistogram
 
 from tailrace.load.measure.histogram import LOWEST_US, SIZE, WIDTH_US, Histogram, IntArray
 from tailrace.untrusted import UnreadableError
 
-_COMPRESSED = 0x1C849304
-_PLAIN = 0x1C849303
-_WORD_SIZE = 0xF0
-"""Bits of a cookie that say how wide counts are; the encoding is the same for all."""
-_HEADER = struct.Struct(">II")
-"""Cookie and length, before the compressed bytes as well as at the start of what is in them."""
-_HEADER_SIZE = 40
-"""Of the decompressed form, up to the counts."""
-_LONGEST = 9
-"""Bytes of the longest number."""
-_AT_ONCE = 50
-"""Histograms decoded together: many enough for numpy, few enough for the processor's cache."""
+_MOST_BYTES = 9 * SIZE + 64
+"""Of a histogram unpacked: a number has at most 9."""
+_LIBRARYS_ERRORS = (
+    *(ValueError, IndexError, OverflowError),
+    *(HdrCookieException, HdrLengthException),
+)
+_HEADER_SIZE = 8
+"""Of what comes before the compressed bytes."""
 MOST_MERGED = 2**29
 """Counts that are added up, of all intervals together: 2,000 in each second of three days."""
 MOST_APART = 2**26
@@ -56,21 +51,17 @@ def read_log(lines: Iterable[bytes], most: int = MOST_APART) -> LoggedIntervals:
         UnreadableError: it has more than `most` counts.
     """
     starts: list[str] = []
-    cells: list[tuple[IntArray, IntArray, IntArray]] = []
-    for batch in _batches(lines, most):
-        owner, bucket, count = _cells([payload for _, payload in batch])
-        cells.append((len(starts) + owner, bucket, count))
-        starts += (line.partition(b",")[0].decode("ascii", "replace") for line, _ in batch)
-    none = np.zeros(0, dtype=np.int64)
-    owner, bucket, count = (
-        (np.concatenate(parts) for parts in zip(*cells, strict=True)) if cells else (none,) * 3
-    )
-    buckets, column = np.unique(bucket, return_inverse=True)
-    if len(starts) * len(buckets) > _MOST_CELLS:
-        raise UnreadableError("latency.hlog cannot be read: it holds more than a run has")
-    counts = np.zeros((len(starts), len(buckets)), dtype=np.int64)
-    np.add.at(counts, (owner, column), count)
-    return LoggedIntervals(tuple(starts), buckets, counts)
+    rows: list[tuple[IntArray, IntArray]] = []
+    for line, used, counts in _histograms(lines, most):
+        starts.append(line.partition(b",")[0].decode("ascii", "replace"))
+        rows.append((used, counts[used]))
+    buckets = np.unique(np.concatenate([used for used, _ in rows] or [np.zeros(0, np.int64)]))
+    if len(rows) * len(buckets) > _MOST_CELLS:
+        raise _too_much()
+    matrix = np.zeros((len(rows), len(buckets)), dtype=np.int64)
+    for row, (used, counted) in zip(matrix, rows, strict=True):
+        row[np.searchsorted(buckets, used)] = counted
+    return LoggedIntervals(tuple(starts), buckets, matrix)
 
 
 def merge_log(lines: Iterable[bytes], most: int = MOST_MERGED) -> Histogram:
@@ -82,88 +73,42 @@ def merge_log(lines: Iterable[bytes], most: int = MOST_MERGED) -> Histogram:
     Raises:
         UnreadableError: it has more than `most` counts.
     """
-    counts = np.zeros(SIZE, dtype=np.int64)
-    for batch in _batches(lines, most):
-        _, bucket, count = _cells([payload for _, payload in batch])
-        np.add.at(counts, bucket, count)
     merged = Histogram()
-    merged.counts = counts
-    merged.total = int(counts.sum())
-    used = np.flatnonzero(counts)
+    for _, used, counts in _histograms(lines, most):
+        merged.counts[used] += counts[used]
+    merged.total = int(merged.counts.sum())
+    used = np.flatnonzero(merged.counts)
     if len(used):
         middles_ns = 1000 * LOWEST_US[used] + 500 * (WIDTH_US[used] - 1)
-        merged.sum_ns = int((counts[used] * middles_ns).sum())
+        merged.sum_ns = int((merged.counts[used] * middles_ns).sum())
         merged.max_ns = int(LOWEST_US[used[-1]] + WIDTH_US[used[-1]] - 1) * 1000
     return merged
 
 
-def _batches(lines: Iterable[bytes], most: int) -> Iterator[list[tuple[bytes, bytes]]]:
-    """Lines that can be read, each with its encoded counts, some at a time."""
-    batch: list[tuple[bytes, bytes]] = []
-    unpacked_bytes = 0
+def _histograms(lines: Iterable[bytes], most: int) -> Iterator[tuple[bytes, IntArray, IntArray]]:
+    """(line, numbers of the buckets in use, counts of all) of each line that can be read."""
     for line in lines:
-        if payload := _payload(line):
-            batch.append((line, payload))
-            unpacked_bytes += len(payload)
-        if unpacked_bytes > most:
-            raise UnreadableError("latency.hlog cannot be read: it holds more than a run has")
-        if len(batch) == _AT_ONCE:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+        if line[:1].isdigit() and (counts := _counts(line.rpartition(b",")[2])) is not None:
+            used = np.flatnonzero(counts)
+            most -= len(used)
+            if most < 0:
+                raise _too_much()
+            yield line, used, counts
 
 
-def _payload(line: bytes) -> bytes:
-    """The encoded counts of one line; empty where it has none that can be read."""
-    if not line[:1].isdigit():
-        return b""
+def _counts(encoded: bytes) -> IntArray | None:
+    """int64 [SIZE], of one histogram; None where it cannot be read."""
     try:
-        packed = base64.b64decode(line.rpartition(b",")[2], validate=True)
-        cookie, length = _HEADER.unpack_from(packed)
-        if cookie & ~_WORD_SIZE != _COMPRESSED or length != len(packed) - _HEADER.size:
-            return b""
+        # First, with a limit: it may be from anybody, and the library has none.
         unpacking = zlib.decompressobj()
-        plain = unpacking.decompress(packed[_HEADER.size :], _HEADER_SIZE + _LONGEST * SIZE)
+        unpacking.decompress(base64.b64decode(encoded)[_HEADER_SIZE:], _MOST_BYTES)
         if not unpacking.eof:
-            return b""
-        cookie, length = _HEADER.unpack_from(plain)
-    except (ValueError, struct.error, zlib.error):
-        return b""
-    counts = plain[_HEADER_SIZE:]
-    # The last byte of a LEB128 number is the one whose top bit is clear.
-    whole = length == len(counts) and cookie & ~_WORD_SIZE == _PLAIN and counts[-1:] < b"\x80"
-    # Of a histogram that counted nothing: the number 0, so that it is not taken for damaged.
-    return (counts or b"\0") if whole else b""
+            return None
+        counts = np.frombuffer(HdrHistogram.decode(encoded).counts, dtype=np.int64)
+    except (*_LIBRARYS_ERRORS, zlib.error):
+        return None
+    return counts if len(counts) == SIZE and counts.min() >= 0 else None
 
 
-def _cells(payloads: list[bytes]) -> tuple[IntArray, IntArray, IntArray]:
-    """Payload number, bucket and count, int64 [m] each, of every bucket in use, from ZigZag LEB128
-    numbers: n is one bucket's count, -n is n empty buckets.
-    """
-    data = np.frombuffer(b"".join(payloads), dtype=np.uint8)
-    starts = np.concatenate(([0], np.flatnonzero(data < 0x80)[:-1] + 1))
-    numbers = _numbers(data, starts)
-    steps = np.where(numbers < 0, -numbers, 1)
-    place = np.cumsum(steps) - steps
-    # Each payload counts its buckets from 0.
-    begins = np.cumsum([0, *map(len, payloads[:-1])])
-    first = np.searchsorted(starts, begins)
-    lengths = np.diff(np.append(first, len(starts)))
-    place -= np.repeat(place[first], lengths)
-    owner = np.repeat(np.arange(len(payloads)), lengths)
-    counted = (numbers > 0) & (place >= 0) & (place < SIZE)
-    return owner[counted], place[counted], numbers[counted]
-
-
-def _numbers(data: NDArray[np.uint8], starts: IntArray) -> IntArray:
-    lengths = np.diff(np.append(starts, len(data)))
-    raw = (data[starts] & 0x7F).astype(np.uint64)
-    longer = np.arange(len(starts))
-    for byte in range(1, min(int(lengths.max()), _LONGEST)):
-        longer = longer[lengths[longer] > byte]
-        part = (data[starts[longer] + byte] & 0x7F).astype(np.uint64)
-        raw[longer] |= part << np.uint64(7 * byte)
-    sign = -(raw & np.uint64(1)).astype(np.int64)
-    numbers: IntArray = (raw >> np.uint64(1)).astype(np.int64) ^ sign
-    return numbers
+def _too_much() -> UnreadableError:
+    return UnreadableError("latency.hlog cannot be read: it holds more than a run has")
