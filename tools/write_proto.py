@@ -82,14 +82,14 @@ def _lines(made: schema.Schema) -> Iterator[str]:
 
 
 def _field_docs(struct: type[msgspec.Struct]) -> dict[str, str]:
-    """The strings that stand below the struct's fields; none of one made at run time."""
+    """The strings that stand below the fields, inherited ones too; none where made at run time."""
     try:
         source = textwrap.dedent(inspect.getsource(struct))
     except (OSError, TypeError):
         return {}
     (defined,) = ast.parse(source).body
     assert isinstance(defined, ast.ClassDef)
-    docs = {}
+    docs = _field_docs(struct.__base__) if struct.__base__ is not msgspec.Struct else {}
     for field, after in zip(defined.body, defined.body[1:], strict=False):
         match field, after:
             case (

@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailrace.load.measure.histogram import Histogram
+from tailrace.load.measure.measurement import Measurement, added
+from tailrace.load.measure.point import Point, close
 from tailrace.load.measure.recorder import ROWS, Recorder
-from tailrace.load.measure.tally import Tally, make_point
 from tailrace.load.schedule.arrivals import parse_arrivals
 from tailrace.load.schedule.profile import constant
 from tailrace.load.schedule.schedule import Schedule
-from tailrace.load.worker.messages import Message, Snapshot, encoder, frame
+from tailrace.load.worker.messages import Snapshot, decoder, encoder, frame
 
 Times = NDArray[np.int64]
 
@@ -71,45 +72,34 @@ def snapshot(count: int, stages: bool) -> Snapshot:
                 recorder.timings[row] = _HEADER % spans
         recorder.row = recorder.lag_row = rows
         recorder.fold()
-    recorded = recorder.take(0)
-    return Snapshot(
+    measured = msgspec.structs.replace(
+        recorder.take(0),
         index=0,
-        last=False,
+        begun_ns=0,
         end_ns=10**9,
-        length_ns=10**9,
+        worker_ns=10**9,
         offered=count,
         sent=count,
         completed=count,
         in_flight=count // 100,
-        backlog=0,
         connections=count // 50,
         cpu_ns=6 * 10**8,
-        cap_waits=0,
-        port_exhausted=0,
         tick_lag_ns=10**6,
-        **{name: getattr(recorded, name) for name in recorded.__slots__},
     )
+    return Snapshot(last=False, measured=measured)
 
 
 def merge(frames: list[bytes]) -> None:
     """What a session does with one interval of all its workers."""
-    total, tally = Tally(), Tally()
-    decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
     snapshots = [decoder.decode(data[4:]) for data in frames]
-    for part in snapshots:
-        assert isinstance(part, Snapshot)
-        tally.add(part)
-        total.add(part)
-    point = make_point(
-        tally,
-        snapshots,  # type: ignore[arg-type]
-        index=0,
-        t_s=1.0,
-        wall_time=1.0,
-        length_s=1.0,
+    measured = added(part.measured for part in snapshots if isinstance(part, Snapshot))
+    total = Measurement() + measured
+    point = close(
+        Point,
+        measured,
+        **dict.fromkeys(("index", "t_s", "wall_time", "rps", "qps", "cpu_percent"), total.index),
+        interval_s=1.0,
         target_per_s=1.0,
-        events=(),
-        nodes={},
     )
     encoder.encode(point)
 
@@ -159,9 +149,7 @@ def queue(arrived: Times, servers: int, service_ns: int) -> Times:
 
 
 def _p99_ms(latency_ns: Times) -> float:
-    histogram = Histogram()
-    histogram.record(latency_ns)
-    return histogram.percentile_us(99)[0] / 1e3
+    return Histogram.of(latency_ns).percentile_us(99)[0] / 1e3
 
 
 def clocks() -> None:

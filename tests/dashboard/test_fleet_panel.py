@@ -26,7 +26,6 @@ NODES = {
         cpu_percent=31.0,
         seen_s=125.0,
         clock_error_ms=0.41,
-        clock_drift_ms=0.0,
     ),
     "<b>": NodeFigures(
         workers=0,
@@ -35,7 +34,6 @@ NODES = {
         cpu_percent=0.0,
         seen_s=62.0,
         clock_error_ms=0.62,
-        clock_drift_ms=0.1,
     ),
 }
 

@@ -17,7 +17,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Download, Locator, Page, expect
 
-from tailrace.load.measure.point import Event, Percentiles, Point, SlowRequest
+from tailrace.load.measure.measurement import SlowRequest
+from tailrace.load.measure.point import Event, Percentiles, Point
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 
@@ -44,15 +45,8 @@ def make(index: int, *, server: bool = True) -> Point:
         mean=5, p50=4, p90=6, p95=7, p99=p99_ms(index), p99_9=160 + index % 3, max=170
     )
     rate = 100.0 if index >= CHANGED_AT else 50.0
-    event = Event(
-        t_s=index + 0.5,
-        wall_time=BEGAN + index + 0.5,
-        kind="rate",
-        text="100/s",
-        rate_per_s=100.0,
-    )
+    event = Event(t_s=index + 0.5, wall_time=BEGAN + index + 0.5, kind="rate", text="100/s")
     slow = SlowRequest(
-        t_s=index + 0.25,
         latency_ms=170,
         service_ms=168,
         send_lag_ms=2,

@@ -1,7 +1,16 @@
-"""An interval, a service and a search, to be varied with msgspec.structs.replace."""
+"""An interval, a service and a search, to be varied with msgspec.structs.replace; measurements."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
 
 from tailrace.control.interface import ServiceInfo
+from tailrace.load.measure.breakdown import Breakdown
+from tailrace.load.measure.histogram import Histogram
+from tailrace.load.measure.measurement import Measurement
 from tailrace.load.measure.point import Percentiles, Point
+from tailrace.load.measure.xray import Xray
 from tailrace.load.session.search import Found, Step
 
 POINT = Point(
@@ -61,3 +70,25 @@ FOUND = Found(
         for rate, over in ((400.0, 0), (800.0, 90), (420.0, 0))
     ),
 )
+
+
+def measured(latencies_ms: Iterable[float] = (), failed: int = 0, **more: Any) -> Measurement:
+    """Answers that took so long, and failures; `more` is what else there is of a Measurement."""
+    latencies_ns = np.array([ms * 1e6 for ms in latencies_ms], dtype=np.int64)
+    series = {"latency": Histogram.of(latencies_ns), **more.pop("series", {})}
+    reasons = {"timeout: no answer": failed} if failed else {}
+    return Measurement(
+        **{"completed": len(latencies_ns), "reasons": reasons, "series": series, **more}
+    )
+
+
+def xray_of(points: Iterable[Point]) -> Xray | None:
+    """The X-ray of several intervals taken together, by what their figures say of them."""
+    parts = []
+    for point in points:
+        bins = sorted(point.latency_bins)
+        sums_ns = [np.multiply(sums, 1000) for sums in point.components_us.values()]
+        counts = [point.latency_bins[number] for number in bins]
+        table = np.array([counts, *sums_ns], dtype=np.int64)
+        parts.append(Breakdown(tuple(point.components_us), np.array(bins, dtype=np.int64), table))
+    return Breakdown.merged(parts).xray()

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tailrace.load.measure.tally import Interval
+from tailrace.load.measure.point import Interval
 from tailrace.load.schedule.arrivals import Poisson
 from tailrace.load.schedule.profile import constant
 from tailrace.load.schedule.schedule import Schedule
@@ -42,7 +42,7 @@ def offer() -> Offer:
         # What every run must satisfy: each arrival has come to exactly one end.
         if not session.problems:
             assert total.offered == total.completed + total.failures
-        assert total.completed == total.latency.total == total.service.total
+        assert total.completed == total.latency.total == total.of("service").total
         assert sum(interval.point.completed for interval in intervals) == total.completed
         return session, intervals
 

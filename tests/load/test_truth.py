@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from tailrace.load.client.request import Body
 from tailrace.load.measure.histogram import Histogram
-from tailrace.load.measure.tally import Interval, Tally
+from tailrace.load.measure.measurement import Measurement
+from tailrace.load.measure.point import Interval
 from tailrace.load.schedule.arrivals import parse_arrivals
 from tailrace.load.schedule.profile import parse_profile
 from tailrace.load.schedule.schedule import Schedule
@@ -88,7 +89,7 @@ class Run:
     answered requests alone.
     """
 
-    total: Tally
+    total: Measurement
     intervals: list[Interval]
     intended_ns: Times
     arrived_ns: Times
@@ -404,10 +405,9 @@ async def test_intervals_add_up_to_the_total(measure: Measure) -> None:
     resets = [point.failed.get("reset", 0) for point in points]
     assert sum(resets) == total.failures == count - answered
     for name in ("latency", "service", "send_lag"):
-        merged, whole = Histogram(), getattr(total, name)
-        for interval in run.intervals:
-            for snapshot in interval.snapshots:
-                merged.add_packed(getattr(snapshot, name))
+        merged = Histogram.merged(interval.measured.of(name) for interval in run.intervals)
+        whole = total.of(name)
+        assert np.array_equal(merged.buckets, whole.buckets)
         assert np.array_equal(merged.counts, whole.counts)
         assert merged.total == whole.total == merged.counts.sum()
         assert (merged.sum_ns, merged.max_ns) == (whole.sum_ns, whole.max_ns)

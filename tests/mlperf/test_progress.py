@@ -17,8 +17,7 @@ from tailrace.mlperf.scenario import (
 
 
 def _counts(running_s: float, issued: int, completed: int, failed: int = 0) -> Counts:
-    latency = Histogram()
-    latency.record(np.full(completed, 5_000_000))
+    latency = Histogram.of(np.full(completed, 5_000_000))
     return Counts(running_s, issued, completed, failed, {"boom": failed} if failed else {}, latency)
 
 

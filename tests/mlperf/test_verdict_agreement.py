@@ -18,7 +18,7 @@ import pytest
 from tailrace.load.judge.confidence import estimate_rank
 from tailrace.load.judge.slo import Slo
 from tailrace.load.judge.verdict import judge
-from tailrace.load.measure.tally import Tally
+from tests.kit.samples import measured
 
 SETS = 500
 STREAM_SETS = 100
@@ -81,8 +81,7 @@ def _answer(query_id: int) -> None:
 
 
 def _ours(latencies_ns: np.ndarray, percent: float) -> bool:
-    total = Tally(offered=len(latencies_ns), completed=len(latencies_ns))
-    total.latency.record(latencies_ns)
+    total = measured(latencies_ns / 1e6)
     slo = Slo(f"p{percent:g}<=3ms", f"p{percent:g}", percent, BOUND_NS / 1e9, inclusive=True)
     return judge(total, duration_s=1.0, min_duration_s=0.0, slos=[slo]).valid
 

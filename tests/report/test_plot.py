@@ -71,8 +71,7 @@ def test_shares_of_the_distribution_add_up(runs: Path) -> None:
 @pytest.mark.parametrize("times_ms", [[], [5.0], [5.0, 5.0], [0.0], [1.0, 3_000_000.0]])
 def test_few_or_odd_answers_are_drawn_too(runs: Path, times_ms: list[float]) -> None:
     (subject,) = subjects(runs, "fast")
-    latency = Histogram()
-    latency.record(np.array([int(1e6 * ms) for ms in times_ms], dtype=np.int64))
+    latency = Histogram.of(np.array([int(1e6 * ms) for ms in times_ms], dtype=np.int64))
     odd = Subject("", subject.path, subject.record, {}, latency)
     for draw in (draw_percentiles, draw_distribution):
         svg = draw([odd])

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from tailrace.control.window import summarize
-from tailrace.load.measure.histogram import Histogram
-from tailrace.load.measure.tally import Interval
+from tailrace.load.measure.measurement import Measurement
+from tailrace.load.measure.point import Interval
 from tailrace.load.session.nodes import Nodes
 from tailrace.load.session.result import Result, answering_s
-from tailrace.load.worker.messages import Snapshot
 from tailrace.runs.compare.compare import read_comparable
 from tailrace.runs.compare.figures import NAMES, figures
 from tailrace.runs.directory import RunDirectory
@@ -94,19 +93,12 @@ async def test_before_the_end_all_of_a_window_counts(serve: Any, tmp_path: Path)
     assert window.avg_qps == pytest.approx(window.completed / seconds, rel=1e-3)
 
 
-def snapshot(begin_s: float, end_s: float, sent: int, cpu_s: float) -> Snapshot:
-    packed = Histogram().pack()
-    return Snapshot(
-        **dict.fromkeys(("index", "offered", "completed", "in_flight", "backlog"), 0),
-        **dict.fromkeys(("connections", "cap_waits", "port_exhausted", "tick_lag_ns"), 0),
-        **dict.fromkeys(("latency", "service", "send_lag"), packed),
-        last=False,
+def report(begin_s: float, end_s: float, sent: int, cpu_s: float) -> Measurement:
+    return Measurement(
         sent=sent,
-        reasons={},
-        stages={},
         cpu_ns=round(cpu_s * 1e9),
+        begun_ns=round(begin_s * 1e9),
         end_ns=round(end_s * 1e9),
-        length_ns=round((end_s - begin_s) * 1e9),
     )
 
 
@@ -123,11 +115,11 @@ def test_a_node_is_measured_by_the_time_that_it_was_there() -> None:
     whole, lost, later = links = [_Link(name) for name in ("whole", "lost", "later")]
     nodes = Nodes()
     nodes.join(links)  # type: ignore[arg-type]
-    reports: list[tuple[Any, Snapshot]] = [
+    reports: list[tuple[Any, Measurement]] = [
         # 10 s of offering, and 10 s more until all was answered.
-        *((whole, snapshot(0, 10, 1000, 5.0)), (whole, snapshot(10, 20, 0, 5.0))),
-        (lost, snapshot(0, 2, 200, 1.0)),
-        (later, snapshot(8, 10, 200, 1.0)),
+        *((whole, report(0, 10, 1000, 5.0)), (whole, report(10, 20, 0, 5.0))),
+        (lost, report(0, 2, 200, 1.0)),
+        (later, report(8, 10, 200, 1.0)),
     ]
     nodes.add(reports, 10.0, links, {})  # type: ignore[arg-type]
     figures = nodes.total(10.0, links, {})  # type: ignore[arg-type]

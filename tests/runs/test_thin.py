@@ -3,13 +3,14 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from tailrace.load.measure.point import Percentiles, Point, SlowRequest
+from tailrace.load.measure.measurement import SlowRequest
+from tailrace.load.measure.point import Percentiles, Point
 from tailrace.runs.thin import thin
 from tests.kit.samples import POINT
 
 
 def make(index: int) -> Point:
-    slow = SlowRequest(t_s=index, latency_ms=index, service_ms=1, send_lag_ms=0)
+    slow = SlowRequest(latency_ms=index, service_ms=1, send_lag_ms=0)
     return msgspec.structs.replace(
         POINT,
         index=index,

@@ -17,7 +17,7 @@ from tailrace.units import format_figure
 
 if TYPE_CHECKING:
     from tailrace.load.judge.slo import Slo
-    from tailrace.load.measure.tally import Interval
+    from tailrace.load.measure.point import Interval
     from tailrace.load.session.plan import Plan
     from tailrace.load.session.search import Found, SearchLimits, Step
 
@@ -155,7 +155,7 @@ async def _find(
 ) -> "tuple[Found, Path, bool]":
     from tailrace.cli.live import LiveLine
     from tailrace.cli.output import interruptible, number
-    from tailrace.load.measure.tally import WINDOW, latency_of
+    from tailrace.load.measure.point import WINDOW, latency_of
     from tailrace.load.on_ray import launcher_at
     from tailrace.load.session.search import UNFINISHED, Searcher, conclude, outlook, search
     from tailrace.report.searched import draw_search

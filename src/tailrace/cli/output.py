@@ -18,8 +18,16 @@ from tailrace.cli.console import literal, make_console, print_paragraph
 from tailrace.cli.live import LiveLine
 from tailrace.errors import TailraceError, UsageError
 from tailrace.load.judge.ending import SIGNALS, describe_end
-from tailrace.load.measure.point import NodeFigures, Percentiles, Point
-from tailrace.load.measure.tally import WINDOW, Interval, latency_of
+from tailrace.load.measure.measurement import COUNTS
+from tailrace.load.measure.point import (
+    STATISTICS,
+    WINDOW,
+    Interval,
+    NodeFigures,
+    Percentiles,
+    Point,
+    latency_of,
+)
 from tailrace.load.session.result import Result, notes_on
 from tailrace.runs.run import Run
 from tailrace.units import (
@@ -45,7 +53,6 @@ def positive_duration_s(option: str, text: str, least_s: float = 1e-3) -> float:
 
 _WIDTH = 120
 """Of what is printed to no terminal."""
-_SHOWN = ("mean", "p50", "p90", "p95", "p99", "p99.9", "max")
 
 
 def describe_interval(
@@ -57,7 +64,7 @@ def describe_interval(
     """
     point = points[-1]
     failed = sum(sum(each.failed.values()) for each in points)
-    waiting = point.in_flight + point.backlog
+    waiting = point.outstanding
     left_s = None if end_s is None else end_s - point.t_s
     fields = [f"{point.t_s:6.0f} s"]
     if left_s is not None and left_s > 0:
@@ -68,8 +75,11 @@ def describe_interval(
     # What goes wrong comes before what is as it should be.
     if failed:
         fields.append(f"failures {failed:,}")
-    if point.backlog:
-        fields.append(f"backlog {point.backlog:,}")
+    fields += [
+        f"{count.label} {value:,}"
+        for name, count in COUNTS.items()
+        if count.warns and (value := getattr(point, name))
+    ]
     fields += [
         f"p99 {number(latency.p99)} ms",
         f"QPS {_short(point.qps)}",
@@ -175,12 +185,12 @@ def print_summary(result: Result) -> None:
     console.print(literal(result.target), soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("ms", no_wrap=True)
-    for name in _SHOWN:
+    for name in STATISTICS:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_row("latency", *_cells(result.latency_ms), style="bold")
-    interval = {**dict.fromkeys(_SHOWN), **result.confidence_ms}
+    interval = {**dict.fromkeys(STATISTICS), **result.confidence_ms}
     for side, label in enumerate(("  95 % from", "  95 % to")):
-        table.add_row(label, *(_side(interval[name], side) for name in _SHOWN), style="dim")
+        table.add_row(label, *(_side(interval[name], side) for name in STATISTICS), style="dim")
     table.add_row("service time", *_cells(result.service_ms))
     for stage, percentiles in result.stages_ms.items():
         table.add_row(literal(f"  {stage}"), *_cells(percentiles), style="dim")
@@ -281,4 +291,4 @@ def _side(interval: tuple[float, float] | None, side: int) -> str:
 
 def _cells(percentiles: Percentiles) -> list[str]:
     values = msgspec.to_builtins(percentiles)
-    return [number(values[name]) for name in _SHOWN]
+    return [number(values[name]) for name in STATISTICS]

@@ -46,7 +46,7 @@ from tailrace.control.service import prepare
 from tailrace.control.tls import Tls
 from tailrace.control.toml_lines import line_of
 from tailrace.errors import UsageError
-from tailrace.load.measure.tally import WINDOW
+from tailrace.load.measure.point import WINDOW
 from tailrace.runs.directory import RUNS_DIR
 from tailrace.units import MAX_SEED
 from tailrace.untrusted import UnreadableError, open_file

@@ -18,11 +18,10 @@ from tailrace.control.interface import (
 )
 from tailrace.control.limits import Limits
 from tailrace.control.service import Prepared, Service, Settings, prepare
-from tailrace.control.window import Window, summarize
+from tailrace.control.window import Window
 from tailrace.errors import UsageError
 from tailrace.load.judge.ending import STOP
-from tailrace.load.measure.point import Point
-from tailrace.load.measure.tally import WINDOW
+from tailrace.load.measure.point import WINDOW, Point
 from tailrace.load.schedule.profile import constant, parse_profile
 from tailrace.load.session.result import Result
 from tailrace.runs.directory import RUNS_DIR
@@ -139,7 +138,7 @@ class Controller:
 
     async def window(self, service_id: str) -> Window:
         """See LoadControl."""
-        return summarize(self._find(service_id).window)
+        return self._find(service_id).summary()
 
     def watch(self, service_id: str | None = None) -> AsyncIterator[Update]:
         """See LoadControl."""

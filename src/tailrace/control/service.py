@@ -14,14 +14,14 @@ from tailrace.cluster import AUTO
 from tailrace.control.config import ServiceConfig, shown, with_credentials
 from tailrace.control.interface import ServiceInfo, State, StateError, Update
 from tailrace.control.limits import Limits
+from tailrace.control.window import Window, summarize
 from tailrace.errors import UsageError
 from tailrace.load.client.target import parse_target, without_credentials
 from tailrace.load.client.traffic import Tls
 from tailrace.load.config import LoadConfig
 from tailrace.load.judge.ending import STOP
 from tailrace.load.judge.verdict import Verdict
-from tailrace.load.measure.point import Point
-from tailrace.load.measure.tally import WINDOW, Interval
+from tailrace.load.measure.point import WINDOW, Interval, Point
 from tailrace.load.on_ray import launcher_at
 from tailrace.load.schedule.profile import Profile, constant
 from tailrace.load.session.plan import Plan, read_plan
@@ -121,6 +121,10 @@ class Service:
             verdict=self._verdict,
             missing=self._missing,
         )
+
+    def summary(self) -> Window:
+        """Its last intervals taken together."""
+        return summarize(self.window, self._prepared.plan.slos)
 
     def require_idle(self, what: str) -> None:
         """Raise StateError, which says that it cannot be `what`, unless it is idle."""

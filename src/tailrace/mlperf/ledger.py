@@ -140,7 +140,7 @@ class Ledger:
             times_ns, self._times_ns = self._times_ns, []
             issued, completed, failed = self._issued, self._completed, self._failed
             failures = dict(self._failures)
-        self._latency.record(np.array(times_ns, np.int64))
+        self._latency += Histogram.of(np.array(times_ns, np.int64))
         running_s = (monotonic_ns() - self._began_ns) / 1e9 if self._began_ns else 0.0
         return Counts(running_s, issued, completed, failed, failures, self._latency)
 

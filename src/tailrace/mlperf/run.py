@@ -12,6 +12,7 @@ from pathlib import Path
 import mlperf_loadgen as lg
 
 from tailrace import __version__
+from tailrace.load.measure.point import Percentiles
 from tailrace.mlperf import calibration, logs
 from tailrace.mlperf.data import TestData
 from tailrace.mlperf.ledger import Failures
@@ -150,7 +151,7 @@ class RunningTest:
             failures=counts.failures,
             problems=loadgen.problems,
             notes=test.notes,
-            latency_ms=counts.latency.percentiles(1000),
+            latency_ms=Percentiles.of(counts.latency),
         )
         self._settle(outcome)
         return outcome

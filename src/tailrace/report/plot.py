@@ -6,8 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from tailrace.load.judge.confidence import percentile_interval_us
-from tailrace.load.measure.histogram import Histogram
-from tailrace.load.measure.point import BINS_PER_DECADE
+from tailrace.load.measure.histogram import BINS_PER_DECADE, Histogram
 from tailrace.report.subject import Subject
 from tailrace.view.markup import Content, Markup, h
 from tailrace.view.svg import LogAxis

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from tailrace.errors import UsageError
-from tailrace.load.judge.confidence import percentile_interval_us
-from tailrace.load.judge.slo import Slo, parse_slo
+from tailrace.load.judge.slo import Slo, readable_slos
 from tailrace.load.measure.histogram import Histogram
 from tailrace.load.measure.point import Percentiles
+from tailrace.load.session.result import confidence_ms
 from tailrace.machine.environment import Environment
 from tailrace.runs.directory import RUNS_DIR
 from tailrace.runs.files import RunFiles
@@ -22,8 +22,6 @@ from tailrace.view.failures import failures_of
 
 LABELS = "ABCDEFGH"
 """Of runs that are compared: there are colours for so many."""
-
-_PERCENTS = (50, 90, 95, 99, 99.9)
 
 Interval = tuple[float, float]
 
@@ -55,14 +53,14 @@ class Subject:
     def latency_ms(self) -> Percentiles:
         """Of the whole run; without a result, of its finished intervals."""
         result = self.record.result
-        return result.latency_ms if result is not None else self.latency.percentiles(1000)
+        return result.latency_ms if result is not None else Percentiles.of(self.latency)
 
     @cached_property
     def confidence_ms(self) -> dict[str, Interval | None]:
         """95 % confidence interval of each percentile, ms."""
         if self.record.result is not None:
             return self.record.result.confidence_ms
-        return {f"p{percent:g}": self._interval_ms(percent) for percent in _PERCENTS}
+        return confidence_ms(self.latency)
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -89,13 +87,7 @@ class Subject:
     @cached_property
     def slos(self) -> list[Slo]:
         """The bounds that were asked for, but for those that cannot be read."""
-        slos = []
-        for text in self.info.slo:
-            try:
-                slos.append(parse_slo(text))
-            except UsageError:
-                continue  # a file that was edited
-        return slos
+        return list(readable_slos(self.info.slo))
 
     @cached_property
     def environment(self) -> Environment | None:
@@ -104,10 +96,6 @@ class Subject:
             return msgspec.convert(self.asked.get("environment"), Environment)
         except msgspec.ValidationError:
             return None
-
-    def _interval_ms(self, percent: float) -> Interval | None:
-        interval = percentile_interval_us(self.latency, percent)
-        return (interval[0] / 1e3, interval[1] / 1e3) if interval else None
 
 
 def read_subjects(paths: Sequence[Path]) -> list[Subject]:

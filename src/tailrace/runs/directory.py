@@ -19,7 +19,7 @@ from hdrh.log import HistogramLogWriter
 from tailrace import __version__
 from tailrace.errors import TailraceError
 from tailrace.load.measure.histogram import HIGHEST_US, LOWEST_US, Histogram
-from tailrace.load.measure.tally import Interval
+from tailrace.load.measure.point import Interval
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.result import Result
 from tailrace.machine.environment import read_environment
@@ -116,7 +116,7 @@ class RunDirectory:
             self._timeline.write(_encoder.encode(point).decode() + "\n")
             self._timeline.flush()
             self._log.output_interval_histogram(
-                _hdr(interval),
+                _hdr(interval.measured.latency),
                 start_time_stamp_sec=point.wall_time - point.interval_s,
                 end_time_stamp_sec=point.wall_time,
                 max_value_unit_ratio=1000.0,
@@ -225,11 +225,9 @@ def write_atomically(path: Path, content: bytes) -> None:
         unless_written.pop_all()
 
 
-def _hdr(interval: Interval) -> HdrHistogram:
-    merged = Histogram()
-    for snapshot in interval.snapshots:
-        merged.add_packed(snapshot.latency)
+def _hdr(latency: Histogram) -> HdrHistogram:
     hdr = HdrHistogram(1, HIGHEST_US, 3)
-    for bucket in merged.counts.nonzero()[0]:
-        hdr.record_value(int(LOWEST_US[bucket]), int(merged.counts[bucket]))
+    values_us = LOWEST_US[latency.buckets].tolist()
+    for value_us, times in zip(values_us, latency.counts.tolist(), strict=True):
+        hdr.record_value(value_us, times)
     return hdr

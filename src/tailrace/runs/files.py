@@ -13,7 +13,8 @@ from typing import TypeVar
 import msgspec
 
 from tailrace.load.measure.histogram import Histogram
-from tailrace.load.measure.point import MOST_COUNT, Point
+from tailrace.load.measure.measurement import MOST_COUNT
+from tailrace.load.measure.point import Point
 from tailrace.runs.histogram_log import LoggedIntervals, merge_log, read_log
 from tailrace.untrusted import UnreadableError, open_file, plain_json, read_json, read_lines
 

@@ -73,16 +73,14 @@ def merge_log(lines: Iterable[bytes], most: int = MOST_MERGED) -> Histogram:
     Raises:
         UnreadableError: it has more than `most` counts.
     """
-    merged = Histogram()
-    for _, used, counts in _histograms(lines, most):
-        merged.counts[used] += counts[used]
-    merged.total = int(merged.counts.sum())
-    used = np.flatnonzero(merged.counts)
-    if len(used):
-        middles_ns = 1000 * LOWEST_US[used] + 500 * (WIDTH_US[used] - 1)
-        merged.sum_ns = int((merged.counts[used] * middles_ns).sum())
-        merged.max_ns = int(LOWEST_US[used[-1]] + WIDTH_US[used[-1]] - 1) * 1000
-    return merged
+    counts = np.zeros(SIZE, dtype=np.int64)
+    for _, own, found in _histograms(lines, most):
+        counts[own] += found[own]
+    used = np.flatnonzero(counts)
+    middles_ns = 1000 * LOWEST_US[used] + 500 * (WIDTH_US[used] - 1)
+    longest_us = (LOWEST_US[used] + WIDTH_US[used] - 1).max(initial=0)
+    sum_ns = int((counts[used] * middles_ns).sum())
+    return Histogram(used, counts[used], sum_ns, 1000 * int(longest_us))
 
 
 def _histograms(lines: Iterable[bytes], most: int) -> Iterator[tuple[bytes, IntArray, IntArray]]:

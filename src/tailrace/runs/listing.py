@@ -14,10 +14,10 @@ from typing import Annotated
 import msgspec
 
 from tailrace.errors import UsageError
-from tailrace.load.judge.slo import parse_slo
+from tailrace.load.judge.slo import readable_slos
 from tailrace.load.judge.verdict import Verdict
-from tailrace.load.measure.histogram import Histogram
-from tailrace.load.measure.point import MOST_COUNT, Count, Percentiles, Seconds
+from tailrace.load.measure.measurement import MOST_COUNT, Count, Measurement
+from tailrace.load.measure.point import Percentiles, Seconds, kept
 from tailrace.load.session.result import Result
 from tailrace.load.session.search import Found
 from tailrace.runs.files import FILES, MOST_BYTES, RunFiles
@@ -236,8 +236,11 @@ def _info(path: Path, versions: _Versions) -> RunInfo:
         intervals=intervals,
         completed=min(completed, MOST_COUNT),
         failed=min(failed, MOST_COUNT),
-        p99_ms=latency.percentiles(1000).p99,
-        slo=_kept(asked.slos, latency, failed),
+        p99_ms=Percentiles.of(latency).p99,
+        slo=kept(
+            Measurement(series={"latency": latency}, reasons={"": failed}),
+            readable_slos(asked.slos),
+        ),
         problems=tuple(files.problems),
         title=label.title,
         note=label.note,
@@ -272,16 +275,6 @@ def _search(path: Path, versions: _Versions) -> SearchInfo:
         title=label.title,
         note=label.note,
     )
-
-
-def _kept(slos: list[str], latency: Histogram, failed: int) -> dict[str, bool]:
-    kept = {}
-    for text in slos:
-        try:
-            kept[text] = parse_slo(text).holds(latency, failed)
-        except UsageError:
-            continue
-    return kept
 
 
 def _made(version: tuple[int, int] | None) -> str:

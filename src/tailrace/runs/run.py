@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from tailrace.load.measure.tally import Interval
+from tailrace.load.measure.point import Interval
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.result import Result, build_result
 from tailrace.load.session.session import Session

@@ -1,11 +1,14 @@
 """Fewer intervals than a long run has: a page of a whole day should still open at once."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from heapq import nlargest
-from itertools import groupby
+from collections.abc import Iterable, Sequence
+from itertools import chain, groupby
+from typing import Any, TypeVar
 
-from tailrace.load.measure.point import SLOWEST, Percentiles, Point
+from tailrace.load.measure.measurement import COUNTS
+from tailrace.load.measure.point import SERIES, Percentiles, Point
+
+_T = TypeVar("_T")
 
 MOST_INTERVALS = 1800
 """On one page, of all its runs together: with more, neighbours are drawn as one."""
@@ -26,62 +29,52 @@ def thin(points: Sequence[Point], most: int) -> tuple[Sequence[Point], int]:
 def _merge(index: int, points: list[Point]) -> Point:
     last = points[-1]
     length_s = round(sum(point.interval_s for point in points), 6)
-    failed: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    bins: Counter[int] = Counter()
-    for point in points:
-        failed.update(point.failed)
-        reasons.update(point.reasons)
-        bins.update(point.latency_bins)
-    stages = dict.fromkeys(name for point in points for name in point.stages_ms)
-    server = dict.fromkeys(name for point in points for name in point.server)
     weights = [point.completed for point in points]
+    slos = chain.from_iterable(point.slo.items() for point in points)
+    broken = {expression for expression, is_kept in slos if not is_kept}
 
-    def highest(of: Callable[[Point], float]) -> float:
-        return max(map(of, points))
+    def highest(tables: Iterable[dict[str, float]]) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for name, value in chain.from_iterable(table.items() for table in tables):
+            found[name] = max(value, found.get(name, value))
+        return found
 
+    def all_of(name: str) -> list[Any]:
+        return [getattr(point, name) for point in points]
+
+    declared: dict[str, Any] = {
+        **{name: (max if one.level else one.merge)(all_of(name)) for name, one in COUNTS.items()},
+        **{field: _join(all_of(field), weights) for field in SERIES},
+    }
     return Point(
+        **declared,
         index=index,
         t_s=last.t_s,
         wall_time=last.wall_time,
         interval_s=length_s,
         target_per_s=last.target_per_s,
-        offered=sum(point.offered for point in points),
-        sent=sum(point.sent for point in points),
-        completed=sum(weights),
-        failed=dict(failed),
-        reasons=dict(reasons),
-        examples={reason: text for point in points for reason, text in point.examples.items()},
+        failed=_sum(point.failed for point in points),
         rps=round(sum(point.sent for point in points) / length_s, 3),
         qps=round(sum(weights) / length_s, 3),
-        in_flight=max(point.in_flight for point in points),
-        backlog=max(point.backlog for point in points),
-        connections=max(point.connections for point in points),
-        cap_waits=sum(point.cap_waits for point in points),
-        tick_lag_ms=highest(lambda point: point.tick_lag_ms),
-        latency_ms=_join([point.latency_ms for point in points], weights),
-        service_ms=_join([point.service_ms for point in points], weights),
-        send_lag_us=_join([point.send_lag_us for point in points], weights),
+        tick_lag_ms=max(point.tick_lag_ms for point in points),
         stages_ms={
             name: _join([point.stages_ms.get(name, Percentiles()) for point in points], weights)
-            for name in stages
+            for name in dict.fromkeys(chain.from_iterable(point.stages_ms for point in points))
         },
-        cpu_percent=highest(lambda point: point.cpu_percent),
+        slo={expression: expression not in broken for point in points for expression in point.slo},
+        cpu_percent=max(point.cpu_percent for point in points),
         events=tuple(event for point in points for event in point.events),
-        latency_bins=dict(sorted(bins.items())),
+        latency_bins=dict(sorted(_sum(point.latency_bins for point in points).items())),
         components_us=_add_components(points),
-        slowest=tuple(
-            nlargest(
-                SLOWEST,
-                (request for point in points for request in point.slowest),
-                key=lambda request: request.latency_ms,
-            )
-        ),
-        server={
-            name: max(point.server[name] for point in points if name in point.server)
-            for name in server
-        },
+        server=highest(point.server for point in points),
     )
+
+
+def _sum(tables: Iterable[dict[_T, int]]) -> dict[_T, int]:
+    total: Counter[_T] = Counter()
+    for table in tables:
+        total.update(table)
+    return dict(total)
 
 
 def _add_components(points: Sequence[Point]) -> dict[str, tuple[int, ...]]:
@@ -105,12 +98,9 @@ def _join(parts: Sequence[Percentiles], weights: Iterable[int]) -> Percentiles:
         if part.mean is not None
     ]
     total = sum(weight for _, weight in weighted)
-    names = (name for name in Percentiles.__struct_fields__ if name != "mean")
     highest = {
         name: max((value for p in parts if (value := getattr(p, name)) is not None), default=None)
-        for name in names
+        for name in Percentiles.__struct_fields__
     }
-    return Percentiles(
-        mean=round(sum(mean * weight for mean, weight in weighted) / total, 4) if total else None,
-        **highest,
-    )
+    mean = round(sum(mean * weight for mean, weight in weighted) / total, 4) if total else None
+    return Percentiles(**{**highest, "mean": mean})

@@ -32,7 +32,7 @@ class Dealer:
     """Deals the connections of a listening socket to worker processes. Of one event loop."""
 
     def __init__(self, listener: socket.socket) -> None:
-        """Deals nothing until there is a worker; until then connections wait in the backlog."""
+        """Deals nothing until there is a worker; until then connections wait in the kernel."""
         listener.setblocking(False)
         self._listener = listener
         self._ready: list[socket.socket] = []

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from tailrace.load.judge.slo import Slo
-from tailrace.load.measure.point import BINS_PER_DECADE
+from tailrace.load.measure.histogram import BINS_PER_DECADE
 
 LIVE = ("latency", "heatmap", "rates", "failures", "in-flight", "send-lag", "stages", "server")
 """Names of the charts on the page of a service."""

@@ -231,9 +231,7 @@ CASES = [
 
 
 def recorded(times_us: NDArray[np.float64]) -> Histogram:
-    histogram = Histogram()
-    histogram.record((times_us * 1000).astype(np.int64))
-    return histogram
+    return Histogram.of((times_us * 1000).astype(np.int64))
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
@@ -315,8 +313,7 @@ def test_too_few_for_anything(count: int) -> None:
 def test_the_histograms_interval_covers_that_of_the_samples(
     values_ns: list[int], percent: float
 ) -> None:
-    histogram = Histogram()
-    histogram.record(np.array(values_ns, dtype=np.int64))
+    histogram = Histogram.of(np.array(values_ns, dtype=np.int64))
     ranks = rank_interval(percent, len(values_ns))
     interval = percentile_interval_us(histogram, percent)
     if ranks is None:
@@ -347,8 +344,7 @@ def test_the_interval_surrounds_the_percentile_the_histogram_gives() -> None:
 
 def test_latencies_beyond_the_histogram_keep_a_true_upper_end() -> None:
     two_hours = 7200 * 10**9
-    histogram = Histogram()
-    histogram.record(np.full(100, two_hours, dtype=np.int64))
+    histogram = Histogram.of(np.full(100, two_hours, dtype=np.int64))
     interval = percentile_interval_us(histogram, 90)
     assert interval is not None
     assert interval[0] <= 3.6e9

@@ -1,18 +1,11 @@
-import numpy as np
 import pytest
 
 from tailrace.errors import UsageError
 from tailrace.load.judge.confidence import still_needed
 from tailrace.load.judge.slo import parse_slo
-from tailrace.load.measure.histogram import Histogram
+from tests.kit.samples import measured
 
-
-@pytest.fixture
-def latency() -> Histogram:
-    """1, 2, …, 100 ms."""
-    histogram = Histogram()
-    histogram.record(np.arange(1, 101, dtype=np.int64) * 1_000_000)
-    return histogram
+MS = range(1, 101)
 
 
 @pytest.mark.parametrize(
@@ -30,16 +23,16 @@ def latency() -> Histogram:
         ("p99.9<1s", True),
     ],
 )
-def test_bounds(latency: Histogram, expression: str, holds: bool) -> None:
-    assert parse_slo(expression).holds(latency, failed=0) is holds
+def test_bounds(expression: str, holds: bool) -> None:
+    assert parse_slo(expression).holds(measured(MS)) is holds
 
 
-def test_a_failure_is_never_faster_than_the_bound(latency: Histogram) -> None:
-    assert parse_slo("p99<101ms").holds(latency, failed=1)
-    assert not parse_slo("p99<101ms").holds(latency, failed=2)
-    assert parse_slo("p50<80ms").holds(latency, failed=40)
-    assert not parse_slo("mean<1h").holds(latency, failed=1)
-    assert not parse_slo("p99<1h").holds(Histogram(), failed=0)
+def test_a_failure_is_never_faster_than_the_bound() -> None:
+    assert parse_slo("p99<101ms").holds(measured(MS, failed=1))
+    assert not parse_slo("p99<101ms").holds(measured(MS, failed=2))
+    assert parse_slo("p50<80ms").holds(measured(MS, failed=40))
+    assert not parse_slo("mean<1h").holds(measured(MS, failed=1))
+    assert not parse_slo("p99<1h").holds(measured())
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,31 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
 from tailrace.load.judge.slo import parse_slo
 from tailrace.load.judge.verdict import Verdict, judge
-from tailrace.load.measure.tally import Tally
+from tailrace.load.measure.breakdown import OpenBreakdown
+from tailrace.load.measure.histogram import Histogram, OpenHistogram
+from tailrace.load.measure.measurement import Measurement
+from tests.kit.samples import measured
 
 SLO = parse_slo("p99<100ms")
 
 
-def tally(fast: int = 0, slow: int = 0, failed: int = 0, lag_ms: float = 0.05) -> Tally:
+def tally(
+    fast: int = 0, slow: int = 0, failed: int = 0, lag_ms: float = 0.05, **more: Any
+) -> Measurement:
     """Answers of 10 ms and of 200 ms, and failures, sent `lag_ms` late."""
-    total = Tally(completed=fast + slow, cpu_ns=3, worker_ns=10)
-    total.latency.record(np.array([10_000_000] * fast + [200_000_000] * slow, dtype=np.int64))
-    total.send_lag.record(np.full(fast + slow, int(lag_ms * 1e6), dtype=np.int64))
-    if failed:
-        total.reasons["timeout"] = failed
-    return total
+    lags_ns = np.full(fast + slow, int(lag_ms * 1e6), dtype=np.int64)
+    return measured(
+        [10.0] * fast + [200.0] * slow,
+        failed,
+        **{"cpu_ns": 3, "worker_ns": 10, "series": {"send_lag": Histogram.of(lags_ns)}, **more},
+    )
 
 
-def verdict(total: Tally, duration_s: float = 700, **settings: object) -> Verdict:
+def verdict(total: Measurement, duration_s: float = 700, **settings: object) -> Verdict:
     return judge(total, duration_s=duration_s, slos=[SLO], **settings)  # type: ignore[arg-type]
 
 
@@ -84,24 +91,21 @@ def test_no_answer_at_all() -> None:
     ],
 )
 def test_a_late_generator_is_told_what_to_change(change: dict[str, int], advice: str) -> None:
-    total = tally(1000, lag_ms=14)
-    for name, value in change.items():
-        setattr(total, name, value)
-    (reason,) = verdict(total).reasons
+    (reason,) = verdict(tally(1000, lag_ms=14, **change)).reasons
     assert "the generator was late: p99 send lag 14 ms" in reason
     assert advice in reason
 
 
-def with_waits(component: str, waited_ms: int) -> Tally:
+def with_waits(component: str, waited_ms: int) -> Measurement:
     """1,000 answers, all but 20 of 10 ms; those waited first."""
-    total = tally(1000)
-    total.cap_waits = 20
     waits = np.array([0] * 980 + [waited_ms * 1_000_000] * 20, dtype=np.int64)
-    total.latency.clear()
-    buckets = total.latency.record(waits + 10_000_000)
+    latency, breakdown = OpenHistogram(), OpenBreakdown()
+    buckets = latency.record(waits + 10_000_000)
     services = np.full(1000, 10_000_000, dtype=np.int64)
-    total.breakdown.record(buckets, {component: waits, "service": services})
-    return total
+    breakdown.record(buckets, {component: waits, "service": services})
+    lags = Histogram.of(np.full(1000, 50_000, dtype=np.int64))
+    series = {"latency": latency.closed(), "send_lag": lags}
+    return tally(1000, cap_waits=20, series=series, breakdown=breakdown.closed())
 
 
 def test_waits_at_the_cap_are_told_as_what_they_are() -> None:
@@ -142,10 +146,7 @@ def test_lag_far_below_the_latency_is_forgiven() -> None:
 def test_what_the_generator_notices_about_its_machine(
     change: dict[str, object], complaint: str
 ) -> None:
-    total = tally(5000)
-    for name, value in change.items():
-        setattr(total, name, value)
-    (reason,) = verdict(total).reasons
+    (reason,) = verdict(tally(5000, **change)).reasons
     assert complaint in reason
 
 

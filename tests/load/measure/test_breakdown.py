@@ -3,10 +3,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tailrace.load.measure.breakdown import Breakdown, split, xray_of
-from tailrace.load.measure.histogram import Histogram, IntArray
-from tailrace.load.measure.point import BINS_PER_DECADE, Percentiles, Point
-from tailrace.load.measure.server_timing import ABSENT, StageNames
+from tailrace.load.measure.breakdown import Breakdown, OpenBreakdown, split
+from tailrace.load.measure.histogram import Histogram, IntArray, OpenHistogram
+from tailrace.load.measure.measurement import Measurement
+from tailrace.load.measure.point import Point, close
+from tailrace.load.measure.server_timing import ABSENT
+from tests.kit.samples import xray_of
 
 SPAN = st.integers(0, 3_600 * 10**9)
 STAGE = st.one_of(st.just(ABSENT), SPAN)
@@ -66,51 +68,49 @@ def test_a_stage_with_a_name_of_ours_is_the_servers() -> None:
 
 
 def breakdown(requests: list[tuple[int, ...]]) -> Breakdown:
-    made = Breakdown()
+    made = OpenBreakdown()
     latencies = array([sum(request[:4]) for request in requests])
-    made.record(Histogram().record(latencies), split_all(requests))
-    return made
+    made.record(OpenHistogram().record(latencies), split_all(requests))
+    return made.closed()
 
 
-def contents(breakdown: Breakdown) -> tuple[list[int], dict[str, list[int]]]:
-    sums = {name: sums.tolist() for name, sums in breakdown.sums_ns.items() if sums.any()}
-    return breakdown.counts.tolist(), sums
+def contents(breakdown: Breakdown) -> tuple[dict[int, int], dict[str, list[int]]]:
+    counts, *sums = breakdown.table.tolist()
+    return (
+        dict(zip(breakdown.bins.tolist(), counts, strict=True)),
+        dict(zip(breakdown.components, sums, strict=True)),
+    )
 
 
 @settings(deadline=None)
 @given(st.lists(st.lists(REQUEST, max_size=10), max_size=4))
 def test_merging_is_the_whole(pieces: list[list[tuple[int, ...]]]) -> None:
-    merged = Breakdown()
-    for piece in pieces:
-        merged.add_packed(breakdown(piece).pack(), StageNames())
+    merged = Breakdown.merged(Breakdown.unpacked(breakdown(piece).pack()) for piece in pieces)
     whole = breakdown([request for piece in pieces for request in piece])
     assert contents(merged) == contents(whole)
     assert sum(map(sum, contents(whole)[1].values())) == sum(
         sum(request[:4]) for piece in pieces for request in piece
     )
-    whole.clear()
-    assert contents(whole) == contents(Breakdown())
+
+
+def test_stages_of_one_name_add_up() -> None:
+    made = breakdown([(5, 0, 0, 90, 20, 30, ABSENT)]).renamed(lambda _: "others")
+    assert contents(made)[1] == {"send-lag": [5], "network": [40], "others": [50]}
+
+
+def test_closing_starts_afresh() -> None:
+    counting = OpenBreakdown()
+    counting.record(array([1]), {"service": array([1000])})
+    assert contents(counting.closed()) == ({0: 1}, {"service": [1000]})
+    assert contents(counting.closed()) == ({}, {})
 
 
 def point(requests: list[tuple[int, ...]]) -> Point:
     """An interval in which these were answered."""
-    made = breakdown(requests)
-    latency = Histogram()
-    latency.record(array([sum(request[:4]) for request in requests]))
-    none = Percentiles()
-    return Point(
-        **dict.fromkeys(("index", "t_s", "wall_time", "offered", "sent", "completed"), 0),
-        **dict.fromkeys(("target_per_s", "rps", "qps", "in_flight", "backlog", "connections"), 0),
-        **dict.fromkeys(("cap_waits", "tick_lag_ms", "cpu_percent"), 0),
-        interval_s=1,
-        failed={},
-        latency_ms=none,
-        service_ms=none,
-        send_lag_us=none,
-        stages_ms={},
-        latency_bins=latency.bins(BINS_PER_DECADE),
-        components_us=made.in_us(),
-    )
+    latency = Histogram.of(array([sum(request[:4]) for request in requests]))
+    measured = Measurement(series={"latency": latency}, breakdown=breakdown(requests))
+    times = dict.fromkeys(("index", "t_s", "wall_time", "target_per_s", "rps", "qps"), 0)
+    return close(Point, measured, interval_s=1, cpu_percent=0, **times)
 
 
 @settings(deadline=None)
@@ -119,7 +119,7 @@ def test_points_have_the_breakdown_by_their_bins(pieces: list[list[tuple[int, ..
     for piece in pieces:
         made = point(piece)
         counts, _ = contents(breakdown(piece))
-        assert made.latency_bins == {b: count for b, count in enumerate(counts) if count}
+        assert made.latency_bins == counts
         for sums_us in made.components_us.values():
             assert len(sums_us) == len(made.latency_bins)
         total_us = sum(map(sum, made.components_us.values()))

@@ -8,7 +8,7 @@ instants = st.lists(st.floats(0, 10), max_size=20)
 
 
 def event(t_s: float) -> Event:
-    return Event(t_s=t_s, wall_time=1e9 + t_s, kind="rate", text="5/s", rate_per_s=5)
+    return Event(t_s=t_s, wall_time=1e9 + t_s, kind="rate", text="5/s")
 
 
 @given(st.lists(st.tuples(instants, st.floats(0, 10)), max_size=10), instants)

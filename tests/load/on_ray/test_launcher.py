@@ -88,9 +88,7 @@ async def test_a_fleet_offers_the_schedule_of_one_machine(cluster: Any, serve: A
         assert rps == pytest.approx(point.rps, rel=0.01)
     assert sorted(node.workers for node in session.nodes.values()) == [1, 1, 2]
     for node in session.nodes.values():
-        # One machine has one clock: what is taken for the error holds.
         assert 0 < node.clock_error_ms < 1000
-        assert abs(node.clock_drift_ms) <= 2 * node.clock_error_ms + 50
         assert node.send_lag_p99_us is not None
         assert node.cpu_percent > 0
         assert node.seen_s == pytest.approx(3.0, abs=2.0)

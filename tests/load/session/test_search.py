@@ -12,7 +12,8 @@ import pytest
 
 from tailrace.errors import UsageError
 from tailrace.load.judge.slo import parse_slo
-from tailrace.load.measure.tally import Interval, Tally
+from tailrace.load.measure.measurement import Measurement
+from tailrace.load.measure.point import Interval
 from tailrace.load.session.search import (
     Decision,
     Searcher,
@@ -24,6 +25,7 @@ from tailrace.load.session.search import (
     outlook,
     search,
 )
+from tests.kit.samples import measured
 from tests.load.conftest import pid_of
 
 SLO = parse_slo("p99<100ms")
@@ -164,33 +166,27 @@ def test_a_search_that_was_cut_is_not_confirmed() -> None:
     assert conclude("u", SLO, SearchLimits(), [], "SIGTERM").ended_by == "SIGTERM"
 
 
-def tally(fast: int, slow: int = 0, failed: int = 0) -> Tally:
-    total = Tally(completed=fast + slow)
-    total.latency.record(np.array([10_000_000] * fast + [200_000_000] * slow, dtype=np.int64))
-    if failed:
-        total.fail("reset", failed)
-    return total
+def tally(fast: int, slow: int = 0, failed: int = 0, outstanding: int = 0) -> Measurement:
+    return measured([10.0] * fast + [200.0] * slow, failed, backlog=outstanding)
 
 
 @pytest.mark.parametrize(
-    ("total", "outstanding", "decision"),
+    ("total", "decision"),
     [
-        (tally(0), 0, None),
-        (tally(458), 0, None),
-        (tally(459), 0, "holds"),
-        (tally(661, 1), 0, "holds"),
-        (tally(500, 2), 0, None),
-        (tally(300, 20), 0, "breaks"),
-        (tally(300, failed=20), 0, "breaks"),
+        (tally(0), None),
+        (tally(458), None),
+        (tally(459), "holds"),
+        (tally(661, 1), "holds"),
+        (tally(500, 2), None),
+        (tally(300, 20), "breaks"),
+        (tally(300, failed=20), "breaks"),
         # 10 requests a second and 100 ms: one may be outstanding for good reason, 500 may not.
-        (tally(459), 10, "holds"),
-        (tally(459), 500, "breaks"),
+        (tally(459, outstanding=10), "holds"),
+        (tally(459, outstanding=500), "breaks"),
     ],
 )
-def test_a_step_is_decided_as_soon_as_it_can_be(
-    total: Tally, outstanding: int, decision: str | None
-) -> None:
-    assert judge_step(total, outstanding, 10.0, SLO) == decision
+def test_a_step_is_decided_as_soon_as_it_can_be(total: Measurement, decision: str | None) -> None:
+    assert judge_step(total, 10.0, SLO) == decision
 
 
 def test_an_slo_without_a_percentile_is_refused(plan: Any) -> None:

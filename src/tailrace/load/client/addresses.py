@@ -1,14 +1,13 @@
 """The addresses of a name: whose turn it is, and which are left out for a while."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import chain, zip_longest
 from time import monotonic
 
+from tailrace.load.measure.measurement import MOST_ADDRESSES
+
 _LEFT_OUT_S = 10.0
 _LONGEST_LEFT_OUT_S = 320.0
-_MOST = 1024
-"""Of a name with more addresses, so many are used, and so many are counted apart."""
-OTHERS = "other addresses"
 
 
 class Addresses:
@@ -27,7 +26,7 @@ class Addresses:
 
     def replace(self, found: Sequence[str]) -> None:
         """The name has these addresses now, the preferred one first."""
-        self.all = _interleave(found)[:_MOST]
+        self.all = _interleave(found)[:MOST_ADDRESSES]
         self._reached &= set(found)
         for known in (self._pauses_s, self._out_until_s):
             for gone in known.keys() - set(found):
@@ -69,13 +68,6 @@ class Addresses:
         pause_s = min(2 * self._pauses_s.get(address, _LEFT_OUT_S / 2), _LONGEST_LEFT_OUT_S)
         self._pauses_s[address] = pause_s
         self._out_until_s[address] = monotonic() + pause_s
-
-
-def add_by_address(total: dict[str, int], counts: Mapping[str, int]) -> None:
-    """Add to counts by address, which never become more than those of one name and OTHERS."""
-    for address, count in counts.items():
-        place = address if address in total or len(total) < _MOST else OTHERS
-        total[place] = total.get(place, 0) + count
 
 
 def _interleave(addresses: Sequence[str]) -> list[str]:

@@ -20,7 +20,7 @@ from tailrace.load.measure.failures import connect_reason
 from tailrace.load.measure.recorder import LAST_ROW, Recorder
 
 _DIALS_AT_ONCE = 128
-"""Connections opened at the same time: more would only fill the server's backlog."""
+"""Connections opened at the same time: more would only fill the server's queue."""
 
 _Waiting = tuple[int, bytes, int, int, "array[int]"]
 """Intended time, content, manner (`Request.manner`); since when it waits, in ns, and where in the
@@ -92,6 +92,15 @@ class Pool:
         self._unreached: str | None = "connect: timed out"
         """Why the last attempt at a connection failed; None if it did not."""
         self._closed = False
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What it has counted, as a measurement calls it."""
+        return {
+            "completed": self.completed,
+            "cap_waits": self.cap_waits,
+            "port_exhausted": self.port_exhausted,
+        }
 
     @property
     def in_flight(self) -> int:

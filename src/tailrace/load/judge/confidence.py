@@ -17,8 +17,6 @@ with a probability that depends on l, u, n and p only: P(X_(l) ≤ x_p ≤ X_(u)
 
 from collections.abc import Callable
 
-import numpy as np
-
 from tailrace.load.measure.histogram import HIGHEST_US, LOWEST_US, WIDTH_US, Histogram
 
 CONFIDENCE = 0.99
@@ -112,7 +110,7 @@ def percentile_interval_us(
     ranks = rank_interval(percent, histogram.total, level)
     if ranks is None:
         return None
-    low, high = np.searchsorted(np.cumsum(histogram.counts), ranks)
+    low, high = histogram.bucket_at(ranks)
     # Times were rounded to the nearest µs: a bucket begins half of one before its first value.
     low_us = max(float(LOWEST_US[low]) - 0.5, 0.0)
     end_us = float(LOWEST_US[high] + WIDTH_US[high]) - 0.5

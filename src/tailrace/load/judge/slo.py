@@ -1,11 +1,14 @@
 """Service level objectives on latency: `p99<100ms`."""
 
+import contextlib
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tailrace.errors import UsageError
 from tailrace.load.measure.histogram import HIGHEST_US, LOWEST_US, WIDTH_US, Histogram
+from tailrace.load.measure.measurement import Measurement
 from tailrace.units import parse_duration_s
 
 _SLO = re.compile(r"(mean|max|p([0-9]+(?:\.[0-9]+)?))\s*(<=?)\s*(.+)")
@@ -28,16 +31,17 @@ class Slo:
 
     def count_over(self, latency: Histogram) -> int:
         """How many of `latency` are not within the bound; a bucket that it cuts through counts."""
-        last_us = LOWEST_US + WIDTH_US - 1
+        last_us = LOWEST_US[latency.buckets] + WIDTH_US[latency.buckets] - 1
         bound_us = self.bound_s * 1e6
         over = last_us > bound_us if self.inclusive else last_us >= bound_us
         return int(latency.counts[over].sum())
 
-    def holds(self, latency: Histogram, failed: int) -> bool:
-        """Whether the bound is kept by `latency` together with `failed` requests that have none.
+    def holds(self, measured: Measurement) -> bool:
+        """Whether the bound is kept by what was measured.
 
         A failed request counts as one that took for ever: failing never helps to keep a bound.
         """
+        latency, failed = measured.latency, measured.failures
         if latency.total == 0:
             return False
         if self.percent is not None:
@@ -83,3 +87,12 @@ def parse_slo(text: str) -> Slo:
         bound_s=bound_s,
         inclusive=operator == "<=",
     )
+
+
+def readable_slos(texts: Iterable[str]) -> tuple[Slo, ...]:
+    """The SLOs of a file, but for those that cannot be read: it may have been edited."""
+    found = []
+    for text in texts:
+        with contextlib.suppress(UsageError):
+            found.append(parse_slo(text))
+    return tuple(found)

@@ -12,7 +12,7 @@ import msgspec
 from tailrace.load.judge.confidence import min_queries, still_needed
 from tailrace.load.judge.slo import Slo
 from tailrace.load.measure.breakdown import CONNECTION_WAIT
-from tailrace.load.measure.tally import Tally
+from tailrace.load.measure.measurement import Measurement
 from tailrace.units import format_duration
 
 MIN_DURATION_S = 600.0
@@ -42,7 +42,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def judge(
-    total: Tally,
+    total: Measurement,
     *,
     duration_s: float,
     min_duration_s: float = MIN_DURATION_S,
@@ -77,12 +77,12 @@ def judge(
         reasons += [
             f"SLO {slo.expression} is broken"
             for slo in slos
-            if slo.percent is None and not slo.holds(total.latency, total.failures)
+            if slo.percent is None and not slo.holds(total)
         ]
     return Verdict(not reasons, reasons)
 
 
-def missing_for(total: Tally, slo: Slo) -> str | None:
+def missing_for(total: Measurement, slo: Slo) -> str | None:
     """What early stopping still asks for before a percentile SLO is proven; None where it is.
 
     Failed requests are over the bound.
@@ -90,7 +90,7 @@ def missing_for(total: Tally, slo: Slo) -> str | None:
     assert slo.percent is not None
     over = slo.count_over(total.latency) + total.failures
     resolved = total.completed + total.failures
-    if not slo.holds(total.latency, total.failures):
+    if not slo.holds(total):
         share = 100 * over / resolved if resolved else 100.0
         return f"SLO {slo.expression} is broken: {share:.3g} % of requests are over the bound"
     needed = still_needed(slo.percent, resolved, over)
@@ -112,7 +112,7 @@ def late_above_s(latency_s: float) -> float:
     return max(LAG_FLOOR_S, LAG_SHARE * latency_s)
 
 
-def generator_limits(total: Tally, bound_s: float = 0.0) -> list[str]:
+def generator_limits(total: Measurement, bound_s: float = 0.0) -> list[str]:
     """Why the load was not what it should have been, each with what to change: then it decides
     nothing about the service.
 
@@ -147,7 +147,7 @@ def _clock_faults(errors_s: Mapping[str, float]) -> list[str]:
     return [fault]
 
 
-def _generator_faults(total: Tally) -> list[str]:
+def _generator_faults(total: Measurement) -> list[str]:
     """Reasons that lie with the generator or its machine, each with what to change."""
     faults = generator_limits(total)
     if (fault := connections_fault(total)) is not None:
@@ -162,7 +162,7 @@ def _generator_faults(total: Tally) -> list[str]:
     return faults
 
 
-def connections_fault(total: Tally) -> str | None:
+def connections_fault(total: Measurement) -> str | None:
     """Whether waits at the cap on connections make up more of the tail than a late generator may,
     and what to change. Time that opening a connection takes is none of the generator's.
     """
@@ -179,7 +179,7 @@ def connections_fault(total: Tally) -> str | None:
     )
 
 
-def _remedy(total: Tally) -> str:
+def _remedy(total: Measurement) -> str:
     throttled = total.cpu_throttled / total.cpu_periods if total.cpu_periods else 0.0
     if throttled > THROTTLED_SHARE:
         return (

@@ -4,14 +4,12 @@ Every latency is cut into components that add up to it, to the nanosecond, so no
 unexplained. Sums are int64 ns and merge by addition: over workers, machines and intervals.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 
-import msgspec
 import numpy as np
 
-from tailrace.load.measure.histogram import IntArray, bin_of
-from tailrace.load.measure.point import BINS_PER_DECADE, Point
-from tailrace.load.measure.server_timing import StageNames
+from tailrace.load.measure.histogram import BINS, BINS_PER_DECADE, IntArray, bin_of
 from tailrace.load.measure.xray import Xray, take_xray
 
 SEND_LAG = "send-lag"
@@ -26,86 +24,117 @@ SERVICE = "service"
 """From sent to done, where the server said nothing: network and server are one then."""
 
 _OWN = (SEND_LAG, CONNECTION_WAIT, CONNECT, NETWORK, SERVICE)
-_BINS = 10 * BINS_PER_DECADE
-
-
-class Packed(msgspec.Struct, frozen=True):
-    """A breakdown as it goes over a socket."""
-
-    components: list[str]
-    data: bytes
-    """int64, little-endian, [2 + components, bins in use]: their numbers, their counts, and the
-    sums of each component in ns."""
+_NONE: IntArray = np.zeros(0, dtype=np.int64)
+_EMPTY = _NONE.reshape(1, 0)
 
 
 class Breakdown:
-    """Counts, and sums of each component, by bin of latency; empty when made."""
+    """Counts, and sums of each component, by bin of latency. A value: adding some makes another."""
 
-    __slots__ = ("counts", "sums_ns")
+    __slots__ = ("bins", "components", "table")
+
+    def __init__(
+        self,
+        components: tuple[str, ...] = (),
+        bins: IntArray = _NONE,
+        table: IntArray = _EMPTY,
+    ) -> None:
+        self.components = components
+        """In the order of a request's way; those that took any time."""
+        self.bins = bins
+        """int64 [k]: numbers of the bins in use, ascending."""
+        self.table = table
+        """int64 [1 + components, k]: counts, and the sums of each component in ns."""
+
+    @classmethod
+    def merged(cls, parts: Iterable["Breakdown"]) -> "Breakdown":
+        """All of `parts` added up."""
+        used = [part for part in parts if len(part.bins)]
+        if len(used) < 2:
+            return used[0] if used else cls()
+        components = _ordered(chain.from_iterable(part.components for part in used))
+        row = {name: number for number, name in enumerate(components, 1)}
+        bins = np.concatenate([part.bins for part in used])
+        table = np.zeros((1 + len(components), len(bins)), dtype=np.int64)
+        end = 0
+        for part in used:
+            begin, end = end, end + len(part.bins)
+            table[[0, *(row[name] for name in part.components)], begin:end] = part.table
+        order = np.argsort(bins, kind="stable")
+        found, first = np.unique(bins[order], return_index=True)
+        return cls(components, found, np.add.reduceat(table[:, order], first, axis=1))
+
+    def renamed(self, name_of: Callable[[str], str]) -> "Breakdown":
+        """The same with the service's stages called otherwise; those of one name add up."""
+        names = [name if name in _OWN else name_of(name) for name in self.components]
+        components = _ordered(names)
+        table = np.zeros((1 + len(components), len(self.bins)), dtype=np.int64)
+        np.add.at(table, [0, *(components.index(name) + 1 for name in names)], self.table)
+        return Breakdown(components, self.bins, table)
+
+    def pack(self) -> tuple[tuple[str, ...], bytes]:
+        """A compact form for the wire."""
+        words = np.vstack((self.bins, self.table)).astype("<i8")
+        return self.components, words.tobytes()
+
+    @classmethod
+    def unpacked(cls, packed: tuple[Sequence[str], bytes]) -> "Breakdown":
+        """What `pack` gave."""
+        components, data = packed
+        words = np.frombuffer(data, dtype="<i8").reshape(2 + len(components), -1)
+        return cls(tuple(components), words[0], words[1:])
+
+    @property
+    def sums_ns(self) -> dict[str, IntArray]:
+        """By component, int64 [k]."""
+        return dict(zip(self.components, self.table[1:], strict=True))
+
+    def in_us(self) -> dict[str, tuple[int, ...]]:
+        """The sums in µs, rounded, of the bins in use, by component."""
+        return {name: tuple(((ns + 500) // 1000).tolist()) for name, ns in self.sums_ns.items()}
+
+    def xray(self) -> Xray | None:
+        """Where the time of the slowest 1 % went; None of too few requests."""
+        dense = np.zeros((len(self.table), BINS), dtype=np.int64)
+        dense[:, self.bins] = self.table
+        by_name = dict(zip(self.components, dense[1:], strict=True))
+        return take_xray(dense[0], by_name, BINS_PER_DECADE)
+
+
+class OpenBreakdown:
+    """A breakdown that requests are still recorded in."""
+
+    __slots__ = ("_counts", "_sums_ns")
 
     def __init__(self) -> None:
-        self.counts: IntArray = np.zeros(_BINS, dtype=np.int64)
-        self.sums_ns: dict[str, IntArray] = {}
-        """int64 [bins] by component, in the order of a request's way."""
-        self.clear()
+        self._counts: IntArray = np.zeros(BINS, dtype=np.int64)
+        self._sums_ns: dict[str, IntArray] = {}
 
     def record(self, buckets: IntArray, components_ns: Mapping[str, IntArray]) -> None:
         """Add requests of which the latencies fell into these buckets of a histogram, [n], with the
         components of each, [n] too."""
         number = bin_of(BINS_PER_DECADE)[buckets]
-        self.counts += np.bincount(number, minlength=_BINS)
+        self._counts += np.bincount(number, minlength=BINS)
         for name, spans_ns in components_ns.items():
-            np.add.at(self._sums(name), number, spans_ns)
+            if name not in self._sums_ns:
+                self._sums_ns[name] = np.zeros(BINS, dtype=np.int64)
+            np.add.at(self._sums_ns[name], number, spans_ns)
 
-    def add_packed(self, packed: Packed, names: StageNames) -> None:
-        """Merge what `pack` gave of another one; stages beyond those in `names` add up as OTHER."""
-        words = np.frombuffer(packed.data, dtype="<i8")
-        used, counts, *sums = words.reshape(2 + len(packed.components), -1)
-        self.counts[used] += counts
-        for name, spans_ns in zip(packed.components, sums, strict=True):
-            self._sums(name if name in _OWN else names.known(name))[used] += spans_ns
+    def closed(self) -> Breakdown:
+        """What was recorded; from now on it is empty again."""
+        used = np.flatnonzero(self._counts)
+        components = _ordered(name for name, sums in self._sums_ns.items() if sums.any())
+        rows = (self._counts, *(self._sums_ns[name] for name in components))
+        breakdown = Breakdown(components, used, np.stack([row[used] for row in rows]))
+        self._counts[:] = 0
+        self._sums_ns = {}
+        return breakdown
 
-    def add(
-        self,
-        bins: Sequence[int] | IntArray,
-        counts: Sequence[int] | IntArray,
-        sums_ns: Mapping[str, IntArray],
-    ) -> None:
-        """Merge counts and sums of the bins with these numbers, [n] each."""
-        self.counts[bins] += counts
-        for name, sums in sums_ns.items():
-            self._sums(name)[bins] += sums
 
-    def pack(self) -> Packed:
-        """A compact form: the bins in use, and the components that took any time."""
-        used = np.flatnonzero(self.counts)
-        some = {name: sums[used] for name, sums in self.sums_ns.items() if sums.any()}
-        words = np.array([used, self.counts[used], *some.values()], dtype="<i8")
-        return Packed(list(some), words.tobytes())
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self.counts[:] = 0
-        self.sums_ns = {name: np.zeros(_BINS, dtype=np.int64) for name in _OWN}
-
-    def in_us(self) -> dict[str, tuple[int, ...]]:
-        """The sums in µs, rounded, of the bins in use, by component that took any time."""
-        used = np.flatnonzero(self.counts)
-        return {
-            name: tuple(((sums[used] + 500) // 1000).tolist())
-            for name, sums in self.sums_ns.items()
-            if sums.any()
-        }
-
-    def xray(self) -> Xray | None:
-        """Where the time of the slowest 1 % went; None of too few requests."""
-        some = {name: sums for name, sums in self.sums_ns.items() if sums.any()}
-        return take_xray(self.counts, some, BINS_PER_DECADE)
-
-    def _sums(self, name: str) -> IntArray:
-        if name not in self.sums_ns:
-            self.sums_ns[name] = np.zeros(_BINS, dtype=np.int64)
-        return self.sums_ns[name]
+def _ordered(names: Iterable[str]) -> tuple[str, ...]:
+    """Each once, our own first."""
+    found = dict.fromkeys(names)
+    return (*(name for name in _OWN if name in found), *(n for n in found if n not in _OWN))
 
 
 def split(
@@ -147,16 +176,3 @@ def _shorten(
     # A hair less than the quotient, so that rounding never makes the whole too long.
     factor = np.where(reported > service_ns, service_ns / np.maximum(reported, 1) * (1 - 1e-12), 1)
     return {name: (spans * factor).astype(np.int64) for name, spans in stages.items()}
-
-
-def xray_of(points: Iterable[Point]) -> Xray | None:
-    """The X-ray of several intervals taken together; None of too few requests."""
-    merged = Breakdown()
-    for point in points:
-        used = sorted(point.latency_bins)
-        merged.add(
-            used,
-            [point.latency_bins[number] for number in used],
-            {name: np.multiply(sums, 1000) for name, sums in point.components_us.items()},
-        )
-    return merged.xray()

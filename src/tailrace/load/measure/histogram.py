@@ -5,18 +5,22 @@ are int64 and merge by addition: over workers, machines and intervals. Mean and 
 kept in nanoseconds beside the counts.
 """
 
+from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
-
-from tailrace.load.measure.point import Percentiles
+from numpy.typing import ArrayLike, NDArray
 
 HIGHEST_US = 3_600_000_000
 _HALF = 1024
 """Half the sub-buckets: the resolution of every octave above the first."""
 _OCTAVES = HIGHEST_US.bit_length() - 11
 SIZE = _HALF * (_OCTAVES + 2)
+
+BINS_PER_DECADE = 20
+"""Of the logarithmic bins that latency is shown by: each is 12 % wide."""
+BINS = 10 * BINS_PER_DECADE
+"""From 1 µs to beyond the longest time that is told from others, an hour."""
 
 IntArray = NDArray[np.int64]
 
@@ -51,41 +55,56 @@ def bin_of(per_decade: int) -> IntArray:
     return number
 
 
+_NONE: IntArray = np.zeros(0, dtype=np.int64)
+
+
 class Histogram:
-    """Counts of times; empty when made."""
+    """Counts of times, of the buckets in use alone. A value: adding two makes a third."""
 
-    __slots__ = ("counts", "max_ns", "sum_ns", "total")
+    __slots__ = ("buckets", "counts", "max_ns", "sum_ns", "total")
 
-    def __init__(self) -> None:
-        self.counts: IntArray = np.zeros(SIZE, dtype=np.int64)
-        self.total = 0
-        self.sum_ns = 0
-        self.max_ns = 0
+    def __init__(
+        self,
+        buckets: IntArray = _NONE,
+        counts: IntArray = _NONE,
+        sum_ns: int = 0,
+        max_ns: int = 0,
+    ) -> None:
+        self.buckets = buckets
+        """int64 [k]: numbers of the buckets in use, ascending."""
+        self.counts = counts
+        """int64 [k]."""
+        self.total = int(counts.sum())
+        self.sum_ns = sum_ns
+        self.max_ns = max_ns
 
-    def record(self, times_ns: IntArray) -> IntArray:
-        """Count times in ns, int64 [n], each rounded to the nearest µs; the bucket of each."""
-        buckets = bucket_of((times_ns + 500) // 1000)
-        if len(times_ns) == 0:
-            return buckets
-        self.counts += np.bincount(buckets, minlength=SIZE)
-        self.total += len(times_ns)
-        self.sum_ns += int(times_ns.sum())
-        self.max_ns = max(self.max_ns, int(times_ns.max()))
-        return buckets
+    @classmethod
+    def of(cls, times_ns: IntArray) -> "Histogram":
+        """One of times in ns, int64 [n]."""
+        counting = OpenHistogram()
+        counting.record(times_ns)
+        return counting.closed()
 
-    def add_packed(self, data: bytes) -> None:
-        """Merge what `pack` gave of another histogram."""
-        words = np.frombuffer(data, dtype="<i8")
-        middle = (3 + len(words)) // 2
-        self.counts[words[3:middle]] += words[middle:]
-        self.total += int(words[0])
-        self.sum_ns += int(words[1])
-        self.max_ns = max(self.max_ns, int(words[2]))
+    @classmethod
+    def merged(cls, parts: Iterable["Histogram"]) -> "Histogram":
+        """All of `parts` added up."""
+        used = [part for part in parts if part.total]
+        if len(used) < 2:
+            return used[0] if used else cls()
+        buckets = np.concatenate([part.buckets for part in used])
+        counts = np.concatenate([part.counts for part in used])
+        # Exact: a count of 2**53 would take a million requests a second for three centuries.
+        sums = np.bincount(buckets, weights=counts)
+        found = np.flatnonzero(sums)
+        return cls(
+            found,
+            sums[found].astype(np.int64),
+            sum(part.sum_ns for part in used),
+            max(part.max_ns for part in used),
+        )
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self.counts[:] = 0
-        self.total = self.sum_ns = self.max_ns = 0
+    def __add__(self, other: "Histogram") -> "Histogram":
+        return self.merged((self, other))
 
     def percentile_us(self, *percents: float) -> list[float]:
         """Times in µs below or at which `percents` of all counted lie, as the middle of the bucket
@@ -97,37 +116,55 @@ class Histogram:
         if self.total == 0:
             raise ValueError("the histogram is empty")
         ranks = np.maximum(np.ceil(np.asarray(percents) * self.total / 100 - 1e-9), 1)
-        bucket = np.searchsorted(np.cumsum(self.counts), ranks)
+        bucket = self.bucket_at(ranks)
         middle = LOWEST_US[bucket] + (WIDTH_US[bucket] - 1) / 2
         return [float(value) for value in np.minimum(middle, self.max_ns / 1000)]
 
-    def percentiles(self, unit_us: float) -> Percentiles:
-        """The usual ones, in units of `unit_us` µs; all None where nothing was counted."""
-        if self.total == 0:
-            return Percentiles()
-        p50, p90, p95, p99, p99_9 = (
-            round(value / unit_us, 4) for value in self.percentile_us(50, 90, 95, 99, 99.9)
-        )
-        per_ns = 1 / (unit_us * 1000)
-        return Percentiles(
-            mean=round(self.sum_ns / self.total * per_ns, 4),
-            p50=p50,
-            p90=p90,
-            p95=p95,
-            p99=p99,
-            p99_9=p99_9,
-            max=round(self.max_ns * per_ns, 4),
-        )
+    def bucket_at(self, ranks: ArrayLike) -> IntArray:
+        """The bucket that holds the time of each rank, counted from 1, shortest first."""
+        return self.buckets[np.searchsorted(np.cumsum(self.counts), ranks)]
 
     def bins(self, per_decade: int) -> dict[int, int]:
         """Counts by the bins of `bin_of`; those without counts are absent."""
-        used = np.flatnonzero(self.counts)
-        # Exact: a count of 2**53 would take a million requests a second for three centuries.
-        sums = np.bincount(bin_of(per_decade)[used], weights=self.counts[used]).astype(np.int64)
+        sums = np.bincount(bin_of(per_decade)[self.buckets], weights=self.counts).astype(np.int64)
         return {int(b): int(sums[b]) for b in np.flatnonzero(sums)}
 
     def pack(self) -> bytes:
-        """A compact form: total, sum, max, then numbers and counts of the buckets in use."""
-        used = np.flatnonzero(self.counts)
-        head = np.array([self.total, self.sum_ns, self.max_ns], dtype="<i8")
-        return b"".join((head.tobytes(), used.astype("<i8").tobytes(), self.counts[used].tobytes()))
+        """A compact form for the wire."""
+        head = np.array([self.sum_ns, self.max_ns], dtype="<i8")
+        return b"".join(part.astype("<i8").tobytes() for part in (head, self.buckets, self.counts))
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> "Histogram":
+        """What `pack` gave."""
+        words = np.frombuffer(data, dtype="<i8")
+        middle = (2 + len(words)) // 2
+        return cls(words[2:middle], words[middle:], int(words[0]), int(words[1]))
+
+
+class OpenHistogram:
+    """A histogram that times are still recorded in."""
+
+    __slots__ = ("_counts", "_max_ns", "_sum_ns")
+
+    def __init__(self) -> None:
+        self._counts: IntArray = np.zeros(SIZE, dtype=np.int64)
+        self._sum_ns = 0
+        self._max_ns = 0
+
+    def record(self, times_ns: IntArray) -> IntArray:
+        """Count times in ns, int64 [n], each rounded to the nearest µs; the bucket of each."""
+        buckets = bucket_of((times_ns + 500) // 1000)
+        if len(times_ns):
+            self._counts += np.bincount(buckets, minlength=SIZE)
+            self._sum_ns += int(times_ns.sum())
+            self._max_ns = max(self._max_ns, int(times_ns.max()))
+        return buckets
+
+    def closed(self) -> Histogram:
+        """What was recorded; from now on it is empty again."""
+        used = np.flatnonzero(self._counts)
+        histogram = Histogram(used, self._counts[used], self._sum_ns, self._max_ns)
+        self._counts[used] = 0
+        self._sum_ns = self._max_ns = 0
+        return histogram

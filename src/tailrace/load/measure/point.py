@@ -1,30 +1,35 @@
-"""What one interval of a run amounted to: the unit of every timeline, stream and page."""
+"""Figures: what is computed from a measurement where it is closed, and how people are shown them.
 
-from typing import Annotated, Literal
+`close` computes them, whatever has them: a Point (one interval), a window, a result. A series is
+declared where its percentiles stand: faces, pages, reports and tables go by that.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Annotated, Any, Literal, Protocol, TypeVar, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
+from tailrace.load.measure.histogram import BINS, BINS_PER_DECADE, Histogram
+from tailrace.load.measure.measurement import (
+    COUNTS,
+    Count,
+    Counts,
+    Few,
+    Measurement,
+)
+
 EventKind = Literal["rate", "profile", "stop", "worker"]
 """A change of the rate or of the profile, the end of the offering, a load worker that died or
 was replaced."""
-BINS_PER_DECADE = 20
-"""Of `Point.latency_bins`: each bin is 12 % wide."""
-BINS = 10 * BINS_PER_DECADE
-"""From 1 µs to beyond the longest time that is told from others, an hour."""
+WINDOW = 60
+"""Intervals that live figures are taken over, unless a control room is told otherwise."""
 
-SLOWEST = 5
-"""How many requests `Point.slowest` names, at most."""
-
-# What is out of these bounds is no interval of a run: a file that says so is not read, since charts
-# would be drawn over all of it.
-MOST_COUNT = 2**53
-Count = Annotated[int, Meta(ge=0, le=MOST_COUNT)]
 Seconds = Annotated[float, Meta(ge=0, le=1e10)]
 Length = Annotated[float, Meta(gt=0, le=1e10)]
 Bin = Annotated[int, Meta(ge=0, lt=BINS)]
-_Few = Meta(max_length=128)
-"""Stages, reasons and other names: a run keeps 64 of each, and their sums."""
 
 
 class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +43,36 @@ class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
     p99_9: float | None = msgspec.field(default=None, name="p99.9")
     max: float | None = None
 
+    @classmethod
+    def of(cls, histogram: Histogram, unit_us: float = 1000) -> "Percentiles":
+        """Those of a histogram, in units of `unit_us` µs."""
+        if histogram.total == 0:
+            return cls()
+        values_us = histogram.percentile_us(*PERCENTS.values())
+        per_ns = 1 / (unit_us * 1000)
+        return cls(
+            mean=round(histogram.sum_ns / histogram.total * per_ns, 4),
+            max=round(histogram.max_ns * per_ns, 4),
+            **{
+                _FIELDS[name]: round(value_us / unit_us, 4)
+                for name, value_us in zip(PERCENTS, values_us, strict=True)
+            },
+        )
+
+    def get(self, name: str) -> float | None:
+        """One of STATISTICS; None of any other name."""
+        value: float | None = getattr(self, _FIELDS.get(name, ""), None)
+        return value
+
+
+_FIELDS = {field.encode_name: field.name for field in msgspec.structs.fields(Percentiles)}
+STATISTICS = tuple(_FIELDS)
+"""Names of all that is said of a histogram, as in JSON."""
+PERCENTS = {name: float(name[1:]) for name in STATISTICS if name[1:2].isdigit()}
+"""The percentiles among them, and their percentages."""
+MAIN = (STATISTICS[1], *STATISTICS[-3:-1])
+"""Those to show where there is room for a few: the median, and the last two before the maximum."""
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Something that was done to a run, or befell it, at one instant."""
@@ -49,22 +84,6 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     kind: EventKind
     text: str
     """For a person: `200/s`, `100..1000/60s`, `load worker 1 died`."""
-    rate_per_s: float
-    """The rate asked for from that instant on."""
-
-
-class SlowRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the slowest requests of an interval that were answered."""
-
-    t_s: float
-    """Its intended time, seconds since the run's start."""
-    latency_ms: float
-    service_ms: float
-    send_lag_ms: float
-    connection_ms: float = 0.0
-    """How long it waited for a connection, to be opened or to become free."""
-    stages_ms: dict[str, float] = {}
-    """What the service said of it in Server-Timing."""
 
 
 class NodeFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,11 +101,36 @@ class NodeFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Up to when it has reported, seconds since the run's start."""
     clock_error_ms: float
     """The most by which the node's idea of an instant of the run can be off, drift included."""
-    clock_drift_ms: float
-    """By how much its clock has gone away from the session's since the start."""
 
 
-class Point(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, slots=True)
+class Series:
+    """How a series is called, in a measurement and for a person, and its percentiles' unit."""
+
+    name: str
+    label: str
+    unit: Literal["ms", "µs"] = "ms"
+
+    @property
+    def unit_us(self) -> float:
+        """Its unit, in µs."""
+        return {"ms": 1000.0, "µs": 1.0}[self.unit]
+
+
+class Figures(Counts, frozen=True, kw_only=True):
+    """What is said of any stretch of a run: an interval, a window, or all of it."""
+
+    failed: Annotated[dict[str, Count], Few]
+    """Failures by kind; kinds that did not occur are absent."""
+    latency_ms: Annotated[Percentiles, Series("latency", "latency")]
+    service_ms: Annotated[Percentiles, Series("service", "service")]
+    stages_ms: Annotated[dict[str, Percentiles], Few]
+    slo: Annotated[dict[str, bool], Few] = msgspec.field(default_factory=dict)
+    """Whether each SLO was kept, a failed request being infinitely slow; empty where nothing was
+    answered and nothing failed."""
+
+
+class Point(Figures, frozen=True, kw_only=True):
     """One interval of one service's run, merged over its load workers."""
 
     index: Count
@@ -98,48 +142,95 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     interval_s: Length
     target_per_s: float
     """What the profile asked for at the interval's end; 0 for one that began after the run's."""
-    offered: Count
-    """Arrivals whose intended time fell into the interval."""
-    sent: Count
-    completed: Count
-    failed: Annotated[dict[str, Count], _Few]
-    """Failures of the interval by kind; kinds that did not occur are absent."""
-    reasons: Annotated[dict[str, Count], _Few] = {}
-    """The same failures by reason: `http: 404`, `connect: refused`."""
-    examples: Annotated[dict[str, str], _Few] = {}
-    """Of reasons met for the first time in the run: the status line and the first bytes of an
-    answer."""
     rps: float
     qps: float
-    in_flight: Count
-    """Requests sent and not yet answered at the interval's end."""
-    backlog: Count
-    """Requests whose intended time has passed and that wait for a connection."""
-    connections: Count
-    cap_waits: Count
-    """Requests that found every connection busy and no room for another."""
     tick_lag_ms: float
     """The most by which the generator's own clock tick came late."""
-    latency_ms: Percentiles
-    service_ms: Percentiles
-    send_lag_us: Percentiles
+    send_lag_us: Annotated[Percentiles, Series("send_lag", "send lag", "µs")]
     """In microseconds."""
-    stages_ms: Annotated[dict[str, Percentiles], _Few]
     cpu_percent: float
     """Of one core, the load workers' together."""
     events: tuple[Event, ...] = ()
     """What happened within the interval, in order."""
-    latency_bins: dict[Bin, Count] = {}
+    latency_bins: dict[Bin, Count] = msgspec.field(default_factory=dict)
     """How many completed requests fell into each bin of latency: number b holds those from
     10^(b/BINS_PER_DECADE) µs up to the next one's start; what took less than 1 µs is in 0."""
-    components_us: Annotated[dict[str, tuple[int, ...]], _Few] = {}
+    components_us: Annotated[dict[str, tuple[int, ...]], Few] = msgspec.field(default_factory=dict)
     """Where those requests' time went: of each component of latency that took any, the sum in µs
     over the requests of each bin in `latency_bins`, from the fastest bin on. The components of a
     bin add up to its requests' latency, but for rounding."""
-    slowest: Annotated[tuple[SlowRequest, ...], _Few] = ()
-    """The slowest answered requests, slowest first."""
-    server: Annotated[dict[str, float], _Few] = {}
+    server: Annotated[dict[str, float], Few] = msgspec.field(default_factory=dict)
     """What the service's own /metrics tell of the interval: `cpu_percent` of one core, and
     `gpu_percent`; empty where they tell nothing."""
-    nodes: dict[str, NodeFigures] = {}
+    nodes: dict[str, NodeFigures] = msgspec.field(default_factory=dict)
     """By name, the machines of a fleet; empty for a run on one machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """One interval of a run: what was measured, and its figures."""
+
+    point: Point
+    measured: Measurement
+    offering_s: float
+    """How long of it load was offered: the last one goes on until all is answered."""
+
+
+def latency_of(intervals: Iterable[Interval]) -> Percentiles:
+    """Latency in ms over several intervals, from their merged histograms."""
+    return Percentiles.of(Histogram.merged(interval.measured.latency for interval in intervals))
+
+
+SERIES = {
+    field: found
+    for field, hint in get_type_hints(Point, include_extras=True).items()
+    for found in getattr(hint, "__metadata__", ())
+    if isinstance(found, Series)
+}
+"""Every series, by the field that has its percentiles."""
+
+
+class Bound(Protocol):
+    """What a measurement keeps or breaks."""
+
+    @property
+    def expression(self) -> str:
+        """As it was given."""
+
+    def holds(self, measured: Measurement) -> bool:
+        """Whether it is kept."""
+
+
+def kept(measured: Measurement, slos: Iterable[Bound]) -> dict[str, bool]:
+    """Whether a measurement keeps each of `slos`."""
+    return {slo.expression: slo.holds(measured) for slo in slos}
+
+
+_FiguresT = TypeVar("_FiguresT", bound=Figures)
+
+
+def close(
+    kind: type[_FiguresT], measured: Measurement, slos: Iterable[Bound] = (), **own: Any
+) -> _FiguresT:
+    """The figures of a measurement as a `kind` has them; `own` is what else that has."""
+    of = _FIGURES.keys() & set(kind.__struct_fields__) - own.keys()
+    slo = kept(measured, slos) if measured.completed or measured.failures else {}
+    return kind(**{"slo": slo, **{name: _FIGURES[name](measured) for name in of}, **own})
+
+
+def _percentiles(series: Series) -> Callable[[Measurement], Percentiles]:
+    return lambda measured: Percentiles.of(measured.of(series.name), series.unit_us)
+
+
+_FIGURES: dict[str, Callable[[Measurement], Any]] = {
+    **{name: attrgetter(name) for name in (*COUNTS, "failed")},
+    **{field: _percentiles(series) for field, series in SERIES.items()},
+    "stages_ms": lambda measured: {
+        name: Percentiles.of(one) for name, one in measured.stages.items()
+    },
+    "tick_lag_ms": lambda measured: round(measured.tick_lag_ns / 1e6, 3),
+    "latency_bins": lambda measured: measured.latency.bins(BINS_PER_DECADE),
+    "components_us": lambda measured: measured.breakdown.in_us(),
+    "xray": lambda measured: measured.breakdown.xray(),
+}
+"""How each figure is computed that needs nothing but the measurement."""

@@ -5,14 +5,13 @@ they are full and at the end of each interval.
 """
 
 from array import array
-from dataclasses import dataclass
 
 import numpy as np
 
-from tailrace.load.measure.breakdown import CONNECT, CONNECTION_WAIT, Breakdown, Packed, split
+from tailrace.load.measure.breakdown import CONNECT, CONNECTION_WAIT, OpenBreakdown, split
 from tailrace.load.measure.failures import MOST_REASONS, count_failure, example_of
-from tailrace.load.measure.histogram import Histogram, IntArray
-from tailrace.load.measure.point import SLOWEST, SlowRequest
+from tailrace.load.measure.histogram import IntArray, OpenHistogram
+from tailrace.load.measure.measurement import SLOWEST, Measurement, SlowRequest
 from tailrace.load.measure.server_timing import ABSENT, StageNames, read_header, read_headers
 
 ROWS = 4096
@@ -25,22 +24,6 @@ _Slow = tuple[int, int, int, int, bytes]
 """Latency, intended time, sent time, wait for a connection, in ns, and what Server-Timing said; the
 slowest is greatest.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """One interval's measurements; histograms are packed."""
-
-    reasons: dict[str, int]
-    examples: dict[str, str]
-    latency: bytes
-    service: bytes
-    send_lag: bytes
-    stages: dict[str, bytes]
-    breakdown: Packed
-    slowest: list[SlowRequest]
-    answered_ns: int
-    """When the last answer came, since the run's start; 0 where none did."""
 
 
 class Recorder:
@@ -67,17 +50,17 @@ class Recorder:
         self._examples: dict[str, str] = {}
         self._exemplified: set[str] = set()
         """Reasons of which an answer was shown, in the run."""
-        self.latency = Histogram()
-        self.service = Histogram()
-        self.send_lag = Histogram()
-        self.breakdown = Breakdown()
+        self._latency = OpenHistogram()
+        self._service = OpenHistogram()
+        self._send_lag = OpenHistogram()
+        self._breakdown = OpenBreakdown()
         self._slowest: list[_Slow] = []
         self._answered_ns = 0
         """When the last answer of the interval came, CLOCK_MONOTONIC."""
         self._read = 0
         self._names = StageNames()
         self._stages: dict[str, IntArray] = {}
-        self._stage_histograms: dict[str, Histogram] = {}
+        self._stage_histograms: dict[str, OpenHistogram] = {}
         self._views = {
             name: np.frombuffer(getattr(self, name), dtype=np.int64)
             for name in (
@@ -97,7 +80,7 @@ class Recorder:
     def miss(self, reason: str, lags_ns: IntArray) -> None:
         """Count failed requests that were not even set about, and how late they are by now."""
         count_failure(self.reasons, reason, len(lags_ns))
-        self.send_lag.record(lags_ns)
+        self._send_lag.record(lags_ns)
 
     def part(self) -> None:
         """Read what servers said in the rows since the last call; fold if those are all."""
@@ -113,18 +96,18 @@ class Recorder:
         latencies = done - self._views["intended"][:rows]
         services = done - self._views["sent"][:rows]
         stages = {name: spans[:rows] for name, spans in self._stages.items()}
-        buckets = self.latency.record(latencies)
-        self.service.record(services)
-        self.send_lag.record(self._views["send_lags"][: self.lag_row])
+        buckets = self._latency.record(latencies)
+        self._service.record(services)
+        self._send_lag.record(self._views["send_lags"][: self.lag_row])
         waits = {
             CONNECTION_WAIT: self._views["connection_waits"][:rows],
             CONNECT: self._views["connects"][:rows],
         }
         waits = {name: spans for name, spans in waits.items() if spans.any()}
-        self.breakdown.record(buckets, split(latencies - services, waits, services, stages))
+        self._breakdown.record(buckets, split(latencies - services, waits, services, stages))
         self._find_slowest(latencies)
         for name, spans in stages.items():
-            histogram = self._stage_histograms.setdefault(name, Histogram())
+            histogram = self._stage_histograms.setdefault(name, OpenHistogram())
             histogram.record(spans[spans != ABSENT])
         for spans in waits.values():
             spans[:] = 0
@@ -166,36 +149,35 @@ class Recorder:
         ]
         self._slowest = sorted(self._slowest + found, reverse=True)[:SLOWEST]
 
-    def take(self, start_ns: int) -> Recorded:
+    def take(self, start_ns: int) -> Measurement:
         """Close the interval and start afresh; `start_ns` is what intended times count from."""
         self.fold()
-        used = {name: h for name, h in self._stage_histograms.items() if h.total}
-        recorded = Recorded(
+        stages = {name: counted.closed() for name, counted in self._stage_histograms.items()}
+        slowest = (_describe(slow, self._names) for slow in self._slowest)
+        measured = Measurement(
             reasons=self.reasons,
             examples=self._examples,
-            latency=self.latency.pack(),
-            service=self.service.pack(),
-            send_lag=self.send_lag.pack(),
-            stages={name: histogram.pack() for name, histogram in used.items()},
-            breakdown=self.breakdown.pack(),
-            slowest=[_describe(slow, start_ns, self._names) for slow in self._slowest],
+            series={
+                "latency": self._latency.closed(),
+                "service": self._service.closed(),
+                "send_lag": self._send_lag.closed(),
+            },
+            stages={name: times for name, times in stages.items() if times.total},
+            breakdown=self._breakdown.closed(),
+            slowest=tuple(slowest),
             answered_ns=max(self._answered_ns - start_ns, 0),
         )
         self.reasons = {}
         self._examples = {}
         self._slowest = []
         self._answered_ns = 0
-        self.breakdown.clear()
-        for histogram in (self.latency, self.service, self.send_lag, *used.values()):
-            histogram.clear()
-        return recorded
+        return measured
 
 
-def _describe(slow: _Slow, start_ns: int, names: StageNames) -> SlowRequest:
+def _describe(slow: _Slow, names: StageNames) -> SlowRequest:
     latency_ns, intended_ns, sent_ns, wait_ns, server_timing = slow
     before_ns = sent_ns - intended_ns
     return SlowRequest(
-        t_s=round((intended_ns - start_ns) / 1e9, 6),
         latency_ms=round(latency_ns / 1e6, 4),
         service_ms=round((latency_ns - before_ns) / 1e6, 4),
         send_lag_ms=round((before_ns - wait_ns) / 1e6, 4),

@@ -4,13 +4,11 @@ import msgspec
 
 from tailrace.load.judge.confidence import percentile_interval_us
 from tailrace.load.judge.verdict import Verdict
-from tailrace.load.measure.point import NodeFigures, Percentiles
+from tailrace.load.measure.histogram import Histogram
+from tailrace.load.measure.point import PERCENTS, Figures, NodeFigures, Percentiles, close, kept
 from tailrace.load.measure.server_timing import MOST_STAGES, OTHER
-from tailrace.load.measure.tally import Tally
 from tailrace.load.measure.xray import Xray
 from tailrace.load.session.session import Session
-
-_PERCENTS = (50, 90, 95, 99, 99.9)
 
 
 class Rates(msgspec.Struct, frozen=True):
@@ -22,7 +20,7 @@ class Rates(msgspec.Struct, frozen=True):
     completed: float
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
+class Result(Figures, frozen=True, kw_only=True):
     """A whole run. Latencies are of completed requests alone, from their intended time."""
 
     target: str
@@ -36,30 +34,17 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """`duration` where it offered all that was asked for; else what cut it short: `stop`,
     `abort-on`, `workers` (all were lost), or a signal: `SIGINT`, `SIGTERM`, `SIGHUP`. None in
     documents of earlier versions."""
-    offered: int
-    sent: int
-    completed: int
-    failed: dict[str, int]
-    """By kind."""
-    reasons: dict[str, int] = {}
-    """The same failures by reason: `http: 404`, `connect: refused`."""
-    examples: dict[str, str] = {}
-    """Of each reason with an answer, one: its status line and first bytes."""
     rate: Rates
-    latency_ms: Percentiles
     confidence_ms: dict[str, tuple[float, float] | None]
     """95 % confidence interval of each latency percentile; None where too few were answered."""
-    service_ms: Percentiles
     send_lag_us: dict[str, float | None]
-    stages_ms: dict[str, Percentiles]
     xray: Xray | None = None
     """Where the time of the slowest 1 % went; None where too few were answered."""
     verdict: Verdict
-    slo: dict[str, bool]
     run: str | None
-    nodes: dict[str, NodeFigures] = {}
+    nodes: dict[str, NodeFigures] = msgspec.field(default_factory=dict)
     """Over the whole run, the machines of a fleet by name; empty for a run on one machine."""
-    addresses: dict[str, int] = {}
+    addresses: dict[str, int] = msgspec.field(default_factory=dict)
     """Requests sent, by the address that they were sent to."""
 
 
@@ -81,33 +66,25 @@ def build_result(session: Session, run: str | None) -> Result:
         1 / length_s if length_s > 0 else 0.0
         for length_s in (duration_s, answering_s(duration_s, answered_s))
     )
-    lag = total.send_lag.percentiles(1)
-    return Result(
+    return close(
+        Result,
+        total,
         target=session.plan.config.url,
         arrivals=session.plan.config.arrivals,
         seed=session.plan.config.seed,
         duration_s=round(duration_s, 6),
         answered_s=round(answered_s, 6) if total.completed else None,
         ended_by=session.ended_by,
-        offered=total.offered,
-        sent=total.sent,
-        completed=total.completed,
-        failed=total.failed,
-        reasons=total.reasons,
-        examples=total.examples,
         rate=Rates(
             round(total.offered * per_s, 3),
             round(total.sent * per_s, 3),
             round(total.completed * answered_per_s, 3),
         ),
-        latency_ms=total.latency.percentiles(1000),
-        confidence_ms={f"p{percent:g}": _interval_ms(total, percent) for percent in _PERCENTS},
-        service_ms=total.service.percentiles(1000),
-        send_lag_us={"p50": lag.p50, "p99": lag.p99, "max": lag.max},
-        stages_ms={name: h.percentiles(1000) for name, h in total.stages.items()},
-        xray=total.breakdown.xray(),
+        confidence_ms=confidence_ms(total.latency),
+        send_lag_us=msgspec.to_builtins(Percentiles.of(total.send_lag, 1)),
         verdict=session.verdict,
-        slo={slo.expression: slo.holds(total.latency, total.failures) for slo in session.plan.slos},
+        # Where nothing was answered, nothing was kept.
+        slo=kept(total, session.plan.slos),
         run=run,
         nodes=session.nodes,
         addresses=total.addresses,
@@ -123,6 +100,10 @@ def notes_on(result: Result) -> tuple[str, ...]:
     return (crowded,) if OTHER in result.stages_ms else ()
 
 
-def _interval_ms(total: Tally, percent: float) -> tuple[float, float] | None:
-    interval = percentile_interval_us(total.latency, percent)
-    return (round(interval[0] / 1e3, 4), round(interval[1] / 1e3, 4)) if interval else None
+def confidence_ms(latency: Histogram) -> dict[str, tuple[float, float] | None]:
+    """The 95 % confidence interval of each percentile, in ms; None where too few were answered."""
+    found = {name: percentile_interval_us(latency, percent) for name, percent in PERCENTS.items()}
+    return {
+        name: (round(us[0] / 1e3, 4), round(us[1] / 1e3, 4)) if us else None
+        for name, us in found.items()
+    }

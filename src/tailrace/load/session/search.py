@@ -23,7 +23,8 @@ from tailrace.load.judge.confidence import CONFIDENCE, chance_at_most, share_abo
 from tailrace.load.judge.slo import Slo
 from tailrace.load.judge.verdict import connections_fault, generator_limits, late_above_s
 from tailrace.load.measure.failures import describe_failures
-from tailrace.load.measure.tally import Interval, Tally
+from tailrace.load.measure.measurement import Measurement
+from tailrace.load.measure.point import Interval, Percentiles
 from tailrace.load.schedule.profile import constant
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.session import Session
@@ -194,16 +195,16 @@ def outlook(steps: Sequence[Step], limits: SearchLimits) -> str:
     return f"{max(1, math.ceil(left))} to go"
 
 
-def judge_step(total: Tally, outstanding: int, rate_per_s: float, slo: Slo) -> Decision | None:
+def judge_step(total: Measurement, rate_per_s: float, slo: Slo) -> Decision | None:
     """Whether what is known so far decides a step, with 99 % confidence either way.
 
-    `outstanding` requests have no answer yet. If all were within the bound, no more than those
-    that arrived within the last `bound_s` could be; Poisson arrivals exceed their mean by five
-    standard deviations once in a million.
+    Some requests have no answer yet. If all were within the bound, no more than those that arrived
+    within the last `bound_s` could be; Poisson arrivals exceed their mean by five standard
+    deviations once in a million.
     """
     assert slo.percent is not None
     recent = rate_per_s * slo.bound_s
-    stuck = max(0, math.floor(outstanding - recent - 5 * math.sqrt(recent) - 10))
+    stuck = max(0, math.floor(total.outstanding - recent - 5 * math.sqrt(recent) - 10))
     over = slo.count_over(total.latency) + total.failures + stuck
     known = total.completed + total.failures + stuck
     if known and still_needed(slo.percent, known, over) == 0:
@@ -270,7 +271,7 @@ class Searcher:
         )
         plan = replace(self._plan, config=config, slos=(slo,)).at(constant(rate_per_s))
         session = self._session = Session(plan, self._make_launcher())
-        counted = Tally()
+        counted = Measurement()
         decision: Decision | None = None
         reason = ""
         await session.start()
@@ -283,9 +284,8 @@ class Searcher:
             # Intervals end a little late: the one that ends with the warm-up is part of it.
             if decision is not None or point.t_s - point.interval_s / 2 < limits.warmup_s:
                 continue
-            for snapshot in interval.snapshots:
-                counted.add(snapshot)
-            decision = judge_step(counted, point.in_flight + point.backlog, rate_per_s, slo)
+            counted += interval.measured
+            decision = judge_step(counted, rate_per_s, slo)
             is_long = point.t_s >= limits.warmup_s + at_least_s
             if decision == "holds" and not is_long:
                 decision = None
@@ -302,9 +302,8 @@ class Searcher:
         if found := generator_limits(counted, slo.bound_s):
             decision, reason = "late", found[0]
         elif decision is None:
-            decision = "holds" if slo.holds(counted.latency, counted.failures) else "breaks"
+            decision = "holds" if slo.holds(counted) else "breaks"
             reason = "undecided at the end of the step: by the percentile as measured"
-        lag = counted.send_lag.percentiles(1)
         percentile_us = (
             counted.latency.percentile_us(slo.percent or 0)[0] if counted.latency.total else None
         )
@@ -319,12 +318,12 @@ class Searcher:
             reasons=counted.reasons,
             over=slo.count_over(counted.latency) + counted.failures,
             percentile_ms=round(percentile_us / 1000, 4) if percentile_us is not None else None,
-            send_lag_p99_us=lag.p99,
+            send_lag_p99_us=Percentiles.of(counted.send_lag, 1).p99,
             doubt=connections_fault(session.total) if decision == "breaks" else None,
         )
 
 
-def _is_surely_late(total: Tally, slo: Slo) -> bool:
+def _is_surely_late(total: Measurement, slo: Slo) -> bool:
     """Whether the generator's p99 lag is proven to be too long, so that waiting will not help."""
     if not generator_limits(total, slo.bound_s):
         return False
@@ -334,14 +333,14 @@ def _is_surely_late(total: Tally, slo: Slo) -> bool:
     return 1 - chance_at_most(late - 1, total.send_lag.total, 0.01) < 1 - CONFIDENCE
 
 
-def _is_hopeless(total: Tally, least: int) -> bool:
+def _is_hopeless(total: Measurement, least: int) -> bool:
     """Whether so many requests failed, not for being slow, and none was answered."""
     slow = {"timeout", "aborted"}
     sure = sum(count for kind, count in total.failed.items() if kind not in slow)
     return not total.completed and sure >= least and "timeout" not in total.failed
 
 
-def _describe_failures(url: str, total: Tally) -> str:
+def _describe_failures(url: str, total: Measurement) -> str:
     known = {reason: n for reason, n in total.reasons.items() if reason != "aborted"}
     examples = (
         total.examples[reason].splitlines()[0] for reason in known if total.examples.get(reason)

@@ -10,8 +10,9 @@ from tailrace.errors import UsageError
 from tailrace.load.judge.ending import ABORT_ON, DURATION, FAULT, STOP, WORKERS, AbortWatch
 from tailrace.load.judge.verdict import Verdict, judge, missing_for
 from tailrace.load.measure.event_log import EventLog
-from tailrace.load.measure.point import Event, EventKind, NodeFigures, Point
-from tailrace.load.measure.tally import Interval, Tally, make_point
+from tailrace.load.measure.measurement import Measurement, added
+from tailrace.load.measure.point import Event, EventKind, Interval, NodeFigures, Point, close
+from tailrace.load.measure.server_timing import StageNames
 from tailrace.load.schedule.profile import Profile, constant
 from tailrace.load.schedule.segments import ConstantRate, format_number
 from tailrace.load.session.nodes import Nodes
@@ -43,7 +44,7 @@ class Session:
     def __init__(self, plan: Plan, launcher: Launcher | None = None) -> None:
         self.plan = plan
         self.profile = plan.profile
-        self.total = Tally()
+        self.total = Measurement()
         self.problems: list[str] = []
         self.start_wall_time = 0.0
         self.duration_s = 0.0
@@ -54,7 +55,8 @@ class Session:
         self._launcher = launcher or ProcessLauncher()
         self._workers = Workers(plan, self._launcher, self._received, self._lost)
         self._nodes = Nodes()
-        self._reports: dict[int, list[tuple[WorkerHandle, Snapshot]]] = {}
+        self._stages = StageNames()
+        self._reports: dict[int, list[tuple[WorkerHandle, Measurement]]] = {}
         """Not merged yet, by number of the interval."""
         self._held = False
         self._aborted = 0
@@ -167,9 +169,9 @@ class Session:
         self._workers.tell(Change(t_s, profile.expression))
         match profile.segments:
             case (ConstantRate(rate_per_s),):
-                self._note(t_s, "rate", f"{format_number(rate_per_s)}/s", rate_per_s)
+                self._note(t_s, "rate", f"{format_number(rate_per_s)}/s")
             case _:
-                self._note(t_s, "profile", profile.expression, profile.rate(0))
+                self._note(t_s, "profile", profile.expression)
         return t_s
 
     def stop(self, by: str = STOP) -> None:
@@ -184,7 +186,7 @@ class Session:
         if self._end_s is None or now_s < self._end_s:
             self._end_s = now_s
             self.ended_by = by
-            self._note(now_s, "stop", by, 0.0)
+            self._note(now_s, "stop", by)
         self._workers.tell(Stop(self._end_s))
         for task in self._taking_over:
             task.cancel()
@@ -245,7 +247,8 @@ class Session:
         return start_ns
 
     def _received(self, worker: WorkerHandle, snapshot: Snapshot) -> None:
-        self._reports.setdefault(snapshot.index, []).append((worker, snapshot))
+        measured = snapshot.measured.with_stages(self._stages)
+        self._reports.setdefault(measured.index, []).append((worker, measured))
         if snapshot.held and not self._held:
             self._held = True
             cap = format_number(self.plan.cap_per_s or 0.0)
@@ -263,7 +266,7 @@ class Session:
         problem = f"{what} {now_s:.1f} s into the run"
         if not worker.gave_up:
             self._aborted += worker.unanswered
-        self._note(now_s, "worker", what, self._target_per_s(now_s))
+        self._note(now_s, "worker", what)
         if self._is_replaceable(worker, now_s):
             task = asyncio.get_running_loop().create_task(self._take_over(worker, now_s))
             self._taking_over.add(task)
@@ -291,7 +294,7 @@ class Session:
         self._workers.start(worker, self._start_ns, begun_s)
         self._nodes.join([worker])
         what = f"load worker {lost.number} was replaced" + _on(worker)
-        self._note(begun_s, "worker", what, self._target_per_s(begun_s))
+        self._note(begun_s, "worker", what)
         by = f"{worker.node} took" if worker.node else "another took"
         return f"to {begun_s:.2f} s, when {by} it over"
 
@@ -310,16 +313,9 @@ class Session:
         )
         self._merge()
 
-    def _note(self, t_s: float, kind: EventKind, text: str, rate_per_s: float) -> None:
+    def _note(self, t_s: float, kind: EventKind, text: str) -> None:
         wall_time = round(self.start_wall_time + t_s, 6)
-        t_s = round(t_s, 6)
-        self._events.note(
-            Event(t_s=t_s, wall_time=wall_time, kind=kind, text=text, rate_per_s=rate_per_s)
-        )
-
-    def _target_per_s(self, t_s: float) -> float:
-        ended = self._end_s is not None and t_s >= self._end_s
-        return 0.0 if ended else self.profile.rate(t_s) / self.plan.part.parts
+        self._events.note(Event(t_s=round(t_s, 6), wall_time=wall_time, kind=kind, text=text))
 
     def _merge(self) -> None:
         """Hand on every interval that no worker can add to any more, or what went wrong in that:
@@ -353,29 +349,29 @@ class Session:
             )
             self._queue.put_nowait(None)
 
-    def _emit(self, reports: list[tuple[WorkerHandle, Snapshot]], last: bool) -> None:
-        self._watch_clock()
-        snapshots = [snapshot for _, snapshot in reports]
-        tally = Tally(names=self.total.names)
-        for snapshot in snapshots:
-            tally.add(snapshot)
-            self.total.add(snapshot)
-        for counted in (tally, self.total):
-            counted.fail("aborted", self._aborted)
+    def _emit(self, reports: list[tuple[WorkerHandle, Measurement]], last: bool) -> None:
+        parts = [measured for _, measured in reports]
+        aborted = {"aborted": self._aborted} if self._aborted else {}
+        besides = Measurement(reasons=aborted, clock_steps_ns=self._clock_step_ns())
         self._aborted = 0
-        t_s = max((snapshot.end_ns / 1e9 for snapshot in snapshots), default=self.elapsed_s)
-        length_s = max(
-            (snapshot.length_ns / 1e9 for snapshot in snapshots), default=t_s - self._merged_s
-        )
+        measured = added([*parts, besides])
+        self.total += measured
+        t_s = measured.end_ns / 1e9 if parts else self.elapsed_s
+        # Of one worker: of all together it would be the time that they had.
+        length_s = max((part.worker_ns / 1e9 for part in parts), default=t_s - self._merged_s)
         end_s = self._end_s if self._end_s is not None else float("inf")
         ended = t_s - length_s >= end_s
-        point = make_point(
-            tally,
-            snapshots,
+        point = close(
+            Point,
+            measured,
+            self.plan.slos,
             index=self._next_index,
-            t_s=t_s,
-            wall_time=self.start_wall_time + t_s,
-            length_s=length_s,
+            t_s=round(t_s, 6),
+            wall_time=round(self.start_wall_time + t_s, 6),
+            interval_s=round(length_s, 6),
+            rps=round(measured.sent / length_s, 3),
+            qps=round(measured.completed / length_s, 3),
+            cpu_percent=round(measured.cpu_ns / (length_s * 1e7), 2),
             target_per_s=(
                 0.0 if ended else self.profile.rate(min(t_s, end_s)) / self.plan.part.parts
             ),
@@ -387,7 +383,7 @@ class Session:
         if t_s < end_s:
             self._give_up_if_hopeless(point)
         offering_s = min(max(end_s - (t_s - length_s), 0.0), length_s)
-        self._queue.put_nowait(Interval(point, tuple(snapshots), offering_s))
+        self._queue.put_nowait(Interval(point, measured, offering_s))
 
     def _give_up_if_hopeless(self, point: Point) -> None:
         failed = sum(point.failed.values())
@@ -398,12 +394,12 @@ class Session:
                 self.problems.append(f"it was given up as hopeless: {reason}")
                 self.stop(ABORT_ON)
 
-    def _watch_clock(self) -> None:
+    def _clock_step_ns(self) -> int:
+        """By how much the time of day was set since the last call."""
         offset_ns = _clock_offset_ns()
         step_ns = abs(offset_ns - self._clock_offset_ns)
         self._clock_offset_ns = offset_ns
-        if step_ns > _CLOCK_STEP_NS:
-            self.total.clock_steps_ns += step_ns
+        return step_ns if step_ns > _CLOCK_STEP_NS else 0
 
     def _watch_end(self) -> None:
         """A worker that hangs must not keep the run from ending."""

@@ -366,9 +366,9 @@ class Workers:
                 worker.gave_up = worker.lost = True
                 self._lost(worker, f"gave up ({reason})")
             case Snapshot():
-                worker.reported = message.index + 1
-                worker.counted_s = message.end_ns / 1e9
-                worker.unanswered = message.in_flight + message.backlog
+                worker.reported = message.measured.index + 1
+                worker.counted_s = message.measured.end_ns / 1e9
+                worker.unanswered = message.measured.outstanding
                 worker.over = message.last
                 self._received(worker, message)
 

@@ -5,6 +5,8 @@ Each message is msgpack behind its length, a little-endian uint32.
 
 import struct
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -13,8 +15,7 @@ from tailrace.load.client.request import Request
 from tailrace.load.client.target import Endpoint
 from tailrace.load.client.traffic import Turns
 from tailrace.load.config import DEFAULT_TIMEOUT_S, LoadConfig, of_path, to_path
-from tailrace.load.measure.breakdown import Packed
-from tailrace.load.measure.point import SlowRequest
+from tailrace.load.measure.measurement import Measurement, pack, unpack
 
 _LENGTH = struct.Struct("<I")
 
@@ -83,44 +84,16 @@ class Abandon(msgspec.Struct, tag=True, frozen=True):
 
 
 class Snapshot(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """Worker → session: what happened in one interval; the last one ends the worker's run."""
+    """Worker → session: what happened in one interval; the last one ends the worker's run.
 
-    index: int
-    """Number of the interval: it ends (index + 1)·interval_s after the run's start, or a little
-    later. One that a stalled worker passed over is absent."""
+    The interval of index i ends (i + 1)·interval_s after the run's start, or a little later. One
+    that a stalled worker passed over is absent.
+    """
+
     last: bool
-    end_ns: int
-    length_ns: int
-    answered_ns: int = 0
-    """When the last answer of the interval came, since the run's start; 0 where none did."""
-    offered: int
-    sent: int
-    completed: int
-    reasons: dict[str, int]
-    """Failed requests, by reason."""
-    in_flight: int
-    backlog: int
-    connections: int
-    cpu_ns: int
-    cpu_periods: int = 0
-    """Of the CPU limit on the worker's container, if there is one: see `CpuLimit`."""
-    cpu_throttled: int = 0
-    """In so many of them the limit stopped it."""
-    cap_waits: int
+    measured: Measurement
     held: bool = False
     """Whether the schedule was denser than its cap, and was held back to it."""
-    port_exhausted: int
-    tick_lag_ns: int
-    latency: bytes
-    service: bytes
-    send_lag: bytes
-    stages: dict[str, bytes]
-    breakdown: Packed = Packed([], b"")
-    slowest: list[SlowRequest] = []
-    examples: dict[str, str] = {}
-    """What came instead of an answer, by reason; of each reason once a run."""
-    addresses: dict[str, int] = {}
-    """Requests sent, by where to."""
 
 
 class Broken(msgspec.Struct, tag=True, frozen=True):
@@ -131,8 +104,17 @@ class Broken(msgspec.Struct, tag=True, frozen=True):
 
 Message = Setup | Ready | Start | Change | Stop | Abandon | Snapshot | Broken
 
-encoder = msgspec.msgpack.Encoder(enc_hook=of_path)
-_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message, dec_hook=to_path)
+
+def _pack(value: object) -> object:
+    return of_path(value) if isinstance(value, Path) else pack(value)
+
+
+def _unpack(kind: type[Any], data: Any) -> object:
+    return to_path(kind, data) if kind is Path else unpack(kind, data)
+
+
+encoder = msgspec.msgpack.Encoder(enc_hook=_pack)
+decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message, dec_hook=_unpack)
 read_setup = msgspec.msgpack.Decoder(Setup, dec_hook=to_path).decode
 """A Setup as `encoder` packs it."""
 read_requests = msgspec.msgpack.Decoder(list[Request]).decode
@@ -165,4 +147,4 @@ class Reader:
                 return
             body = bytes(self._buffer[_LENGTH.size : end])
             del self._buffer[:end]
-            yield _decoder.decode(body)
+            yield decoder.decode(body)

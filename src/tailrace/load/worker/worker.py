@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from time import monotonic_ns
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -313,16 +314,12 @@ class Worker:
     def _caught_up(self) -> bool:
         return self._position < len(self._due) and self._due[self._position] >= self._end_ns
 
-    def _totals(self) -> dict[str, int]:
-        names = ("completed", "cap_waits", "port_exhausted")
-        totals = {name: sum(getattr(pool, name) for pool in self._pools) for name in names}
+    def _totals(self) -> Counter[str]:
         periods, throttled = self._cpu_limit.periods()
-        return {
-            "offered": self._offered,
-            **totals,
-            "cpu_periods": periods,
-            "cpu_throttled": throttled,
-        }
+        counts = Counter(offered=self._offered, cpu_periods=periods, cpu_throttled=throttled)
+        for pool in self._pools:
+            counts.update(pool.counts)
+        return counts
 
     def _snapshot(self, last: bool) -> None:
         now = monotonic_ns()
@@ -330,32 +327,22 @@ class Worker:
         totals = self._totals()
         sent = sum((pool.sent for pool in self._pools), Counter()) - self._sent
         self._sent += sent
-        recorded = self._recorder.take(self._start_ns)
-        snapshot = Snapshot(
+        measured = msgspec.structs.replace(
+            self._recorder.take(self._start_ns),
             index=self._index,
-            last=last,
+            begun_ns=self._since_ns - self._start_ns,
             end_ns=now - self._start_ns,
-            length_ns=now - self._since_ns,
+            worker_ns=now - self._since_ns,
+            cpu_ns=cpu - self._cpu_ns,
             sent=sent.total(),
             addresses=dict(sent),
             **{name: totals[name] - self._reported[name] for name in totals},
-            reasons=recorded.reasons,
-            examples=recorded.examples,
             in_flight=sum(pool.in_flight for pool in self._pools),
             backlog=sum(len(pool.waiting) for pool in self._pools),
             connections=sum(len(pool.open) for pool in self._pools),
-            cpu_ns=cpu - self._cpu_ns,
-            held=self._schedule.held,
             tick_lag_ns=self._tick_lag_ns,
-            latency=recorded.latency,
-            service=recorded.service,
-            send_lag=recorded.send_lag,
-            stages=recorded.stages,
-            breakdown=recorded.breakdown,
-            slowest=recorded.slowest,
-            answered_ns=recorded.answered_ns,
         )
-        self._report.write(frame(snapshot))
+        self._report.write(frame(Snapshot(last=last, measured=measured, held=self._schedule.held)))
         self._reported = totals
         self._tick_lag_ns = 0
         self._index += 1

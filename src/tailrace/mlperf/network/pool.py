@@ -12,7 +12,7 @@ from tailrace.mlperf.network.answer import Answer, ExchangeError, Failure, why_u
 from tailrace.mlperf.network.exchange import Buffers, Connection, Exchange
 
 _DIALS_AT_ONCE = 128
-"""Connections opened at the same time: more would only fill the server's backlog."""
+"""Connections opened at the same time: more would only fill the server's queue."""
 _LONGEST_DIAL_S = 10.0
 _WATCH_S = 0.2
 """How often requests are looked at for whether their time is up."""
