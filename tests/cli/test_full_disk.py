@@ -9,6 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tailrace.runs.samples import read_raw_samples
+
 TAILRACE = (sys.executable, "-m", "tailrace")
 
 
@@ -58,6 +62,23 @@ def test_a_run_that_finds_no_room_is_no_success(serve: Any, tmp_path: Path) -> N
     assert complaints(report) == ["tailrace: error: cannot write r/report.html: File too large"]
     assert not (tmp_path / "r" / "report.html").exists()
     subprocess.run([*TAILRACE, "report", "r"], cwd=tmp_path, timeout=60, check=True)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_raw_samples_that_find_no_room(serve: Any, tmp_path: Path, kind: str) -> None:
+    """The run goes on to its end; of the samples there is as much as could be written."""
+    finished = cramped(
+        20_000,
+        *("load", serve().url, "--rate", "1500", "--for", "2s", "--interval", "500ms"),
+        *("--out", "r", "--samples", f"s.{kind}", "--json"),
+        cwd=tmp_path,
+    )
+    assert finished.returncode == 1
+    (line,) = complaints(finished)
+    assert line == f"tailrace: error: cannot write raw samples to s.{kind}: File too large"
+    result = json.loads(finished.stdout)
+    assert result["duration_s"] == 2.0
+    assert 0 < len(read_raw_samples(tmp_path / f"s.{kind}")) <= result["offered"]
 
 
 def test_a_run_that_finds_no_room_passes_no_gate(serve: Any, tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tailrace.cli import options
-from tailrace.load.config import DEFAULT_DURATION_S, JUDGING, LOAD
+from tailrace.errors import UsageError
+from tailrace.load.config import ADVANCED, DEFAULT_DURATION_S, JUDGING, LOAD
 
 if TYPE_CHECKING:
     from tailrace.load.session.result import Result
@@ -76,6 +77,23 @@ def load(
     ] = None,
     junit: options.JUnit = None,
     markdown: options.Markdown = None,
+    samples: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write each request's times to this .parquet or .csv file.",
+            rich_help_panel=ADVANCED,
+        ),
+    ] = None,
+    samples_share: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            help="With --samples: so many of all requests, as 0.01.",
+            show_default="1",
+            rich_help_panel=ADVANCED,
+        ),
+    ] = None,
     **given: Any,
 ) -> None:
     """Put open-loop load on a URL and report its latency, from each request's intended time."""
@@ -88,6 +106,7 @@ def load(
     from tailrace.load.session.plan import read_plan
     from tailrace.runs.directory import RUNS_DIR, RunDirectory
     from tailrace.runs.run import Run
+    from tailrace.runs.sample_files import SampleSink
     from tailrace.runs.summary.files import SummaryFiles
     from tailrace.runs.summary.summary import of_load
 
@@ -98,6 +117,9 @@ def load(
     if (beyond := plan.beyond_workers) is not None:
         options.note(beyond)
     held_against = gate.read_gate(baseline, regression)
+    if samples_share is not None and samples is None:
+        raise UsageError("--samples-share needs --samples")
+    sink = SampleSink(samples, samples_share) if samples is not None else None
     files = SummaryFiles("load", plan.config.url, junit, markdown)
     with files.failures():
         launcher = launcher_at(config.ray)
@@ -107,9 +129,10 @@ def load(
             else RunDirectory.create(RUNS_DIR, "load", plan)
         )
         with quietly():
-            result = uvloop.run(output.follow(Run(plan, directory, launcher=launcher)))
+            run = Run(plan, directory, launcher=launcher, samples=sink)
+            result = uvloop.run(output.follow(run))
         # What is not there whole can be no better or worse than another.
-        is_kept = directory.broken is None
+        is_kept = directory.broken is None and (sink is None or sink.broken is None)
         judged = held_against.judge(directory.path) if held_against and is_kept else None
     if as_json:
         output.print_json(

@@ -116,7 +116,7 @@ class Service:
                 else self._profile.rate(0)
             ),
             slo=config.slo,
-            run=str(run.directory.path) if run is not None else None,
+            run=run.path if run is not None else None,
             problems=tuple(run.problems) if run is not None else (),
             verdict=self._verdict,
             missing=self._missing,

@@ -28,6 +28,8 @@ class Owner(Protocol):
     """What a connection tells the pool that it belongs to."""
 
     recorder: Recorder
+    target: int
+    """Number of the URL."""
     good: bytes
     """1 for each status of an answer that is none of a failure."""
     completed: int
@@ -141,9 +143,9 @@ class Connection(asyncio.Protocol):
 
     def fail(self, reason: str) -> None:
         """The request in flight has failed; the connection is not used again."""
-        self.intended = 0
+        intended, self.intended = self.intended, 0
         self.lost = True
-        self._recorder.fail(reason, self._answer if self._head else b"")
+        self._failed(intended, reason, self._answer if self._head else b"")
         self.transport.abort()
 
     # asyncio.Protocol
@@ -206,8 +208,9 @@ class Connection(asyncio.Protocol):
             self._owner.again(intended, self._request, self._manner & ~AGAIN, *since)
         elif intended:
             kept = ", on a connection that was kept" if self.sent > 1 else ""
-            self._recorder.fail(
-                "reset: within the answer" if self._head else f"reset: before an answer{kept}"
+            self._failed(
+                intended,
+                "reset: within the answer" if self._head else f"reset: before an answer{kept}",
             )
         self._owner.forget(self)
 
@@ -274,7 +277,7 @@ class Connection(asyncio.Protocol):
         else:
             self._stages = None
             self._asked_ns = 0
-            recorder.fail(self._reason(status), self._answer)
+            self._failed(intended, self._reason(status), self._answer)
         self._head = 0
         self._answer = b""
         self._headers_done = self._framed = False
@@ -299,6 +302,9 @@ class Connection(asyncio.Protocol):
         if self.intended:
             self.fail(protocol_reason(self._answer, error))
         return False
+
+    def _failed(self, intended_ns: int, reason: str, answer: bytes = b"") -> None:
+        self._recorder.fail(reason, answer)
 
     def _reason(self, status: int) -> str:
         return answer_reason(status)

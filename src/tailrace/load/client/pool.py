@@ -16,6 +16,7 @@ from time import monotonic_ns
 from tailrace.load.client.connection import Connection
 from tailrace.load.client.dialer import Dialer
 from tailrace.load.client.expect import ANY_2XX, CheckedConnection, Expect, good_statuses, look_into
+from tailrace.load.client.sampled import SampledCheckedConnection, SampledConnection
 from tailrace.load.measure.failures import connect_reason
 from tailrace.load.measure.recorder import LAST_ROW, Recorder
 
@@ -63,8 +64,10 @@ class Pool:
         limits: PoolLimits,
         expect: Expect = ANY_2XX,
         reuse: str = "spread",
+        target: int = 0,
     ) -> None:
         self.recorder = recorder
+        self.target = target
         self.good = good_statuses(expect.status)
         self._check = look_into(expect)
         self.completed = 0
@@ -170,10 +173,9 @@ class Pool:
         self, intended_ns: int, request: bytes, manner: int, asked_ns: int, waits: "array[int]"
     ) -> None:
         """Send a request once more that a connection was closed to: before all others."""
+        self.waiting.appendleft((intended_ns, request, manner, asked_ns, waits))
         if self._closed:
-            self.recorder.fail("aborted")
-        else:
-            self.waiting.appendleft((intended_ns, request, manner, asked_ns, waits))
+            self._fail_next("aborted")
 
     def forget(self, connection: Connection) -> None:
         """A connection is gone; open another if requests wait for one."""
@@ -193,10 +195,9 @@ class Pool:
                 shelf.extend(alive)
         oldest = now_ns - self._timeout_ns
         while self.waiting and self.waiting[0][0] < oldest:
-            self.waiting.popleft()
             # Without any connection it is not for the others that it waited.
             unreached = None if self.open else self._unreached
-            self.recorder.fail(unreached or "timeout: no connection was free")
+            self._fail_next(unreached or "timeout: no connection was free")
         silent = now_ns - self._first_byte_ns
         late = [
             connection
@@ -218,8 +219,7 @@ class Pool:
         for task in self._dialing:
             task.cancel()
         while self.waiting:
-            self.waiting.popleft()
-            self.recorder.fail("aborted")
+            self._fail_next("aborted")
         for connection in list(self.open):
             if connection.intended:
                 connection.fail("aborted")
@@ -272,10 +272,18 @@ class Pool:
                 self.port_exhausted += 1
             self._unreached = connect_reason(error)
             if self.waiting:
-                self.waiting.popleft()
-                self.recorder.fail(self._unreached)
+                self._fail_next(self._unreached)
+
+    def _fail_next(self, reason: str) -> None:
+        """The oldest request that waits is not sent any more."""
+        intended_ns = self.waiting.popleft()[0]
+        self.recorder.fail(reason)
+        if self.recorder.samples is not None:
+            self.recorder.samples.fail(reason, intended_ns, monotonic_ns(), self.target)
 
     def _connection(self, address: str) -> Connection:
+        is_sampled = self.recorder.samples is not None
         if self._check is None:
-            return Connection(self, address)
-        return CheckedConnection(self, address, self._check)
+            return (SampledConnection if is_sampled else Connection)(self, address)
+        kind = SampledCheckedConnection if is_sampled else CheckedConnection
+        return kind(self, address, self._check)

@@ -12,6 +12,7 @@ from tailrace.load.measure.breakdown import CONNECT, CONNECTION_WAIT, OpenBreakd
 from tailrace.load.measure.failures import MOST_REASONS, count_failure, example_of
 from tailrace.load.measure.histogram import IntArray, OpenHistogram
 from tailrace.load.measure.measurement import SLOWEST, Measurement, SlowRequest
+from tailrace.load.measure.samples import SampleLog
 from tailrace.load.measure.server_timing import ABSENT, StageNames, read_header, read_headers
 
 ROWS = 4096
@@ -36,7 +37,9 @@ class Recorder:
     the last of each PART of the other rows.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, samples: SampleLog | None = None) -> None:
+        self.samples = samples
+        """Raw samples, where they are asked for."""
         self.row = 0
         self.lag_row = 0
         self.intended = array("q", bytes(8 * ROWS))
@@ -92,9 +95,9 @@ class Recorder:
         """Move all rows into the histograms."""
         self._read_timings()
         rows = self.row
-        done = self._views["done"][:rows]
-        latencies = done - self._views["intended"][:rows]
-        services = done - self._views["sent"][:rows]
+        intended, sent, done = (self._views[name][:rows] for name in ("intended", "sent", "done"))
+        latencies = done - intended
+        services = done - sent
         stages = {name: spans[:rows] for name, spans in self._stages.items()}
         buckets = self._latency.record(latencies)
         self._service.record(services)
@@ -114,6 +117,8 @@ class Recorder:
         self.timings[:rows] = [None] * rows
         self._stages.clear()
         if rows:
+            if self.samples is not None:
+                self.samples.keep(intended, sent, done)
             # Written as answers come, so the last row is the latest.
             self._answered_ns = self.done[rows - 1]
         self.row = self.lag_row = self._read = 0
@@ -152,6 +157,8 @@ class Recorder:
     def take(self, start_ns: int) -> Measurement:
         """Close the interval and start afresh; `start_ns` is what intended times count from."""
         self.fold()
+        if self.samples is not None:
+            self.samples.flush()
         stages = {name: counted.closed() for name, counted in self._stage_histograms.items()}
         slowest = (_describe(slow, self._names) for slow in self._slowest)
         measured = Measurement(

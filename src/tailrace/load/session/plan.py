@@ -47,7 +47,7 @@ class Plan:
     and its URLs are without credentials. `cap_per_s` is the most that may be sent: where the
     schedule is denser it is held back. `part` is what this run sends of the schedule, which
     arrivals and profile say as a whole; `start_at` when it begins, in seconds since 1970, if not
-    as soon as it can.
+    as soon as it can. `samples_share` is how many of all requests are reported one by one.
     """
 
     config: LoadConfig
@@ -59,6 +59,7 @@ class Plan:
     part: Part
     start_at: float | None
     cap_per_s: float | None = None
+    samples_share: float = 0.0
 
     @property
     def timeout_s(self) -> float:

@@ -24,7 +24,7 @@ from tailrace.load.session.workers import (
     WorkerHandle,
     Workers,
 )
-from tailrace.load.worker.messages import Abandon, Change, Snapshot, Stop
+from tailrace.load.worker.messages import Abandon, Change, SampleBatch, Snapshot, Stop
 
 _SETTLE_MARGIN_S = 5.0
 _CLOCK_STEP_NS = 20_000_000
@@ -38,10 +38,17 @@ class Session:
     All methods belong to one event loop. Where a worker dies another takes its share over, if one
     can be had; the run goes on with the others in any case, and `problems` says what is missing.
 
-    `launcher` starts the workers: processes of this machine if None.
+    `launcher` starts the workers: processes of this machine if None. `sampled` is called with the
+    raw samples that the plan asks for and the number of the worker they come from: with those of an
+    interval before it is among `intervals`.
     """
 
-    def __init__(self, plan: Plan, launcher: Launcher | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        launcher: Launcher | None = None,
+        sampled: Callable[[int, SampleBatch], object] = lambda *_: None,
+    ) -> None:
         self.plan = plan
         self.profile = plan.profile
         self.total = Measurement()
@@ -53,7 +60,7 @@ class Session:
         self._start_ns = 0
         self._end_s = plan.config.duration_s
         self._launcher = launcher or ProcessLauncher()
-        self._workers = Workers(plan, self._launcher, self._received, self._lost)
+        self._workers = Workers(plan, self._launcher, self._received, self._lost, sampled)
         self._nodes = Nodes()
         self._stages = StageNames()
         self._reports: dict[int, list[tuple[WorkerHandle, Measurement]]] = {}

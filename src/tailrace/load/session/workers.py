@@ -26,6 +26,7 @@ from tailrace.load.worker.messages import (
     Message,
     Reader,
     Ready,
+    SampleBatch,
     Setup,
     Snapshot,
     Start,
@@ -239,6 +240,7 @@ class Workers:
     Args:
         received: called with each snapshot and who sent it.
         lost: called with who is gone before its time, and why.
+        sampled: called with raw samples and the number of the worker they come from.
     """
 
     def __init__(
@@ -247,12 +249,14 @@ class Workers:
         launcher: Launcher,
         received: Callable[[WorkerHandle, Snapshot], None],
         lost: Callable[[WorkerHandle, str], None],
+        sampled: Callable[[int, SampleBatch], object],
     ) -> None:
         self.all: list[WorkerHandle] = []
         self._plan = plan
         self._launcher = launcher
         self._received = received
         self._lost = lost
+        self._sampled = sampled
         self._arrivals = plan.config.arrivals
         self._files: TemporaryDirectory[str] | None = None
 
@@ -371,6 +375,8 @@ class Workers:
                 worker.unanswered = message.measured.outstanding
                 worker.over = message.last
                 self._received(worker, message)
+            case SampleBatch():
+                self._sampled(worker.number, message)
 
     def _setup(self, number: int, profile: Profile, from_s: float) -> Setup:
         plan = self._plan
@@ -386,4 +392,5 @@ class Workers:
             profile=profile.placed,
             cap_per_s=plan.cap_per_s,
             from_s=from_s,
+            samples_share=plan.samples_share,
         )

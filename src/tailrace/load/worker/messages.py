@@ -39,6 +39,8 @@ class Setup(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """What all workers together may send at most; None: whatever the schedule says."""
     from_s: float = 0.0
     """What is due before it, seconds since the run's start, is not this worker's to offer."""
+    samples_share: float = 0.0
+    """So many of all requests are told of one by one, in SampleBatch."""
 
     @property
     def limits(self) -> PoolLimits:
@@ -96,13 +98,22 @@ class Snapshot(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """Whether the schedule was denser than its cap, and was held back to it."""
 
 
+class SampleBatch(msgspec.Struct, tag=True, frozen=True):
+    """Worker → session: some of an interval's requests one by one, before its Snapshot."""
+
+    rows: bytes
+    """Of the type `measure.samples.SAMPLE`."""
+    reasons: list[str]
+    """Those that the rows number."""
+
+
 class Broken(msgspec.Struct, tag=True, frozen=True):
     """Worker → session: it cannot work, or go on, and why."""
 
     reason: str
 
 
-Message = Setup | Ready | Start | Change | Stop | Abandon | Snapshot | Broken
+Message = Setup | Ready | Start | Change | Stop | Abandon | Snapshot | SampleBatch | Broken
 
 
 def _pack(value: object) -> object:

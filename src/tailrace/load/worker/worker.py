@@ -18,15 +18,12 @@ from tailrace.load.client.request import Request
 from tailrace.load.client.traffic import Share
 from tailrace.load.config import DEFAULT_INTERVAL_S
 from tailrace.load.measure.failures import count_failure
-from tailrace.load.measure.recorder import Recorder
+from tailrace.load.measure.recorder import ROWS, Recorder
+from tailrace.load.measure.samples import Rows, SampleLog
 from tailrace.load.schedule.arrivals import parse_arrivals
 from tailrace.load.schedule.profile import Profile, parse_profile
 from tailrace.load.schedule.schedule import NEVER_NS, Schedule
-from tailrace.load.worker.messages import (
-    Setup,
-    Snapshot,
-    frame,
-)
+from tailrace.load.worker.messages import SampleBatch, Setup, Snapshot, frame
 from tailrace.load.worker.pacer import TimerFd
 from tailrace.machine.cgroup import CpuLimit
 
@@ -54,13 +51,18 @@ class Worker:
     def __init__(self, setup: Setup, report: asyncio.Transport) -> None:
         self._setup = setup
         self._report = report
-        self._recorder = Recorder()
         config = self._config = setup.config
+        self._samples = (
+            SampleLog(ROWS, setup.samples_share, config.seed, self._hand_on)
+            if setup.samples_share
+            else None
+        )
+        self._recorder = Recorder(self._samples)
         limits = self._limits = setup.limits
         expect = parse_expect(config.expect_status, config.expect_size, config.expect_body)
         self._pools = [
-            Pool(Dialer(endpoint), self._recorder, limits, expect, config.reuse)
-            for endpoint in setup.endpoints
+            Pool(Dialer(endpoint), self._recorder, limits, expect, config.reuse, target)
+            for target, endpoint in enumerate(setup.endpoints)
         ]
         self._turns = Share(
             setup.turns,
@@ -69,6 +71,7 @@ class Worker:
             setup.worker,
             setup.workers,
         )
+        self._targets: dict[object, int] = {pool.send: pool.target for pool in self._pools}
         self._turn: list[_Place] = []
         self._place = 0
         self._timeout_ns = int(limits.timeout_s * 1e9)
@@ -114,6 +117,8 @@ class Worker:
         self._reported = self._totals()
         self._index = int(from_s / self._interval_s)
         self._start_ns = start_ns
+        if self._samples is not None:
+            self._samples.start_ns = start_ns
         self._since_ns = start_ns + int(from_s * 1e9)
         self._stop_at(self._end_s)
         self._refill()
@@ -238,8 +243,12 @@ class Worker:
                 reason = "timeout: too many waited before it"
                 count_failure(self._recorder.reasons, reason, last - position)
             else:
-                lags = began - np.array(due[position:last])
-                self._recorder.miss("timeout: the generator came too late to it", lags)
+                reason = "timeout: the generator came too late to it"
+                self._recorder.miss(reason, began - np.array(due[position:last]))
+            if self._samples is not None:
+                turn = self._turn[self._place : self._place + last - position]
+                targets = [self._targets[send] for send, *_ in turn]
+                self._samples.miss(reason, due[position:last], began, targets)
             self._offered += last - position
             self._place += last - position
             self._position = last
@@ -313,6 +322,9 @@ class Worker:
 
     def _caught_up(self) -> bool:
         return self._position < len(self._due) and self._due[self._position] >= self._end_ns
+
+    def _hand_on(self, rows: Rows, reasons: list[str]) -> None:
+        self._report.write(frame(SampleBatch(rows.tobytes(), reasons)))
 
     def _totals(self) -> Counter[str]:
         periods, throttled = self._cpu_limit.periods()

@@ -1,0 +1,150 @@
+"""Raw samples in files: whole at the end, readable whatever happens before."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tailrace.errors import TailraceError, UsageError
+from tailrace.load.measure.samples import ABSENT, SAMPLE
+from tailrace.load.worker.messages import SampleBatch
+from tailrace.runs.sample_files import SampleSink
+from tailrace.runs.samples import COLUMNS, RawSamples, read_raw_samples
+
+URLS = ["http://a/", 'http://b/,"x"']
+KINDS = [".csv", ".parquet"]
+
+
+def batch(count: int, reasons: list[str]) -> SampleBatch:
+    """Every third request fails, by turns for each of the reasons, and was not sent."""
+    rows = np.zeros(count, SAMPLE)
+    numbers = np.arange(count)
+    failed = numbers % 3 == 2
+    rows["intended_ns"] = numbers * 1000
+    rows["sent_ns"] = np.where(failed, ABSENT, numbers * 1000 + 1)
+    rows["first_byte_ns"] = np.where(failed, ABSENT, numbers * 1000 + 2)
+    rows["done_ns"] = numbers * 1000 + 3
+    rows["status"] = np.where(failed, 0, 200)
+    rows["bytes"] = numbers
+    rows["reason"] = np.where(failed, numbers % len(reasons), ABSENT)
+    rows["target"] = numbers % 2
+    return SampleBatch(rows.tobytes(), reasons)
+
+
+async def filled(path: Path | None) -> SampleSink:
+    """Two intervals of two workers, whose reasons are numbered differently."""
+    sink = SampleSink(path)
+    sink.open(URLS)
+    sink.about = {"tailrace.seed": "7"}
+    for _ in range(2):
+        sink.add(0, batch(30, ["timeout: no answer", 'odd, "quoted"']))
+        sink.add(1, batch(9, ['odd, "quoted"']))
+        await sink.write()
+    await sink.finish()
+    assert sink.broken is None
+    return sink
+
+
+def as_table(samples: RawSamples) -> list[tuple[object, ...]]:
+    return list(zip(*(samples[column].tolist() for column in COLUMNS), strict=True))
+
+
+async def test_formats_hold_the_same(tmp_path: Path) -> None:
+    kept = (await filled(None)).read()
+    assert len(kept) == 78
+    assert set(kept["failure"]) == {"", "timeout: no answer", 'odd, "quoted"'}
+    assert set(kept["worker"]) == {0, 1}
+    for kind in KINDS:
+        path = tmp_path / f"samples{kind}"
+        assert as_table((await filled(path)).read()) == as_table(kept)
+        assert as_table(read_raw_samples(path)) == as_table(kept)
+        assert {file.name for file in tmp_path.iterdir()} == {path.name}
+        path.unlink()
+
+
+async def test_any_reader_takes_the_files(tmp_path: Path) -> None:
+    await filled(tmp_path / "s.csv")
+    await filled(tmp_path / "s.parquet")
+    with (tmp_path / "s.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert tuple(lines[0]) == COLUMNS
+    assert [line["sent_ns"] == line["status"] == "" for line in lines[:4]] == [0, 0, 1, 0]
+    read = pd.read_parquet(tmp_path / "s.parquet")
+    assert list(read.columns) == list(COLUMNS)
+    assert read["sent_ns"].isna().sum() == (read["failure"].notna()).sum() == 26
+    assert set(read["target"]) == set(URLS)
+    import pyarrow.parquet as pq
+
+    assert pq.read_schema(tmp_path / "s.parquet").metadata[b"tailrace.seed"] == b"7"
+
+
+async def test_a_table_has_na_for_what_there_is_not() -> None:
+    table = (await filled(None)).read().to_pandas()
+    assert table["sent_ns"].dtype == "Int64"
+    assert table["sent_ns"].isna().equals(table["failure"].notna())
+    assert table["status"].isna().equals(table["failure"].notna())
+    assert not table[["intended_ns", "done_ns", "bytes", "worker", "target"]].isna().any(axis=None)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_no_rows_are_a_file_too(tmp_path: Path, kind: str) -> None:
+    sink = SampleSink(tmp_path / f"s{kind}")
+    sink.open(URLS)
+    await sink.finish()
+    assert len(sink.read()) == 0
+    sink.open(URLS)
+    sink.discard()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("s.txt", "raw samples go to a .parquet or .csv file, not to"),
+        ("no/s.csv", "cannot write .*: No such file or directory"),
+        ("no/s.parquet", "cannot write .*: No such file or directory"),
+        ("left.parquet", "has the raw samples of a run that was killed"),
+    ],
+)
+def test_a_file_that_cannot_be_is_said_beforehand(
+    tmp_path: Path, name: str, complaint: str
+) -> None:
+    (tmp_path / "left.parquet.parts").mkdir()
+    with pytest.raises(UsageError, match=complaint):
+        SampleSink(tmp_path / name).open(URLS)
+
+
+def test_a_file_of_something_else_is_one_line(tmp_path: Path) -> None:
+    for kind in KINDS:
+        (tmp_path / f"s{kind}").write_bytes(b"a,b\n1,2\n" * 9)
+        with pytest.raises(TailraceError, match="cannot read raw samples from"):
+            read_raw_samples(tmp_path / f"s{kind}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_that_is_killed_keeps_the_rows_of_its_intervals(
+    serve: Any, tmp_path: Path, kind: str
+) -> None:
+    command = (sys.executable, "-m", "tailrace", "load", serve().url, "--for", "60s")
+    options = ("--out", "run", "--interval", "200ms", "--samples", f"s{kind}")
+    process = subprocess.Popen([*command, *options], cwd=tmp_path, start_new_session=True)
+    timeline, until_s = tmp_path / "run" / "timeline.jsonl", time.monotonic() + 30
+    while not timeline.exists() or timeline.read_bytes().count(b"\n") < 4:
+        assert time.monotonic() < until_s
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    points = [json.loads(line) for line in timeline.read_text().splitlines()]
+    samples = read_raw_samples(tmp_path / f"s{kind}")
+    # The last interval may have been written down and its rows not.
+    assert len(samples) >= sum(point["completed"] for point in points[:-1]) > 0
+    assert (samples["done_ns"] >= samples["sent_ns"]).all()
