@@ -17,8 +17,9 @@ import msgspec
 import pytest
 
 from tailrace.cli.live import EVERY_S, LiveLine, fit
-from tailrace.cli.output import describe_interval, number
+from tailrace.cli.output import describe_interval
 from tailrace.load.measure.point import Percentiles
+from tailrace.view.words import number
 from tests.kit.samples import POINT
 from tests.kit.terminal import Screen, resize, terminal, watched
 

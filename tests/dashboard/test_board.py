@@ -10,6 +10,7 @@ import msgspec
 from tailrace.control.config import ServiceConfig
 from tailrace.control.controller import Controller
 from tailrace.dashboard.board import Board
+from tailrace.dashboard.feed import Feeds
 
 
 class Listener:
@@ -31,12 +32,14 @@ async def following(tmp_path: Path) -> AsyncIterator[tuple[Controller, Board, Li
     """A board of the services a, b and c, and a view that was told of them."""
     configs = [ServiceConfig(id=id_, url="http://127.0.0.1:9/") for id_ in "abc"]
     controller = Controller(configs, runs_dir=tmp_path)
-    board, listener = Board(controller), Listener()
+    feeds = Feeds(controller)
+    board, listener = Board(feeds), Listener()
     board.show(listener)
-    await board.start()
+    await feeds.start()
     assert await listener.ids() == ["a", "b", "c"]
     yield controller, board, listener
-    await board.close()
+    board.close()
+    await feeds.close()
     await controller.close()
 
 

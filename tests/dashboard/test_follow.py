@@ -1,7 +1,6 @@
 """What keeps the pages up to date goes on, whatever becomes of a single update."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,27 +26,33 @@ class Faltering(Controller):
         return await super().window(service_id)
 
 
-@pytest.mark.parametrize("make", [Feeds, Board])
+@pytest.mark.parametrize("of", ["service", "overview"])
 async def test_an_update_that_cannot_be_shown_is_told_and_the_next_is_shown(
-    serve: Any, tmp_path: Path, make: Callable[[Controller], Feeds | Board]
+    serve: Any, tmp_path: Path, of: str
 ) -> None:
     told: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
     config = ServiceConfig(id="a", url=serve().url, profile="50")
     controller = Faltering([config], interval_s=0.1, runs_dir=tmp_path)
-    follower = make(controller)
-    await follower.start()
-    controller.left = 3
-    seen: list[object] = []
-    if isinstance(follower, Feeds):
-        follower.find("a").show(lambda: seen.append(follower.find("a").window))
+    feeds = Feeds(controller)
+    board = Board(feeds)
+    await feeds.start()
+    controller.left = 2
+    shown = asyncio.Event()
+
+    def look(_: str = "") -> None:
+        if feeds.find("a").window is not None:
+            shown.set()
+
+    if of == "service":
+        feeds.find("a").show(look)
     else:
-        follower.show(seen.append)
+        board.show(look)
     await controller.start("a")
     async with asyncio.timeout(TIMEOUT_S):
-        while controller.left or not seen:
-            await asyncio.sleep(0.02)
+        await shown.wait()
     await controller.close()
-    await follower.close()
-    assert len(told) == 3
+    board.close()
+    await feeds.close()
+    assert len(told) == 2
     assert all("service 'a'" in context["message"] for context in told)

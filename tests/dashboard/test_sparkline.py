@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tailrace.dashboard.sparkline import HEIGHT, SPAN_S, WIDTH, sparkline
+from tailrace.dashboard.feed import RECENT_S
+from tailrace.dashboard.sparkline import HEIGHT, WIDTH, sparkline
 from tailrace.load.measure.point import Percentiles, Point
 
 Make = Callable[..., Point]
@@ -25,7 +26,7 @@ def test_the_last_interval_is_at_the_right_and_all_lie_within(point: Make) -> No
     drawn = corners(path)
     assert [command for command, _, _ in drawn] == ["M", *"L" * 120]
     assert drawn[-1][1] == WIDTH
-    assert drawn[0][1] == WIDTH - SPAN_S * WIDTH / SPAN_S
+    assert drawn[0][1] == WIDTH - RECENT_S * WIDTH / RECENT_S
     assert all(0 <= y <= HEIGHT for _, _, y in drawn)
     assert sorted(drawn, key=lambda corner: corner[1]) == drawn
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tailrace.view.words import clock, number
+from tailrace.view.words import number, started
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,13 @@ def test_numbers_have_three_figures(value: float | None, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0:00"), (61.9, "1:01"), (3600, "1:00:00"), (36_061, "10:01:01")]
+    ("text", "said"),
+    [
+        ("2030-01-04T10:11:12.131+00:00", "2030-01-04 10:11:12 UTC"),
+        ("2030-01-04T10:11:12Z", "2030-01-04 10:11:12 UTC"),
+        ("2030-01-04T10:11:12+02:00", "2030-01-04T10:11:12+02:00"),
+        ("yesterday", "yesterday"),
+    ],
 )
-def test_the_clock(seconds: float, text: str) -> None:
-    assert clock(seconds) == text
+def test_only_an_instant_in_utc_is_said_as_one(text: str, said: str) -> None:
+    assert started(text) == said

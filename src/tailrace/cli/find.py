@@ -154,13 +154,14 @@ async def _find(
     plan: "Plan", slo: "Slo", limits: "SearchLimits", out: Path | None
 ) -> "tuple[Found, Path, bool]":
     from tailrace.cli.live import LiveLine
-    from tailrace.cli.output import interruptible, number
+    from tailrace.cli.output import interruptible
     from tailrace.load.measure.point import WINDOW, latency_of
     from tailrace.load.on_ray import launcher_at
     from tailrace.load.session.search import UNFINISHED, Searcher, conclude, outlook, search
     from tailrace.report.searched import draw_search
     from tailrace.runs.directory import RUNS_DIR, RunDirectoryError, new_directory
     from tailrace.runs.search_report import write_search
+    from tailrace.view.words import number
 
     line = LiveLine()
     steps: list[Step] = []

@@ -6,11 +6,11 @@ from rich.console import Console
 from rich.table import Table
 
 from tailrace.cli.console import literal, make_console, print_paragraph
-from tailrace.cli.output import number
 from tailrace.mlperf.accuracy import Score
 from tailrace.mlperf.check import TestCheck
 from tailrace.mlperf.outcome import Outcome
 from tailrace.mlperf.result import Result
+from tailrace.view.words import number
 
 _LATENCY = "latency_"
 

@@ -37,6 +37,7 @@ from tailrace.units import (
     format_lag,
     parse_duration_s,
 )
+from tailrace.view.words import number
 
 
 def positive_duration_s(option: str, text: str, least_s: float = 1e-3) -> float:
@@ -101,9 +102,9 @@ def stop_signals() -> list[signal.Signals]:
     nohup.
     """
     return [
-        number
-        for number in SIGNALS
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+        signum
+        for signum in SIGNALS
+        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN
     ]
 
 
@@ -130,13 +131,13 @@ def interruptible(
             abandon(name)
 
     handled = stop_signals()
-    for number in handled:
-        loop.add_signal_handler(number, handle, number.name)
+    for signum in handled:
+        loop.add_signal_handler(signum, handle, signum.name)
     try:
         yield
     finally:
-        for number in handled:
-            loop.remove_signal_handler(number)
+        for signum in handled:
+            loop.remove_signal_handler(signum)
 
 
 async def follow(run: Run) -> Result:
@@ -278,11 +279,6 @@ def _describe(name: str, node: NodeFigures) -> str:
 
 def _short(per_s: float) -> str:
     return f"{per_s:,.0f}" if per_s >= 100 else f"{per_s:.3g}"
-
-
-def number(value: float | None) -> str:
-    """A time in ms for a table: two decimals below 100, none above; a dash where there is none."""
-    return "–" if value is None else f"{value:.2f}" if value < 100 else f"{value:,.0f}"
 
 
 def _side(interval: tuple[float, float] | None, side: int) -> str:

@@ -41,14 +41,14 @@ def create_app(
     Serve it on the event loop that runs `control`. NiceGUI keeps its pages in the process, so
     one application a process.
     """
-    feeds, board = Feeds(control), Board(control)
+    feeds = Feeds(control)
+    board = Board(feeds)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await feeds.start()
-        await board.start()
         yield
-        await board.close()
+        board.close()
         await feeds.close()
 
     app = FastAPI(

@@ -1,4 +1,4 @@
-"""One feed a service: its state, window and history, kept once for all browsers that look at it."""
+"""What is known of the services: state, window and history, kept once for all browsers."""
 
 import asyncio
 from collections import deque
@@ -14,13 +14,15 @@ from tailrace.control.interface import (
     Update,
     Window,
 )
-from tailrace.dashboard.follow import follow
 from tailrace.load.judge.slo import Slo, parse_slo
 from tailrace.load.measure.point import Point
 
 KEPT_INTERVALS = 3600
+RECENT_S = 120.0
+"""The overview draws as much."""
 
 View = Callable[[], None]
+Listener = Callable[[Update], None]
 
 _STATE_DELAY_S = 0.05
 """How long a change of state may wait for others: a program may set the rate 100 times a second."""
@@ -33,13 +35,16 @@ class Feed:
         self.service = service
         self.slos: list[Slo] = []
         self.window: Window | None = None
-        """As of the last interval, while there are views; None before the first."""
+        """As of the last interval when somebody last looked; None before the first."""
         self.latest: Point | None = None
         """The run's last interval; None before its first."""
         self.latest_json = ""
         """The same as JSON, encoded once for all browsers."""
         self.examples: dict[str, str] = {}
         """Answers of the run that were failures, by their reason."""
+        self.recent: deque[Point] = deque()
+        """The intervals of the last RECENT_S, of earlier runs too."""
+        self._looked = True
         self._control = control
         self._points: deque[tuple[float, bytes]] = deque(maxlen=KEPT_INTERVALS)
         self._views: set[View] = set()
@@ -59,8 +64,8 @@ class Feed:
         self._views.discard(view)
 
     async def look(self) -> None:
-        """Have the window as of the last interval, before a view is made."""
-        if self.latest is not None:
+        """Have the window as of the last interval, which nobody needs while nobody looks."""
+        if not self._looked:
             await self._read_window()
 
     async def take(self, update: Update) -> None:
@@ -69,11 +74,13 @@ class Feed:
         point = update.point
         if point is not None and self._is_new(point):
             lost = point.index > (self.latest.index + 1 if self.latest is not None else 0)
+            self._looked = False
             if self._views or lost:
-                await self._read_window()
+                await self.look()
             if lost and self.window is not None:
                 self._keep_all(self.window)
-            self._keep(point)
+            if self._is_new(point):
+                self._keep(point)
             self._tell()
         elif self._views and self._telling is None:
             loop = asyncio.get_running_loop()
@@ -96,9 +103,12 @@ class Feed:
             self.slos = [parse_slo(text) for text in service.slo]
         if service.state == "starting":
             self.latest, self.window, self.examples = None, None, {}
+            self._looked = True
         self.service = service
 
     async def _read_window(self) -> None:
+        # Before the waiting: what comes meanwhile is to be looked at anew.
+        self._looked = True
         window = await self._control.window(self.service.id)
         self.window = window if window.points else None
 
@@ -114,6 +124,9 @@ class Feed:
     def _keep(self, point: Point) -> None:
         encoded = msgspec.json.encode(point)
         self._points.append((point.wall_time, encoded))
+        self.recent.append(point)
+        while self.recent[0].wall_time < point.wall_time - RECENT_S:
+            self.recent.popleft()
         self.latest, self.latest_json = point, encoded.decode()
         self.examples = {**point.examples, **self.examples}
 
@@ -131,13 +144,14 @@ class Feeds:
         self._control = control
         self._feeds: dict[str, Feed] = {}
         self._views: set[View] = set()
+        self._listeners: set[Listener] = set()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to follow all services, those added later included."""
         for service in await self._control.list():
             await self._add(service)
-        self._task = asyncio.create_task(follow(self._control, self._take))
+        self._task = asyncio.create_task(self._follow())
 
     async def close(self) -> None:
         """Stop following."""
@@ -170,6 +184,20 @@ class Feeds:
         """Call `view` no more."""
         self._views.discard(view)
 
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` with each update of any service, once its feed has it."""
+        self._listeners.add(listener)
+
+    async def _follow(self) -> None:
+        """Take each update, those of services added later included, whatever becomes of one."""
+        async for update in self._control.watch(None):
+            try:
+                await self._take(update)
+            except UnknownServiceError:
+                continue  # removed since; the update that says so follows
+            except Exception as error:  # noqa: BLE001
+                report_missed(update.service, error)
+
     async def _add(self, service: ServiceInfo) -> Feed:
         feed = self._feeds[service.id] = Feed(self._control, service)
         await feed.catch_up()
@@ -188,9 +216,19 @@ class Feeds:
         else:
             await self._add(service)
             self._tell()
+        for listener in self._listeners:
+            listener(update)
 
     def _tell(self) -> None:
         _call(self._views)
+
+
+def report_missed(service: ServiceInfo, error: Exception) -> None:
+    """Tell the event loop's handler what went wrong with one update; the pages of all services
+    would stand still if it ended what keeps them up to date.
+    """
+    what = f"The pages have missed an update of service {service.id!r}"
+    asyncio.get_running_loop().call_exception_handler({"message": what, "exception": error})
 
 
 def points_router(feeds: Feeds) -> APIRouter:

@@ -4,8 +4,8 @@ from nicegui import ui
 
 from tailrace.load.measure.point import NodeFigures, Point
 from tailrace.plain import as_html
-from tailrace.units import format_lag
-from tailrace.view.words import clock, number
+from tailrace.units import format_clock, format_lag
+from tailrace.view.words import number
 
 _HEADS = (
     ("Node", "A machine that load workers run on."),
@@ -52,7 +52,7 @@ def _row(name: str, node: NodeFigures) -> str:
         format_lag(node.send_lag_p99_us),
         f"{number(node.cpu_percent)} %",
         f"{number(node.clock_error_ms)} ms",
-        f"{'lost, ' if lost else ''}{clock(node.seen_s)}",
+        f"{'lost, ' if lost else ''}{format_clock(node.seen_s)}",
     )
     figures = "".join(
         f'<td data-head="{as_html(head)}">{as_html(cell)}</td>'

@@ -12,9 +12,10 @@ from tailrace.dashboard.fleet_panel import FleetPanel
 from tailrace.dashboard.timeline import Timeline
 from tailrace.load.measure.point import Percentiles, Point
 from tailrace.plain import as_html
+from tailrace.units import format_clock
 from tailrace.view.charts import LIVE, configure
 from tailrace.view.failures import failures_table
-from tailrace.view.words import NONE, clock
+from tailrace.view.words import NONE
 
 _NOTHING = Window(
     intervals=0,
@@ -127,7 +128,7 @@ class _Head:
         self._state.set_text(service.state)
         if self._state.props.get("data-state") != service.state:
             self._state.props["data-state"] = service.state
-        self._elapsed.set_text(clock(last.t_s) if last else NONE)
+        self._elapsed.set_text(format_clock(last.t_s) if last else NONE)
 
 
 class _Tiles:

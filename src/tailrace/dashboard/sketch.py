@@ -10,7 +10,8 @@ from tailrace.load.schedule.profile import Profile
 from tailrace.load.schedule.profile_text import TimedSegment, parse_parts
 from tailrace.load.schedule.segments import Burst, Floats
 from tailrace.load.schedule.sine import Sine
-from tailrace.view.words import clock, number
+from tailrace.units import format_clock
+from tailrace.view.words import number
 
 MAX_LETTERS = 4000
 WIDTH, HEIGHT = 480, 64
@@ -57,7 +58,7 @@ def sketch(expression: str, duration_s: float | None = None) -> Sketch:
         svg=_svg(_means(profile, span_s), peak, span_s),
         peak=f"{number(peak)}/s",
         mean=f"{number(total / span_s)}/s",
-        over=clock(span_s) if duration_s is not None else f"{clock(span_s)}, and on",
+        over=format_clock(span_s) if duration_s is not None else f"{format_clock(span_s)}, and on",
         requests=f"{total:,.0f}",
     )
 
@@ -86,7 +87,7 @@ def _svg(rates: Floats, peak_per_s: float, span_s: float) -> str:
     corners = "".join(f"L{x:g} {y:.4g}" for x, y in zip(middles, heights, strict=True))
     line = f"M0 {heights[0]:.4g}{corners}L{WIDTH} {heights[-1]:.4g}"
     label = (
-        f"Rate over {clock(span_s)}: begins at {number(float(rates[0]))}, "
+        f"Rate over {format_clock(span_s)}: begins at {number(float(rates[0]))}, "
         f"ends at {number(float(rates[-1]))}, at most {number(peak_per_s)} requests a second"
     )
     return (

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
+from tailrace.dashboard.feed import RECENT_S
 from tailrace.load.measure.point import Point
 
-SPAN_S = 120.0
 WIDTH, HEIGHT = 120, 32
 
 _ROOM = 1.4
@@ -28,7 +28,7 @@ def sparkline(points: Iterable[Point], bound_ms: float | None) -> tuple[str, flo
     for at_s, interval_s, p99 in kept:
         if p99 is None:
             continue
-        x = round(WIDTH - (kept[-1][0] - at_s) * (WIDTH / SPAN_S), 1)
+        x = round(WIDTH - (kept[-1][0] - at_s) * (WIDTH / RECENT_S), 1)
         joined = at_s - before_s < 1.5 * interval_s
         # A line to itself is a dot: round caps draw it.
         path.append(f"L{x:g} {y_of(p99):g}" if joined else f"M{x:g} {y_of(p99):g}h0")

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from tailrace.load.judge.ending import describe_end
 from tailrace.report.parts import chip, listed, section, statistic, table, title_block, with_unit
 from tailrace.report.subject import Subject
-from tailrace.units import format_digits, format_lag
+from tailrace.units import format_clock, format_digits, format_lag
 from tailrace.view.markup import Content, Markup, h
-from tailrace.view.words import NONE, clock, number, started
+from tailrace.view.words import NONE, number, started
 
 _STATES = {
     "running": "In progress while this was made: these are the intervals that it had finished.",
@@ -32,7 +32,7 @@ def head(subjects: Sequence[Subject]) -> Markup:
     facts = [
         info.name,
         started(info.started),
-        f"{clock(info.duration_s)} of load",
+        f"{format_clock(info.duration_s)} of load",
         f"{info.completed + info.failed:,} requests",
     ]
     return title_block(info.title or info.target or info.name, facts, info.target, info.note)
@@ -67,7 +67,7 @@ def _slos(subject: Subject) -> Content:
 def _reasons(subject: Subject) -> list[Content]:
     state = _STATES.get(subject.info.state)
     info = subject.info
-    cut = describe_end(info.ended_by, clock(info.duration_s))
+    cut = describe_end(info.ended_by, format_clock(info.duration_s))
     reasons = info.verdict.reasons if info.verdict else []
     return [*filter(None, (state, cut)), *info.problems, *reasons]
 
@@ -124,7 +124,7 @@ def _runs(subjects: Sequence[Subject]) -> Markup:
     rows: list[tuple[Content, ...]] = []
     for subject in subjects:
         info, interval = subject.info, subject.confidence_ms.get("p99")
-        when = " · ".join((started(info.started), clock(info.duration_s), info.profile))
+        when = " · ".join((started(info.started), format_clock(info.duration_s), info.profile))
         rows.append(
             (
                 [

@@ -9,10 +9,10 @@ from tailrace.load.session.search import Found, Step
 from tailrace.plain import as_html
 from tailrace.report.parts import section, table, title_block
 from tailrace.runs.label import read_label
-from tailrace.units import format_digits, format_figure
+from tailrace.units import format_clock, format_digits, format_figure
 from tailrace.view.markup import Content, h
 from tailrace.view.svg import LogAxis
-from tailrace.view.words import clock, number
+from tailrace.view.words import number
 
 _TITLE, _TARGET = 80, 98
 """Characters of a line that have room in the picture."""
@@ -85,7 +85,7 @@ def _step(step: Step) -> tuple[Content, ...]:
         f"{step.over:,}",
         f"{step.completed:,}",
         f"{step.failed:,}",
-        clock(step.duration_s),
+        format_clock(step.duration_s),
     )
 
 

@@ -12,13 +12,6 @@ def number(value: float | None) -> str:
     return f"{value:,.{digits}f}"
 
 
-def clock(seconds: float) -> str:
-    """`seconds` as m:ss or h:mm:ss."""
-    minutes, second = divmod(int(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
-
-
 def started(text: str) -> str:
     """The ISO 8601 instant `text`, UTC, as a person reads it; anything else as it is."""
     day, t, time = text.partition("T")

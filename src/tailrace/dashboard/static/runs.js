@@ -1,4 +1,6 @@
 // The list of runs: sorted, filtered, and some of them chosen, all in the browser.
+import { elapsed, number, whole } from "tailrace-timeline/format.js";
+
 const COLUMNS = [
   { key: "started", label: "Started (UTC)" },
   { key: "target", label: "Target", wide: true },
@@ -11,12 +13,7 @@ const COLUMNS = [
   { key: "verdict", label: "Verdict" },
 ];
 
-// Made once: toLocaleString would make one for every cell.
 const collator = new Intl.Collator("en", { numeric: true });
-const decimals = [0, 1, 2].map(
-  (digits) =>
-    new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }),
-);
 
 const verdict = (run) => (run.verdict ? (run.verdict.valid ? "VALID" : "INVALID") : "");
 const broken = (run) => Object.keys(run.slo).filter((slo) => !run.slo[slo]);
@@ -79,7 +76,7 @@ export default {
               <td class="number wide">{{ whole(run.completed) }}</td>
               <td class="number wide" :class="{ bad: run.failed }">
                 {{ whole(run.failed) }}</td>
-              <td class="number">{{ milliseconds(run.p99_ms) }}</td>
+              <td class="number">{{ number(run.p99_ms) }}</td>
               <td class="judged"><span :title="run.verdict?.reasons.join('; ')" :class="verdict(run).toLowerCase()">{{ verdict(run) || "–" }}</span>
                 <small v-for="slo in broken(run)" :key="slo" class="bad">{{ slo }} broken</small></td>
             </tr>
@@ -164,17 +161,9 @@ export default {
     rate: (rate) => (rate == null ? "none" : Number(rate.toPrecision(4)).toLocaleString("en-US")),
     address: (name) => `/runs/${encodeURIComponent(name)}`,
     instant: (text) => (text ? text.slice(0, 19).replace("T", " ") : "?"),
-    whole: (n) => decimals[0].format(n),
-    milliseconds: (ms) =>
-      ms == null ? "–" : decimals[ms < 9.995 ? 2 : ms < 99.95 ? 1 : 0].format(ms),
-    clock(seconds) {
-      const whole = Math.floor(seconds);
-      const two = (n) => String(n).padStart(2, "0");
-      const hours = Math.floor(whole / 3600);
-      const minutes = Math.floor(whole / 60) % 60;
-      const rest = two(whole % 60);
-      return hours ? `${hours}:${two(minutes)}:${rest}` : `${minutes}:${rest}`;
-    },
+    whole,
+    number,
+    clock: (seconds) => elapsed(1000 * seconds),
     order(key) {
       if (key !== this.key) return undefined;
       return this.sign > 0 ? "ascending" : "descending";

@@ -1,21 +1,26 @@
-// Numbers and times as people read them.
+// Numbers and times as people read them; view/words.py says the same.
 
 export const NONE = "–";
+
+// Made once: toLocaleString would make one for every number.
+const PLACES = [0, 1, 2].map(
+  (places) =>
+    new Intl.NumberFormat("en-US", { minimumFractionDigits: places, maximumFractionDigits: places }),
+);
 
 /** Three figures, but never fewer than all digits before the point. */
 export function number(value) {
   if (value === null || value === undefined) return NONE;
   const size = Math.abs(value);
-  const digits = size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2;
-  return value.toLocaleString("en-US", {
-    minimumFractionDigits: digits,
-    maximumFractionDigits: digits,
-  });
+  return PLACES[size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2].format(value);
 }
+
+/** A count. */
+export const whole = (count) => PLACES[0].format(count);
 
 /** A count without places, anything else as `number`. */
 export function amount(value) {
-  return Number.isInteger(value) ? value.toLocaleString("en-US") : number(value);
+  return Number.isInteger(value) ? whole(value) : number(value);
 }
 
 const UNITS = [

@@ -1,7 +1,7 @@
 // The X-ray of a tail: where the slowest 1 % of the requests spent their time, against the median.
 
 import { h } from "./dom.js";
-import { number } from "./format.js";
+import { number, whole } from "./format.js";
 import { xrayOf } from "./merge.js";
 
 const ABOUT = {
@@ -68,11 +68,11 @@ export function drawXray(xray, stages, label = "Tail X-ray") {
 
 /** The X-ray in one sentence. */
 export function said({ explains, gap_ms: gap, tail_requests: requests, from_ms: from }) {
-  const whole = total(gap);
-  const tail = `the slowest 1 % (${requests.toLocaleString("en-US")} from ${ms(from)} on)`;
+  const all = total(gap);
+  const tail = `the slowest 1 % (${whole(requests)} from ${ms(from)} on)`;
   if (explains === null) return `The median and ${tail} took the same time.`;
-  const share = Math.round(100 * Math.min(1, gap[explains] / whole));
-  return `${explains} explains ${share} % of the gap of ${ms(whole)} between the median and ${tail}.`;
+  const share = Math.round(100 * Math.min(1, gap[explains] / all));
+  return `${explains} explains ${share} % of the gap of ${ms(all)} between the median and ${tail}.`;
 }
 
 /** The components that took any time worth a digit, in the order of a request's way. */
