@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tailrace.dashboard.feed import RECENT_S
-from tailrace.dashboard.sparkline import HEIGHT, WIDTH, sparkline
+from tailrace.dashboard.glance import HEIGHT, WIDTH, sparkline
 from tailrace.load.measure.point import Percentiles, Point
 
 Make = Callable[..., Point]

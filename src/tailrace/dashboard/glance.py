@@ -1,11 +1,11 @@
 """One service at a glance: what the overview says of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tailrace.control.interface import ServiceInfo, Window
+from tailrace.dashboard.feed import RECENT_S
 from tailrace.dashboard.figures import exceeded, failures_by_reason
-from tailrace.dashboard.sparkline import sparkline
 from tailrace.load.judge.slo import Slo
 from tailrace.load.judge.verdict import is_late
 from tailrace.load.measure.point import Point
@@ -13,6 +13,11 @@ from tailrace.units import format_duration, format_lag
 from tailrace.view.words import NONE, number
 
 Said = dict[str, Any]
+
+WIDTH, HEIGHT = 120, 32
+
+_ROOM = 1.4
+"""The axis reaches from 0 to this many times the SLO, or to the highest value if that is more."""
 
 
 def glance(
@@ -91,3 +96,28 @@ def _verdict(service: ServiceInfo) -> _Part:
         return {"verdict": NONE, "reasons": ""}, None
     word = "valid" if verdict.valid else "invalid"
     return {"verdict": word.upper(), "reasons": "; ".join(verdict.reasons)}, word
+
+
+def sparkline(points: Iterable[Point], bound_ms: float | None) -> tuple[str, float | None]:
+    """The `d` of an SVG path of WIDTH by HEIGHT, and the y of the SLO's line.
+
+    `points` are oldest first, the last at the right edge. Where an interval is missing or had no
+    response, the line is interrupted.
+    """
+    kept = [(p.wall_time, p.interval_s, p.latency_ms.p99) for p in points]
+    values = [p99 for _, _, p99 in kept if p99 is not None]
+    top = max((*values, _ROOM * (bound_ms or 0.0)), default=0.0) or 1.0
+
+    def y_of(value_ms: float) -> float:
+        return round(HEIGHT - 1 - value_ms / top * (HEIGHT - 2), 1)
+
+    path, before_s = [], float("-inf")
+    for at_s, interval_s, p99 in kept:
+        if p99 is None:
+            continue
+        x = round(WIDTH - (kept[-1][0] - at_s) * (WIDTH / RECENT_S), 1)
+        joined = at_s - before_s < 1.5 * interval_s
+        # A line to itself is a dot: round caps draw it.
+        path.append(f"L{x:g} {y_of(p99):g}" if joined else f"M{x:g} {y_of(p99):g}h0")
+        before_s = at_s
+    return "".join(path), None if bound_ms is None else y_of(bound_ms)

@@ -14,7 +14,7 @@ from tailrace.control.interface import LoadControl, ServiceInfo
 from tailrace.dashboard.board import Board
 from tailrace.dashboard.dialogs import RemoveDialog, ServiceDialog
 from tailrace.dashboard.frame import attempt, button
-from tailrace.dashboard.sparkline import HEIGHT, WIDTH
+from tailrace.dashboard.glance import HEIGHT, WIDTH
 
 _EXAMPLE = """\
 # tailrace.toml

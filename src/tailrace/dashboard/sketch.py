@@ -11,6 +11,8 @@ from tailrace.load.schedule.profile_text import TimedSegment, parse_parts
 from tailrace.load.schedule.segments import Burst, Floats
 from tailrace.load.schedule.sine import Sine
 from tailrace.units import format_clock
+from tailrace.view.markup import h
+from tailrace.view.svg import drawing, path
 from tailrace.view.words import number
 
 MAX_LETTERS = 4000
@@ -82,16 +84,15 @@ def _means(profile: Profile, span_s: float) -> Floats:
 
 
 def _svg(rates: Floats, peak_per_s: float, span_s: float) -> str:
-    heights = (HEIGHT - 2 - rates / (peak_per_s or 1.0) * (HEIGHT - 6)).tolist()
+    heights = (HEIGHT - 2 - rates / (peak_per_s or 1.0) * (HEIGHT - 6)).round(2).tolist()
     middles = ((np.arange(_COLUMNS) + 0.5) * (WIDTH / _COLUMNS)).tolist()
-    corners = "".join(f"L{x:g} {y:.4g}" for x, y in zip(middles, heights, strict=True))
-    line = f"M0 {heights[0]:.4g}{corners}L{WIDTH} {heights[-1]:.4g}"
+    inner = zip(middles, heights, strict=True)
+    line = path([(0, heights[0]), *inner, (WIDTH, heights[-1])])
     label = (
         f"Rate over {format_clock(span_s)}: begins at {number(float(rates[0]))}, "
         f"ends at {number(float(rates[-1]))}, at most {number(peak_per_s)} requests a second"
     )
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" '
-        f'aria-label="{label}"><path class="area" d="{line}V{HEIGHT}H0Z"/>'
-        f'<path class="line" d="{line}"/></svg>'
+    area = h("path", class_="area", d=f"{line}V{HEIGHT}H0Z")
+    return drawing(
+        (WIDTH, HEIGHT), label, area, h("path", class_="line", d=line), preserveAspectRatio="none"
     )

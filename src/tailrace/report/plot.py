@@ -9,10 +9,10 @@ from tailrace.load.judge.confidence import percentile_interval_us
 from tailrace.load.measure.histogram import BINS_PER_DECADE, Histogram
 from tailrace.report.subject import Subject
 from tailrace.view.markup import Content, Markup, h
-from tailrace.view.svg import LogAxis
+from tailrace.view.svg import Area, LogAxis, drawing, path, ticks_of
 
 _WIDTH, _HEIGHT = 620, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 24, 14, 40
+_AREA = Area(left=52, right=_WIDTH - 24, top=14, bottom=_HEIGHT - 40)
 _STEP = 0.05
 """Of the curve along its axis: so many decades of the share above a percentile."""
 _BAND_STEP = 0.1
@@ -31,20 +31,20 @@ def draw_percentiles(subjects: Sequence[Subject]) -> Markup | None:
     deepest = max(_depth_of(subject.latency) for subject in shown)
     values = [_ms(subject.latency, p) for subject in shown for p in (1.0, 100.0)]
     slos = _slos(subjects)
-    up = LogAxis([*values, *(bound for _, bound in slos)], _HEIGHT - _BOTTOM, _TOP)
+    up = _AREA.log_up([*values, *(bound for _, bound in slos)])
 
     def across(depth: float) -> float:
-        return round(_LEFT + depth / deepest * (_WIDTH - _LEFT - _RIGHT), 1)
+        return round(_AREA.left + depth / deepest * (_AREA.right - _AREA.left), 1)
 
     named = [percent for percent in _NAMED if _depth(percent) <= deepest]
     return _figure(
         f"Latency by percentile of {_names(shown)}",
-        _levels(up),
-        [_rule(across(_depth(percent)), f"p{percent:g}") for percent in named],
-        _title("ms", "percentile; each further nine has the same room"),
+        _AREA.levels(ticks_of(up)),
+        _AREA.rules((across(_depth(percent)), f"p{percent:g}") for percent in named),
+        _AREA.units("ms", "percentile; each further nine has the same room"),
         [_band(subject, _run(subjects, subject), across, up) for subject in shown],
         [_curve(subject, _run(subjects, subject), across, up, named) for subject in shown],
-        [_bound(up.place(bound), text) for text, bound in slos],
+        [_AREA.bound(up.place(bound), f"SLO {text}") for text, bound in slos],
     )
 
 
@@ -55,19 +55,19 @@ def draw_distribution(subjects: Sequence[Subject]) -> Markup | None:
         return None
     shares = [_shares(subject.latency) for subject in shown]
     edges = [_edge_ms(number) for bins in shares for number in (min(bins), max(bins) + 1)]
-    across = LogAxis(edges, _LEFT, _WIDTH - _RIGHT)
+    across = _AREA.log_across(edges)
     highest = max(max(bins.values()) for bins in shares) * 1.08
     step = _round_step(highest)
 
     def up(share: float) -> float:
-        return round(_HEIGHT - _BOTTOM - share / highest * (_HEIGHT - _TOP - _BOTTOM), 1)
+        return round(_AREA.bottom - share / highest * (_AREA.bottom - _AREA.top), 1)
 
     levels = [number * step for number in range(int(highest / step) + 1)]
     return _figure(
         f"Distribution of latency of {_names(shown)}",
-        [_level(up(level), f"{100 * level:g}") for level in levels],
-        [_rule(across.place(value), f"{value:,g}") for value in across.ticks()],
-        _title("%", "latency, ms; share of answers in each 12 % of it"),
+        _AREA.levels((up(level), f"{100 * level:g}") for level in levels),
+        _AREA.rules(ticks_of(across)),
+        _AREA.units("%", "latency, ms; share of answers in each 12 % of it"),
         [
             _outline(bins, _run(subjects, subject), across, up)
             for subject, bins in zip(shown, shares, strict=True)
@@ -76,14 +76,7 @@ def draw_distribution(subjects: Sequence[Subject]) -> Markup | None:
 
 
 def _figure(about: str, *content: Content) -> Markup:
-    return h(
-        "svg",
-        content,
-        class_="figure",
-        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
-        role="img",
-        aria_label=about,
-    )
+    return drawing((_WIDTH, _HEIGHT), about, *content, class_="figure")
 
 
 def _names(subjects: Iterable[Subject]) -> str:
@@ -123,7 +116,7 @@ def _curve(
 ) -> Content:
     depths, percents = zip(*_percents(subject.latency, _STEP), strict=True)
     values = subject.latency.percentile_us(*percents)
-    path = _path(
+    line = path(
         (across(depth), up.place(us / 1000)) for depth, us in zip(depths, values, strict=True)
     )
     dots = [
@@ -137,7 +130,7 @@ def _curve(
         for percent in named
         if _depth(percent) <= depths[-1]
     ]
-    return h("g", h("path", d=path, class_="line"), dots, class_=run)
+    return h("g", h("path", d=line, class_="line"), dots, class_=run)
 
 
 def _band(subject: Subject, run: str, across: _Place, up: LogAxis) -> Content:
@@ -150,7 +143,7 @@ def _band(subject: Subject, run: str, across: _Place, up: LogAxis) -> Content:
         return None
     lower = [(x, low) for x, low, _ in sides]
     upper = [(x, high) for x, _, high in reversed(sides)]
-    return h("path", d=f"{_path(lower + upper)}Z", class_=f"band {run}")
+    return h("path", d=f"{path(lower + upper)}Z", class_=f"band {run}")
 
 
 def _outline(bins: dict[int, float], run: str, across: LogAxis, up: _Place) -> Markup:
@@ -163,8 +156,8 @@ def _outline(bins: dict[int, float], run: str, across: LogAxis, up: _Place) -> M
     corners.append((across.place(_edge_ms(last + 1)), up(0)))
     return h(
         "g",
-        h("path", d=f"{_path(corners)}Z", class_="area"),
-        h("path", d=_path(corners), class_="line"),
+        h("path", d=f"{path(corners)}Z", class_="area"),
+        h("path", d=path(corners), class_="line"),
         class_=run,
     )
 
@@ -181,39 +174,3 @@ def _round_step(highest: float) -> float:
     """The smallest of 1, 2, 5 × 10^n with which an axis up to `highest` has five steps at most."""
     decade = 10.0 ** math.floor(math.log10(highest / 5))
     return next(m * decade for m in (1, 2, 5, 10) if 5 * m * decade >= highest * (1 - 1e-9))
-
-
-def _path(corners: Iterable[tuple[float, float]]) -> str:
-    return "M" + "L".join(f"{x:g} {y:g}" for x, y in corners)
-
-
-def _levels(up: LogAxis) -> list[Content]:
-    return [_level(up.place(value), f"{value:,g}") for value in up.ticks()]
-
-
-def _level(y: float, text: str) -> Content:
-    return [
-        h("line", class_="grid", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=y, y2=y),
-        h("text", text, x=_LEFT - 7, y=y + 4, class_="end"),
-    ]
-
-
-def _rule(x: float, text: str) -> Content:
-    return [
-        h("line", class_="grid", x1=x, x2=x, y1=_TOP, y2=_HEIGHT - _BOTTOM),
-        h("text", text, x=x, y=_HEIGHT - _BOTTOM + 16, class_="middle"),
-    ]
-
-
-def _bound(y: float, text: str) -> Content:
-    return [
-        h("line", class_="slo", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=y, y2=y),
-        h("text", f"SLO {text}", x=_LEFT + 6, y=y - 5, class_="slo"),
-    ]
-
-
-def _title(up: str, across: str) -> Content:
-    return [
-        h("text", up, x=_LEFT - 7, y=_HEIGHT - _BOTTOM + 16, class_="end unit"),
-        h("text", across, x=(_LEFT + _WIDTH - _RIGHT) / 2, y=_HEIGHT - 6, class_="middle unit"),
-    ]
