@@ -52,9 +52,11 @@ def make(index: int, *, server: bool = True) -> Point:
         send_lag_ms=2,
         stages_ms={"queue": 120, "infer": 40},
     )
+    is_kept = p99_ms(index) < 100 and not (index % 2 and index < CHANGED_AT)
     return Point(
         index=index,
         t_s=end_s,
+        slo={"p99<100ms": is_kept},
         wall_time=BEGAN + end_s,
         interval_s=1.0,
         target_per_s=rate,

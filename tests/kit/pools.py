@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from time import monotonic_ns
 
-from tailrace.load.client.addresses import Reuse
 from tailrace.load.client.dialer import Dialer
 from tailrace.load.client.pool import Pool, PoolLimits
 from tailrace.load.client.target import Endpoint
+from tailrace.load.config import Reuse
 from tailrace.load.measure.recorder import Recorder
 
 

@@ -1,10 +1,10 @@
 """The figures at the top: what each tile says of the window and of the last interval."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tailrace.control.interface import Window
-from tailrace.load.judge.slo import Slo
+from tailrace.load.judge.slo import parse_slo
 from tailrace.load.measure.failures import describe_failures
 from tailrace.load.measure.point import Point
 from tailrace.units import format_duration, format_lag
@@ -40,31 +40,17 @@ def spans(window: Window) -> str:
     """Which figures are of the whole window, and which of its last interval."""
     if not window.intervals:
         return ""
+    over = "".join(f" SLO {text} is broken." for text, is_kept in window.slo.items() if not is_kept)
     return (
         f"Percentiles, SR and failures: the last {format_duration(window.seconds)}. "
-        f"RPS, QPS, in flight and CPU: the last interval."
+        f"RPS, QPS, in flight and CPU: the last interval.{over}"
     )
 
 
-def broken(window: Window, slos: Sequence[Slo]) -> dict[str, str]:
-    """The bounds that a percentile of the window exceeds, by the figure's name."""
-    return {
-        slo.statistic: f"over {format_duration(slo.bound_s)} SLO" for slo in exceeded(window, slos)
-    }
-
-
-def exceeded(window: Window, slos: Sequence[Slo]) -> list[Slo]:
-    """Those of `slos` whose statistic of the window's latency is above their bound, or whose share
-    of slow requests the failed ones alone use up: they count as slower than any bound.
-    """
-    failed = sum(window.reasons.values())
-
-    def is_exceeded(slo: Slo) -> bool:
-        spared = (1 - (slo.percent or 100.0) / 100) * (failed + window.completed)
-        value = getattr(window.latency_ms, slo.statistic.replace(".", "_"), None)
-        return failed > spared + 1e-9 or (value is not None and value > slo.bound_s * 1e3)
-
-    return [slo for slo in slos if is_exceeded(slo)]
+def broken(window: Window) -> dict[str, str]:
+    """What stands at the figure of each statistic whose SLO the window breaks."""
+    slos = (parse_slo(text) for text, is_kept in window.slo.items() if not is_kept)
+    return {slo.statistic: f"over {format_duration(slo.bound_s)} SLO" for slo in slos}
 
 
 def failures_by_reason(window: Window) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from tailrace.control.interface import ServiceInfo, Window
 from tailrace.dashboard.feed import RECENT_S
-from tailrace.dashboard.figures import exceeded, failures_by_reason
+from tailrace.dashboard.figures import failures_by_reason
 from tailrace.load.judge.slo import Slo
 from tailrace.load.judge.verdict import is_late
 from tailrace.load.measure.point import Point
@@ -27,8 +27,8 @@ def glance(
     (None before the run's first interval) and of that one's last interval; the sparkline is of
     `points`, oldest first.
 
-    `texts` by the name of their field, `flags` that the style sheet knows, the sparkline's `path`
-    and the y of its `bound`, and `rate` for the input.
+    `texts` by the name of their field, `flags` that the style sheet knows, the sparkline's `path`,
+    what of it is `over` an SLO and the y of its `bound`, and `rate` for the input.
     """
     texts = {"name": service.name, "url": f"{service.method} {service.url}", "state": service.state}
     flags: list[str] = [service.state]
@@ -42,13 +42,14 @@ def glance(
         texts |= said
         flags += [flag] if flag else []
     p99 = next((slo for slo in slos if slo.statistic == "p99"), None)
-    path, bound = sparkline(points, p99.bound_s * 1e3 if p99 is not None else None)
+    path, over, bound = sparkline(points, p99.bound_s * 1e3 if p99 is not None else None)
     return {
         "id": service.id,
         "rate": service.rate_per_s,
         "texts": texts,
         "flags": " ".join(flags),
         "path": path,
+        "over": over,
         "bound": bound,
     }
 
@@ -67,7 +68,7 @@ def _tail(window: Window | None, slos: Sequence[Slo]) -> _Part:
     if window is None:
         return {"p99": NONE, "of": "", "slo": within and f"SLO {within}"}, None
     of = f"· last {format_duration(window.seconds)}"
-    over = ", ".join(slo.expression for slo in exceeded(window, slos))
+    over = ", ".join(text for text, is_kept in window.slo.items() if not is_kept)
     slo = f"over {over}" if over else within and f"SLO {within}"
     said = {"p99": number(window.latency_ms.p99), "of": of, "slo": slo}
     return said, "over" if over else None
@@ -98,26 +99,34 @@ def _verdict(service: ServiceInfo) -> _Part:
     return {"verdict": word.upper(), "reasons": "; ".join(verdict.reasons)}, word
 
 
-def sparkline(points: Iterable[Point], bound_ms: float | None) -> tuple[str, float | None]:
-    """The `d` of an SVG path of WIDTH by HEIGHT, and the y of the SLO's line.
+def sparkline(points: Iterable[Point], bound_ms: float | None) -> tuple[str, str, float | None]:
+    """The `d` of an SVG path of WIDTH by HEIGHT, that of its intervals that broke an SLO, and the y
+    of the SLO's line.
 
     `points` are oldest first, the last at the right edge. Where an interval is missing or had no
     response, the line is interrupted.
     """
-    kept = [(p.wall_time, p.interval_s, p.latency_ms.p99) for p in points]
-    values = [p99 for _, _, p99 in kept if p99 is not None]
+    shown = list(points)
+    values = [p99 for point in shown if (p99 := point.latency_ms.p99) is not None]
     top = max((*values, _ROOM * (bound_ms or 0.0)), default=0.0) or 1.0
 
     def y_of(value_ms: float) -> float:
         return round(HEIGHT - 1 - value_ms / top * (HEIGHT - 2), 1)
 
-    path, before_s = [], float("-inf")
-    for at_s, interval_s, p99 in kept:
-        if p99 is None:
+    path, over = [], []
+    before_s, begin = float("-inf"), ""
+    for point in shown:
+        if point.latency_ms.p99 is None:
             continue
-        x = round(WIDTH - (kept[-1][0] - at_s) * (WIDTH / RECENT_S), 1)
-        joined = at_s - before_s < 1.5 * interval_s
+        x = round(WIDTH - (shown[-1].wall_time - point.wall_time) * (WIDTH / RECENT_S), 1)
+        corner = f"{x:g} {y_of(point.latency_ms.p99):g}"
         # A line to itself is a dot: round caps draw it.
-        path.append(f"L{x:g} {y_of(p99):g}" if joined else f"M{x:g} {y_of(p99):g}h0")
-        before_s = at_s
-    return "".join(path), None if bound_ms is None else y_of(bound_ms)
+        if point.wall_time - before_s < 1.5 * point.interval_s:
+            step, alone = f"L{corner}", f"M{begin}L{corner}"
+        else:
+            step = alone = f"M{corner}h0"
+        path.append(step)
+        if False in point.slo.values():
+            over.append(alone)
+        before_s, begin = point.wall_time, corner
+    return "".join(path), "".join(over), None if bound_ms is None else y_of(bound_ms)

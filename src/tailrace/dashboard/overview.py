@@ -184,9 +184,8 @@ def _sparkline() -> None:
     with ui.element("svg").classes("spark") as drawing:
         drawing.props(f'viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio=none aria-hidden=true')
         ui.element("path").classes("spark-line")
-        # What is above the SLO is drawn over it in another colour; its own picture cuts it off.
-        with ui.element("svg").classes("spark-over").props(f"width={WIDTH} height=0"):
-            ui.element("path")
+        # What broke an SLO is drawn over it in another colour.
+        ui.element("path").classes("spark-over")
         ui.element("path").classes("spark-bound")
 
 

@@ -152,7 +152,7 @@ class _Tiles:
             self._spans = ui.label().classes("tiles-note").props("data-testid=spans")
 
     def show(self, window: Window, feed: Feed) -> None:
-        over = broken(window, feed.slos)
+        over = broken(window)
         for figure, (value, unit, note) in zip(FIGURES, self._labels, strict=True):
             shown = figure.show(window, feed.latest)
             unit.set_text(figure.unit or shown.unit)

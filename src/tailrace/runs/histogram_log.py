@@ -14,6 +14,7 @@ from hdrh.codec import HdrCookieException, HdrLengthException
 from hdrh.histogram import HdrHistogram
 
 from tailrace.load.measure.histogram import LOWEST_US, SIZE, WIDTH_US, Histogram, IntArray
+from tailrace.load.measure.point import Point
 from tailrace.untrusted import UnreadableError
 
 _MOST_BYTES = 9 * SIZE + 64
@@ -42,6 +43,19 @@ class LoggedIntervals:
     """int64 [k]: numbers of the buckets in use, ascending."""
     counts: IntArray
     """int64 [n, k]."""
+
+    def histograms(self) -> dict[str, Histogram]:
+        """By when they began; mean and maximum as `merge_log` has them."""
+        used = [(row > 0, row) for row in self.counts]
+        return {
+            start: _histogram(self.buckets[some], row[some])
+            for start, (some, row) in zip(self.starts, used, strict=True)
+        }
+
+
+def start_of(point: Point) -> str:
+    """When an interval began, as RunDirectory has it written into the log."""
+    return f"{point.wall_time - point.interval_s:f}"
 
 
 def read_log(lines: Iterable[bytes], most: int = MOST_APART) -> LoggedIntervals:
@@ -77,10 +91,13 @@ def merge_log(lines: Iterable[bytes], most: int = MOST_MERGED) -> Histogram:
     for _, own, found in _histograms(lines, most):
         counts[own] += found[own]
     used = np.flatnonzero(counts)
-    middles_ns = 1000 * LOWEST_US[used] + 500 * (WIDTH_US[used] - 1)
-    longest_us = (LOWEST_US[used] + WIDTH_US[used] - 1).max(initial=0)
-    sum_ns = int((counts[used] * middles_ns).sum())
-    return Histogram(used, counts[used], sum_ns, 1000 * int(longest_us))
+    return _histogram(used, counts[used])
+
+
+def _histogram(buckets: IntArray, counts: IntArray) -> Histogram:
+    middles_ns = 1000 * LOWEST_US[buckets] + 500 * (WIDTH_US[buckets] - 1)
+    longest_us = (LOWEST_US[buckets] + WIDTH_US[buckets] - 1).max(initial=0)
+    return Histogram(buckets, counts, int((counts * middles_ns).sum()), 1000 * int(longest_us))
 
 
 def _histograms(lines: Iterable[bytes], most: int) -> Iterator[tuple[bytes, IntArray, IntArray]]:

@@ -6,6 +6,7 @@ Everything here may be called from any thread, and blocks for as long as the dis
 
 import fcntl
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -14,13 +15,15 @@ from typing import Annotated
 import msgspec
 
 from tailrace.errors import UsageError
-from tailrace.load.judge.slo import readable_slos
+from tailrace.load.judge.slo import Slo, readable_slos
 from tailrace.load.judge.verdict import Verdict
+from tailrace.load.measure.histogram import Histogram
 from tailrace.load.measure.measurement import MOST_COUNT, Count, Measurement
-from tailrace.load.measure.point import Percentiles, Seconds, kept
+from tailrace.load.measure.point import Percentiles, Point, Seconds, kept
 from tailrace.load.session.result import Result
 from tailrace.load.session.search import Found
 from tailrace.runs.files import FILES, MOST_BYTES, RunFiles
+from tailrace.runs.histogram_log import start_of
 from tailrace.runs.label import LABEL, read_label
 from tailrace.runs.record import BROKEN, RunInfo, RunRecord, SearchInfo, UnknownRunError
 from tailrace.runs.search_report import read_search
@@ -134,7 +137,31 @@ def read_run(base: Path, name: str) -> RunRecord:
     files = RunFiles(path)
     # Of counts that no run has, nothing is to be drawn.
     result = files.result(Result) if files.result(_Outcome) is not None else None
-    return RunRecord(info=_read_info(path), points=tuple(files.points()), result=result)
+    points = tuple(files.points())
+    slos = readable_slos((files.asked(_Asked) or _Asked()).slos)
+    if slos and not any(point.slo for point in points):
+        points = _judged(points, slos, files.intervals().histograms())
+    return RunRecord(info=_read_info(path), points=points, result=result)
+
+
+def _judged(
+    points: Iterable[Point], slos: Sequence[Slo], latencies: Mapping[str, Histogram]
+) -> tuple[Point, ...]:
+    """Intervals of a run that was made before each was judged as it ended."""
+
+    def judged(point: Point) -> Point:
+        latency = latencies.get(start_of(point))
+        if latency is None:
+            return point
+        measured = Measurement(
+            completed=point.completed,
+            reasons=point.reasons or point.failed,
+            series={"latency": latency},
+        )
+        slo = kept(measured, slos) if point.completed or point.failed else {}
+        return msgspec.structs.replace(point, slo=slo)
+
+    return tuple(map(judged, points))
 
 
 def _names(base: Path, file: str = "run.json") -> set[str]:

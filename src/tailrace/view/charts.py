@@ -48,12 +48,4 @@ def configure(clock: Clock, charts: Sequence[str], **more: Any) -> dict[str, Any
 
 def tell_slos(slos: Sequence[Slo]) -> list[dict[str, Any]]:
     """Bounds as the charts draw them."""
-    return [
-        {
-            "expression": slo.expression,
-            "statistic": slo.statistic,
-            "percent": slo.percent,
-            "bound_ms": slo.bound_s * 1e3,
-        }
-        for slo in slos
-    ]
+    return [{"expression": slo.expression, "bound_ms": slo.bound_s * 1e3} for slo in slos]

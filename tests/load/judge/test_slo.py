@@ -27,6 +27,13 @@ def test_bounds(expression: str, holds: bool) -> None:
     assert parse_slo(expression).holds(measured(MS)) is holds
 
 
+@pytest.mark.parametrize("statistic", ["p50", "p97", "p99.9", "mean", "max"])
+def test_at_the_bound_the_operator_decides(statistic: str) -> None:
+    at_the_bound = measured([1.0] * 100)
+    assert parse_slo(f"{statistic}<=1ms").holds(at_the_bound)
+    assert not parse_slo(f"{statistic}<1ms").holds(at_the_bound)
+
+
 def test_a_failure_is_never_faster_than_the_bound() -> None:
     assert parse_slo("p99<101ms").holds(measured(MS, failed=1))
     assert not parse_slo("p99<101ms").holds(measured(MS, failed=2))

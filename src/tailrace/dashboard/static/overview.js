@@ -22,15 +22,14 @@
     }
   };
 
-  const draw = (spark, { path, bound }) => {
+  const draw = (spark, { path, over, bound }) => {
     spark.querySelector(".spark-line").setAttribute("d", path);
-    spark.querySelector(".spark-over path").setAttribute("d", path);
-    spark.querySelector(".spark-over").setAttribute("height", bound ?? 0);
+    spark.querySelector(".spark-over").setAttribute("d", over);
     spark.querySelector(".spark-bound").setAttribute("d", bound === null ? "" : `M0 ${bound}H120`);
   };
 
   tailrace.overview = {
-    // rows: [{id, rate, texts: {field: text}, flags, path, bound}], of the services that changed.
+    // rows: [{id, rate, texts: {field: text}, flags, path, over, bound}], of the services that changed.
     show(rows) {
       for (const row of rows) {
         const card = document.querySelector(`[data-service="${row.id}"]`);

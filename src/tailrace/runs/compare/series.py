@@ -11,7 +11,7 @@ from tailrace.load.measure.histogram import LOWEST_US, WIDTH_US, IntArray
 from tailrace.load.measure.point import Point
 from tailrace.load.session.result import answering_s
 from tailrace.runs.files import RunFiles
-from tailrace.runs.histogram_log import LoggedIntervals
+from tailrace.runs.histogram_log import LoggedIntervals, start_of
 
 FloatArray = NDArray[np.float64]
 
@@ -54,14 +54,9 @@ def read_series(
         answered_s = max((point.t_s for point in points if point.completed), default=None)
     log = RunFiles(directory).intervals()
     rows = {start: row for row, start in enumerate(log.starts)}
-    known = [(point, rows[key]) for point in points if (key := _start(point)) in rows]
+    known = [(point, rows[key]) for point in points if (key := start_of(point)) in rows]
     ends_s = duration_s, answering_s(duration_s, answered_s)
     return _lay_out(known, log, *ends_s, unread=len(points) - len(known))
-
-
-def _start(point: Point) -> str:
-    """As RunDirectory has it written into the log."""
-    return f"{point.wall_time - point.interval_s:f}"
 
 
 def _lay_out(

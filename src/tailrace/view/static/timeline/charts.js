@@ -209,12 +209,3 @@ function comparisons(runs) {
     })),
   ];
 }
-
-/** Whether an interval by itself breaks `slo`: a failed request is slower than any bound. */
-export function exceeds(slo, point) {
-  const failed = Object.values(point.failed).reduce((sum, count) => sum + count, 0);
-  const spared = (1 - (slo.percent ?? 100) / 100) * (failed + point.completed);
-  if (failed > spared + 1e-9) return true;
-  const value = point.latency_ms[slo.statistic] ?? null;
-  return value !== null && value > slo.bound_ms;
-}

@@ -1,6 +1,5 @@
 // One chart on the page: its panel, legend, drawing, and what is painted below the lines.
 
-import { exceeds } from "./charts.js";
 import { h, setAttribute, setText } from "./dom.js";
 import { amount, number } from "./format.js";
 import { extent, HeatLegend, paint, top } from "./heatmap.js";
@@ -229,7 +228,7 @@ export class Plot {
       context.setTransform(ratio, 0, 0, ratio, 0, 0);
       context.fillStyle = this.theme.colour("bad");
       for (const column of columns) {
-        if (!over(column, slos)) continue;
+        if (!column.points.some(isBroken)) continue;
         const [left, right] = [Math.round(x(column.start)), Math.round(x(column.end))];
         context.globalAlpha = 0.09;
         context.fillRect(left, GRID.top, right - left, height - GRID.top - GRID.bottom);
@@ -242,8 +241,8 @@ export class Plot {
   /** How many of the intervals shown kept the SLOs, in words. */
   #kept(columns, slos) {
     const points = columns.flatMap((column) => column.points);
-    if (!slos.length || !points.length) return this.chart.about;
-    const broken = points.filter((point) => slos.some((slo) => exceeds(slo, point))).length;
+    if (!slos.length || !points.some(isJudged)) return this.chart.about;
+    const broken = points.filter(isBroken).length;
     const all = `${amount(points.length)} intervals`;
     return broken ? `over the SLO in ${amount(broken)} of ${all}` : `within the SLO in all ${all}`;
   }
@@ -270,7 +269,11 @@ export class Plot {
   }
 }
 
-/** Whether any interval of `column` broke any of `slos`. */
-function over(column, slos) {
-  return column.points.some((point) => slos.some((slo) => exceeds(slo, point)));
+/** Whether an interval broke any SLO: it was judged where it was measured, and nowhere else. */
+function isBroken({ slo }) {
+  return Object.values(slo ?? {}).includes(false);
+}
+
+function isJudged({ slo }) {
+  return Object.keys(slo ?? {}).length > 0;
 }
