@@ -1,6 +1,7 @@
 """`tailrace find`: the highest rate that keeps an SLO."""
 
 import asyncio
+import contextlib
 import sys
 import time
 from collections import deque
@@ -11,7 +12,6 @@ import typer
 
 from tailrace.cli import options
 from tailrace.cli.streams import wrapped
-from tailrace.errors import TailraceError
 from tailrace.plain import plain
 from tailrace.units import format_figure
 
@@ -157,7 +157,7 @@ async def _find(
     from tailrace.cli.output import interruptible
     from tailrace.load.measure.point import WINDOW, latency_of
     from tailrace.load.on_ray import launcher_at
-    from tailrace.load.session.search import UNFINISHED, Searcher, conclude, outlook, search
+    from tailrace.load.session.search import Searcher, find_rate, outlook
     from tailrace.report.searched import draw_search
     from tailrace.runs.directory import RUNS_DIR, RunDirectoryError, new_directory
     from tailrace.runs.search_report import write_search
@@ -187,46 +187,26 @@ async def _find(
 
     searcher = Searcher(plan, slo, limits, show, lambda: launcher_at(plan.config.ray))
     directory = out or new_directory(RUNS_DIR, "find")
-
     problems: list[str] = []
 
-    def save(ended_by: str | None, error: str | None = None) -> "Found":
-        found = conclude(plan.config.url, slo, limits, steps, ended_by, error)
+    def keep(found: "Found") -> None:
+        if len(found.steps) > len(steps):
+            line.note(_describe(found.steps[-1], slo))
+        steps[:] = found.steps
         try:
             write_search(directory, found, draw_search(found))
         except RunDirectoryError as error:
             problems.append(str(error))
             line.report(problems)
-        return found
 
-    async def go() -> None:
-        async for step in search(searcher.measure, limits):
-            steps.append(step)
-            line.note(_describe(step, slo))
-            # A search may take hours, and its process be killed.
-            save(UNFINISHED)
-
-    searching = asyncio.create_task(go())
+    searching = asyncio.create_task(find_rate(searcher, keep))
 
     def give_up(by: str) -> None:
         searcher.cancel(by)
         searching.cancel()
 
-    with interruptible(searcher.cancel, give_up, line.note):
-        ended_by: str | None = UNFINISHED
-        error: str | None = None
-        try:
-            await searching
-            ended_by = None
-        except asyncio.CancelledError:
-            ended_by = searcher.cut_by
-        except TailraceError as raised:
-            error = str(raised)
-            raise
-        finally:
-            # Whatever ended the search, what it found is kept.
-            line.close()
-            found = save(ended_by, error)
+    with contextlib.closing(line), interruptible(searcher.cancel, give_up, line.note):
+        found = await searching
     return found, directory, not problems
 
 

@@ -7,6 +7,7 @@ follow from it.
 
 import reprlib
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -411,7 +412,9 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         values = {named.get(name, name): value for name, value in given.items()}
         for name in values:
             if name not in cls.__struct_fields__:
-                raise TypeError(f"a load has no setting {name!r}")
+                near = get_close_matches(name, ["rate", "scale", "speed", *named], 1)
+                meant = f": did you mean {near[0]!r}?" if near else ""
+                raise TypeError(f"a load has no setting {name!r}{meant}")
         if rate is not None:
             if values.get("profile") is not None:
                 raise UsageError("rate and profile both say the rate: give one of them")

@@ -8,6 +8,7 @@ from tailrace.errors import TailraceError
 from tailrace.load.judge.verdict import Verdict
 from tailrace.load.measure.point import Point
 from tailrace.load.session.result import Result
+from tailrace.units import format_duration
 
 RunState = Literal["running", "finished", "interrupted", "broken"]
 
@@ -21,6 +22,13 @@ class UnknownRunError(TailraceError):
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A run at a glance."""
+
+    def __repr__(self) -> str:
+        p99 = "–" if self.p99_ms is None else format_duration(self.p99_ms / 1000)
+        return (
+            f"{self.name}: {self.target}, {self.profile}, {self.state}, "
+            f"{self.completed:,} answered, {self.failed:,} failed, p99 {p99}"
+        )
 
     name: str
     """Of its directory."""

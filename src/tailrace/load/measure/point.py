@@ -20,6 +20,7 @@ from tailrace.load.measure.measurement import (
     Few,
     Measurement,
 )
+from tailrace.units import format_duration, format_figure
 
 EventKind = Literal["rate", "profile", "stop", "worker"]
 """A change of the rate or of the profile, the end of the offering, a load worker that died or
@@ -164,6 +165,14 @@ class Point(Figures, frozen=True, kw_only=True):
     `gpu_percent`; empty where they tell nothing."""
     nodes: dict[str, NodeFigures] = msgspec.field(default_factory=dict)
     """By name, the machines of a fleet; empty for a run on one machine."""
+
+    def __str__(self) -> str:
+        p99 = "–" if self.latency_ms.p99 is None else format_duration(self.latency_ms.p99 / 1000)
+        failed = sum(self.failed.values())
+        return (
+            f"{self.t_s:.1f} s: {format_figure(self.target_per_s)}/s asked for, "
+            f"{format_figure(self.qps)}/s answered, {failed:,} failed, p99 {p99}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

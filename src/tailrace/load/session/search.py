@@ -74,9 +74,20 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     doubt: str | None = None
     """What else than the service may have broken the SLO: the cap on connections."""
 
+    def __str__(self) -> str:
+        shown = "–" if self.percentile_ms is None else format_duration(self.percentile_ms / 1000)
+        return (
+            f"{format_figure(self.rate_per_s)}/s {self.decision}: {shown}, {self.over:,} of "
+            f"{self.completed + self.failed:,} over, {self.duration_s:.1f} s"
+        )
+
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of a search."""
+
+    def __repr__(self) -> str:
+        confirmed = "confirmed" if self.confirmed else "not confirmed"
+        return f"{self.target}: {self.reason} ({confirmed}, {len(self.steps)} steps)"
 
     target: str
     slo: str
@@ -233,14 +244,14 @@ class Searcher:
         plan: Plan,
         slo: Slo,
         limits: SearchLimits,
-        on_interval: Callable[[float, Interval], None],
+        on_interval: Callable[[float, Interval], object] = lambda *_: None,
         make_launcher: Callable[[], Launcher | None] = lambda: None,
     ) -> None:
         if slo.percent is None:
             raise UsageError(f"{slo.expression!r}: a search needs a percentile, as in p99<100ms")
-        self._plan = plan
-        self._slo = slo
-        self._limits = limits
+        self.plan = plan
+        self.slo = slo
+        self.limits = limits
         self._on_interval = on_interval
         self._make_launcher = make_launcher
         self._session: Session | None = None
@@ -263,13 +274,13 @@ class Searcher:
         """
         if self.cut_by is not None:
             raise asyncio.CancelledError
-        limits, slo = self._limits, self._slo
+        limits, slo = self.limits, self.slo
         config = msgspec.structs.replace(
-            self._plan.config,
+            self.plan.config,
             duration_s=limits.warmup_s + max(limits.longest_s, at_least_s),
             min_duration_s=0.0,
         )
-        plan = replace(self._plan, config=config, slos=(slo,)).at(constant(rate_per_s))
+        plan = replace(self.plan, config=config, slos=(slo,)).at(constant(rate_per_s))
         session = self._session = Session(plan, self._make_launcher())
         counted = Measurement()
         decision: Decision | None = None
@@ -321,6 +332,37 @@ class Searcher:
             send_lag_p99_us=Percentiles.of(counted.send_lag, 1).p99,
             doubt=connections_fault(session.total) if decision == "breaks" else None,
         )
+
+
+async def find_rate(searcher: Searcher, keep: Callable[[Found], object]) -> Found:
+    """Search to the end, or until `searcher` is told to `cancel`. `keep` is called with what is
+    found so far after each step, since a search may take hours and its process be killed; and with
+    the outcome, whatever ended the search.
+
+    Raises:
+        TailraceError: see `Searcher.measure`.
+    """
+    steps: list[Step] = []
+    ended_by: str | None = UNFINISHED
+    error: str | None = None
+
+    def found() -> Found:
+        url = searcher.plan.config.url
+        return conclude(url, searcher.slo, searcher.limits, steps, ended_by, error)
+
+    try:
+        async for step in search(searcher.measure, searcher.limits):
+            steps.append(step)
+            keep(found())
+        ended_by = None
+    except asyncio.CancelledError:
+        ended_by = searcher.cut_by
+    except TailraceError as raised:
+        error = str(raised)
+        raise
+    finally:
+        keep(found())
+    return found()
 
 
 def _is_surely_late(total: Measurement, slo: Slo) -> bool:

@@ -1,0 +1,447 @@
+"""Tailrace in a program: what `tailrace.run`, `start`, `find`, `read_run` and `list_runs` are.
+
+Settings are those of `tailrace load`, by the names of `LoadConfig`'s fields without their units,
+as values or as texts: `rate=200`, `duration="30s"`, `timeout=2.5`, `slo="p99<100ms"`,
+`slo=["p99<100ms", "max<1s"]`, `headers=["Name: value"]`, `profile="100..1000/60s"`, `body="x.jpg"`.
+"""
+
+import asyncio
+import inspect
+import sys
+import threading
+import warnings
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar, cast
+
+from tailrace.errors import UsageError
+from tailrace.load.config import DEFAULT_DURATION_S, LoadConfig
+from tailrace.load.measure.point import Point
+from tailrace.load.on_ray import launcher_at
+from tailrace.load.schedule.profile import parse_profile
+from tailrace.load.session.plan import Plan, read_plan
+from tailrace.load.session.search import Found, Searcher, SearchLimits, Step, find_rate
+from tailrace.load.settings import settings_of
+from tailrace.runs import listing
+from tailrace.runs.directory import RUNS_DIR, RunDirectory
+from tailrace.runs.record import RunInfo
+from tailrace.runs.run import Run
+from tailrace.runs.run_result import RunResult, read_run_result
+from tailrace.runs.sample_files import SampleSink
+from tailrace.runs.samples import RawSamples, read_raw_samples
+from tailrace.runs.search_report import write_search
+from tailrace.units import parse_duration_s, parse_rate_per_s
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+Target = str | Sequence[str] | LoadConfig
+"""A URL, several that share the requests (each may have a weight before it), or all settings."""
+AnyPath = str | Path
+
+
+def _with_settings(function: F) -> F:
+    """Its signature has every setting, for `help` and for completion."""
+    own = dict(inspect.signature(function).parameters)
+    own.popitem()
+    defaults = {
+        name.removesuffix("_s"): each.default for name, each in settings_of(LoadConfig).items()
+    }
+    for name, default in {"rate": None, **defaults}.items():
+        if name != "url":
+            keyword = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+            own.setdefault(name, keyword)
+    cast(Any, function).__signature__ = inspect.signature(function).replace(
+        parameters=list(own.values())
+    )
+    return function
+
+
+@_with_settings
+def run(
+    target: Target,
+    *,
+    out: AnyPath | None = None,
+    samples: AnyPath | bool | None = None,
+    samples_share: float | None = None,
+    progress: bool = False,
+    **settings: Any,
+) -> RunResult:
+    """Put load on `target` until all is offered and answered.
+
+        result = tailrace.run("http://127.0.0.1:5000/gpu", rate=200, duration="30s")
+        result.latency_ms.p99
+
+    It works in a script, in a notebook and in any thread: what it does goes on in a thread of its
+    own. Ctrl-C ends the load at once and raises KeyboardInterrupt.
+
+    Args:
+        target: where to send requests. Without a duration it lasts 30 s, or as long as its trace.
+        out: the run's directory, which must be empty or absent; without it nothing is written.
+        samples: a `.parquet` or `.csv` file for each request's times; True keeps them in memory.
+        samples_share: so many of all requests, as 0.01, not all of them.
+        progress: print a line on stderr each interval.
+        settings: see `tailrace.library`.
+
+    Raises:
+        UsageError: a setting cannot be used.
+        GeneratorError: the load workers cannot be started.
+    """
+    plan = _plan(target, settings, duration_s=DEFAULT_DURATION_S)
+    live = _live(plan, out, samples, samples_share, progress)
+
+    async def to_the_end() -> RunResult:
+        async with live:
+            return await live.wait()
+
+    return _in_a_thread(to_the_end)
+
+
+@_with_settings
+def start(
+    target: Target,
+    *,
+    out: AnyPath | None = None,
+    samples: AnyPath | bool | None = None,
+    samples_share: float | None = None,
+    progress: bool = False,
+    **settings: Any,
+) -> "LiveRun":
+    """Load to be followed and steered: it flows from the beginning of an `async with` to its end.
+
+        async with tailrace.start("http://127.0.0.1:5000/gpu", rate=200) as run:
+            async for interval in run.intervals():
+                if interval.latency_ms.p99 > 100:
+                    await run.set_rate(0.9 * run.rate)
+
+    Arguments are those of `tailrace.run`, but without a duration load flows until it is stopped.
+
+    Raises:
+        UsageError: a setting cannot be used.
+    """
+    plan = _plan(target, settings, duration_s=None)
+    return _live(plan, out, samples, samples_share, progress)
+
+
+class LiveRun:
+    """A run in progress, made by `start`. It belongs to the event loop in which it is entered.
+
+    Where the `async with` ends, so does the load: answers in flight are waited for, unless an error
+    ended it.
+    """
+
+    def __init__(
+        self, plan: Plan, out: Path | None, samples: SampleSink | None, show: bool
+    ) -> None:
+        self._plan = plan
+        self._out = out
+        self._samples = samples
+        self._show = show
+        self._begun: Run | None = None
+        self._points: list[Point] = []
+        self._news = asyncio.Event()
+        self._following: asyncio.Task[None] | None = None
+        self._result: RunResult | None = None
+
+    def __repr__(self) -> str:
+        if self._begun is None:
+            return f"load on {self._plan.config.url} that has not begun: use it in async with"
+        if self._result is not None:
+            return repr(self._result)
+        return f"load on {self._plan.config.url} for {max(self.elapsed_s, 0):.0f} s so far"
+
+    async def __aenter__(self) -> "LiveRun":
+        if self._begun is not None:
+            raise RuntimeError("a run begins once: start another one")
+        directory = RunDirectory(self._out, self._plan) if self._out is not None else None
+        launcher = launcher_at(self._plan.config.ray)
+        self._begun = Run(self._plan, directory, launcher=launcher, samples=self._samples)
+        await self._begun.start()
+        self._following = asyncio.create_task(self._follow())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        following = self._task
+        if error is None:
+            await self.stop()
+        elif not following.done():
+            self._run.session.abandon()
+            await asyncio.wait([following])
+
+    async def set_rate(self, rate: float | str) -> float:
+        """Change the rate, requests a second; returns once it holds: when, in seconds since the
+        run's start.
+
+        Raises:
+            UsageError: there is no such rate.
+        """
+        return await self._reached(self._run.session.set_rate(_rate(rate)))
+
+    async def set_profile(self, profile: str) -> float:
+        """Follow another profile, as `100..1000/60s`; returns once it begins: when, in seconds
+        since the run's start.
+
+        Raises:
+            UsageError: there is no such profile.
+        """
+        return await self._reached(self._run.session.set_profile(parse_profile(profile)))
+
+    async def intervals(self) -> AsyncIterator[Point]:
+        """Every interval of the run: those that are over, then each as it ends, to the last one."""
+        seen = 0
+        while True:
+            while seen < len(self._points):
+                seen += 1
+                yield self._points[seen - 1]
+            if self._task.done():
+                await self._task
+                return
+            await self._news.wait()
+
+    async def stop(self) -> RunResult:
+        """Offer nothing more; returns when all is answered or timed out."""
+        if not self._task.done():
+            self._run.session.stop()
+        return await self.wait()
+
+    async def wait(self) -> RunResult:
+        """Return when the run has come to its end."""
+        await asyncio.shield(self._task)
+        return self.result
+
+    @property
+    def result(self) -> RunResult:
+        """What it came to, once it is over.
+
+        Raises:
+            RuntimeError: it is not.
+        """
+        if self._result is None:
+            raise RuntimeError("the run is not over: stop it, or wait for its end")
+        return self._result
+
+    @property
+    def rate(self) -> float:
+        """The rate asked for, requests a second."""
+        return self._run.session.rate_per_s
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the run's start."""
+        return self._run.session.elapsed_s
+
+    @property
+    def problems(self) -> list[str]:
+        """What went wrong so far: workers that died, files that cannot be written."""
+        return self._run.problems
+
+    @property
+    def _run(self) -> Run:
+        if self._begun is None:
+            raise RuntimeError("the run has not begun: use it in async with")
+        return self._begun
+
+    @property
+    def _task(self) -> "asyncio.Task[None]":
+        assert self._following is not None
+        return self._following
+
+    async def _reached(self, t_s: float) -> float:
+        await asyncio.sleep(max(t_s - self.elapsed_s, 0.0))
+        return t_s
+
+    async def _follow(self) -> None:
+        try:
+            async for interval in self._run.intervals():
+                self._points.append(interval.point)
+                if self._show:
+                    _print(interval.point)
+                self._wake()
+            read = self._samples.read if self._samples is not None else None
+            self._result = RunResult.of(self._run.result, self._points, self.problems, read)
+        except Exception as error:
+            await self._run.give_up(error)
+            raise
+        finally:
+            self._wake()
+
+    def _wake(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+
+@_with_settings
+def find(
+    target: Target,
+    *,
+    slo: str | None = None,
+    start: float | str = 10.0,
+    highest: float | str = 1e6,
+    precision: float = 0.02,
+    step: float | str = 10.0,
+    longest: float | str = 60.0,
+    warmup: float | str = 1.0,
+    confirm: float | str = 30.0,
+    out: AnyPath | None = None,
+    progress: bool = False,
+    **settings: Any,
+) -> Found:
+    """Find the highest rate at which `target` keeps an SLO: `found.rate_per_s`.
+
+        found = tailrace.find("http://127.0.0.1:5000/gpu", slo="p99<100ms")
+
+    It doubles the rate until the SLO breaks, bisects, and confirms. Like `run` it works anywhere.
+
+    Args:
+        slo: the bound to keep, on a percentile; p99<100ms unless given.
+        start: the rate to try first, and the `highest` to try, requests a second.
+        precision: how close to a rate that breaks the SLO, as a share of it.
+        step: the least time to spend on a rate, and the `longest` on one that stays undecided.
+        warmup: of each step so much is not counted.
+        confirm: length of the last run, at the rate found.
+        out: the directory for find.json; without it nothing is written.
+        progress: print a line on stderr after each step.
+        settings: see `tailrace.library`.
+
+    Raises:
+        UsageError: a setting cannot be used.
+        GeneratorError: the load workers cannot be started.
+        ServiceGoneError: nothing but failures comes back.
+    """
+    if not isinstance(target, LoadConfig):
+        settings = {"interval": 0.5, **settings, "slo": slo or "p99<100ms"}
+    plan = _plan(target, settings)
+    if len(plan.slos) != 1:
+        raise UsageError(f"a search is for one SLO, not for {len(plan.slos)}")
+    limits = SearchLimits(
+        start=_rate(start),
+        highest=_rate(highest),
+        precision=precision,
+        step_s=_seconds(step),
+        longest_s=_seconds(longest),
+        warmup_s=_seconds(warmup),
+        confirm_s=_seconds(confirm),
+    )
+    searcher = Searcher(
+        plan, plan.slos[0], limits, make_launcher=lambda: launcher_at(plan.config.ray)
+    )
+    steps: list[Step] = []
+
+    def keep(found: Found) -> None:
+        if progress and len(found.steps) > len(steps):
+            _print(found.steps[-1])
+        steps[:] = found.steps
+        if out is not None:
+            write_search(Path(out), found)
+
+    return _in_a_thread(lambda: find_rate(searcher, keep), lambda: searcher.cancel("SIGINT"))
+
+
+def read_run(path: AnyPath) -> RunResult:
+    """A run read back from its directory, whoever made it and whatever became of it: of one that
+    goes on, or was killed, what it had written down by then.
+
+    Raises:
+        UsageError: it is not a run's directory.
+    """
+    return read_run_result(Path(path))
+
+
+def read_samples(path: AnyPath) -> RawSamples:
+    """Raw samples read back from a file; of a run that was killed, those that it had written down.
+
+    Raises:
+        TailraceError: they cannot be read.
+    """
+    return read_raw_samples(Path(path))
+
+
+def list_runs(directory: AnyPath = RUNS_DIR) -> list[RunInfo]:
+    """The runs in the directories directly below `directory`, at a glance, newest first."""
+    return list(listing.list_runs(Path(directory)))
+
+
+def _plan(target: Target, settings: dict[str, Any], **defaults: Any) -> Plan:
+    if isinstance(target, LoadConfig):
+        if settings:
+            raise TypeError("a LoadConfig has all settings: give no others beside it")
+        config = target
+    else:
+        config = LoadConfig.of(target, **settings)
+    plan = read_plan(config, note=_warn, **defaults)
+    plan.check_start()
+    if (beyond := plan.beyond_workers) is not None:
+        _warn(beyond)
+    return plan
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=4)
+
+
+def _live(
+    plan: Plan,
+    out: AnyPath | None,
+    samples: AnyPath | bool | None,
+    samples_share: float | None,
+    progress: bool,
+) -> LiveRun:
+    sink = None
+    if samples or samples_share is not None:
+        file = None if samples is None or isinstance(samples, bool) else Path(samples)
+        sink = SampleSink(file, samples_share)
+    return LiveRun(plan, Path(out) if out is not None else None, sink, progress)
+
+
+def _rate(rate: float | str) -> float:
+    return parse_rate_per_s(rate) if isinstance(rate, str) else rate
+
+
+def _seconds(time: float | str) -> float:
+    return parse_duration_s(time) if isinstance(time, str) else time
+
+
+def _print(line: object) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def _in_a_thread(
+    work: Callable[[], Coroutine[Any, Any, T]], interrupt: Callable[[], object] | None = None
+) -> T:
+    """What `work` returns, in an event loop of its own, whether or not one is running here; where
+    this thread is interrupted, `interrupt` is called in that loop, or else the work cancelled.
+    """
+    outcome: Future[T] = Future()
+    begun: Future[Callable[[], object]] = Future()
+
+    async def main() -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        end = interrupt or task.cancel
+        begun.set_result(lambda: loop.call_soon_threadsafe(end))
+        outcome.set_result(await work())
+
+    def body() -> None:
+        try:
+            asyncio.run(main())
+        except BaseException as error:  # noqa: BLE001
+            outcome.set_exception(error)
+
+    thread = threading.Thread(target=body, name="tailrace", daemon=True)
+    thread.start()
+    try:
+        return outcome.result()
+    except BaseException:
+        # Ctrl-C comes to the thread that waits.
+        if not outcome.done():
+            begun.result()()
+            thread.join()
+        raise

@@ -1,0 +1,165 @@
+"""A run as a program works with it: its result document, its timeline and its raw samples."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tailrace.errors import TailraceError
+from tailrace.load.judge.slo import parse_slo
+from tailrace.load.judge.verdict import Verdict
+from tailrace.load.measure.measurement import COUNTS, Measurement
+from tailrace.load.measure.point import Percentiles, Point, close
+from tailrace.load.session.result import Rates, Result, confidence_ms
+from tailrace.runs.files import RunFiles
+from tailrace.runs.listing import locate_run
+from tailrace.runs.samples import RawSamples, require
+from tailrace.units import format_duration, format_figure
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class RunResult(Result, frozen=True, kw_only=True, dict=True):
+    """A whole run: the result document's fields, and what else is known of it."""
+
+    timeline: tuple[Point, ...]
+    """Every interval that has ended, oldest first."""
+    problems: tuple[str, ...] = ()
+    """What went wrong: workers that died, files that could not be written, or read."""
+
+    @classmethod
+    def of(
+        cls,
+        result: Result,
+        timeline: Iterable[Point],
+        problems: Iterable[str],
+        read_samples: Callable[[], RawSamples] | None = None,
+    ) -> "RunResult":
+        """A result with its run's timeline; `read_samples` returns its raw samples."""
+        document = {name: getattr(result, name) for name in Result.__struct_fields__}
+        whole = cls(**document, timeline=tuple(timeline), problems=tuple(problems))
+        whole.__dict__["_read_samples"] = read_samples
+        return whole
+
+    def __repr__(self) -> str:
+        failed = sum(self.failed.values())
+        verdict = "VALID" if self.verdict.valid else "INVALID"
+        slos = "".join(f", {slo} {'kept' if kept else 'broken'}" for slo, kept in self.slo.items())
+        return (
+            f"{self.target}: {format_figure(self.rate.sent)}/s for "
+            f"{format_duration(self.duration_s)}, {self.completed:,} answered, {failed:,} failed\n"
+            f"p50 {_ms(self.latency_ms.p50)}, p99 {_ms(self.latency_ms.p99)}, "
+            f"max {_ms(self.latency_ms.max)}{slos}, {verdict}"
+        )
+
+    @property
+    def start_wall_time(self) -> float | None:
+        """When it began, Unix time in seconds, to align it with what else was recorded; None
+        before an interval has ended.
+        """
+        return self.timeline[0].wall_time - self.timeline[0].t_s if self.timeline else None
+
+    @cached_property
+    def samples(self) -> RawSamples:
+        """Its raw samples.
+
+        Raises:
+            TailraceError: none were asked for, or they cannot be read.
+        """
+        read: Callable[[], RawSamples] | None = self.__dict__.get("_read_samples")
+        if read is None:
+            raise TailraceError(
+                "this result has no raw samples: give samples=True or a file to tailrace.run; "
+                "tailrace.read_samples reads a file of them"
+            )
+        return read()
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """The timeline as a table, one row an interval, by `t_s`: what it counts and computes, with
+        dots in the names of what is within another, as `latency_ms.p99`. `failed` are all
+        failures; those of a kind are `failed.http_5xx`.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        table = require("pandas", "a table").DataFrame(
+            {**dict(_flat(msgspec.to_builtins(point))), "failed": sum(point.failed.values())}
+            for point in self.timeline
+        )
+        kinds = [name for name in table if name.startswith(("failed.", "reasons."))]
+        table[kinds] = table[kinds].fillna(0).astype(int)
+        return table.set_index("t_s") if len(table) else table
+
+
+_APART = {"latency_bins", "components_us", "examples"}
+"""What of an interval is a histogram of its own, or text."""
+
+
+def _flat(values: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        match value:
+            case dict() if name not in _APART:
+                yield from _flat(value, f"{within}{name}.")
+            case bool() | int() | float() | None:
+                yield within + name, value
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else format_duration(value / 1000)
+
+
+class _Asked(msgspec.Struct):
+    """What is taken from run.json of a run that has no result."""
+
+    target: str = ""
+    arrivals: str = ""
+    seed: int = 0
+    slos: list[str] = []
+
+
+def read_run_result(path: Path) -> RunResult:
+    """The run in the directory `path`; of one without a result, what its intervals amount to.
+
+    Raises:
+        UsageError: it is no run's directory.
+    """
+    path = locate_run(path.parent, str(path))
+    files = RunFiles(path)
+    timeline = tuple(files.points())
+    result = files.result(Result) or _so_far(files, timeline)
+    return RunResult.of(result, timeline, files.problems)
+
+
+def _so_far(files: RunFiles, timeline: tuple[Point, ...]) -> Result:
+    asked = files.asked(_Asked) or _Asked()
+    counts = {
+        name: one.merge(
+            [getattr(each, name) for each in (timeline[-1:] if one.level else timeline)]
+        )
+        for name, one in COUNTS.items()
+    }
+    measured = Measurement(**counts, series={"latency": files.latency()})
+    duration_s = timeline[-1].t_s if timeline else 0.0
+    per_s = 1 / duration_s if duration_s else 0.0
+    return close(
+        Result,
+        measured,
+        map(parse_slo, asked.slos),
+        target=asked.target,
+        arrivals=asked.arrivals,
+        seed=asked.seed,
+        duration_s=duration_s,
+        rate=Rates(
+            *(round(n * per_s, 3) for n in (measured.offered, measured.sent, measured.completed))
+        ),
+        confidence_ms=confidence_ms(measured.latency),
+        service_ms=Percentiles(),
+        send_lag_us={},
+        stages_ms={},
+        xray=None,
+        verdict=Verdict(valid=False, reasons=["it has not come to its end"]),
+        run=str(files.path),
+    )
