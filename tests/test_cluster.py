@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 from ray.util import get_node_ip_address
 
@@ -41,13 +40,40 @@ def test_auto_is_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
         cluster.connect(cluster.AUTO)
 
 
-def test_one_that_takes_connections_and_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "_REACH_S", 0.5)
+def test_no_host() -> None:
+    with pytest.raises(UsageError, match=r"there is no host at nowhere\.invalid:6379"):
+        cluster.connect("nowhere.invalid:6379")
+
+
+def test_one_that_takes_connections_and_says_nothing() -> None:
+    """In a process of its own: Ray goes on trying in it, and must not keep it from ending."""
+    code = (
+        "import sys\n"
+        "from tailrace import cluster\n"
+        "cluster._JOIN_S = 0.5\n"
+        "try:\n"
+        "    cluster.connect(sys.argv[1])\n"
+        "except cluster.TailraceError as error:\n"
+        "    sys.exit(str(error))\n"
+    )
     # Ray takes a loopback address for this one.
     with socket.create_server((get_node_ip_address(), 0)) as silent:
         host, port = silent.getsockname()
-        with pytest.raises(TailraceError, match="no Ray cluster answers"):
-            cluster.connect(f"{host}:{port}")
+        done = subprocess.run(
+            [sys.executable, "-c", code, f"{host}:{port}"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == f"no Ray cluster answers at {host}:{port} (nothing within 0.5 s)\n"
+
+
+def is_listening(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +97,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
     address = f"{get_node_ip_address()}:{port}"
     try:
         ends_s = time.monotonic() + 120
-        while cluster._ask(address) is grpc.StatusCode.UNAVAILABLE:
+        while not is_listening(address):
             assert time.monotonic() < ends_s
             assert process.poll() is None
             time.sleep(0.2)

@@ -7,20 +7,23 @@ import importlib.util
 import logging
 import os
 import signal
+import socket
 import sys
+import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from concurrent.futures import Future, wait
 from pathlib import Path
-
-import grpc
+from threading import Thread
+from typing import IO
 
 from tailrace.errors import TailraceError, UsageError
 
 AUTO = "auto"
 NAMESPACE = "tailrace"
 _REACH_S = 5.0
-_QUESTION = "/ray.rpc.NodeInfoGcsService/GetClusterId"
-"""The first one that Ray itself asks."""
+_JOIN_S = 30.0
+"""On a busy machine it takes several seconds."""
 
 
 def require_ray() -> None:
@@ -31,6 +34,7 @@ def require_ray() -> None:
     """
     if importlib.util.find_spec("ray") is None:
         raise UsageError("--ray needs Ray, which is not installed: pip install 'tailrace[ray]'")
+    _use_token()
 
 
 def connect(address: str) -> None:
@@ -42,7 +46,6 @@ def connect(address: str) -> None:
         TailraceError: no cluster answers there, or this machine is no node of it.
     """
     import ray
-    from ray.exceptions import RayError
 
     check_address(address)
     if ray.is_initialized():
@@ -52,19 +55,10 @@ def connect(address: str) -> None:
         return
     for name in ("ray", "ray.serve"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    found = _find(address)
-    _check_answer(found)
-    try:
-        ray.init(
-            address=found,
-            namespace=NAMESPACE,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            configure_logging=False,
-        )
-    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
-        reason = " ".join(str(error).split())
-        raise TailraceError(f"cannot join the Ray cluster at {found}: {reason}") from error
+    found = os.environ.get("RAY_ADDRESS") or address if address == AUTO else address
+    if found != AUTO:
+        _reach(found)
+    _join(found)
 
 
 @contextlib.contextmanager
@@ -101,55 +95,93 @@ def check_address(address: str) -> None:
         raise UsageError(f"a Ray cluster is auto or HOST:PORT of its head node, not {address!r}")
 
 
-def _find(address: str) -> str:
-    from ray._private.services import canonicalize_bootstrap_address_or_die
+def _reach(address: str) -> None:
+    """Look whether anybody takes connections there: Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    # As Ray takes a loopback address: for this machine's own among the nodes.
+    host = _this_node() if host in ("localhost", "127.0.0.1", "[::1]") else host.strip("[]")
+    try:
+        socket.create_connection((host, int(port)), _REACH_S).close()
+    except (socket.gaierror, ValueError, OverflowError) as error:
+        raise UsageError(f"there is no host at {address}: {error}") from error
+    except OSError as error:
+        reason = error.strerror or f"nothing within {_REACH_S:g} s"
+        raise TailraceError(f"no Ray cluster answers at {address} ({reason})") from error
+
+
+def _this_node() -> str:
+    from ray.util import get_node_ip_address
+
+    return str(get_node_ip_address())  # type: ignore[no-untyped-call]
+
+
+def _join(address: str) -> None:
+    """Connect in time: in a thread, as Ray has no limit. One that goes on is left behind."""
+    from ray.exceptions import RayError
+
+    outcome: Future[None] = Future()
+    with _stderr_aside() as said:
+        Thread(target=_init, args=(address, outcome), daemon=True).start()
+        wait([outcome], _JOIN_S)
+        said.seek(0)
+        unauthenticated = b"Unauthenticated" in said.read()
+    if not outcome.done():
+        raise TailraceError(f"no Ray cluster answers at {address} (nothing within {_JOIN_S:g} s)")
+    try:
+        outcome.result()
+    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
+        if unauthenticated:
+            reason = (
+                f"the Ray cluster at {address} asks for its token: have its ~/.ray/auth_token on "
+                "this machine, or set RAY_AUTH_TOKEN to it; RAY_AUTH_MODE, if it is set, must be "
+                "token"
+            )
+        elif address == AUTO and isinstance(error, ConnectionError):
+            reason = (
+                "there is no Ray cluster on this machine, or there are several: start one with "
+                "'ray start --head', or name its head node with --ray HOST:PORT"
+            )
+        else:
+            reason = f"cannot join the Ray cluster at {address}: {' '.join(str(error).split())}"
+        raise TailraceError(reason) from error
+
+
+def _init(address: str, outcome: Future[None]) -> None:
+    import ray
 
     try:
-        return canonicalize_bootstrap_address_or_die(address)
-    except ConnectionError as error:
-        raise TailraceError(
-            "there is no Ray cluster on this machine, or there are several: start one with "
-            "'ray start --head', or name its head node with --ray HOST:PORT"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"there is no host at {address}: {error}") from error
-
-
-def _check_answer(address: str) -> None:
-    # Ray itself would try for twenty seconds or two minutes, and say much.
-    code = _ask(address)
-    if code is grpc.StatusCode.UNAUTHENTICATED:
-        code = _ask(address, _credentials())
-    if code is grpc.StatusCode.UNAUTHENTICATED:
-        raise TailraceError(
-            f"the Ray cluster at {address} asks for its token: have its ~/.ray/auth_token on this "
-            "machine, or set RAY_AUTH_TOKEN to it; RAY_AUTH_MODE, if it is set, must be token"
+        ray.init(
+            address=address,
+            namespace=NAMESPACE,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+            configure_logging=False,
         )
-    if code is not grpc.StatusCode.OK:
-        raise TailraceError(f"no Ray cluster answers at {address} ({code.name.lower()})")
+    except Exception as error:  # noqa: BLE001  # for who waits
+        outcome.set_exception(error)
+    else:
+        outcome.set_result(None)
 
 
-def _ask(address: str, credentials: Mapping[str, str] | None = None) -> grpc.StatusCode:
-    """How the cluster answers a question that it answers to its own alone."""
-    with grpc.insecure_channel(address) as channel:
-        ask = channel.unary_unary(_QUESTION, bytes, bytes)
-        try:
-            ask(b"", timeout=_REACH_S, metadata=tuple((credentials or {}).items()))
-        except grpc.RpcError as error:
-            code: grpc.StatusCode = error.code()
-            return code
-    return grpc.StatusCode.OK
-
-
-def _credentials() -> Mapping[str, str]:
-    """This machine's token, as Ray finds it and is told to use it unless RAY_AUTH_MODE forbids
-    that; empty if there is none.
+@contextlib.contextmanager
+def _stderr_aside() -> Iterator[IO[bytes]]:
+    """What goes to stderr goes into a file meanwhile: what is below Ray writes to the descriptor,
+    whatever it is told, a line for each of its attempts.
     """
-    from ray._private.authentication.authentication_token_setup import (
-        maybe_enable_token_auth_if_token_available,
-    )
-    from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
+    with tempfile.TemporaryFile() as file:
+        kept = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield file
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
-    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
-    found: dict[str, str] = AuthenticationTokenLoader.instance().get_token_for_http_header()
-    return found
+
+def _use_token() -> None:
+    """Have Ray use this machine's token, where there is one: of a cluster that is named by its
+    address it does so only if it is told to, before it is imported.
+    """
+    given = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    if given or Path("~/.ray/auth_token").expanduser().exists():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
