@@ -7,32 +7,28 @@ as values or as texts: `rate=200`, `duration="30s"`, `timeout=2.5`, `slo="p99<10
 
 import asyncio
 import inspect
-import sys
 import threading
 import warnings
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar, cast
 
 from tailrace.errors import UsageError
 from tailrace.load.config import DEFAULT_DURATION_S, LoadConfig
-from tailrace.load.measure.point import Point
 from tailrace.load.on_ray import launcher_at
-from tailrace.load.schedule.profile import parse_profile
 from tailrace.load.session.plan import Plan, read_plan
 from tailrace.load.session.search import Found, Searcher, SearchLimits, Step, find_rate
 from tailrace.load.settings import settings_of
 from tailrace.runs import listing
-from tailrace.runs.directory import RUNS_DIR, RunDirectory
+from tailrace.runs.directory import RUNS_DIR
+from tailrace.runs.live import LiveRun, print_line, rate_per_s_of
 from tailrace.runs.record import RunInfo
-from tailrace.runs.run import Run
 from tailrace.runs.run_result import RunResult, read_run_result
 from tailrace.runs.sample_files import SampleSink
 from tailrace.runs.samples import RawSamples, read_raw_samples
 from tailrace.runs.search_report import write_search
-from tailrace.units import parse_duration_s, parse_rate_per_s
+from tailrace.units import parse_duration_s
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -108,7 +104,7 @@ def start(
     samples_share: float | None = None,
     progress: bool = False,
     **settings: Any,
-) -> "LiveRun":
+) -> LiveRun:
     """Load to be followed and steered: it flows from the beginning of an `async with` to its end.
 
         async with tailrace.start("http://127.0.0.1:5000/gpu", rate=200) as run:
@@ -123,158 +119,6 @@ def start(
     """
     plan = _plan(target, settings, duration_s=None)
     return _live(plan, out, samples, samples_share, progress)
-
-
-class LiveRun:
-    """A run in progress, made by `start`. It belongs to the event loop in which it is entered.
-
-    Where the `async with` ends, so does the load: answers in flight are waited for, unless an error
-    ended it.
-    """
-
-    def __init__(
-        self, plan: Plan, out: Path | None, samples: SampleSink | None, show: bool
-    ) -> None:
-        self._plan = plan
-        self._out = out
-        self._samples = samples
-        self._show = show
-        self._begun: Run | None = None
-        self._points: list[Point] = []
-        self._news = asyncio.Event()
-        self._following: asyncio.Task[None] | None = None
-        self._result: RunResult | None = None
-
-    def __repr__(self) -> str:
-        if self._begun is None:
-            return f"load on {self._plan.config.url} that has not begun: use it in async with"
-        if self._result is not None:
-            return repr(self._result)
-        return f"load on {self._plan.config.url} for {max(self.elapsed_s, 0):.0f} s so far"
-
-    async def __aenter__(self) -> "LiveRun":
-        if self._begun is not None:
-            raise RuntimeError("a run begins once: start another one")
-        directory = RunDirectory(self._out, self._plan) if self._out is not None else None
-        launcher = launcher_at(self._plan.config.ray)
-        self._begun = Run(self._plan, directory, launcher=launcher, samples=self._samples)
-        await self._begun.start()
-        self._following = asyncio.create_task(self._follow())
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        following = self._task
-        if error is None:
-            await self.stop()
-        elif not following.done():
-            self._run.session.abandon()
-            await asyncio.wait([following])
-
-    async def set_rate(self, rate: float | str) -> float:
-        """Change the rate, requests a second; returns once it holds: when, in seconds since the
-        run's start.
-
-        Raises:
-            UsageError: there is no such rate.
-        """
-        return await self._reached(self._run.session.set_rate(_rate(rate)))
-
-    async def set_profile(self, profile: str) -> float:
-        """Follow another profile, as `100..1000/60s`; returns once it begins: when, in seconds
-        since the run's start.
-
-        Raises:
-            UsageError: there is no such profile.
-        """
-        return await self._reached(self._run.session.set_profile(parse_profile(profile)))
-
-    async def intervals(self) -> AsyncIterator[Point]:
-        """Every interval of the run: those that are over, then each as it ends, to the last one."""
-        seen = 0
-        while True:
-            while seen < len(self._points):
-                seen += 1
-                yield self._points[seen - 1]
-            if self._task.done():
-                await self._task
-                return
-            await self._news.wait()
-
-    async def stop(self) -> RunResult:
-        """Offer nothing more; returns when all is answered or timed out."""
-        if not self._task.done():
-            self._run.session.stop()
-        return await self.wait()
-
-    async def wait(self) -> RunResult:
-        """Return when the run has come to its end."""
-        await asyncio.shield(self._task)
-        return self.result
-
-    @property
-    def result(self) -> RunResult:
-        """What it came to, once it is over.
-
-        Raises:
-            RuntimeError: it is not.
-        """
-        if self._result is None:
-            raise RuntimeError("the run is not over: stop it, or wait for its end")
-        return self._result
-
-    @property
-    def rate(self) -> float:
-        """The rate asked for, requests a second."""
-        return self._run.session.rate_per_s
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds since the run's start."""
-        return self._run.session.elapsed_s
-
-    @property
-    def problems(self) -> list[str]:
-        """What went wrong so far: workers that died, files that cannot be written."""
-        return self._run.problems
-
-    @property
-    def _run(self) -> Run:
-        if self._begun is None:
-            raise RuntimeError("the run has not begun: use it in async with")
-        return self._begun
-
-    @property
-    def _task(self) -> "asyncio.Task[None]":
-        assert self._following is not None
-        return self._following
-
-    async def _reached(self, t_s: float) -> float:
-        await asyncio.sleep(max(t_s - self.elapsed_s, 0.0))
-        return t_s
-
-    async def _follow(self) -> None:
-        try:
-            async for interval in self._run.intervals():
-                self._points.append(interval.point)
-                if self._show:
-                    _print(interval.point)
-                self._wake()
-            read = self._samples.read if self._samples is not None else None
-            self._result = RunResult.of(self._run.result, self._points, self.problems, read)
-        except Exception as error:
-            await self._run.give_up(error)
-            raise
-        finally:
-            self._wake()
-
-    def _wake(self) -> None:
-        news, self._news = self._news, asyncio.Event()
-        news.set()
 
 
 @_with_settings
@@ -321,8 +165,8 @@ def find(
     if len(plan.slos) != 1:
         raise UsageError(f"a search is for one SLO, not for {len(plan.slos)}")
     limits = SearchLimits(
-        start=_rate(start),
-        highest=_rate(highest),
+        start=rate_per_s_of(start),
+        highest=rate_per_s_of(highest),
         precision=precision,
         step_s=_seconds(step),
         longest_s=_seconds(longest),
@@ -336,7 +180,7 @@ def find(
 
     def keep(found: Found) -> None:
         if progress and len(found.steps) > len(steps):
-            _print(found.steps[-1])
+            print_line(found.steps[-1])
         steps[:] = found.steps
         if out is not None:
             write_search(Path(out), found)
@@ -400,17 +244,8 @@ def _live(
     return LiveRun(plan, Path(out) if out is not None else None, sink, progress)
 
 
-def _rate(rate: float | str) -> float:
-    return parse_rate_per_s(rate) if isinstance(rate, str) else rate
-
-
 def _seconds(time: float | str) -> float:
     return parse_duration_s(time) if isinstance(time, str) else time
-
-
-def _print(line: object) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
 
 
 def _in_a_thread(

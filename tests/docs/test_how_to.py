@@ -4,6 +4,7 @@ is sent to real servers."""
 from __future__ import annotations
 
 import ast
+import asyncio
 import base64
 import csv
 import gzip
@@ -14,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+import tailrace
 from tailrace.control.config_file import read_config
 from tailrace.load.schedule.trace import ArrivalCounts, Timestamps
 from tailrace.load.schedule.trace_file import read_trace
@@ -37,6 +40,7 @@ TRACE = DOCS / "how-to/production-trace.md"
 MODEL = DOCS / "how-to/your-own-model.md"
 CONTROLLER = DOCS / "how-to/own-controller.md"
 VERDICT = DOCS / "how-to/reading-a-verdict.md"
+PYTHON = DOCS / "how-to/python.md"
 
 
 def _run(script: str, folder: Path, *arguments: str, **environment: str) -> str:
@@ -80,6 +84,47 @@ def server() -> Iterator[ServerProcess]:
         yield process.start()
     finally:
         process.close()
+
+
+def test_a_notebook(serve: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Cell by cell, as IPython runs them; what takes long is cut short."""
+    url = serve().url
+    short = {
+        "http://127.0.0.1:5000/gpu": url,
+        "10s": "1s",
+        "p99<100ms": "p99<60s",
+        "> 100": "> 6e4",
+    }
+    quick = {"step": "300ms", "warmup": "100ms", "confirm": "300ms"}
+
+    class Quick:
+        def __getattr__(self, name: str) -> Any:
+            return partial(tailrace.find, **quick) if name == "find" else getattr(tailrace, name)
+
+    async def play(cells: list[str]) -> dict[str, Any]:
+        names: dict[str, Any] = {}
+        for cell in cells:
+            for long, brief in short.items():
+                cell = cell.replace(long, brief)
+            code = compile(cell, str(PYTHON), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+            if (waiting := eval(code, names)) is not None:
+                await waiting
+            if "tailrace" in names:
+                names["tailrace"] = Quick()
+        return names
+
+    names = asyncio.run(play(list(blocks(PYTHON, "python"))))
+    assert set(names["sweep"]) == {50, 100, 200}
+    assert names["table"]["completed"].sum() > 100
+    assert len(names["samples"]) == names["result"].offered
+    assert (names["wait_ms"] <= names["first_byte_ms"]).all()
+    assert (names["first_byte_ms"] <= names["latency_ms"]).all()
+    assert [event.kind for point in names["run"].result.timeline for event in point.events] == [
+        "profile",
+        "stop",
+    ]
+    assert names["found"].rate_per_s == 100
+    assert "asked for" in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")
