@@ -18,6 +18,7 @@ from ray.util import get_node_ip_address
 
 from tailrace import cluster
 from tailrace.errors import TailraceError, UsageError
+from tests.kit import cli
 
 
 @pytest.mark.parametrize("address", ["nonsense", "auto:x", "ray://host:10001", ":6379", "host:"])
@@ -113,17 +114,11 @@ def _environment(home: Path, **more: str) -> dict[str, str]:
 
 
 def _load(serve: Any, address: str, folder: Path, env: dict[str, str]) -> Any:
-    return subprocess.run(
-        [
-            *(sys.executable, "-m", "tailrace", "load", serve().url, "--ray", address),
-            *("--for", "1s", "--min-duration", "1s", "--json"),
-        ],
+    return cli.run(
+        *("load", serve().url, "--ray", address),
+        *("--for", "1s", "--min-duration", "1s", "--json"),
         cwd=folder,
         env=env,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
     )
 
 
@@ -153,15 +148,10 @@ def test_a_run_that_is_terminated_says_nothing_of_ray(
     guarded: tuple[str, Path], serve: Any, tmp_path: Path
 ) -> None:
     address, home = guarded
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "tailrace", "load", serve().url, "--ray", address),
-            *("--for", "60s", "--out", str(tmp_path / "run")),
-        ],
+    process = cli.start(
+        *("load", serve().url, "--ray", address),
+        *("--for", "60s", "--out", str(tmp_path / "run")),
         env=_environment(home),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
     )
     timeline = tmp_path / "run/timeline.jsonl"
     ends_s = time.monotonic() + 60

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tailrace.control.config_file import read_config
+from tests.kit import cli
 
 if TYPE_CHECKING:
     from tests.kit.programs import LaunchRoom
@@ -131,14 +132,10 @@ def test_parts_of_a_run_are_added_up(serve: Any, tmp_path: Path) -> None:
     server = serve()
     runs = [tmp_path / f"part-{index}" for index in range(2)]
     for index, run in enumerate(runs):
-        subprocess.run(
-            [
-                *(sys.executable, "-m", "tailrace", "load", server.url, "--rate", "200"),
-                *("--for", "1s", "--part", f"{index}/2", "--out", str(run)),
-            ],
+        cli.run(
+            *("load", server.url, "--rate", "200"),
+            *("--for", "1s", "--part", f"{index}/2", "--out", str(run)),
             check=True,
-            capture_output=True,
-            timeout=60,
         )
     merged = [sys.executable, str(EXAMPLES / "merge_parts.py")]
     finished = subprocess.run(

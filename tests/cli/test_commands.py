@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tailrace.cli import COMMANDS, GROUPS
+from tests.kit import cli
 
 _RUN = """
 import sys
@@ -73,13 +74,7 @@ import tailrace.{module}
 
 
 def test_one_that_is_not_there() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tailrace", "loaf"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = cli.run("loaf")
     assert done.returncode == 2
     assert done.stderr.startswith("tailrace: error: No such command 'loaf'")
     assert done.stderr.count("\n") == 1

@@ -1,10 +1,8 @@
 """Comparing runs on the command line, and the files for pipelines, as their user meets them."""
 
-import asyncio
 import json
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -12,18 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.kit import cli
-
-
-def tailrace(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tailrace", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
+from tests.kit.server import OK, Server, answer_after, answer_by, http
 
 SHORT = ("--rate", "200", "--for", "2s", "--interval", "100ms")
 
@@ -40,24 +27,16 @@ def outcomes(path: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with runs/: `base`, and `slow`, the same latencies and 100 ms."""
-    from tests.kit.server import OK, Server
-
-    async def slow(number: int, body: bytes, writer: Any) -> None:
-        import asyncio
-
-        await asyncio.sleep(0.1)
-        writer.write(OK)
-
     place = tmp_path_factory.mktemp("runs")
-    for name, server in (("base", Server().start()), ("slow", Server(slow).start())):
-        made = tailrace("load", server.url, *SHORT, "--out", f"runs/{name}", cwd=place)
+    for name, server in (("base", Server().start()), ("slow", Server(answer_after(0.1)).start())):
+        made = cli.run("load", server.url, *SHORT, "--out", f"runs/{name}", cwd=place)
         server.close()
         assert made.returncode == 0, made.stderr
     return place
 
 
 def test_compare_says_what_is_more_than_noise(runs: Path) -> None:
-    finished = tailrace("compare", "base", "runs/slow", cwd=runs)
+    finished = cli.run("compare", "base", "runs/slow", cwd=runs)
     assert finished.returncode == 0, finished.stderr
     assert "more than noise" in finished.stdout
     assert "the target differs" in finished.stdout
@@ -66,7 +45,7 @@ def test_compare_says_what_is_more_than_noise(runs: Path) -> None:
 
 
 def test_a_proven_regression_exits_1_in_every_format(runs: Path, tmp_path: Path) -> None:
-    finished = tailrace(
+    finished = cli.run(
         *("compare", "base", "slow", "--json", "--regression", "p50+10%"),
         *("--regression", "completed/s-50%", "--junit", str(tmp_path / "j.xml")),
         *("--markdown", str(tmp_path / "s.md")),
@@ -117,7 +96,7 @@ def test_what_cannot_work_is_said_before_any_load(
 
 
 def test_load_is_held_against_a_baseline(serve: Any, runs: Path, tmp_path: Path) -> None:
-    finished = tailrace(
+    finished = cli.run(
         *("load", serve().url, *SHORT, "--out", str(tmp_path / "new"), "--json"),
         *("--baseline", str(runs / "runs" / "slow"), "--junit", "j.xml"),
         cwd=tmp_path,
@@ -134,16 +113,9 @@ def test_load_is_held_against_a_baseline(serve: Any, runs: Path, tmp_path: Path)
 
 
 def test_a_regression_of_load_exits_1_and_says_so(serve: Any, runs: Path, tmp_path: Path) -> None:
-    import asyncio
 
-    async def slow(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        from tests.kit.server import OK
-
-        await asyncio.sleep(0.15)
-        writer.write(OK)
-
-    finished = tailrace(
-        *("load", serve(slow).url, *SHORT, "--baseline", str(runs / "runs" / "base")),
+    finished = cli.run(
+        *("load", serve(answer_after(0.15)).url, *SHORT, "--baseline", str(runs / "runs" / "base")),
         *("--regression", "p50+10%"),
         cwd=tmp_path,
     )
@@ -153,7 +125,7 @@ def test_a_regression_of_load_exits_1_and_says_so(serve: Any, runs: Path, tmp_pa
 
 def test_slos_and_a_strict_verdict_are_test_cases(serve: Any, tmp_path: Path) -> None:
     (tmp_path / "s.md").write_text("before\n\n")
-    finished = tailrace(
+    finished = cli.run(
         *("load", serve().url, "--rate", "50", "--for", "1s", "--slo", "p50<1us", "--slo"),
         *("p99<60s", "--strict", "--junit", "j.xml", "--markdown", "s.md"),
         cwd=tmp_path,
@@ -168,18 +140,15 @@ def test_slos_and_a_strict_verdict_are_test_cases(serve: Any, tmp_path: Path) ->
 
 
 def test_a_service_that_dies_half_way_passes_no_gate(serve: Any, tmp_path: Path) -> None:
-    async def dying(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        status = b"200 OK" if number < 200 else b"500 Oops"
-        writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
-
+    dying = answer_by(lambda number: OK if number < 200 else http(b"", 500))
     load = ("load", "--rate", "100", "--for", "4s", "--interval", "200ms")
-    assert tailrace(*load, serve().url, "--out", "good", cwd=tmp_path).returncode == 0
+    assert cli.run(*load, serve().url, "--out", "good", cwd=tmp_path).returncode == 0
     # With the bound that there is without --regression.
-    gated = tailrace(*load, serve(dying).url, "--out", "bad", "--baseline", "good", cwd=tmp_path)
+    gated = cli.run(*load, serve(dying).url, "--out", "bad", "--baseline", "good", cwd=tmp_path)
     assert gated.returncode == 1
     assert "regression p99+10%: broken" in gated.stdout
     assert "an outage" in gated.stdout
-    compared = tailrace("compare", "good", "bad", "--regression", "failed+0.5%", cwd=tmp_path)
+    compared = cli.run("compare", "good", "bad", "--regression", "failed+0.5%", cwd=tmp_path)
     assert compared.returncode == 1
     assert "cannot be told" not in next(
         line for line in compared.stdout.splitlines() if line.startswith("failed")
@@ -187,7 +156,7 @@ def test_a_service_that_dies_half_way_passes_no_gate(serve: Any, tmp_path: Path)
 
 
 def test_a_search_that_finds_nothing_is_a_failed_test(tmp_path: Path) -> None:
-    finished = tailrace("find", "http://127.0.0.1:9/", "--junit", "j.xml", cwd=tmp_path)
+    finished = cli.run("find", "http://127.0.0.1:9/", "--junit", "j.xml", cwd=tmp_path)
     assert finished.returncode == 1
     assert outcomes(tmp_path / "j.xml") == {"result": "error"}
     assert "nothing answers" in (tmp_path / "j.xml").read_text()
@@ -196,7 +165,7 @@ def test_a_search_that_finds_nothing_is_a_failed_test(tmp_path: Path) -> None:
 def test_a_run_that_cannot_start_is_an_error_in_the_file(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").write_text("")
-    finished = tailrace(
+    finished = cli.run(
         "load", "http://127.0.0.1:9/", "--out", "full", "--junit", "j.xml", cwd=tmp_path
     )
     assert finished.returncode == 1
@@ -209,15 +178,11 @@ def test_a_run_that_cannot_start_is_an_error_in_the_file(tmp_path: Path) -> None
 def test_a_run_that_is_cut_short_leaves_its_file(
     serve: Any, tmp_path: Path, number: signal.Signals, expected: str
 ) -> None:
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "tailrace", "load", serve().url, "--slo", "p99<60s"),
-            *("--rate", "200", "--for", "60s", "--interval", "200ms", "--junit", "j.xml"),
-        ],
+    process = cli.start(
+        *("load", serve().url, "--slo", "p99<60s"),
+        *("--rate", "200", "--for", "60s", "--interval", "200ms", "--junit", "j.xml"),
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
     )
     assert process.stderr is not None
     assert "RPS" in process.stderr.readline()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import ssl
@@ -17,13 +16,10 @@ import tailrace
 from tailrace.cli.dashboard import services_of
 from tailrace.control.config import ServiceConfig
 from tailrace.errors import UsageError
+from tests.kit.server import answer_never
 
 if TYPE_CHECKING:
     from tests.kit.programs import ControlRoom, LaunchRoom
-
-
-async def never(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-    await asyncio.Event().wait()
 
 
 def refused(room: ControlRoom) -> str:
@@ -117,7 +113,7 @@ def test_a_signal_ends_it_with_results(
 def test_a_second_signal_does_not_wait(
     serve: Any, control_room: LaunchRoom, tmp_path: Path
 ) -> None:
-    room = control_room(serve(never).url).ready()
+    room = control_room(serve(answer_never).url).ready()
     (service,) = room.ask("GET", "/services")
     room.ask("POST", f"/services/{service['id']}/start", json={"rate": 100})
     while not (point := room.ask("GET", f"/services/{service['id']}/latest")):

@@ -14,18 +14,10 @@ from tailrace.datasets.coco import CocoDataset
 from tailrace.datasets.prepare import prepare
 from tailrace.download.part import claimed
 from tests.kit import cli
-from tests.kit.files import CocoServer
+from tests.kit.files import CocoServer, StoppedError, stop_at
 from tests.kit.terminal import drained
 
 TERMINAL = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-
-
-class StoppedError(Exception):
-    """The user wants no more."""
-
-
-def stop(done: int, total: int) -> None:
-    raise StoppedError
 
 
 @pytest.fixture
@@ -121,7 +113,7 @@ def test_a_stopped_prepare_goes_on_without_doing_it_again(
     out = tmp_path / "out"
     words = ("prepare", drawn, out, "--size", 30, 30, "--workers", 1)
     with pytest.raises(StoppedError):
-        prepare(drawn, out, (30, 30), "png", progress=stop)
+        prepare(drawn, out, (30, 30), "png", progress=stop_at(0))
     with claimed(out / "val2017" / "000000000003.png"):
         terminal, stderr = os.openpty()
         process = cli.start(

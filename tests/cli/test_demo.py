@@ -4,8 +4,6 @@ import json
 import re
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
@@ -13,11 +11,13 @@ from urllib.request import urlopen
 import pytest
 
 import tailrace
+from tests.kit import cli
+from tests.kit.waiting import wait_until
 
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    process = start(tmp_path)
+    process = started(tmp_path)
     yield process
     if process.poll() is None:
         process.terminate()
@@ -28,17 +28,9 @@ def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process.stderr.close()
 
 
-def start(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [
-            *(sys.executable, "-m", "tailrace", "demo"),
-            *("--port", "0", "--service-port", "0", "--rpc-port", "0"),
-            *arguments,
-        ],
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+def started(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
+    return cli.start(
+        "demo", *("--port", "0", "--service-port", "0", "--rpc-port", "0"), *arguments, cwd=cwd
     )
 
 
@@ -58,7 +50,7 @@ def get(url: str) -> str:
         return str(response.read().decode())
 
 
-def answers(url: str) -> bool:
+def is_up(url: str) -> bool:
     try:
         urlopen(url, timeout=5).close()
     except OSError:
@@ -67,7 +59,7 @@ def answers(url: str) -> bool:
 
 
 def test_a_demo_of_given_length_ends_by_itself(tmp_path: Path) -> None:
-    with start(tmp_path, "--for", "4s", "--rate", "40") as process:
+    with started(tmp_path, "--for", "4s", "--rate", "40") as process:
         read_addresses(process)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
@@ -105,7 +97,7 @@ async def test_ctrl_c_ends_a_demo_with_its_summary(
     result = json.loads((run / "result.json").read_text())
     assert result["completed"] == result["offered"] > 0
     # The service has gone with it.
-    assert not answers(addresses["service"])
+    assert not is_up(addresses["service"])
 
 
 def test_a_demo_killed_outright_leaves_no_service(
@@ -114,6 +106,4 @@ def test_a_demo_killed_outright_leaves_no_service(
     service = read_addresses(demo)["service"]
     demo.kill()
     demo.wait(10)
-    deadline = time.monotonic() + 20
-    while answers(service):
-        assert time.monotonic() < deadline, "the service outlived the demo"
+    wait_until(lambda: not is_up(service))

@@ -1,10 +1,7 @@
 """`tailrace find` as its user meets it."""
 
-import asyncio
 import json
 import signal
-import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,30 +9,20 @@ from typing import Any
 
 import pytest
 
+from tests.kit import cli
+from tests.kit.server import answer_by, http
 
-async def failing(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-    """Twice as many failures as a p99 bears, from request 500 on: 2 %."""
-    broken = number > 500 and number % 50 == 0
-    status = b"500 Oops" if broken else b"200 OK"
-    writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "tailrace", "find", *arguments]
+failing = answer_by(lambda number: http(b"", 500 if number > 500 and number % 50 == 0 else 200))
+"""Twice as many failures as a p99 bears, from request 500 on: 2 %."""
 
 
 def test_a_search_up_to_its_limit(serve: Any, tmp_path: Path) -> None:
     """A server that holds everything: the highest rate allowed is found, confirmed and drawn."""
-    finished = subprocess.run(
-        command(
-            *(serve().url, "--slo", "p95<500ms", "--start", "200", "--max", "400", "--json"),
-            *("--step", "1s", "--confirm", "2s", "--warmup", "0.5s", "--out", "found"),
-        ),
+    finished = cli.run(
+        "find",
+        *(serve().url, "--slo", "p95<500ms", "--start", "200", "--max", "400", "--json"),
+        *("--step", "1s", "--confirm", "2s", "--warmup", "0.5s", "--out", "found"),
         cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
     )
     assert finished.returncode == 0, finished.stderr
     found = json.loads(finished.stdout)
@@ -52,30 +39,21 @@ def test_a_search_up_to_its_limit(serve: Any, tmp_path: Path) -> None:
 
 
 def test_failures_break_an_slo(serve: Any, tmp_path: Path) -> None:
-    finished = subprocess.run(
-        command(
-            *(serve(failing).url, "--start", "1000", "--max", "1000", "--precision", "0.5"),
-            *("--step", "1s", "--longest", "2s", "--confirm", "1s", "--out", "found"),
-        ),
+    finished = cli.run(
+        "find",
+        *(serve(failing).url, "--start", "1000", "--max", "1000", "--precision", "0.5"),
+        *("--step", "1s", "--longest", "2s", "--confirm", "1s", "--out", "found"),
         cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
     )
     assert "breaks" in finished.stderr
 
 
 def test_ctrl_c_keeps_what_was_found(serve: Any, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        command(
-            *(serve().url, "--start", "1000", "--slo", "p95<1s", "--step", "1s"),
-            *("--warmup", "0.5s", "--out", "found"),
-        ),
+    process = cli.start(
+        "find",
+        *(serve().url, "--start", "1000", "--slo", "p95<1s", "--step", "1s"),
+        *("--warmup", "0.5s", "--out", "found"),
         cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
     )
     assert process.stderr is not None
     while "holds" not in (line := process.stderr.readline()):
@@ -95,16 +73,11 @@ def test_searches_of_one_second_have_a_directory_each(serve: Any, tmp_path: Path
     for after_s in range(60):
         begun = now + timedelta(seconds=after_s)
         (tmp_path / "runs" / f"{begun:%Y%m%d-%H%M%S}-find").mkdir(parents=True)
-    finished = subprocess.run(
-        command(
-            *(serve().url, "--start", "100", "--max", "100", "--slo", "p50<1s"),
-            *("--step", "100ms", "--confirm", "100ms", "--warmup", "100ms"),
-        ),
+    finished = cli.run(
+        "find",
+        *(serve().url, "--start", "100", "--max", "100", "--slo", "p50<1s"),
+        *("--step", "100ms", "--confirm", "100ms", "--warmup", "100ms"),
         cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
     )
     (found,) = tmp_path.glob("runs/*/find.json")
     assert found.parent.name.endswith("-find-2")
@@ -123,9 +96,7 @@ def test_searches_of_one_second_have_a_directory_each(serve: Any, tmp_path: Path
     ],
 )
 def test_errors_are_one_line(tmp_path: Path, arguments: tuple[str, ...], complaint: str) -> None:
-    finished = subprocess.run(
-        command(*arguments), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-    )
+    finished = cli.run("find", *arguments, cwd=tmp_path)
     assert finished.returncode in (1, 2)
     assert complaint in finished.stderr.splitlines()[-1]
     assert "Traceback" not in finished.stderr

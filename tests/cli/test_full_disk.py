@@ -4,7 +4,6 @@ import json
 import resource
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,7 @@ from typing import Any
 import pytest
 
 from tailrace.runs.samples import read_raw_samples
-
-TAILRACE = (sys.executable, "-m", "tailrace")
+from tests.kit import cli
 
 
 def cramped(
@@ -24,18 +22,10 @@ def cramped(
     def limit_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    return subprocess.run(
-        [*TAILRACE, *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        preexec_fn=limit_files,
-        **settings,
-    )
+    return cli.run(*arguments, cwd=cwd, preexec_fn=limit_files, **settings)
 
 
-def complaints(finished: subprocess.CompletedProcess[str]) -> list[str]:
+def complaints_of(finished: subprocess.CompletedProcess[str]) -> list[str]:
     """The errors that it printed."""
     assert "Traceback" not in finished.stderr
     return [line for line in finished.stderr.splitlines() if line.startswith("tailrace: error: ")]
@@ -49,7 +39,7 @@ def test_a_run_that_finds_no_room_is_no_success(serve: Any, tmp_path: Path) -> N
         cwd=tmp_path,
     )
     assert finished.returncode == 1
-    (line,) = complaints(finished)
+    (line,) = complaints_of(finished)
     assert line == "tailrace: error: cannot write the run directory r: File too large"
     # Measured it was, all of it.
     assert json.loads(finished.stdout)["duration_s"] == 2.0
@@ -59,9 +49,9 @@ def test_a_run_that_finds_no_room_is_no_success(serve: Any, tmp_path: Path) -> N
     assert all(json.loads(line)["completed"] for line in whole)
     report = cramped(6000, "report", "r", cwd=tmp_path)
     assert report.returncode == 1
-    assert complaints(report) == ["tailrace: error: cannot write r/report.html: File too large"]
+    assert complaints_of(report) == ["tailrace: error: cannot write r/report.html: File too large"]
     assert not (tmp_path / "r" / "report.html").exists()
-    subprocess.run([*TAILRACE, "report", "r"], cwd=tmp_path, timeout=60, check=True)
+    cli.run("report", "r", cwd=tmp_path, check=True)
 
 
 @pytest.mark.parametrize(("kind", "rate"), [("csv", "300"), ("parquet", "1000")])
@@ -74,7 +64,7 @@ def test_raw_samples_that_find_no_room(serve: Any, tmp_path: Path, kind: str, ra
         cwd=tmp_path,
     )
     assert finished.returncode == 1
-    (line,) = complaints(finished)
+    (line,) = complaints_of(finished)
     assert line == f"tailrace: error: cannot write raw samples to s.{kind}: File too large"
     result = json.loads(finished.stdout)
     assert result["duration_s"] == 2.0
@@ -83,11 +73,11 @@ def test_raw_samples_that_find_no_room(serve: Any, tmp_path: Path, kind: str, ra
 
 def test_a_run_that_finds_no_room_passes_no_gate(serve: Any, tmp_path: Path) -> None:
     load = ("load", serve().url, "--rate", "100", "--for", "1s", "--interval", "100ms")
-    subprocess.run([*TAILRACE, *load, "--out", "good"], cwd=tmp_path, timeout=60, check=True)
+    cli.run(*load, "--out", "good", cwd=tmp_path, check=True)
     gate = ("--baseline", "good", "--out", "r", "--json")
     finished = cramped(6000, *load, *gate, cwd=tmp_path)
     assert finished.returncode == 1
-    assert len(complaints(finished)) == 1
+    assert len(complaints_of(finished)) == 1
     assert json.loads(finished.stdout)["completed"] > 0
 
 
@@ -98,7 +88,7 @@ QUICK = ("--step", "300ms", "--warmup", "100ms", "--confirm", "300ms")
 def test_a_search_that_finds_no_room_keeps_what_fits(serve: Any, tmp_path: Path) -> None:
     finished = cramped(700, "find", serve().url, *SEARCH, *QUICK, "--json", cwd=tmp_path)
     assert finished.returncode == 1
-    (line,) = complaints(finished)
+    (line,) = complaints_of(finished)
     assert line == "tailrace: error: cannot write f: File too large"
     found = json.loads(finished.stdout)
     assert found["rate_per_s"] == 200
@@ -109,8 +99,17 @@ def test_a_search_that_finds_no_room_keeps_what_fits(serve: Any, tmp_path: Path)
 
 
 def test_a_search_that_is_killed_keeps_the_steps_it_had(serve: Any, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [*TAILRACE, "find", serve().url, *SEARCH, *QUICK[:4], "--confirm", "60s"], cwd=tmp_path
+    process = cli.start(
+        "find",
+        serve().url,
+        *SEARCH,
+        *QUICK[:4],
+        "--confirm",
+        "60s",
+        cwd=tmp_path,
+        stdout=None,
+        stderr=None,
+        text=False,
     )
     file, until_s = tmp_path / "f" / "find.json", time.monotonic() + 30
     while not file.exists():

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import select
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -20,10 +19,11 @@ from tailrace.cli.live import EVERY_S, LiveLine, fit
 from tailrace.cli.output import describe_interval
 from tailrace.load.measure.point import Percentiles
 from tailrace.view.words import number
+from tests.kit import cli
 from tests.kit.samples import POINT
+from tests.kit.server import answer_raw, http
 from tests.kit.terminal import Screen, resize, terminal, watched
 
-TAILRACE = [sys.executable, "-m", "tailrace"]
 SHORT = ("--rate", "200", "--for", "1.5s", "--interval", "250ms")
 FIELDS = (
     r" +\d+ s",
@@ -43,7 +43,7 @@ FIELDS = (
 def test_a_run_is_followed_in_one_line_of_whole_fields(
     serve: Any, tmp_path: Path, columns: int, last: str
 ) -> None:
-    _, screens = watched([*TAILRACE, "load", serve().url, *SHORT], columns, tmp_path)
+    _, screens = watched(cli.command("load", serve().url, *SHORT), columns, tmp_path)
     lines = {row for rows in screens for row in rows if row.strip()}
     assert len(lines) > 3
     for rows in screens:
@@ -62,7 +62,7 @@ def test_a_run_is_followed_in_one_line_of_whole_fields(
 
 def test_the_tail_is_that_of_the_window_as_on_the_page(serve: Any, tmp_path: Path) -> None:
     """So a short run's last line says what its result does."""
-    command = [*TAILRACE, "load", serve().url, *SHORT, "--json"]
+    command = cli.command("load", serve().url, *SHORT, "--json")
     out, screens = watched(command, 120, tmp_path)
     last = [row for rows in screens for row in rows if " p99 " in row][-1]
     latency = json.loads(out)["latency_ms"]
@@ -82,10 +82,10 @@ def test_failures_of_the_whole_window_are_told() -> None:
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_a_search_says_how_far_it_is(serve: Any, tmp_path: Path, columns: int) -> None:
     out, screens = watched(
-        [
-            *(*TAILRACE, "find", serve().url, "--start", "200", "--max", "400", "--slo", "p50<1s"),
+        cli.command(
+            *("find", serve().url, "--start", "200", "--max", "400", "--slo", "p50<1s"),
             *("--step", "700ms", "--confirm", "700ms", "--warmup", "100ms", "--json"),
-        ],
+        ),
         columns,
         tmp_path,
     )
@@ -102,7 +102,7 @@ def test_a_search_says_how_far_it_is(serve: Any, tmp_path: Path, columns: int) -
 @pytest.mark.parametrize("columns", [60, 80])
 def test_loadgen_is_followed_in_one_line(tmp_path: Path, columns: int) -> None:
     test = ("shapes", "--min-duration", "2s", "--min-queries", "100", "--count", "4", "--json")
-    out, screens = watched([*TAILRACE, "mlperf", *test], columns, tmp_path)
+    out, screens = watched(cli.command("mlperf", *test), columns, tmp_path)
     assert out.startswith("{")
     live = {row for rows in screens for row in rows if "p99 so far" in row}
     assert all(
@@ -114,10 +114,9 @@ def test_loadgen_is_followed_in_one_line(tmp_path: Path, columns: int) -> None:
 
 
 def test_what_goes_wrong_comes_before_what_does_not(serve: Any, tmp_path: Path) -> None:
-    async def failing(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")
-
-    _, screens = watched([*TAILRACE, "load", serve(failing).url, *SHORT], 60, tmp_path, code=1)
+    _, screens = watched(
+        cli.command("load", serve(answer_raw(http(b"", 500))).url, *SHORT), 60, tmp_path, code=1
+    )
     assert any(re.search("target 200/s  failures [1-9]", row) for rows in screens for row in rows)
 
 
@@ -129,7 +128,7 @@ async def wanting(number: int, body: bytes, writer: asyncio.StreamWriter) -> Non
 
 
 def test_a_summary_fits_its_terminal(serve: Any, tmp_path: Path) -> None:
-    command = [*TAILRACE, "load", serve(wanting).url, *SHORT, "--out", "run"]
+    command = cli.command("load", serve(wanting).url, *SHORT, "--out", "run")
     _, screens = watched(command, 80, tmp_path, stdout_too=True)
     rows = [row.rstrip() for row in screens[-1]]
     assert max(map(len, rows)) <= 80
@@ -158,13 +157,7 @@ def test_a_file_is_given_a_line_now_and_then(
     serve: Any, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     began_s = time.monotonic()
-    finished = subprocess.run(
-        [*TAILRACE, command[0], serve().url, *command[1:]],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    finished = cli.run(command[0], serve().url, *command[1:], cwd=tmp_path)
     assert "\r" not in finished.stderr
     assert "\x1b" not in finished.stderr
     lines = sum("QPS" in line for line in finished.stderr.splitlines())
@@ -219,7 +212,7 @@ def test_a_note_is_wrapped_between_words(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_an_error_is_wrapped_between_words(tmp_path: Path) -> None:
-    command = [*TAILRACE, "report", "nothing"]
+    command = cli.command("report", "nothing")
     _, screens = watched(command, 60, tmp_path, code=2)
     assert screens[-1][:2] == [
         "tailrace: error: there is no run nothing: give a run's",

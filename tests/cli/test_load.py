@@ -4,8 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,23 +11,10 @@ from typing import Any
 import pytest
 
 from tests.kit import cli
+from tests.kit.server import answer_by, http
 
-
-async def broken(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-    """Half of all answers are errors."""
-    status = b"500 Oops" if number % 2 else b"200 OK"
-    writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
-
-
-def tailrace(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tailrace", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+broken = answer_by(lambda number: http(b"", 500 if number % 2 else 200))
+"""Half of all answers are errors."""
 
 
 @pytest.mark.parametrize(
@@ -97,7 +82,7 @@ def test_bad_arguments_are_one_line_and_exit_2(
 
 
 def test_a_summary_for_people(serve: Any, tmp_path: Path) -> None:
-    finished = tailrace("load", serve().url, "--rate", "50", "--for", "1s", cwd=tmp_path)
+    finished = cli.run("load", serve().url, "--rate", "50", "--for", "1s", cwd=tmp_path)
     assert finished.returncode == 0
     for word in ("latency", "p99.9", "failures: none", "send lag", "verdict: INVALID", "run: runs"):
         assert word in finished.stdout
@@ -106,7 +91,7 @@ def test_a_summary_for_people(serve: Any, tmp_path: Path) -> None:
 
 
 def test_a_broken_slo_exits_1(serve: Any, tmp_path: Path) -> None:
-    finished = tailrace(
+    finished = cli.run(
         "load", serve().url, "--rate", "50", "--for", "1s", "--slo", "p50<1us", cwd=tmp_path
     )
     assert finished.returncode == 1
@@ -115,14 +100,14 @@ def test_a_broken_slo_exits_1(serve: Any, tmp_path: Path) -> None:
 
 def test_strict_demands_a_valid_verdict(serve: Any, tmp_path: Path) -> None:
     arguments = ("load", serve().url, "--rate", "20", "--for", "1s")
-    assert tailrace(*arguments, cwd=tmp_path).returncode == 0
-    strict = tailrace(*arguments, "--strict", cwd=tmp_path)
+    assert cli.run(*arguments, cwd=tmp_path).returncode == 0
+    strict = cli.run(*arguments, "--strict", cwd=tmp_path)
     assert strict.returncode == 1
     assert "more requests are needed to speak of a p99" in strict.stdout
 
 
 def test_a_dead_server_is_a_result_not_a_crash(tmp_path: Path) -> None:
-    finished = tailrace("load", "http://127.0.0.1:9/", "--rate", "50", "--for", "1s", cwd=tmp_path)
+    finished = cli.run("load", "http://127.0.0.1:9/", "--rate", "50", "--for", "1s", cwd=tmp_path)
     assert finished.returncode == 1
     assert "tailrace: error: no request was answered: " in finished.stderr
     assert "connect: refused" in finished.stderr.splitlines()[-1]
@@ -131,7 +116,7 @@ def test_a_dead_server_is_a_result_not_a_crash(tmp_path: Path) -> None:
 
 
 def test_a_run_that_is_hopeless_gives_up(serve: Any, tmp_path: Path) -> None:
-    finished = tailrace(
+    finished = cli.run(
         *("load", serve(broken).url, "--rate", "100", "--for", "1h", "--interval", "100ms"),
         *("--abort-on", "failed>40%@1s", "--json", "--junit", "j.xml"),
         cwd=tmp_path,
@@ -157,15 +142,10 @@ def test_a_run_that_is_hopeless_gives_up(serve: Any, tmp_path: Path) -> None:
 def test_a_run_that_a_signal_cut_short_says_so(
     serve: Any, tmp_path: Path, number: signal.Signals, judged: tuple[str, ...], code: int
 ) -> None:
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "tailrace", "load", serve().url, "--rate", "200", "--for"),
-            *("60s", "--interval", "100ms", "--out", "r", *judged),
-        ],
+    process = cli.start(
+        *("load", serve().url, "--rate", "200", "--for"),
+        *("60s", "--interval", "100ms", "--out", "r", *judged),
         cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
     )
     assert process.stderr is not None
     while "RPS" not in (line := process.stderr.readline()):
@@ -185,15 +165,10 @@ def test_a_run_that_waits_for_its_start_is_ended_at_once(
 ) -> None:
     server = serve()
     start = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "tailrace", "load", server.url, "--start-at", start),
-            *("--workers", "2", "--out", "r", "--json"),
-        ],
+    process = cli.start(
+        *("load", server.url, "--start-at", start),
+        *("--workers", "2", "--out", "r", "--json"),
         cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
     )
     assert process.stderr is not None
     assert process.stderr.readline().startswith("waiting for 20")
@@ -212,15 +187,10 @@ def test_a_signal_to_a_whole_group_is_the_command_s_alone(
     serve: Any, tmp_path: Path, number: signal.Signals
 ) -> None:
     """As a terminal sends it that goes, or `timeout`: more than once, and to load workers too."""
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "tailrace", "load", serve().url, "--rate", "200", "--for"),
-            *("60s", "--interval", "100ms", "--out", "r", "--json"),
-        ],
+    process = cli.start(
+        *("load", serve().url, "--rate", "200", "--for"),
+        *("60s", "--interval", "100ms", "--out", "r", "--json"),
         cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
         start_new_session=True,
     )
     assert process.stderr is not None
@@ -238,7 +208,7 @@ def test_a_signal_to_a_whole_group_is_the_command_s_alone(
 
 @pytest.mark.parametrize("command", [(), ("demo",), ("serve",), ("load",), ("data", "generate")])
 def test_every_command_has_help_with_an_example(tmp_path: Path, command: tuple[str, ...]) -> None:
-    finished = tailrace(*command, "--help", cwd=tmp_path)
+    finished = cli.run(*command, "--help", cwd=tmp_path)
     assert finished.returncode == 0
     assert "Usage: tailrace" in finished.stdout
     assert "Example: tailrace" in finished.stdout or "Start here: tailrace" in finished.stdout
@@ -248,7 +218,7 @@ def test_a_trace_is_replayed_as_recorded(serve: Any, tmp_path: Path) -> None:
     times = [number / 40 for number in range(60)]
     (tmp_path / "trace.csv").write_text("\n".join(f"{time:.3f}" for time in times))
     server = serve()
-    finished = tailrace("load", server.url, "--arrivals", "trace:trace.csv", "--json", cwd=tmp_path)
+    finished = cli.run("load", server.url, "--arrivals", "trace:trace.csv", "--json", cwd=tmp_path)
     assert finished.returncode == 0, finished.stderr
     result = json.loads(finished.stdout)
     assert result["completed"] == len(server.arrived_ns) == pytest.approx(60, abs=1)
@@ -257,7 +227,7 @@ def test_a_trace_is_replayed_as_recorded(serve: Any, tmp_path: Path) -> None:
 
 def test_a_profile_with_a_ramp(serve: Any, tmp_path: Path) -> None:
     server = serve()
-    finished = tailrace(
+    finished = cli.run(
         *("load", server.url, "--arrivals", "constant", "--profile", "50..250/2s", "--for", "2s"),
         "--json",
         cwd=tmp_path,
@@ -281,13 +251,13 @@ def test_what_a_server_calls_its_stages_is_text(serve: Any, tmp_path: Path) -> N
 
     url = serve(timed).url
     arguments = ("--rate", "200", "--for", "1s", "--out", "r", "--junit", "j.xml")
-    finished = tailrace("load", url, *arguments, "--markdown", "s.md", cwd=tmp_path)
+    finished = cli.run("load", url, *arguments, "--markdown", "s.md", cwd=tmp_path)
     assert finished.returncode == 0, finished.stderr
     assert f"\n  {name} " in finished.stdout
     for file in ("j.xml", "s.md"):
         assert "tailrace load" in (tmp_path / file).read_text()
     assert set(json.loads((tmp_path / "r/result.json").read_text())["stages_ms"]) == {name}
-    report = tailrace("report", "r", "--out", "r.html", cwd=tmp_path)
+    report = cli.run("report", "r", "--out", "r.html", cwd=tmp_path)
     assert report.returncode == 0, report.stderr
     page = (tmp_path / "r.html").read_text()
     assert "[/red] &lt;b&gt;|:100: é" in page
@@ -297,13 +267,13 @@ def test_what_a_server_calls_its_stages_is_text(serve: Any, tmp_path: Path) -> N
 def test_credentials_in_a_url_are_sent_and_written_nowhere(serve: Any, tmp_path: Path) -> None:
     server = serve()
     url = server.url.replace("//", "//user:s3cret@")
-    finished = tailrace(
+    finished = cli.run(
         *("load", url, f"2:{url}", "--rate", "50", "--for", "1s", "--out", "run"),
         *("--junit", "junit.xml", "--markdown", "summary.md"),
         cwd=tmp_path,
     )
     assert finished.returncode == 0
-    report = tailrace("report", "run", cwd=tmp_path)
+    report = cli.run("report", "run", cwd=tmp_path)
     basic = b"Authorization: Basic dXNlcjpzM2NyZXQ="
     assert len(server.heads) > 20
     assert all(basic in head for head in server.heads)
@@ -325,7 +295,7 @@ def test_a_body_on_the_command_line(
     serve: Any, tmp_path: Path, option: str, text: str, kind: str
 ) -> None:
     server = serve()
-    finished = tailrace(
+    finished = cli.run(
         "load", server.url, option, text, "--rate", "20", "--for", "0.5s", cwd=tmp_path
     )
     assert finished.returncode == 0
@@ -345,7 +315,7 @@ def test_a_folder_of_pictures_is_sent_and_what_is_left_out_is_said(
         (tmp_path / "pictures" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "pictures" / name).write_text(name)
     server = serve()
-    finished = tailrace(
+    finished = cli.run(
         *("load", server.url, "--body", "pictures/", "--rate", "50", "--for", "0.5s"),
         cwd=tmp_path,
     )
@@ -363,7 +333,7 @@ def test_a_name_that_no_file_of_a_run_could_hold(
     serve: Any, tmp_path: Path, option: tuple[str, str]
 ) -> None:
     (tmp_path / "r\udcff.csv").write_text("0.1\n0.2\n")
-    finished = tailrace("load", serve().url, "--for", "1s", *option, cwd=tmp_path)
+    finished = cli.run("load", serve().url, "--for", "1s", *option, cwd=tmp_path)
     (line,) = finished.stderr.splitlines()
     assert finished.returncode == 1
     assert "is not UTF-8: no file of a run could name it" in line

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
-
-def _run(*arguments: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "tailrace", "serve", *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert ended.stdout == ""
-    return ended.returncode, ended.stderr
+from tests.kit import cli
 
 
 @pytest.mark.parametrize(
@@ -30,8 +22,8 @@ def test_refusal_is_one_line(
     arguments: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TAILRACE_TOKEN", raising=False)
-    code, heard = _run(*arguments)
-    assert code == 2
-    (line,) = heard.splitlines()
+    ended = cli.run("serve", *arguments)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    (line,) = ended.stderr.splitlines()
     assert line.startswith("tailrace: error: ")
     assert said in line

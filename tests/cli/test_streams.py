@@ -4,7 +4,6 @@ import fcntl
 import json
 import os
 import subprocess
-import sys
 import termios
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +13,9 @@ from typing import Any
 import pytest
 
 from tailrace.cli.streams import Outlet
+from tests.kit import cli
 from tests.kit.terminal import terminal
 
-TAILRACE = (sys.executable, "-m", "tailrace")
 SHORT = ("--rate", "100", "--for", "1s", "--interval", "200ms", "--out", "run")
 
 
@@ -29,16 +28,10 @@ def no_reader() -> Iterator[int]:
     os.close(writer)
 
 
-def start(*arguments: str, cwd: Path, **streams: Any) -> tuple[int, str, str]:
+def ended(*arguments: str, cwd: Path, **streams: Any) -> tuple[int, str, str]:
     """Exit code, stdout and stderr; the last two are empty where they lead elsewhere."""
-    with subprocess.Popen(
-        [*TAILRACE, *arguments],
-        cwd=cwd,
-        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams},
-        text=True,
-    ) as process:
-        out, err = process.communicate(timeout=60)
-    return process.returncode, out or "", err or ""
+    finished = cli.run(*arguments, cwd=cwd, **streams)
+    return finished.returncode, finished.stdout or "", finished.stderr or ""
 
 
 @pytest.mark.parametrize(
@@ -57,7 +50,7 @@ def test_a_reader_that_goes_away_is_no_error(
     command: tuple[str, ...], no_reader: int, tmp_path: Path
 ) -> None:
     """As `| head -1` does."""
-    code, _, err = start(*command, cwd=tmp_path, stdout=no_reader)
+    code, _, err = ended(*command, cwd=tmp_path, stdout=no_reader)
     assert (code, err) == (0, "")
 
 
@@ -66,7 +59,7 @@ def test_a_full_disk_behind_stdout_is_one_line_and_no_success(
     command: tuple[str, ...], tmp_path: Path
 ) -> None:
     with Path("/dev/full").open("w") as full:
-        code, _, err = start(*command, cwd=tmp_path, stdout=full)
+        code, _, err = ended(*command, cwd=tmp_path, stdout=full)
     assert code == 1
     assert err == "tailrace: error: cannot write to stdout: No space left on device\n"
 
@@ -83,7 +76,7 @@ def finished(run: Path) -> dict[str, Any]:
 def test_a_run_outlasts_the_reader_of_its_stderr(
     serve: Any, no_reader: int, tmp_path: Path
 ) -> None:
-    code, out, _ = start("load", serve().url, *SHORT, "--json", cwd=tmp_path, stderr=no_reader)
+    code, out, _ = ended("load", serve().url, *SHORT, "--json", cwd=tmp_path, stderr=no_reader)
     assert code == 0
     assert json.loads(out) == finished(tmp_path / "run")
 
@@ -93,7 +86,7 @@ def test_a_run_outlasts_the_reader_of_its_stdout(
     printed: tuple[str, ...], serve: Any, no_reader: int, tmp_path: Path
 ) -> None:
     arguments = ("load", serve().url, *SHORT, *printed)
-    code, _, err = start(*arguments, cwd=tmp_path, stdout=no_reader)
+    code, _, err = ended(*arguments, cwd=tmp_path, stdout=no_reader)
     assert code == 0
     assert "Error" not in err
     finished(tmp_path / "run")
@@ -101,7 +94,7 @@ def test_a_run_outlasts_the_reader_of_its_stdout(
 
 def test_a_run_whose_document_has_no_room_is_kept(serve: Any, tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
-        code, _, err = start("load", serve().url, *SHORT, "--json", cwd=tmp_path, stdout=full)
+        code, _, err = ended("load", serve().url, *SHORT, "--json", cwd=tmp_path, stdout=full)
     assert code == 1
     assert err.splitlines()[-1].endswith("cannot write to stdout: No space left on device")
     finished(tmp_path / "run")
@@ -110,14 +103,22 @@ def test_a_run_whose_document_has_no_room_is_kept(serve: Any, tmp_path: Path) ->
 def test_a_terminal_that_goes_takes_no_result_with_it(serve: Any, tmp_path: Path) -> None:
     """As when ssh loses its connection: a hang-up, and nowhere to print to."""
     with terminal(80) as (ours, theirs):
-        process = subprocess.Popen(
-            [*TAILRACE, "load", serve().url, "--rate", "100", "--for", "1h", "--out", "run"],
+        process = cli.start(
+            "load",
+            serve().url,
+            "--rate",
+            "100",
+            "--for",
+            "1h",
+            "--out",
+            "run",
             cwd=tmp_path,
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            text=False,
         )
         os.close(theirs)
         while b"target" not in os.read(ours, 65536):
@@ -130,14 +131,14 @@ def test_a_terminal_that_goes_takes_no_result_with_it(serve: Any, tmp_path: Path
 
 def test_what_cannot_be_printed_does_not_end_a_run(serve: Any, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    code, out, err = start("load", serve().url, *SHORT, cwd=tmp_path, env=environment)
+    code, out, err = ended("load", serve().url, *SHORT, cwd=tmp_path, env=environment)
     assert code == 0, err
     assert "send lag p50" in out
     finished(tmp_path / "run")
 
 
 def test_closed_streams_are_not_taken_for_a_run_s_files(serve: Any, tmp_path: Path) -> None:
-    command = [*TAILRACE, "load", serve().url, *SHORT]
+    command = cli.command("load", serve().url, *SHORT)
     script = 'exec 0<&- 1>&- 2>&-; exec "$@"'
     done = subprocess.run(["sh", "-c", script, "sh", *command], cwd=tmp_path, timeout=60)
     assert done.returncode == 0

@@ -26,6 +26,8 @@ from tailrace.control.tls import Tls
 from tailrace.dashboard.access import Access
 from tailrace.dashboard.server import serving
 from tailrace.errors import TailraceError, UsageError
+from tests.kit.ports import free_port
+from tests.kit.server import answer_raw, http
 
 if TYPE_CHECKING:
     from tests.control.conftest import Room
@@ -76,13 +78,6 @@ def test_tokens_that_no_header_can_hold(token: str) -> None:
 # Nobody answers
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.mark.parametrize("scheme", ["http://", "grpc://", ""])
 async def test_nobody_answers(scheme: str) -> None:
     address = f"127.0.0.1:{free_port()}"
@@ -105,10 +100,7 @@ async def test_something_else_answers(serve: Callable[..., Any]) -> None:
         with pytest.raises(TailraceError, match="cannot be read"):
             await control.list()
 
-    async def absent(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone")
-
-    async with tailrace.connect(serve(absent).url) as control:
+    async with tailrace.connect(serve(answer_raw(http(b"none", 404))).url) as control:
         with pytest.raises(TailraceError, match="no control room: HTTP 404"):
             await control.list()
         with pytest.raises(TailraceError, match="no control room: HTTP 404"):

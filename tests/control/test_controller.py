@@ -19,6 +19,7 @@ from tailrace.control.interface import (
 )
 from tailrace.control.limits import LOOPBACK, Limits
 from tailrace.errors import UsageError
+from tests.kit.server import answer_raw, http
 
 
 @pytest.fixture
@@ -364,10 +365,9 @@ async def test_what_ended_a_run_is_in_its_result(controller: Controller) -> None
 
 
 async def test_a_hopeless_run_ends_itself(controller: Controller, serve: Any) -> None:
-    async def broken(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
-
-    config = ServiceConfig(id="x", url=serve(broken).url, abort_on=("failed>50%@500ms",))
+    config = ServiceConfig(
+        id="x", url=serve(answer_raw(http(b"", 503))).url, abort_on=("failed>50%@500ms",)
+    )
     await controller.add(config)
     await controller.start("x", 50)
     async with asyncio.timeout(30):

@@ -23,6 +23,7 @@ from tailrace.control.interface import (
 from tailrace.errors import TailraceError, UsageError
 from tailrace.runs.search_report import write_search
 from tests.kit.samples import FOUND
+from tests.kit.waiting import until
 
 if TYPE_CHECKING:
     from tests.control.conftest import Room
@@ -219,14 +220,10 @@ async def test_all_services_are_watched_at_once(face: LoadControl, room: "Room")
         return update.service.id == "c" and update.service.state == "removed"
 
     watching = asyncio.create_task(first(face, gone, None))
-    async with asyncio.timeout(30):
-        while len(seen) < 2:
-            await asyncio.sleep(0.01)
+    await until(lambda: len(seen) >= 2)
     assert [update.service.id for update in seen] == ["a", "b"]
     await room.controller.add(ServiceConfig(id="c", url=room.target))
-    async with asyncio.timeout(30):
-        while seen[-1].service.id != "c":
-            await asyncio.sleep(0.01)
+    await until(lambda: seen[-1].service.id == "c")
     await room.controller.remove("c")
     await watching
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
@@ -23,6 +22,7 @@ import httpx
 import pytest
 
 from tailrace.runs.listing import list_runs
+from tests.kit.server import answer_never
 from tests.kit.waiting import TIMEOUT_S
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def configure(directory: Path, url: str, *more: str, room: str = INTERVAL) -> No
     )
 
 
-def until(room: ControlRoom, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+def update_of(room: ControlRoom, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """The first update of service x that `condition` holds of."""
     url = f"{room.url}/api/services/x/stream"
     seen = []
@@ -123,11 +123,11 @@ def test_a_target_that_is_down_at_the_start_and_comes_up(
     configure(tmp_path, f"http://127.0.0.1:{port}/", "profile = 100")
     room = control_room().ready()
     assert room.ask("POST", "/services/x/start")["state"] == "running"
-    down = until(room, lambda update: update["point"] is not None and update["point"]["failed"])
+    down = update_of(room, lambda update: update["point"] is not None and update["point"]["failed"])
     assert set(down["point"]["failed"]) == {"connect"}
     assert down["service"]["state"] == "running"
     target(port)
-    until(room, completes)
+    update_of(room, completes)
     room.ask("POST", "/services/x/stop")
     points = timeline(only_run(tmp_path))
     assert_whole(points)
@@ -142,15 +142,17 @@ def test_a_target_that_dies_and_comes_back(
     configure(tmp_path, f"http://127.0.0.1:{port}/", "profile = 200", "slo = 'p99<5s'")
     room = control_room().ready()
     room.ask("POST", "/services/x/start")
-    until(room, completes)
+    update_of(room, completes)
     process.kill()
     process.wait()
-    dead = until(room, lambda update: update["point"] and "connect" in update["point"]["failed"])
+    dead = update_of(
+        room, lambda update: update["point"] and "connect" in update["point"]["failed"]
+    )
     assert dead["service"]["state"] == "running"
-    until(room, lambda update: update["point"] is not None and not update["point"]["completed"])
+    update_of(room, lambda update: update["point"] is not None and not update["point"]["completed"])
     target(port)
-    until(room, completes)
-    until(room, lambda update: update["point"] is not None and not update["point"]["failed"])
+    update_of(room, completes)
+    update_of(room, lambda update: update["point"] is not None and not update["point"]["failed"])
     room.ask("POST", "/services/x/stop")
     points = timeline(only_run(tmp_path))
     assert_whole(points)
@@ -168,18 +170,18 @@ def test_a_load_worker_that_is_killed(serve: Any, control_room: LaunchRoom, tmp_
     )
     room = control_room().ready()
     room.ask("POST", "/services/x/start")
-    until(room, completes)
+    update_of(room, completes)
     before = set(children(room.process))
     assert len(before) == 2
     os.kill(max(before), signal.SIGKILL)
     room.expect(r"^tailrace: error: x: load worker \d died [\d.]+ s into the run")
-    said = until(room, lambda update: update["service"]["problems"] and completes(update))
+    said = update_of(room, lambda update: update["service"]["problems"] and completes(update))
     assert said["service"]["state"] == "running"
     assert not said["service"]["verdict"]["valid"]
     assert any("load worker" in reason for reason in said["service"]["verdict"]["reasons"])
-    until(room, lambda update: completes(update) and len(update["service"]["problems"]) == 2)
+    update_of(room, lambda update: completes(update) and len(update["service"]["problems"]) == 2)
     later = said["point"]["index"] + 3
-    until(room, lambda update: completes(update) and update["point"]["index"] >= later)
+    update_of(room, lambda update: completes(update) and update["point"]["index"] >= later)
     room.ask("POST", "/services/x/stop")
     points = timeline(only_run(tmp_path))
     assert_whole(points)
@@ -197,20 +199,20 @@ def test_every_load_worker_is_killed(serve: Any, control_room: LaunchRoom, tmp_p
     configure(tmp_path, serve().url, "profile = 200")
     room = control_room().ready()
     room.ask("POST", "/services/x/start")
-    until(room, completes)
+    update_of(room, completes)
     (worker,) = children(room.process)
     os.kill(worker, signal.SIGKILL)
-    replaced = until(room, lambda update: len(update["service"]["problems"]) == 2)
+    replaced = update_of(room, lambda update: len(update["service"]["problems"]) == 2)
     assert re.fullmatch(
         r"the share of load worker 0 is missing from \S+ s to \S+ s, when another took it over",
         replaced["service"]["problems"][1],
     )
-    until(room, completes)
+    update_of(room, completes)
     room.ask("POST", "/services/x/stop")
     room.expect(r"^x: [\d,]+ answered in .*INVALID")
     # The service can be put under load again.
     room.ask("POST", "/services/x/start")
-    again = until(room, completes)
+    again = update_of(room, completes)
     assert again["service"]["problems"] == []
 
 
@@ -266,10 +268,10 @@ def test_a_limit_on_the_size_of_files(serve: Any, control_room: LaunchRoom, tmp_
 def goes_on_without_a_disk(room: ControlRoom, reason: str) -> None:
     room.ask("POST", "/services/x/start")
     assert reason in room.expect("^tailrace: error: x: cannot write the run directory").string
-    said = until(room, lambda update: update["service"]["problems"] and completes(update))
+    said = update_of(room, lambda update: update["service"]["problems"] and completes(update))
     assert reason in said["service"]["problems"][0]
     later = said["point"]["index"] + 5
-    on = until(room, lambda update: completes(update) and update["point"]["index"] >= later)
+    on = update_of(room, lambda update: completes(update) and update["point"]["index"] >= later)
     assert on["service"]["state"] == "running"
     assert room.ask("POST", "/services/x/stop")["state"] == "idle"
     assert room.ask("GET", "/services/x/window")["completed"] > 0
@@ -301,7 +303,7 @@ def test_a_control_room_killed_mid_run(
     configure(tmp_path, server.url, "profile = 200", "workers = 2")
     room = control_room().ready()
     room.ask("POST", "/services/x/start")
-    last = until(room, lambda update: completes(update) and update["point"]["index"] >= 4)
+    last = update_of(room, lambda update: completes(update) and update["point"]["index"] >= 4)
     workers = children(room.process)
     assert len(workers) == 2
     room.process.kill()
@@ -336,7 +338,7 @@ def test_a_signal_while_a_run_starts(serve: Any, control_room: LaunchRoom, tmp_p
     configure(tmp_path, serve().url, "profile = 200", "workers = 4")
     room = control_room().ready()
     starter = begin(room, "x")
-    until(room, lambda update: update["service"]["state"] == "starting")
+    update_of(room, lambda update: update["service"]["state"] == "starting")
     lines = room.end()
     starter.join(TIMEOUT_S)
     assert room.process.returncode == 0
@@ -351,7 +353,7 @@ def test_a_stop_at_any_moment_of_a_start_ends_the_load(
     configure(tmp_path, serve().url, "profile = 200")
     room = control_room().ready()
     starter = begin(room, "x")
-    until(room, lambda update: update["service"]["state"] != "idle")
+    update_of(room, lambda update: update["service"]["state"] != "idle")
     # Not to wait for anything: so far into the start, of about half a second, it is stopped.
     time.sleep(after_s)
     workers = children(room.process)
@@ -364,15 +366,14 @@ def test_a_stop_at_any_moment_of_a_start_ends_the_load(
 
 
 def test_no_run_begins_while_it_ends(serve: Any, control_room: LaunchRoom, tmp_path: Path) -> None:
-    async def never(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        await asyncio.Event().wait()
-
-    configure(tmp_path, serve(never).url, "profile = 50", "timeout = '3s'", "metrics_url = ''")
+    configure(
+        tmp_path, serve(answer_never).url, "profile = 50", "timeout = '3s'", "metrics_url = ''"
+    )
     with (tmp_path / "tailrace.toml").open("a") as file:
         file.write(f"\n[[service]]\nid = 'y'\nurl = '{serve().url}'\n")
     room = control_room().ready()
     room.ask("POST", "/services/x/start")
-    until(room, lambda update: update["point"] is not None and update["point"]["in_flight"] > 0)
+    update_of(room, lambda update: update["point"] is not None and update["point"]["in_flight"] > 0)
     room.process.send_signal(signal.SIGINT)
     room.expect("stopping; waiting")
     begin(room, "y").join(TIMEOUT_S)

@@ -4,16 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.control.guesses import Guesses
-
-
-class Clock:
-    """Stands still unless it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.kit.clock import Clock
 
 
 def test_guesses_are_a_bucket_that_refills() -> None:

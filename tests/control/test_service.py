@@ -15,7 +15,7 @@ from tailrace.control.interface import Update
 from tailrace.control.service import Service, Settings, prepare
 from tailrace.load.judge.slo import Slo
 from tailrace.runs.listing import list_runs
-from tests.kit.waiting import TIMEOUT_S
+from tests.kit.waiting import TIMEOUT_S, until
 
 
 class Watcher:
@@ -125,15 +125,11 @@ async def test_a_run_whose_directory_is_removed_says_so_and_goes_on(
     service, _ = make(watcher)
     await service.start(None)
     shutil.rmtree(service.info.run)
-    async with asyncio.timeout(TIMEOUT_S):
-        while not service.info.problems:
-            await asyncio.sleep(0.02)
+    await until(lambda: service.info.problems)
     assert "was removed" in service.info.problems[0]
     assert service.info.state == "running"
     seen = len(watcher.updates)
-    async with asyncio.timeout(TIMEOUT_S):
-        while len(watcher.updates) < seen + 3:
-            await asyncio.sleep(0.02)
+    await until(lambda: len(watcher.updates) >= seen + 3)
     await service.stop()
     assert service.result is not None
     assert len(service.info.problems) == 1

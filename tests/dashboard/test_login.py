@@ -3,16 +3,7 @@
 import pytest
 
 from tailrace.dashboard.login import Sessions, client_address, cookie_name
-
-
-class Clock:
-    """Stands still unless it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.kit.clock import Clock
 
 
 def test_a_session_lasts_until_it_ends_or_is_old() -> None:

@@ -20,13 +20,12 @@ from playwright.async_api import Page, expect
 from tailrace.report.differences import in_words, judge
 from tailrace.report.subject import LABELS
 from tailrace.runs.compare.compare import compare
-from tailrace.runs.directory import RunDirectory
 from tailrace.runs.listing import FILES
-from tailrace.runs.run import Run
 from tailrace.runs.search_report import write_search
 from tailrace.view.words import number
-from tests.kit.plans import make_plan
+from tests.kit.plans import leave_run
 from tests.kit.samples import FOUND
+from tests.kit.server import Server
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 Room = Callable[..., AbstractAsyncContextManager[str]]
@@ -46,14 +45,6 @@ ODD = 'odd & <b>"name"?#%41é'
 """A name that HTML and addresses must both be told with care."""
 
 
-async def make_run(path: Path, url: str, rate: str, slo: str) -> None:
-    plan = make_plan(url, rate, duration_s=2.0, interval_s=0.25, slo=slo, min_duration_s=1)
-    run = Run(plan, RunDirectory(path, plan))
-    await run.start()
-    async for _ in run.intervals():
-        pass
-
-
 def set_started(path: Path, started: str) -> None:
     asked = json.loads((path / "run.json").read_text())
     (path / "run.json").write_text(json.dumps(asked | {"started": started}))
@@ -64,18 +55,11 @@ async def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four runs: two finished, one interrupted, one of an odd name."""
     base = tmp_path_factory.mktemp("runs")
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                await reader.readuntil(b"\r\n\r\n")
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
-
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/infer"
-        await make_run(base / "quiet", url, "100", "p99<5s")
-        await make_run(base / "busy", url, "600", "mean<1us")
+    settings = {"duration_s": 2.0, "interval_s": 0.25, "min_duration_s": 1}
+    async with Server() as server:
+        url = f"{server.url}infer"
+        await leave_run(base / "quiet", url, "100", slo="p99<5s", **settings)
+        await leave_run(base / "busy", url, "600", slo="mean<1us", **settings)
     shutil.copytree(base / "busy", base / "killed")
     (base / "killed" / "result.json").unlink()
     shutil.copytree(base / "quiet", base / ODD)

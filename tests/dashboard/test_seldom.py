@@ -5,16 +5,7 @@ import logging
 import pytest
 
 from tailrace.dashboard.seldom import Seldom, said_seldom
-
-
-class Clock:
-    """Stands still unless it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.kit.clock import Clock
 
 
 def test_each_place_speaks_once_in_a_while_and_says_what_it_left_out(

@@ -24,7 +24,7 @@ from tailrace.dashboard.access import Access
 from tailrace.dashboard.server import serving
 from tailrace.errors import UsageError
 from tailrace.http.guard import Limits
-from tests.kit.waiting import TIMEOUT_S
+from tests.kit.waiting import TIMEOUT_S, until
 
 TOKEN = "a-token-of-this-test"
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -291,9 +291,7 @@ async def test_refusals_are_counted_not_listed(
     async with serving(application(), listener, summary_s=0.5):
         for _ in range(100):
             assert (await ask(listener.getsockname()[1], b"rubbish\r\n\r\n"))[0] == 400
-        async with asyncio.timeout(TIMEOUT_S):
-            while not any("(100 in all)" in record.message for record in caplog.records):
-                await asyncio.sleep(0.05)
+        await until(lambda: any("(100 in all)" in record.message for record in caplog.records))
     ours = [record for record in caplog.records if record.name.startswith(("tailrace", "uvicorn"))]
     assert sum(record.levelno >= logging.WARNING for record in ours) < 20
     assert len(capfd.readouterr().err.splitlines()) < 20

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,7 @@ from tailrace.datasets.files import image_files
 from tailrace.datasets.imagenet import ImagenetDataset
 from tailrace.datasets.prepare import Prepared, prepare
 from tailrace.errors import TailraceError, UsageError
-
-
-class StoppedError(Exception):
-    """The user wants no more."""
+from tests.kit.files import StoppedError, stop_at
 
 
 @pytest.fixture
@@ -39,14 +35,6 @@ def annotations(folder: Path) -> dict[str, Any]:
     document = json.loads((folder / "annotations/instances_val2017.json").read_text())
     assert isinstance(document, dict)
     return document
-
-
-def stop_at(count: int) -> Callable[[int, int], None]:
-    def progress(done: int, total: int) -> None:
-        if done >= count:
-            raise StoppedError
-
-    return progress
 
 
 def written(out: Path) -> dict[str, tuple[int, int]]:

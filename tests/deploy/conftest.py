@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 
 import httpx
 import pytest
 
 from tests.deploy.manifests import Document, arguments, environment, find, render
+from tests.kit import cli
 from tests.kit.waiting import TIMEOUT_S
 
 TOKEN = "secret"
@@ -24,12 +23,7 @@ def base() -> list[Document]:
 
 @contextlib.contextmanager
 def _serving(words: Sequence[str]) -> Iterator[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tailrace", *words],
-        env=os.environ | {"TAILRACE_TOKEN": TOKEN},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = cli.start(*words, env=os.environ | {"TAILRACE_TOKEN": TOKEN}, stdout=None)
     assert process.stderr is not None
     try:
         url = ""

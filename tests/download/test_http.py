@@ -14,7 +14,7 @@ import pytest
 
 from tailrace.download import download
 from tailrace.errors import TailraceError, UsageError
-from tests.kit.files import FileServer
+from tests.kit.files import FileServer, StoppedError, stop_at
 from tests.kit.ports import refusing
 
 CONTENT = random.Random(1).randbytes(300_000)
@@ -63,18 +63,6 @@ def child() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 def only(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.iterdir())
-
-
-def stop_at(count: int) -> Callable[[int, int | None], None]:
-    def progress(done: int, total: int | None) -> None:
-        if done >= count:
-            raise StoppedError
-
-    return progress
-
-
-class StoppedError(Exception):
-    """The user wants no more."""
 
 
 def begun(server: FileServer, to: Path) -> int:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any, ParamSpec
+from typing import Any
 
 import pytest
 import uvicorn
-import uvloop
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from tailrace.http.connection import CLIENT
 from tailrace.http.guard import Guard, Limits
 from tailrace.service.errors import refuse
+from tests.kit.loop import on_uvloop
+from tests.kit.waiting import until
 
 # Enough for a busy machine to do what is to come in time; what is not to come, never comes.
 LONG_S = 60.0
@@ -27,20 +27,6 @@ GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
 HELD = b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
-
-
-P = ParamSpec("P")
-
-
-def on_uvloop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """As the service runs."""
-
-    @functools.wraps(test)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(test(*args, **kwargs))
-
-    return run
 
 
 @dataclass
@@ -122,11 +108,6 @@ class Service:
     def connections(self) -> set[Any]:
         return self.state.connections
 
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(LONG_S):
-            while not condition():
-                await asyncio.sleep(0.01)
-
 
 @contextlib.asynccontextmanager
 async def served(limits: Limits | None = None, keep_alive_s: int = 60) -> AsyncIterator[Service]:
@@ -145,7 +126,7 @@ async def served(limits: Limits | None = None, keep_alive_s: int = 60) -> AsyncI
         service.gate.set()
         for each in tuple(service.connections):
             each.transport.abort()
-        await service.until(lambda: not service.connections and not service.state.tasks)
+        await until(lambda: not service.connections and not service.state.tasks)
 
 
 def headers(count: int, size_bytes: int) -> bytes:
@@ -356,8 +337,8 @@ async def test_client_that_does_not_read_is_dropped() -> None:
         client = await service.connect()
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
         writing = asyncio.create_task(_write_forever(client))
-        await service.until(lambda: len(service.scopes) > 1000)
-        await service.until(lambda: not service.connections)
+        await until(lambda: len(service.scopes) > 1000)
+        await until(lambda: not service.connections)
         with contextlib.suppress(ConnectionError):
             await writing
 
@@ -376,10 +357,10 @@ async def test_pipelined_requests_are_parsed_a_few_at_a_time_and_answered_in_ord
     async with served() as service:
         client = await service.connect()
         client.send(HELD)
-        await service.until(lambda: len(service.scopes) == 1)
+        await until(lambda: len(service.scopes) == 1)
         client.send(requests)
         [connection] = service.connections
-        await service.until(lambda: bool(connection._held))
+        await until(lambda: bool(connection._held))
         service.gate.set()
         assert (await client.answer()).body == b"/held 0"
         parsed = 0
@@ -399,11 +380,11 @@ async def test_client_that_leaves_is_not_written_to(caplog: pytest.LogCaptureFix
             service.gate.clear()
             client = await service.connect()
             client.send(sent)
-            await service.until(lambda: len(service.state.tasks) == 1)
+            await until(lambda: len(service.state.tasks) == 1)
             client.writer.transport.abort()
-            await service.until(lambda: not service.connections)
+            await until(lambda: not service.connections)
             service.gate.set()
-            await service.until(lambda: not service.state.tasks)
+            await until(lambda: not service.state.tasks)
     assert not caplog.records
 
 
@@ -412,7 +393,7 @@ async def test_request_before_a_broken_one_is_answered() -> None:
     async with served(QUICK) as service:
         client = await service.connect()
         client.send(HELD + GET + b"rubbish\r\n\r\n")
-        await service.until(lambda: len(service.scopes) == 1)
+        await until(lambda: len(service.scopes) == 1)
         await asyncio.sleep(2 * QUICK.close_s)
         service.gate.set()
         assert (await client.answer()).body == b"/held 0"
@@ -426,7 +407,7 @@ async def test_broken_body_is_refused_in_its_turn() -> None:
     async with served() as service:
         client = await service.connect()
         client.send(HELD + CHUNKED + b"xyz\r\n")
-        await service.until(lambda: len(service.scopes) == 1)
+        await until(lambda: len(service.scopes) == 1)
         service.gate.set()
         assert (await client.answer()).body == b"/held 0"
         assert (await client.answer()).status == 400
@@ -460,7 +441,7 @@ async def test_last_answer_reaches_a_client_that_still_sends(version: bytes) -> 
         assert (answer.body, answer.headers["connection"]) == (b"/early 0", "close")
         assert await client.end() == b""
         client.writer.close()
-        await service.until(lambda: not service.connections)
+        await until(lambda: not service.connections)
 
 
 @on_uvloop
@@ -468,7 +449,7 @@ async def test_client_that_never_closes_is_left() -> None:
     async with served(QUICK) as service:
         client = await service.connect()
         assert (await client.ask(b"rubbish\r\n\r\n")).status == 400
-        await service.until(lambda: not service.connections)
+        await until(lambda: not service.connections)
 
 
 @on_uvloop
@@ -476,14 +457,12 @@ async def test_new_connections_push_out_those_that_wait() -> None:
     async with served(Limits(connections=20, look_s=0.01)) as service:
         busy = await service.connect()
         busy.send(HELD)
-        await service.until(lambda: len(service.scopes) == 1)
+        await until(lambda: len(service.scopes) == 1)
         oldest = await service.connect()
         oldest.send(b"GET /")
-        await service.until(
-            lambda: any(each.looks > 2 for each in service.connections if not each.cycle)
-        )
+        await until(lambda: any(each.looks > 2 for each in service.connections if not each.cycle))
         others = [await service.connect() for _ in range(18)]
-        await service.until(lambda: len(service.connections) == 20)
+        await until(lambda: len(service.connections) == 20)
         assert (await (await service.connect()).ask(GET)).status == 200
         assert await oldest.end() == b""
         answers = await asyncio.gather(
@@ -500,7 +479,7 @@ async def test_no_room_is_503() -> None:
         clients = [await service.connect() for _ in range(5)]
         for client in clients:
             client.send(HELD)
-        await service.until(lambda: len(service.scopes) == 5)
+        await until(lambda: len(service.scopes) == 5)
         answer = await (await service.connect()).answer()
         assert answer.status == 503
         assert "connections" in answer.error
@@ -516,7 +495,7 @@ async def test_bodies_of_all_requests_together_are_bounded() -> None:
     async with served(Limits(bodies_bytes=100_000)) as service:
         one, two = await service.connect(), await service.connect()
         one.send(held)
-        await service.until(lambda: len(service.scopes) == 1)
+        await until(lambda: len(service.scopes) == 1)
         for body in (POST + b"Content-Length: 50000\r\n\r\n" + bytes(50_000), chunked):
             refused = await (await service.connect()).ask(body)
             assert (refused.status, refused.headers["retry-after"]) == (503, "1")
@@ -530,7 +509,7 @@ async def test_bodies_of_all_requests_together_are_bounded() -> None:
         # So does what an application says that a request takes beside.
         service.gate.clear()
         one.send(HELD)
-        await service.until(lambda: service.scopes[-1]["path"] == "/held")
+        await until(lambda: service.scopes[-1]["path"] == "/held")
         hold = service.scopes[-1][CLIENT].hold
         assert hold(90_000)
         assert (
@@ -543,10 +522,10 @@ async def test_bodies_of_all_requests_together_are_bounded() -> None:
         assert (await two.ask(chunked)).body == b"/ 50000"
         service.gate.clear()
         one.send(held)
-        await service.until(lambda: service.scopes[-1]["path"] == "/held")
+        await until(lambda: service.scopes[-1]["path"] == "/held")
         before = len(service.connections)
         one.writer.close()
-        await service.until(lambda: len(service.connections) == before - 1)
+        await until(lambda: len(service.connections) == before - 1)
         assert (await two.ask(chunked)).body == b"/ 50000"
 
 
@@ -567,7 +546,7 @@ async def test_service_that_stops_answers_once_more_on_each_connection() -> None
         await idle.ask(GET)
         busy.send(HELD)
         sending.send(POST + b"Content-Length: 1\r\n\r\n")
-        await service.until(lambda: len(service.scopes) == 3)
+        await until(lambda: len(service.scopes) == 3)
         service.guard.drain()
         service.gate.set()
         late = await service.connect()
@@ -578,7 +557,7 @@ async def test_service_that_stops_answers_once_more_on_each_connection() -> None
             client.send(GET)
             assert await client.end() == b""
             client.writer.close()
-        await service.until(lambda: not service.connections)
+        await until(lambda: not service.connections)
 
 
 @pytest.mark.parametrize("before", [0, 1, 3])
@@ -587,12 +566,12 @@ async def test_service_that_stops_answers_all_that_is_pipelined(before: int) -> 
     async with served(Limits(quiet_s=LONG_S)) as service:
         client = await service.connect()
         client.send(HELD + GET * before)
-        await service.until(lambda: len(service.scopes) == 1)
+        await until(lambda: len(service.scopes) == 1)
         service.guard.drain()
         # The first of these ends a slice of what is parsed at once.
         client.send(GET * 2 + headers(1, 20_000) + GET)
         [connection] = service.connections
-        await service.until(lambda: bool(connection.pipeline))
+        await until(lambda: bool(connection.pipeline))
         service.gate.set()
         answers = [await client.answer() for _ in range(before + 5)]
         assert [answer.headers.get("connection") for answer in answers[:-1]] == [None] * (
@@ -610,4 +589,4 @@ async def test_connections_that_stay_silent_do_not_hold_up_the_end() -> None:
         service.guard.drain()
         for client in clients:
             assert await client.end() == b""
-        await service.until(lambda: not service.connections)
+        await until(lambda: not service.connections)

@@ -7,7 +7,7 @@ import io
 import tarfile
 import threading
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.message import Message
 from pathlib import Path
 
@@ -30,6 +30,20 @@ def zipped(members: Mapping[str, bytes]) -> bytes:
         for name, content in members.items():
             archive.writestr(name, content)
     return whole.getvalue()
+
+
+class StoppedError(Exception):
+    """The user wants no more."""
+
+
+def stop_at(count: int) -> Callable[[int, int | None], None]:
+    """Progress that is stopped by its user once so much is done."""
+
+    def progress(done: int, total: int | None) -> None:
+        if done >= count:
+            raise StoppedError
+
+    return progress
 
 
 class FileServer:

@@ -7,7 +7,6 @@ from time import monotonic_ns
 from tailrace.load.client.dialer import Dialer
 from tailrace.load.client.pool import Pool, PoolLimits
 from tailrace.load.client.target import Endpoint
-from tailrace.load.config import Reuse
 from tailrace.load.measure.recorder import Recorder
 
 
@@ -23,7 +22,7 @@ def name_of(*addresses: str) -> Callable[[str, int], Awaitable[list[str]]]:
 def make_pool(
     port: int,
     *addresses: str,
-    reuse: Reuse = "spread",
+    reuse: str = "spread",
     connections: int = 64,
     timeout_s: float = 5.0,
     connect_timeout_s: float = 5.0,

@@ -60,6 +60,15 @@ def answer_raw(*pieces: bytes, close: bool = False) -> Answer:
     return answer
 
 
+def answer_by(choose: Callable[[int], bytes]) -> Answer:
+    """What is chosen for the number of the request, at once."""
+
+    async def answer(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(choose(number))
+
+    return answer
+
+
 def answer_after(delay_s: float, response: bytes = OK) -> Answer:
     """The same to each request, so long after it came."""
 
@@ -87,7 +96,8 @@ def answer_in_turn(service_s: float, response: bytes = OK) -> Answer:
 class Server:
     """Notes when each request arrived, its head and its body, and counts connections.
 
-    On `path` it listens at a Unix socket, with `tls` it speaks TLS.
+    On `path` it listens at a Unix socket, with `tls` it speaks TLS; whoever connects to one with a
+    `greeting` is told that, whatever he says, and the connection ends.
     """
 
     def __init__(
@@ -98,6 +108,7 @@ class Server:
         *,
         tls: ssl.SSLContext | None = None,
         path: Path | None = None,
+        greeting: bytes = b"",
     ) -> None:
         self.host, self.port = host, port
         self.arrived_ns: list[int] = []
@@ -109,6 +120,7 @@ class Server:
         self._answer = answer
         self._tls = tls
         self._path = path
+        self._greeting = greeting
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread: threading.Thread | None = None
 
@@ -183,6 +195,9 @@ class Server:
         self.open.add(writer)
         self.connections += 1
         try:
+            if self._greeting:
+                writer.write(self._greeting)
+                return
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 arrived = time.monotonic_ns()

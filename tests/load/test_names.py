@@ -3,45 +3,22 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-def answer(connection: socket.socket) -> None:
-    with connection:
-        while connection.recv(65536):
-            connection.sendall(ANSWER)
-
-
-def listen(listener: socket.socket) -> None:
-    while True:
-        try:
-            connection, _ = listener.accept()
-        except OSError:
-            return
-        threading.Thread(target=answer, args=(connection,), daemon=True).start()
+from tests.kit.server import Server
 
 
 @pytest.fixture
-def port() -> Iterator[int]:
+def port(serve: Any) -> int:
     """Servers on 127.0.0.1 and 127.0.0.2, none on 127.0.0.3 and ::1."""
-    listeners = [socket.create_server(("127.0.0.1", 0), backlog=128)]
-    port = listeners[0].getsockname()[1]
-    listeners.append(socket.create_server(("127.0.0.2", port), backlog=128))
-    for listener in listeners:
-        threading.Thread(target=listen, args=(listener,), daemon=True).start()
-    yield port
-    for listener in listeners:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
+    first: Server = serve()
+    serve(host="127.0.0.2", port=first.port)
+    return first.port
 
 
 def load(tmp_path: Path, hosts: str, *arguments: str) -> dict[str, object]:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -14,27 +13,17 @@ import trustme
 
 from tailrace.load.measure.xray import Xray
 from tailrace.load.session.session import Session
-from tests.load.conftest import pid_of
+from tests.kit.plans import load_workers
+from tests.kit.server import OK, answer_after
+from tests.kit.tls import certified
 
 DELAY_S = 0.4
 """Far more than what other programs on a busy machine add."""
 
-TIMED = (
-    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
-    b"Server-Timing: queue;dur=0.2, infer;dur=1.5\r\n%b\r\nok"
-)
+TIMED = OK.replace(b"\r\n\r\n", b"\r\nServer-Timing: queue;dur=0.2, infer;dur=1.5\r\n%b\r\n")
 
-
-async def answer(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-    """After 2 ms, of which the service accounts for 1.7."""
-    await asyncio.sleep(0.002)
-    writer.write(TIMED % b"")
-
-
-async def answer_once(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-    """The same, and then the connection ends."""
-    await asyncio.sleep(0.002)
-    writer.write(TIMED % b"Connection: close\r\n")
+answer_timed = answer_after(0.002, TIMED % b"")
+"""After 2 ms, of which the service accounts for 1.7."""
 
 
 def explained(session: Session) -> Xray:
@@ -92,7 +81,7 @@ async def test_a_slow_way_is_the_network(serve: Any, offer: Any) -> None:
     def way(connection: int, chunk: int) -> float:
         return DELAY_S if next(slow) % 33 == 32 else 0.0
 
-    async with proxy(serve(answer).port, way) as url:
+    async with proxy(serve(answer_timed).port, way) as url:
         session, _ = await offer(url, profile="80", duration_s=2.0)
     xray = explained(session)
     assert xray.explains == "network"
@@ -104,7 +93,7 @@ async def test_a_slow_way_is_the_network(serve: Any, offer: Any) -> None:
 async def test_without_server_timing_network_and_service_are_one(serve: Any, offer: Any) -> None:
     async def late(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(DELAY_S if number % 33 == 32 else 0.002)
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        writer.write(OK)
 
     session, _ = await offer(serve(late).url, profile="80", duration_s=2.0)
     xray = explained(session)
@@ -118,19 +107,13 @@ async def test_late_handshakes_are_the_connection(serve: Any, offer: Any, tmp_pa
     """
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-
-    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        await answer_once(0, b"", writer)
-        writer.close()
+    last = answer_after(0.002, TIMED % b"Connection: close\r\n")
+    server = serve(last, tls=certified(authority=authority))
 
     def way(connection: int, chunk: int) -> float:
         return DELAY_S if connection % 33 == 32 and chunk == 0 else 0.0
 
-    server = await asyncio.start_server(greet, "127.0.0.1", 0, ssl=context)
-    async with server, proxy(server.sockets[0].getsockname()[1], way) as url:
+    async with proxy(server.port, way) as url:
         session, _ = await offer(
             url.replace("http:", "https:"),
             profile="80",
@@ -149,7 +132,7 @@ async def test_late_handshakes_are_the_connection(serve: Any, offer: Any, tmp_pa
 async def test_at_the_cap_requests_wait_for_a_connection(serve: Any, offer: Any) -> None:
     """One connection, which takes some 300 requests a second, and a burst of 600."""
     session, _ = await offer(
-        serve(answer).url, profile="50@1s,600@500ms,50", duration_s=2.5, connections=1
+        serve(answer_timed).url, profile="50@1s,600@500ms,50", duration_s=2.5, connections=1
     )
     xray = explained(session)
     assert session.total.cap_waits > 50
@@ -159,9 +142,9 @@ async def test_at_the_cap_requests_wait_for_a_connection(serve: Any, offer: Any)
 
 
 async def test_a_stalled_generator_is_send_lag(serve: Any, plan: Any) -> None:
-    session = Session(plan(serve(answer).url, profile="200", duration_s=2.5))
+    session = Session(plan(serve(answer_timed).url, profile="200", duration_s=2.5))
     await session.start()
-    process = pid_of(session)
+    (process,) = load_workers()
     for _ in range(3):
         await asyncio.sleep(0.3)
         os.kill(process, signal.SIGSTOP)

@@ -320,16 +320,12 @@ def test_the_recursion_is_the_theory() -> None:
 
 async def test_an_mm1_queue(measure: Measure) -> None:
     """M/M/1 at λ = 200/s, μ = 280/s: Lindley's recursion on this schedule with the service times
-    drawn, and the closed form, by which the sojourn time is Exp(μ − λ).
-
-    Four seconds of a queue miss the closed form by 25 % typically, whoever measures. This seed is
-    one of those whose schedule and service times happen to come near it.
+    drawn. That the recursion has the closed form takes a million arrivals to see, not four seconds.
     """
-    load = Load(200, 4, seed=1759)
-    service = exponential(1 / 280, len(load.intended_ns), seed=1759)
+    load = Load(200, 4)
+    service = exponential(1 / 280, len(load.intended_ns), seed=1)
     runs = await measure(load, queue(service), lambda t, _: depart(t, service) - t)
     check_queue(runs, service)
-    assert figures(runs[0].theory_ns) == pytest.approx(mm1(200, 280), rel=0.02)
 
 
 @pytest.mark.parametrize("connections", [1024, 8])

@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+PERFORMANCE = ("single-stream", "multi-stream", "server", "offline")
+ACCURACY_RUNS = tuple(f"{name}-accuracy" for name in PERFORMANCE)
 SAMPLES = 300
 LOADED = 256
 NAME = "Some Network SUT"

@@ -19,10 +19,8 @@ from tailrace.mlperf.outcome import FILE, Mode, Outcome, write_outcome
 from tailrace.mlperf.recount import duration_s
 from tailrace.mlperf.scenario import find_scenario
 from tailrace.mlperf.submission.layout import Layout
-from tests.mlperf.loadgen_runs import NAME, SAMPLES, logs_of
+from tests.mlperf.loadgen_runs import ACCURACY_RUNS, NAME, PERFORMANCE, SAMPLES, logs_of
 
-PERFORMANCE = ("single-stream", "multi-stream", "server", "offline")
-ACCURACY_RUNS = tuple(f"{name}-accuracy" for name in PERFORMANCE)
 Copy = Callable[..., Path]
 
 

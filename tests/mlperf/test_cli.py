@@ -12,7 +12,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -41,19 +40,8 @@ pytestmark = pytest.mark.slow("starts the command, and LoadGen, each time")
 QUICK = ("--min-duration", "1s", "--min-queries", "50")
 
 
-def command(*arguments: str | Path) -> list[str]:
-    return [sys.executable, "-m", "tailrace", "mlperf", *map(str, arguments)]
-
-
 def mlperf(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+    return cli.run("mlperf", *arguments, cwd=folder)
 
 
 def result_of(folder: Path, *arguments: str | Path) -> dict[str, Any]:
@@ -315,15 +303,11 @@ def test_a_node_that_fails_and_dies(tmp_path: Path, peer: Callable[..., Peer]) -
 def test_interrupted(tmp_path: Path, drawn_set: Path, mode: str, number: signal.Signals) -> None:
     """The logs can be read, and say what happened; nothing counts as done that was not."""
     slow = ("--accuracy", "--rate", "1") if mode == "accuracy" else ("--rate", "50")
-    running = subprocess.Popen(
-        command(
-            *("shapes", "--scenario", "server", "--dataset", drawn_set, *slow),
-            *("--out", "out", "--json"),
-        ),
+    running = cli.start(
+        "mlperf",
+        *("shapes", "--scenario", "server", "--dataset", drawn_set, *slow),
+        *("--out", "out", "--json"),
         cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
     )
     assert running.stderr is not None
     for line in running.stderr:
@@ -351,14 +335,12 @@ def test_interrupted(tmp_path: Path, drawn_set: Path, mode: str, number: signal.
 
 
 def test_killed(tmp_path: Path, drawn_set: Path) -> None:
-    running = subprocess.Popen(
-        command(
-            *("shapes", "--scenario", "server", "--rate", "50", "--dataset", drawn_set),
-            *("--out", "out"),
-        ),
+    running = cli.start(
+        "mlperf",
+        *("shapes", "--scenario", "server", "--rate", "50", "--dataset", drawn_set),
+        *("--out", "out"),
         cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
+        stdout=None,
     )
     assert running.stderr is not None
     for line in running.stderr:
@@ -382,8 +364,8 @@ def test_names_of_the_reference(tmp_path: Path, drawn_set: Path) -> None:
     )
     assert result["outcome"]["model"] == "shapes"
     assert result["check"]["system"].endswith("1 threads, batches of 2")
-    shown = subprocess.run(
-        command("--help"), env={**os.environ, "COLUMNS": "250"}, capture_output=True, check=True
+    shown = cli.run(
+        "mlperf", "--help", env={**os.environ, "COLUMNS": "250"}, check=True, text=False
     )
     help_text = shown.stdout.decode()
     for name in ("--profile", "--dataset-path", "--backend", "--find-peak-performance", "main.py"):
@@ -521,17 +503,11 @@ def _peak(folder: Path, url: str) -> float:
 
 
 def _found(folder: Path, url: str, body: Path) -> float:
-    found = subprocess.run(
-        [
-            *(sys.executable, "-m", "tailrace", "find", f"{url}/predict/null", "--json"),
-            *("--body", str(body), "--slo", "p99<12ms", "--start", "500", "--precision", "0.03"),
-            *("--step", "2s", "--longest", "4s", "--confirm", "2s", "--out", "found"),
-        ],
+    found = cli.run(
+        *("find", f"{url}/predict/null", "--json"),
+        *("--body", str(body), "--slo", "p99<12ms", "--start", "500", "--precision", "0.03"),
+        *("--step", "2s", "--longest", "4s", "--confirm", "2s", "--out", "found"),
         cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
     )
     assert found.stdout, found.stderr
     rate: float | None = json.loads(found.stdout)["rate_per_s"]

@@ -20,10 +20,8 @@ from tailrace.mlperf.logs import (
     read_detail,
     read_summary,
 )
-from tests.mlperf.loadgen_runs import FILES, NAME, SAMPLES, logs_of
+from tests.mlperf.loadgen_runs import ACCURACY_RUNS, FILES, NAME, PERFORMANCE, SAMPLES, logs_of
 
-PERFORMANCE = ("single-stream", "multi-stream", "server", "offline")
-ACCURACY_RUNS = tuple(f"{name}-accuracy" for name in PERFORMANCE)
 WHOLE = (*PERFORMANCE, *ACCURACY_RUNS, "traced", "slow-server", "find-peak", "no-peak")
 
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tailrace.runs.directory import RunDirectory
-from tailrace.runs.run import Run
-from tests.kit.plans import make_plan
+from tests.kit.plans import leave_run
+from tests.kit.server import Server, answer_after, http
 
 SLOW_S = 0.02
 INTERVALS = 30
@@ -16,48 +15,23 @@ EVERY_FAILING = 50
 """The slow server answers so many requests, and then one with an error."""
 
 
-async def make_run(path: Path, url: str, *, rate: str = "200", slo: str = "p99<1s") -> None:
-    """A run of 3 s, an interval being 100 ms, in the directory `path`."""
-    plan = make_plan(
-        url, rate, duration_s=INTERVALS / 10, interval_s=0.1, slo=slo, min_duration_s=1
-    )
-    run = Run(plan, RunDirectory(path, plan))
-    await run.start()
-    async for _ in run.intervals():
-        pass
+def timed(delay_s: float) -> bytes:
+    """An answer after so long, with two stages in Server-Timing."""
+    return http(b"ok", Server_Timing=f"queue;dur={1000 * delay_s / 4}, infer;dur={750 * delay_s}")
 
 
-async def serve(delay_s: float, *, failing: bool = False) -> asyncio.Server:
-    """A server that answers ok after `delay_s`, with two stages in Server-Timing."""
-    number = 0
-    stages = f"Server-Timing: queue;dur={1000 * delay_s / 4}, infer;dur={750 * delay_s}"
-    ok = f"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n{stages}\r\n\r\nok".encode()
-    error = b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal number
-        try:
-            while True:
-                await reader.readuntil(b"\r\n\r\n")
-                await asyncio.sleep(delay_s)
-                number += 1
-                writer.write(error if failing and number % EVERY_FAILING == 0 else ok)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
-
-    return await asyncio.start_server(answer, "127.0.0.1", 0)
-
-
-def address(server: asyncio.Server, path: str = "") -> str:
-    """Where `server` answers."""
-    return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/{path}"
+async def answer_slowly(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(SLOW_S)
+    failing = number % EVERY_FAILING == EVERY_FAILING - 1
+    writer.write(http(b"", 500) if failing else timed(SLOW_S))
 
 
 async def _make_all(base: Path) -> None:
-    async with await serve(0.001) as fast, await serve(SLOW_S, failing=True) as slow:
+    settings = {"duration_s": INTERVALS / 10, "interval_s": 0.1, "min_duration_s": 1}
+    async with Server(answer_after(0.001, timed(0.001))) as fast, Server(answer_slowly) as slow:
         await asyncio.gather(
-            make_run(base / "fast", address(fast)),
-            make_run(base / "slow", address(slow), slo="p99<1ms"),
+            leave_run(base / "fast", fast.url, slo="p99<1s", **settings),
+            leave_run(base / "slow", slow.url, slo="p99<1ms", **settings),
         )
     killed = shutil.copytree(base / "slow", base / "killed")
     (killed / "result.json").unlink()

@@ -20,14 +20,12 @@ from hdrh.log import HistogramLogReader
 
 from tailrace.load.measure.histogram import HIGHEST_US
 from tailrace.load.measure.point import Point
-from tailrace.load.session.plan import Plan
-from tailrace.load.session.result import Result
 from tailrace.runs.directory import RunDirectory
 from tailrace.runs.files import FILES
 from tailrace.runs.listing import list_runs, list_searches, read_run
 from tailrace.runs.record import RunInfo, UnknownRunError
 from tailrace.runs.run import Run
-from tests.kit.plans import make_plan
+from tests.kit.plans import leave_run, make_plan
 from tests.kit.samples import POINT
 
 CONTROL_ROOM = """
@@ -47,19 +45,7 @@ asyncio.run(main())
 """
 
 
-def plan_of(url: str, duration_s: float = 1.0) -> Plan:
-    return make_plan(
-        url, "300", duration_s=duration_s, interval_s=0.2, slo="p99<5s", min_duration_s=0.5
-    )
-
-
-async def make_run(url: str, path: Path) -> Result:
-    plan = plan_of(url)
-    run = Run(plan, RunDirectory(path, plan))
-    await run.start()
-    async for _ in run.intervals():
-        pass
-    return run.result
+SETTINGS = {"interval_s": 0.2, "slo": "p99<5s", "min_duration_s": 0.5}
 
 
 def only(base: Path) -> RunInfo:
@@ -74,7 +60,7 @@ def points_in(path: Path) -> list[Point]:
 
 async def test_a_finished_run_is_told_as_its_result_says(serve: Any, tmp_path: Path) -> None:
     server = serve()
-    result = await make_run(server.url, tmp_path / "a")
+    result, _ = await leave_run(tmp_path / "a", server.url, "300", **SETTINGS)
     info = only(tmp_path)
     assert info.name == "a"
     assert (info.target, info.arrivals, info.profile) == (server.url, "poisson", "300")
@@ -92,7 +78,7 @@ async def test_a_finished_run_is_told_as_its_result_says(serve: Any, tmp_path: P
 
 
 async def test_run_json_says_what_was_asked(serve: Any, tmp_path: Path) -> None:
-    await make_run(serve().url, tmp_path / "a")
+    await leave_run(tmp_path / "a", serve().url, "300", **SETTINGS)
     asked = json.loads((tmp_path / "a" / "run.json").read_text())
     assert asked["slos"] == ["p99<5s"]
     assert asked["min_duration_s"] == 0.5
@@ -102,7 +88,7 @@ async def test_run_json_says_what_was_asked(serve: Any, tmp_path: Path) -> None:
 
 
 async def test_a_run_is_running_until_it_has_a_result(serve: Any, tmp_path: Path) -> None:
-    plan = plan_of(serve().url)
+    plan = make_plan(serve().url, "300", **SETTINGS)
     run = Run(plan, RunDirectory(tmp_path / "a", plan))
     assert only(tmp_path).state == "running"
     assert only(tmp_path).p99_ms is None
@@ -121,7 +107,7 @@ async def test_a_run_is_running_until_it_has_a_result(serve: Any, tmp_path: Path
 
 
 async def test_a_run_whose_task_was_cancelled_is_interrupted(serve: Any, tmp_path: Path) -> None:
-    plan = plan_of(serve().url, duration_s=60)
+    plan = make_plan(serve().url, "300", duration_s=60, **SETTINGS)
     run = Run(plan, RunDirectory(tmp_path / "a", plan))
     await run.start()
 
@@ -193,7 +179,7 @@ async def test_what_can_be_read_of_a_damaged_run_is_shown(
     serve: Any, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     server = serve()
-    result = await make_run(server.url, tmp_path / "whole")
+    result, _ = await leave_run(tmp_path / "whole", server.url, "300", **SETTINGS)
     whole = len(points_in(tmp_path / "whole"))
 
     def damaged(name: str, unfinished: bool = False) -> tuple[RunInfo, tuple[Point, ...]]:
@@ -236,7 +222,7 @@ async def test_what_can_be_read_of_a_damaged_run_is_shown(
 
 
 async def test_no_damage_raises(serve: Any, tmp_path: Path) -> None:
-    await make_run(serve().url, tmp_path / "a")
+    await leave_run(tmp_path / "a", serve().url, "300", **SETTINGS)
     whole = {name: (tmp_path / "a" / name).read_bytes() for name in FILES}
     draw = random.Random(7)
     for _ in range(300):
@@ -254,7 +240,7 @@ async def test_no_damage_raises(serve: Any, tmp_path: Path) -> None:
 
 
 async def test_a_timeline_of_before_is_read(serve: Any, tmp_path: Path) -> None:
-    await make_run(serve().url, tmp_path / "a")
+    await leave_run(tmp_path / "a", serve().url, "300", **SETTINGS)
     timeline = tmp_path / "a" / "timeline.jsonl"
     old = []
     for line in timeline.read_text().splitlines():
@@ -291,7 +277,7 @@ async def test_an_interval_that_no_run_has_is_not_read(
     tmp_path: Path, fields: dict[str, Any]
 ) -> None:
     """Drawn, it would take the browser for ever, or the reports with it."""
-    RunDirectory(tmp_path / "a", plan_of("http://h/")).close()
+    RunDirectory(tmp_path / "a", make_plan("http://h/")).close()
     sound = msgspec.to_builtins(POINT, str_keys=True)
     timeline = tmp_path / "a" / "timeline.jsonl"
     timeline.write_text("".join(json.dumps(line) + "\n" for line in (sound, sound | fields)))
@@ -299,7 +285,7 @@ async def test_an_interval_that_no_run_has_is_not_read(
 
 
 async def test_sums_of_other_bins_than_there_are_are_left_out(tmp_path: Path) -> None:
-    RunDirectory(tmp_path / "a", plan_of("http://h/")).close()
+    RunDirectory(tmp_path / "a", make_plan("http://h/")).close()
     bins = {"latency_bins": {"3": 1, "5": 2}}
     lines = [
         json.dumps(msgspec.to_builtins(POINT) | bins | {"components_us": {"infer": sums}})
@@ -316,8 +302,8 @@ async def test_sums_of_other_bins_than_there_are_are_left_out(tmp_path: Path) ->
 )
 def test_a_name_leads_nowhere_but_to_a_run(tmp_path: Path, name: str) -> None:
     base = tmp_path / "runs"
-    RunDirectory(base / "a", plan_of("http://h/")).close()
-    RunDirectory(tmp_path / "b", plan_of("http://h/")).close()
+    RunDirectory(base / "a", make_plan("http://h/")).close()
+    RunDirectory(tmp_path / "b", make_plan("http://h/")).close()
     assert read_run(base, "a").info.state == "interrupted"
     with pytest.raises(UnknownRunError, match="no run"):
         read_run(base, name)
@@ -353,13 +339,13 @@ def test_a_search_that_cannot_be_read_is_listed_as_broken(tmp_path: Path) -> Non
 
 def test_the_newest_comes_first(tmp_path: Path) -> None:
     for name, day in (("a", 2), ("b", 3), ("c", 1)):
-        RunDirectory(tmp_path / name, plan_of("http://h/")).close()
+        RunDirectory(tmp_path / name, make_plan("http://h/")).close()
         (tmp_path / name / "run.json").write_text(f'{{"started": "2030-01-0{day}"}}')
     assert [info.name for info in list_runs(tmp_path)] == ["b", "a", "c"]
 
 
 def test_threads_may_list_at_the_same_time(tmp_path: Path) -> None:
-    plan = plan_of("http://h/")
+    plan = make_plan("http://h/")
     for number in range(40):
         RunDirectory(tmp_path / f"{number:02}", plan).close()
     with ThreadPoolExecutor(8) as threads:

@@ -2,16 +2,11 @@
 
 import asyncio
 import contextlib
-import socket
-import ssl
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import trustme
 
@@ -29,13 +24,13 @@ from tailrace.runs.probe import (
 )
 from tailrace.runs.run import Run
 from tests.kit.plans import make_plan
+from tests.kit.ports import free_port
+from tests.kit.programs import ServerProcess
+from tests.kit.server import Server, answer_by, answer_raw, http
+from tests.kit.tls import certified
+from tests.kit.waiting import until
 
 INTERVAL_S = 0.1
-
-
-def http(body: bytes, status: str = "200 OK", headers: bytes = b"") -> bytes:
-    head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n".encode()
-    return head + headers + b"\r\n" + body
 
 
 @contextlib.asynccontextmanager
@@ -48,18 +43,9 @@ async def probing(url: str, retry_s: float = 30.0, tls: Tls | None = None) -> As
         await probe.close()
 
 
-async def until(probe: Probe, **expected: Any) -> None:
-    """Wait until that, and nothing else, is told."""
-    async with asyncio.timeout(10):
-        while probe.latest() != expected:
-            await asyncio.sleep(0.005)
-
-
-async def fetched(server: Any, count: int) -> None:
-    """Wait until the server was asked `count` times."""
-    async with asyncio.timeout(10):
-        while len(server.arrived_ns) < count:
-            await asyncio.sleep(0.005)
+async def tells(probe: Probe, **expected: Any) -> None:
+    """Return once that, and nothing else, is told."""
+    await until(lambda: probe.latest() == expected)
 
 
 async def test_cpu_is_the_growth_of_all_processes_together(serve: Any) -> None:
@@ -77,9 +63,7 @@ async def test_cpu_is_the_growth_of_all_processes_together(serve: Any) -> None:
     server = serve(answer)
     async with probing(server.url + "metrics") as probe:
         assert probe.latest() == {}
-        async with asyncio.timeout(10):
-            while not probe.latest():
-                await asyncio.sleep(0.005)
+        await until(probe.latest)
         # Both ends of a reading are uncertain by the time it takes.
         assert probe.latest() == {"cpu_percent": pytest.approx(200, rel=0.5)}
 
@@ -95,7 +79,7 @@ async def test_a_process_that_began_anew_counts_from_zero(serve: Any) -> None:
         writer.write(http("\n".join(lines).encode()))
 
     async with probing(serve(answer).url) as probe:
-        await until(probe, cpu_percent=0)
+        await tells(probe, cpu_percent=0)
 
 
 @pytest.mark.parametrize(
@@ -108,11 +92,8 @@ async def test_a_process_that_began_anew_counts_from_zero(serve: Any) -> None:
     ],
 )
 async def test_gpu_is_the_mean_over_gpus_in_percent(serve: Any, text: str, percent: float) -> None:
-    async def answer(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        writer.write(http(text.encode()))
-
-    async with probing(serve(answer).url) as probe:
-        await until(probe, gpu_percent=percent)
+    async with probing(serve(answer_raw(http(text.encode()))).url) as probe:
+        await tells(probe, gpu_percent=percent)
 
 
 GPU = b"nv_gpu_utilization 0.5\n"
@@ -121,8 +102,8 @@ GPU = b"nv_gpu_utilization 0.5\n"
 @pytest.mark.parametrize(
     "bad",
     [
-        pytest.param(http(b"no", "404 Not Found"), id="404"),
-        pytest.param(http(b"", "302 Found", b"Location: /\r\n"), id="redirect"),
+        pytest.param(http(b"no", 404), id="404"),
+        pytest.param(http(b"", 302, Location="/"), id="redirect"),
         pytest.param(b"\x16\x03\x01 I am no HTTP\r\n\r\n", id="no-http"),
         pytest.param(http(b"nv_gpu_utilization x\n"), id="broken-line"),
         pytest.param(http(b"nv_gpu_utilization " + b"9" * 400 + b"\n"), id="beyond-any-float"),
@@ -147,52 +128,36 @@ async def test_what_cannot_be_read_tells_nothing_and_is_tried_again(serve: Any, 
             writer.close()
 
     async with probing(serve(answer).url) as probe:
-        await until(probe, gpu_percent=50)
-        await until(probe)
-        await until(probe, gpu_percent=50)
+        await tells(probe, gpu_percent=50)
+        await tells(probe)
+        await tells(probe, gpu_percent=50)
 
 
 async def test_after_three_failures_it_is_asked_only_now_and_then(serve: Any) -> None:
-    async def answer(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        writer.write(http(b"no", "404 Not Found") if number < FAILURES else http(GPU))
-
+    answer = answer_by(lambda number: http(b"no", 404) if number < FAILURES else http(GPU))
     server = serve(answer)
     async with probing(server.url, retry_s=1.0) as probe:
-        await until(probe, gpu_percent=50)
-        await fetched(server, FAILURES + 2)
+        await tells(probe, gpu_percent=50)
+        await until(lambda: len(server.heads) >= FAILURES + 2)
     gaps_s = [(b - a) / 1e9 for a, b in zip(server.arrived_ns, server.arrived_ns[1:], strict=False)]
     assert max(gaps_s) == gaps_s[FAILURES - 1] > 0.9
 
 
 async def test_nobody_there_is_no_error() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     async with probing(f"http://127.0.0.1:{port}/metrics", retry_s=INTERVAL_S) as probe:
         assert probe.latest() == {}
-        server = await asyncio.start_server(_tell_gpu, "127.0.0.1", port)
-        async with server:
-            await until(probe, gpu_percent=50)
-        assert not server.is_serving()
+        async with Server(answer_raw(http(GPU)), port=port):
+            await tells(probe, gpu_percent=50)
 
 
-async def _tell_gpu(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.readuntil(b"\r\n\r\n")
-    writer.write(http(GPU, headers=b"Connection: close\r\n"))
-    writer.close()
-
-
-async def test_https_as_the_service_is_told_to_be_checked(tmp_path: Path) -> None:
+async def test_https_as_the_service_is_told_to_be_checked(serve: Any, tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    server = await asyncio.start_server(_tell_gpu, "127.0.0.1", 0, ssl=context)
-    async with server:
-        url = f"https://localhost:{server.sockets[0].getsockname()[1]}/metrics"
-        async with probing(url, tls=Tls(ca_file=tmp_path / "ca.pem")) as trusting:
-            await until(trusting, gpu_percent=50)
-        async with probing(url, tls=Tls(verify=False)) as trusting:
-            await until(trusting, gpu_percent=50)
+    port = serve(answer_raw(http(GPU)), tls=certified("localhost", authority)).port
+    for tls in (Tls(ca_file=tmp_path / "ca.pem"), Tls(verify=False)):
+        async with probing(f"https://localhost:{port}/metrics", tls=tls) as trusting:
+            await tells(trusting, gpu_percent=50)
 
 
 @pytest.mark.parametrize("url", ["ftp://h/metrics", "file:///etc/passwd", "h:80", "", "http://"])
@@ -221,11 +186,9 @@ def test_metrics_are_looked_for_at_the_same_host_and_port(url: str, metrics: str
 async def test_the_lines_of_others_are_not_even_read(serve: Any) -> None:
     others = b'a_bucket{le="broken\xff\n' * 50_000
 
-    async def answer(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        writer.write(http(others + b"process_of_another 1\r\n" + GPU + others + GPU.strip()))
-
-    async with probing(serve(answer).url) as probe:
-        await until(probe, gpu_percent=50)
+    text = others + b"process_of_another 1\r\n" + GPU + others + GPU.strip()
+    async with probing(serve(answer_raw(http(text))).url) as probe:
+        await tells(probe, gpu_percent=50)
 
 
 async def test_the_event_loop_is_not_held_by_what_a_target_tells(serve: Any) -> None:
@@ -235,10 +198,7 @@ async def test_the_event_loop_is_not_held_by_what_a_target_tells(serve: Any) -> 
     assert len(read_samples(text)[CPU_SECONDS]) == 100_000
     whole_s = time.monotonic() - began_s
 
-    async def answer(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        writer.write(http(text))
-
-    server = serve(answer)
+    server = serve(answer_raw(http(text)))
     async with probing(server.url, retry_s=INTERVAL_S):
         longest_s = 0.0
         while len(server.arrived_ns) < 6:
@@ -248,32 +208,18 @@ async def test_the_event_loop_is_not_held_by_what_a_target_tells(serve: Any) -> 
     assert longest_s < whole_s / 4
 
 
-async def test_a_target_leaves_no_cookies() -> None:
-    heads: list[bytes] = []
-
-    async def bake(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError):
-            while True:
-                heads.append(await reader.readuntil(b"\r\n\r\n"))
-                writer.write(http(GPU, headers=b"Set-Cookie: c%d=x\r\n" % len(heads)))
-
-    server = await asyncio.start_server(bake, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        async with probing(f"http://127.0.0.1:{port}/metrics"), asyncio.timeout(10):
-            while len(heads) < 4:
-                await asyncio.sleep(0.005)
-    assert not any(b"cookie" in head.lower() for head in heads)
+async def test_a_target_leaves_no_cookies(serve: Any) -> None:
+    server = serve(answer_raw(http(GPU, Set_Cookie="c=x")))
+    async with probing(f"{server.url}metrics"):
+        await until(lambda: len(server.heads) >= 4)
+    assert not any(b"cookie" in head.lower() for head in server.heads)
 
 
 async def test_a_run_notes_what_the_service_tells(serve: Any, tmp_path: Path) -> None:
-    async def answer(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        writer.write(http(GPU))
-
-    server = serve(answer)
+    server = serve(answer_raw(http(GPU)))
     plan = make_plan(server.url, arrivals="constant", duration_s=0.6, interval_s=0.2)
     async with probing(server.url) as probe:
-        await until(probe, gpu_percent=50)
+        await tells(probe, gpu_percent=50)
         run = Run(plan, RunDirectory(tmp_path / "a", plan), probe.latest)
         await run.start()
         handed_on = [interval.point.server async for interval in run.intervals()]
@@ -281,28 +227,7 @@ async def test_a_run_notes_what_the_service_tells(serve: Any, tmp_path: Path) ->
     assert [point.server for point in read_run(tmp_path, "a").points] == handed_on
 
 
-async def test_our_own_service_tells_its_cpu() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    service = subprocess.Popen(
-        [sys.executable, "-m", "tailrace", "serve", "null", "--port", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}/v2/health/ready"
-    try:
-        async with asyncio.timeout(60), httpx.AsyncClient(trust_env=False) as client:
-            while True:
-                try:
-                    (await client.get(url)).raise_for_status()
-                    break
-                except httpx.HTTPError:
-                    assert service.poll() is None
-                    await asyncio.sleep(0.05)
-            async with probing(metrics_url_of(url)) as probe:
-                while "cpu_percent" not in probe.latest():
-                    await asyncio.sleep(0.01)
-                assert probe.latest()["cpu_percent"] >= 0
-    finally:
-        service.terminate()
-        service.wait(20)
+async def test_our_own_service_tells_its_cpu(shapes_server: ServerProcess) -> None:
+    async with probing(metrics_url_of(f"{shapes_server.url}/v2")) as probe:
+        await until(lambda: "cpu_percent" in probe.latest())
+        assert probe.latest()["cpu_percent"] >= 0

@@ -1,7 +1,6 @@
 """Rates of completion count up to the last answer, wherever they are shown."""
 
 import asyncio
-import time
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +8,12 @@ import pytest
 
 from tailrace.control.window import summarize
 from tailrace.load.measure.measurement import Measurement
-from tailrace.load.measure.point import Interval
 from tailrace.load.session.nodes import Nodes
-from tailrace.load.session.result import Result, answering_s
+from tailrace.load.session.result import answering_s
 from tailrace.runs.compare.compare import read_comparable
 from tailrace.runs.compare.figures import NAMES, figures
-from tailrace.runs.directory import RunDirectory
-from tailrace.runs.run import Run
-from tests.load.conftest import make_plan
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+from tests.kit.plans import leave_run
+from tests.kit.server import answer_in_turn, answer_never
 
 
 @pytest.mark.parametrize(
@@ -28,33 +23,19 @@ def test_silence_is_slow_too(answered_s: float | None, answering: float) -> None
     assert answering_s(4.0, answered_s) == answering
 
 
-async def offer(url: str, path: Path, **settings: Any) -> tuple[Result, list[Interval]]:
-    plan = make_plan(url, **settings)
-    run = Run(plan, RunDirectory(path, plan))
-    await run.start()
-    intervals = [interval async for interval in run.intervals()]
-    return run.result, intervals
-
-
 async def test_a_saturated_service_has_the_rate_at_which_it_answered(
     serve: Any, tmp_path: Path
 ) -> None:
     """100/s are offered for 1 s, answers come every 20 ms: for 2 s. One request is never answered,
     and its timeout, at 4 s, is no time in which answers came.
     """
-    free_at = 0.0
+    in_turn = answer_in_turn(0.02)
 
     async def queue(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        nonlocal free_at
-        if number == 20:
-            await asyncio.sleep(60)
-        now = time.monotonic()
-        free_at = max(free_at, now) + 0.02
-        await asyncio.sleep(free_at - now)
-        writer.write(OK)
+        await (answer_never if number == 20 else in_turn)(number, body, writer)
 
-    result, intervals = await offer(
-        *(serve(queue).url, tmp_path / "run"),
+    result, intervals = await leave_run(
+        *(tmp_path / "run", serve(queue).url, "100"),
         arrivals="constant",
         duration_s=1.0,
         interval_s=0.2,
@@ -84,7 +65,7 @@ async def test_a_saturated_service_has_the_rate_at_which_it_answered(
 
 
 async def test_before_the_end_all_of_a_window_counts(serve: Any, tmp_path: Path) -> None:
-    _, intervals = await offer(serve().url, tmp_path / "run", duration_s=1.0, interval_s=0.2)
+    _, intervals = await leave_run(tmp_path / "run", serve().url, interval_s=0.2)
     window = summarize(intervals[1:3])
     seconds = sum(interval.point.interval_s for interval in intervals[1:3])
     assert [interval.offering_s for interval in intervals[1:3]] == pytest.approx(

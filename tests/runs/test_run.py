@@ -4,8 +4,6 @@ import json
 import math
 import os
 import signal
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -25,6 +23,7 @@ from tailrace.load.session.plan import Plan
 from tailrace.load.session.workers import GeneratorError
 from tailrace.runs.directory import RunDirectory, RunDirectoryError
 from tailrace.runs.run import Run
+from tests.kit import cli
 from tests.kit.plans import make_plan
 
 
@@ -99,15 +98,10 @@ CONTRACT = {
 
 
 def test_the_result_document_has_the_keys_of_the_contract(serve: Any, tmp_path: Path) -> None:
-    finished = subprocess.run(
-        [
-            *(sys.executable, "-m", "tailrace", "load", serve().url),
-            *("--rate", "400", "--for", "2s", "--json", "--slo", "p99<10s", "--out", "r"),
-        ],
+    finished = cli.run(
+        *("load", serve().url),
+        *("--rate", "400", "--for", "2s", "--json", "--slo", "p99<10s", "--out", "r"),
         cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
         check=True,
     )
     document = json.loads(finished.stdout)
@@ -122,14 +116,11 @@ def test_the_result_document_has_the_keys_of_the_contract(serve: Any, tmp_path: 
 
 
 def test_a_run_killed_outright_keeps_the_intervals_it_had(serve: Any, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "tailrace", "load", serve().url),
-            *("--rate", "200", "--for", "60s", "--interval", "200ms", "--out", "r"),
-        ],
+    process = cli.start(
+        *("load", serve().url),
+        *("--rate", "200", "--for", "60s", "--interval", "200ms", "--out", "r"),
         cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
+        stdout=None,
     )
     await_intervals(tmp_path / "r", 3)
     os.kill(process.pid, signal.SIGKILL)
@@ -147,15 +138,10 @@ def test_a_run_killed_outright_keeps_the_intervals_it_had(serve: Any, tmp_path: 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_run_with_its_results(serve: Any, tmp_path: Path, number: int) -> None:
     server = serve()
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "tailrace", "load", server.url),
-            *("--rate", "200", "--for", "60s", "--interval", "200ms", "--json", "--out", "r"),
-        ],
+    process = cli.start(
+        *("load", server.url),
+        *("--rate", "200", "--for", "60s", "--interval", "200ms", "--json", "--out", "r"),
         cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
     )
     await_intervals(tmp_path / "r", 3)
     process.send_signal(number)
@@ -248,15 +234,10 @@ async def test_a_full_disk_ends_the_writing_not_the_run(serve: Any, tmp_path: Pa
 def test_a_killed_worker_is_told_at_once_and_makes_the_run_invalid(
     serve: Any, tmp_path: Path
 ) -> None:
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "tailrace", "load", serve().url, "--rate", "200", "--json"),
-            *("--for", "3s", "--interval", "200ms", "--workers", "2", "--out", "r"),
-        ],
+    process = cli.start(
+        *("load", serve().url, "--rate", "200", "--json"),
+        *("--for", "3s", "--interval", "200ms", "--workers", "2", "--out", "r"),
         cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
     )
     assert process.stderr is not None
     while "RPS" not in process.stderr.readline():

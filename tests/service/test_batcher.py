@@ -8,7 +8,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -19,13 +18,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tailrace.errors import UsageError
-from tailrace.models import zoo
 from tailrace.models.model import Model
 from tailrace.models.runtimes.null import NullRuntime
 from tailrace.service.batcher import Batcher
 from tailrace.service.errors import ClientGoneError, DeadlineError, NotReadyError, QueueFullError
 from tailrace.service.stages import BATCH_WAIT, QUEUE, StageClock
 from tailrace.service.work import Ticket
+from tests.kit.models import null_model
 from tests.kit.waiting import TIMEOUT_S, until
 
 HOUR_NS = 3_600_000_000_000
@@ -73,12 +72,6 @@ class GatedRuntime:
         return [int(row[0]) for tensor in self.seen for row in tensor]
 
 
-def null_model(runtime: Any, name: str = "null", max_batch: int = -1) -> Model:
-    form = zoo.find("null").formats[0]
-    form = replace(form, input=replace(form.input, shape=(max_batch, -1)))
-    return Model(replace(zoo.find("null"), name=name), form, runtime)
-
-
 class Echo:
     """Wants bytes back from a model that echoes."""
 
@@ -108,7 +101,7 @@ def runtime() -> GatedRuntime:
 
 @pytest.fixture
 def model(runtime: GatedRuntime) -> Model:
-    return null_model(runtime)
+    return null_model(runtime=runtime)
 
 
 @pytest.fixture
@@ -134,7 +127,7 @@ async def answers(tickets: Sequence[Ticket[Any]]) -> list[Any]:
 
 async def test_oldest_first_over_models_and_kinds(make: Make, runtime: GatedRuntime) -> None:
     batcher = make()
-    models = [null_model(runtime, name) for name in "ab"]
+    models = [null_model(name, runtime) for name in "ab"]
     order = random.Random(1)
     tickets = [
         batcher.submit(Echo(order.choice(models), i, width=order.choice([1, 2, 3])))
@@ -219,7 +212,7 @@ def test_batches_are_those_of_a_simple_list(
     max_batch: int, wanted: list[tuple[int, int, int]]
 ) -> None:
     runtime = GatedRuntime()
-    models = [null_model(runtime, *which) for which in (("a",), ("b",), ("c", 2))]
+    models = [null_model(which[0], runtime, *which[1:]) for which in (("a",), ("b",), ("c", 2))]
     works = [
         Echo(models[m], i, min(rows, models[m].max_batch or rows), width)
         for i, (m, width, rows) in enumerate(wanted, 1)
@@ -303,7 +296,7 @@ async def test_each_window_ends_though_one_thread_alone_watches(
 ) -> None:
     runtime.gate.set()
     batcher = make(threads=4, max_batch=8, window_ns=2_000_000)
-    models = [null_model(runtime, name) for name in "abc"]
+    models = [null_model(name, runtime) for name in "abc"]
     order = random.Random(2)
     for _ in range(30):
         tickets = []
@@ -319,15 +312,15 @@ async def test_thread_that_watches_leaves_the_watch_to_another(make: Make) -> No
     batcher = make(threads=2, max_batch=2, window_ns=20_000_000)
     for _ in range(20):
         first, second, third = (GatedRuntime() for _ in range(3))
-        tickets = [batcher.submit(Echo(null_model(first, "a"), i)) for i in range(2)]
+        tickets = [batcher.submit(Echo(null_model("a", first), i)) for i in range(2)]
         first.wait_for(1)
         # The one thread that is left watches over this one's window; then the other comes back.
         third.gate.set()
-        alone = batcher.submit(Echo(null_model(third, "c"), 9))
+        alone = batcher.submit(Echo(null_model("c", third), 9))
         first.gate.set()
         await answers(tickets)
         # One of the two is kept by these; that must not be the end of the window.
-        tickets = [batcher.submit(Echo(null_model(second, "b"), i)) for i in range(2)]
+        tickets = [batcher.submit(Echo(null_model("b", second), i)) for i in range(2)]
         second.wait_for(1)
         assert await answers([alone]) == [b"\x09"]
         second.gate.set()
@@ -339,7 +332,7 @@ async def test_nothing_waits_where_a_batch_is_one(
     make: Make, runtime: GatedRuntime, max_batch: int, file_takes: int
 ) -> None:
     runtime.gate.set()
-    model = null_model(runtime, max_batch=file_takes)
+    model = null_model(runtime=runtime, max_batch=file_takes)
     batcher = make(threads=2, max_batch=max_batch, window_ns=HOUR_NS)
     works = [Echo(model, i) for i in range(50)]
     await answers([batcher.submit(work) for work in works])
@@ -373,12 +366,12 @@ async def test_the_oldest_inference_is_told_and_what_ends_is_forgotten(make: Mak
     began_ns: list[int] = []
     batcher = make(threads=2, levels=lambda *level: began_ns.append(level[2]))
     before_ns = time.monotonic_ns()
-    stuck = batcher.submit(Echo(null_model(slow, "a"), 1))
+    stuck = batcher.submit(Echo(null_model("a", slow), 1))
     slow.wait_for(1)
     oldest_ns = began_ns[-1]
     assert before_ns <= oldest_ns <= time.monotonic_ns()
     for turn in range(5):
-        await answers([batcher.submit(Echo(null_model(quick, "b"), turn))])
+        await answers([batcher.submit(Echo(null_model("b", quick), turn))])
         assert began_ns[-1] == oldest_ns
     slow.gate.set()
     await answers([stuck])
@@ -565,7 +558,7 @@ def test_every_answer_is_its_own_requests(
     order = random.Random(seed)
     runtime = GatedRuntime()
     runtime.gate.set()
-    models = [null_model(runtime, "a"), null_model(runtime, "b"), null_model(runtime, "c", 4)]
+    models = [null_model("a", runtime), null_model("b", runtime), null_model("c", runtime, 4)]
     numbers = itertools.count(1)
     levels: list[tuple[int, int]] = []
     noted: list[int] = []

@@ -31,7 +31,7 @@ from tailrace.service.errors import refuse
 from tailrace.service.meter import Counts, Meter, new_sheet
 from tailrace.service.service import Service
 from tailrace.service.stages import BATCH_WAIT, QUEUE, STAGES, StageClock
-from tests.kit.waiting import TIMEOUT_S
+from tests.kit.waiting import TIMEOUT_S, until
 
 HOUR_S = 3600.0
 
@@ -87,15 +87,11 @@ class Served:
 
     async def waiting(self, requests: int) -> None:
         """Waits until so many are in the queue."""
-        async with asyncio.timeout(TIMEOUT_S):
-            while self.service.batcher.waiting != requests:
-                await asyncio.sleep(0)
+        await until(lambda: self.service.batcher.waiting == requests)
 
     async def counted(self, outcomes: dict[str, int]) -> None:
         """Waits until requests have ended so."""
-        async with asyncio.timeout(TIMEOUT_S):
-            while self.outcomes() != outcomes:
-                await asyncio.sleep(0)
+        await until(lambda: self.outcomes() == outcomes)
 
 
 Serve = Callable[..., AbstractAsyncContextManager[Served]]

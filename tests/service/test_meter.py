@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.models import zoo
-from tailrace.models.model import Model
-from tailrace.models.runtimes.null import NullRuntime
 from tailrace.service.meter import (
     BATCH_BOUNDS,
     DURATION_BOUNDS_S,
@@ -23,15 +19,11 @@ from tailrace.service.meter import (
 )
 from tailrace.service.sheet import BEGAN, READY, RUNNING, WAITING
 from tailrace.service.stages import STAGES, StageClock
+from tests.kit.models import null_model
 
 MODELS = ("shapes", "null", "resnet50")
 WORKERS = 3
 LONGEST_NS = 40 * 10**9
-
-
-def null_model(name: str) -> Model:
-    spec = zoo.find("null")
-    return Model(replace(spec, name=name), spec.formats[0], NullRuntime())
 
 
 def clock_of(spans_ns: list[int]) -> StageClock:

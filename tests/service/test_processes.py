@@ -20,7 +20,7 @@ import pytest
 
 from tailrace.machine.cgroup import cores
 from tailrace.models import store, zoo
-from tests.kit.waiting import TIMEOUT_S
+from tests.kit.waiting import TIMEOUT_S, until
 
 pytestmark = pytest.mark.slow("starts a service of its own each time")
 
@@ -145,8 +145,7 @@ async def test_no_request_is_lost_when_it_stops_under_load(launch: Launch, worke
             for number in range(100)
         ]
         async with asyncio.timeout(TIMEOUT_S):
-            while sum(endings.values()) < 1000:
-                await asyncio.sleep(0.01)
+            await until(lambda endings=endings: endings.total() >= 1000)
             server.process.send_signal(signal.SIGTERM)
             await asyncio.gather(*clients)
         assert set(endings) == {"HTTP/1.1 200"}
@@ -161,8 +160,7 @@ async def test_no_request_is_lost_when_one_worker_is_told_to_end(launch: Launch)
         for number in range(50)
     ]
     async with asyncio.timeout(TIMEOUT_S):
-        while sum(endings.values()) < 1000:
-            await asyncio.sleep(0.01)
+        await until(lambda: endings.total() >= 1000)
         os.kill(server.workers()[1], signal.SIGTERM)
         await asyncio.to_thread(server.expect, r"worker 2 \(pid \d+\) ended with code 0")
         server.process.send_signal(signal.SIGTERM)

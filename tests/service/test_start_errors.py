@@ -69,7 +69,7 @@ def test_port_in_use(launch: Launch) -> None:
 
 def test_folder_without_pictures(launch: Launch, tmp_path: Path) -> None:
     (tmp_path / "readme.txt").write_text("none here")
-    assert "no .jpg or .png" in _error(launch("shapes", "--dataset", str(tmp_path)))
+    assert "no .jpg or .png" in _error(launch("shapes", "--port", "0", "--dataset", str(tmp_path)))
 
 
 def test_file_that_takes_no_batches(launch: Launch, coco_model: Path) -> None:

@@ -37,6 +37,7 @@ from tailrace.control.interface import LoadControl, ServiceInfo, Update
 from tailrace.control.methods import METHODS
 from tailrace.errors import TailraceError, UsageError
 from tests.kit import samples
+from tests.kit.waiting import until
 
 if TYPE_CHECKING:
     from tests.control.conftest import Room
@@ -522,12 +523,6 @@ class Counted:
                 yield update
         finally:
             self.open -= 1
-
-
-async def until(reached: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not reached():
-            await asyncio.sleep(0.01)
 
 
 async def test_a_closed_watch_leaves_nothing_behind(room: "Room") -> None:

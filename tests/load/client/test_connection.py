@@ -19,7 +19,7 @@ from tailrace.load.client.request import Body
 from tailrace.load.session.session import Session
 from tailrace.load.session.workers import GeneratorError
 from tests.kit.ports import refusing, silent
-from tests.kit.server import OK, answer_never, answer_raw
+from tests.kit.server import OK, answer_by, answer_never, answer_raw, http
 from tests.kit.tls import certified
 
 
@@ -152,12 +152,7 @@ async def test_a_second_answer_is_not_taken_for_the_next_one(serve: Any, offer: 
 
 
 async def test_mixed_answers_are_told_apart(serve: Any, offer: Any) -> None:
-    async def mixed(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        if number % 4 == 3:
-            writer.write(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")
-        else:
-            writer.write(OK)
-
+    mixed = answer_by(lambda number: http(b"", 500) if number % 4 == 3 else OK)
     session, _ = await offer(serve(mixed).url, profile="200")
     total = session.total
     assert total.failed == {"http_5xx": total.offered // 4}

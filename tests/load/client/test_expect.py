@@ -8,6 +8,7 @@ import pytest
 
 from tailrace.errors import UsageError
 from tailrace.load.client.expect import Expect, good_statuses, look_into, parse_expect
+from tests.kit.server import answer_by, http
 
 
 @pytest.mark.parametrize(
@@ -135,11 +136,7 @@ async def test_an_error_within_a_200_is_a_failure(serve: Any, offer: Any) -> Non
 
 
 async def test_statuses_that_are_good_and_others_that_are_not(serve: Any, offer: Any) -> None:
-    async def answer(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        status = (200, 304, 404)[number % 3]
-        writer.write(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status)
-
-    url = serve(answer).url
+    url = serve(answer_by(lambda number: http(b"", (200, 304, 404)[number % 3]))).url
     session, _ = await offer(url, expect_status="304,404")
     assert set(session.total.reasons) == {"unexpected: status 200"}
     assert session.total.failed == {"unexpected": session.total.failures}

@@ -28,8 +28,7 @@ async def send(pool: Pool, count: int, manner: int = 0) -> None:
     """So many requests one behind another's answer."""
     for _ in range(count):
         pool.send(monotonic_ns(), GET, manner)
-        while pool.waiting or pool.in_flight:
-            await asyncio.sleep(0)
+        await until(lambda: not (pool.waiting or pool.in_flight))
 
 
 @on_uvloop
@@ -139,7 +138,7 @@ async def test_an_address_that_dies_and_comes_back(monkeypatch: pytest.MonkeyPat
     assert pool.sent[f"127.0.0.2:{port}"] >= before + 9
 
 
-def answer_once(connections: int = 1 << 62) -> Answer:
+def answer_one_each(connections: int = 1 << 62) -> Answer:
     """The first request of each of so many connections; at any other the connection is closed."""
     answered: set[asyncio.StreamWriter] = set()
 
@@ -155,7 +154,7 @@ def answer_once(connections: int = 1 << 62) -> Answer:
 
 @on_uvloop
 async def test_what_a_kept_connection_did_not_take_is_sent_once_more() -> None:
-    server = await Server(answer_once()).listen()
+    server = await Server(answer_one_each()).listen()
     pool = make_pool(server.port)
     await send(pool, 5, manner=AGAIN)
     assert pool.recorder.reasons == {}
@@ -175,7 +174,7 @@ async def test_what_a_kept_connection_did_not_take_is_sent_once_more() -> None:
 
 @on_uvloop
 async def test_what_may_not_be_sent_twice_is_a_failure_of_its_own() -> None:
-    server = await Server(answer_once()).listen()
+    server = await Server(answer_one_each()).listen()
     pool = make_pool(server.port)
     await send(pool, 6)
     assert pool.recorder.reasons == {"reset: before an answer, on a connection that was kept": 3}
@@ -185,7 +184,7 @@ async def test_what_may_not_be_sent_twice_is_a_failure_of_its_own() -> None:
 
 @on_uvloop
 async def test_it_is_sent_once_more_and_not_again() -> None:
-    server = await Server(answer_once(1)).listen()
+    server = await Server(answer_one_each(1)).listen()
     pool = make_pool(server.port)
     await send(pool, 3, manner=AGAIN)
     # The second request on the first connection and on one of its own, the third on its own.

@@ -42,6 +42,7 @@ def test_targets(url: str, target: Target) -> None:
         *("http://h/\x01", "http://h/ü", "http://h/?ü", "http://ü@h/", "http://-ü.de/"),
         *("http://[fe80::1%25]/", "http://[fe80::1%25a b]/", "http://[::1/", "http://u%3Av@h/"),
         *("http://[fe80::1%25a%0d%0ab]/", f"http://{'ü' * 70}.de/", "http://ü..de/"),
+        *(f"http://{'a' * 64}.de/", f"http://{'ab.' * 84}de/", "http://a..de/"),
     ],
 )
 def test_not_a_target(url: str) -> None:

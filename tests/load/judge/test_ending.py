@@ -71,5 +71,13 @@ def test_the_share_is_that_of_the_trailing_time() -> None:
     assert watch("failed>50%@1s", [100] * 99, length_s=0.1) == 10
 
 
+def test_the_reason_says_over_which_time_it_was_so() -> None:
+    watching = AbortWatch(parse_abort_on("failed>50%@2s"))
+    said = [watching.hopeless(n, n + 1, 100, 60 if n > 7 else 0) for n in range(10)]
+    assert said[:9] == [None] * 9
+    assert said[9] is not None
+    assert "60 % of the 200 requests that ended within 2 s failed" in said[9]
+
+
 def test_nothing_that_ended_says_nothing() -> None:
     assert watch("failed>0%@1s", [0] * 5, of=0) is None

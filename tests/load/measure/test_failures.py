@@ -1,6 +1,5 @@
 """Reasons of failures: in words, bounded, and with an example that is text."""
 
-import asyncio
 import errno
 import socket
 from typing import Any
@@ -65,14 +64,9 @@ def test_why_a_connection_could_not_be_opened(error: Exception, reason: str) -> 
     assert kind_of(connect_reason(error)) == "connect"
 
 
-async def test_tls_towards_a_server_without(offer: Any) -> None:
-    def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        writer.close()
-
-    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        session, _ = await offer(f"https://127.0.0.1:{port}/", duration_s=0.5)
+async def test_tls_towards_a_server_without(serve: Any, offer: Any) -> None:
+    port = serve(greeting=b"HTTP/1.1 400 Bad Request\r\n\r\n").port
+    session, _ = await offer(f"https://127.0.0.1:{port}/", duration_s=0.5)
     assert set(session.total.failed) == {"connect"}
     assert set(session.total.reasons) <= {
         "connect: TLS failed (wrong version number)",
@@ -85,6 +79,8 @@ def test_an_example_is_the_status_line_and_the_body_without_its_framing() -> Non
     chunked = b'Transfer-Encoding: chunked\r\n\r\n2\r\n{"\r\n3\r\na":\r\n'
     assert example_of(b"HTTP/1.1 500 Oops\r\n" + chunked) == 'HTTP/1.1 500 Oops\n{"a":'
     assert example_of(b"HTTP/1.1 404 Not Found\r\nContent-Len") == "HTTP/1.1 404 Not Found"
+    assert example_of(b"HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\nok") == "HTTP/1.1 200 OK"
+    assert example_of(b"220 mail\nat your service\n") == "220 mail\nat your service"
     long = example_of(b"HTTP/1.1 500 X\r\nContent-Length: 999\r\n\r\n" + b"y" * 999)
     assert long == "HTTP/1.1 500 X\n" + "y" * 200
 

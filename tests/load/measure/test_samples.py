@@ -14,8 +14,7 @@ from scipy import stats
 from tailrace.load.measure.samples import ABSENT, SAMPLE, Rows, chosen
 from tailrace.load.session.session import Session
 from tailrace.load.worker.messages import SampleBatch
-from tests.kit.plans import make_plan
-from tests.load.conftest import scheduled
+from tests.kit.plans import make_plan, scheduled
 
 BODY = b"0123456789"
 

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,8 +26,10 @@ from tailrace.load.schedule.profile import constant, parse_profile
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.session import Session
 from tailrace.load.session.workers import GeneratorError
+from tests.kit import cli
 from tests.kit.plans import make_plan
 from tests.kit.ray_nodes import is_ours, node_with
+from tests.kit.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -201,15 +202,11 @@ async def test_a_process_is_of_one_cluster(cluster: Any) -> None:
         connect("127.0.0.1:1")
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "tailrace", *arguments]
-
-
 async def test_the_command_prints_one_document(cluster: Any, serve: Any, tmp_path: Path) -> None:
     url = serve().url
     arguments = ("load", url, "--ray", cluster.address, "--workers", "3", "--for", "2s", "--json")
     process = await asyncio.create_subprocess_exec(
-        *command(*arguments),
+        *cli.command(*arguments),
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -248,17 +245,13 @@ async def test_killing_the_command_ends_the_load(cluster: Any, serve: Any, tmp_p
     server = serve()
     arguments = ("load", server.url, "--ray", cluster.address, "--workers", "2", "--for", "2m")
     process = await asyncio.create_subprocess_exec(
-        *command(*arguments), cwd=tmp_path, stderr=subprocess.DEVNULL
+        *cli.command(*arguments), cwd=tmp_path, stderr=subprocess.DEVNULL
     )
-    async with asyncio.timeout(60):
-        while len(server.arrived_ns) < 50:
-            await asyncio.sleep(0.05)
+    await until(lambda: len(server.arrived_ns) >= 50)
     process.kill()
     await process.wait()
     killed_ns = time.monotonic_ns()
-    async with asyncio.timeout(30):
-        while server.arrived_ns[-1] > time.monotonic_ns() - 2e9:
-            await asyncio.sleep(0.1)
+    await until(lambda: server.arrived_ns[-1] <= time.monotonic_ns() - 2e9)
     assert server.arrived_ns[-1] < killed_ns + 4e9
 
 

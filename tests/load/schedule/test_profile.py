@@ -316,6 +316,9 @@ def test_a_recorded_rate(tmp_path: Path) -> None:
     faster = parse_profile(f"trace({file},scale=2,speed=10)")
     assert [faster.rate(t) for t in (0, 1, 3)] == [1000, 0, 4000]
     assert (profile.peak_per_s, faster.peak_per_s) == (200, 4000)
+    for recorded in (profile, faster):
+        assert parse_profile(recorded.expression).expression == recorded.expression
+    assert faster.expression == f"trace({file},scale=2,speed=10)"
     live = constant(5).changed(1.5, faster)
     assert [live.rate(t) for t in (1, 1.5, 2.5, 4.5)] == [5, 1000, 0, 4000]
     restored = Profile.restored(live.placed)

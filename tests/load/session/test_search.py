@@ -25,8 +25,9 @@ from tailrace.load.session.search import (
     outlook,
     search,
 )
+from tests.kit.plans import load_workers
 from tests.kit.samples import measured
-from tests.load.conftest import pid_of
+from tests.kit.server import OK, answer_after, answer_by, answer_in_turn, answer_raw, http
 
 SLO = parse_slo("p99<100ms")
 
@@ -218,15 +219,6 @@ async def test_a_service_of_known_capacity(serve: Any, plan: Any) -> None:
     What else this machine does can only slow the service down: a first search that ends below is
     given a second chance.
     """
-    free_at = 0.0
-
-    async def queue(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        nonlocal free_at
-        now = time.monotonic()
-        free_at = max(free_at, now) + 0.004
-        await asyncio.sleep(free_at - now)
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-
     slo = parse_slo("p99<24ms")
     limits = SearchLimits(
         start=110, precision=0.03, step_s=3, longest_s=10, warmup_s=1, confirm_s=5
@@ -234,7 +226,9 @@ async def test_a_service_of_known_capacity(serve: Any, plan: Any) -> None:
     expected = md1_rate(0.004, 0.024)
     found = 0.0
     for _ in range(2):
-        searcher = Searcher(plan(serve(queue).url, interval_s=0.5), slo, limits, lambda *_: None)
+        searcher = Searcher(
+            plan(serve(answer_in_turn(0.004)).url, interval_s=0.5), slo, limits, lambda *_: None
+        )
         steps = [step async for step in search(searcher.measure, limits)]
         found = conclude("u", slo, limits, steps).rate_per_s or 0.0
         if found > 0.95 * expected:
@@ -248,8 +242,7 @@ async def test_a_step_in_which_the_generator_stalled_is_late(serve: Any, plan: A
     """Each interval it is stopped for 60 ms, before a service that answers at once."""
 
     def stall(rate_per_s: float, interval: Interval) -> None:
-        assert searcher._session is not None
-        pid = pid_of(searcher._session)
+        (pid,) = load_workers()
         os.kill(pid, signal.SIGSTOP)
         asyncio.get_running_loop().call_later(0.06, os.kill, pid, signal.SIGCONT)
 
@@ -261,12 +254,8 @@ async def test_a_step_in_which_the_generator_stalled_is_late(serve: Any, plan: A
 
 
 async def test_a_step_that_the_cap_on_connections_broke_says_so(serve: Any, plan: Any) -> None:
-    async def slow(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(0.05)
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-
     limits = SearchLimits(step_s=2, longest_s=4, warmup_s=0.4)
-    capped = plan(serve(slow).url, interval_s=0.2, connections=4)
+    capped = plan(serve(answer_after(0.05)).url, interval_s=0.2, connections=4)
     slo = parse_slo("p99<500ms")
     broke = await Searcher(capped, slo, limits, lambda *_: None).measure(150, 2)
     assert broke.decision == "breaks"
@@ -285,8 +274,8 @@ async def test_a_generator_that_stays_late_does_not_take_the_longest_time(
 
     async def stall() -> None:
         await begun.wait()
-        while searcher._session is not None:
-            pid = pid_of(searcher._session)
+        while workers := load_workers():
+            (pid,) = workers
             os.kill(pid, signal.SIGSTOP)
             await asyncio.sleep(0.1)
             os.kill(pid, signal.SIGCONT)
@@ -314,10 +303,8 @@ async def test_what_is_counted_is_what_comes_after_the_warm_up(serve: Any, plan:
 async def test_a_service_that_answers_errors_alone_ends_the_search(
     serve: Any, plan: Any, status: bytes
 ) -> None:
-    async def refuse(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
-
-    searcher = Searcher(plan(serve(refuse).url, interval_s=0.2), SLO, SearchLimits(), lambda *_: 0)
+    answer = answer_raw(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
+    searcher = Searcher(plan(serve(answer).url, interval_s=0.2), SLO, SearchLimits(), lambda *_: 0)
     began = time.monotonic()
     with pytest.raises(ServiceGoneError) as ended:
         await searcher.measure(20, 10)
@@ -326,10 +313,7 @@ async def test_a_service_that_answers_errors_alone_ends_the_search(
 
 
 async def test_a_service_that_dies_in_a_later_step_ends_the_search(serve: Any, plan: Any) -> None:
-    async def dying(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        status = b"200 OK" if number < 30 else b"500 Oops"
-        writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
-
+    dying = answer_by(lambda number: OK if number < 30 else http(b"", 500))
     limits = SearchLimits(step_s=0.5, longest_s=0.5, warmup_s=0.2)
     searcher = Searcher(plan(serve(dying).url, interval_s=0.2), SLO, limits, lambda *_: None)
     await searcher.measure(100, 0.5)

@@ -29,9 +29,8 @@ from tailrace.load.session.workers import (
     WorkerProcess,
 )
 from tailrace.load.worker.messages import Message, Reader, Setup, Snapshot, frame
-from tests.load.conftest import scheduled
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+from tests.kit.plans import reached, scheduled
+from tests.kit.server import OK, answer_after, answer_never, answer_raw
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
@@ -80,13 +79,13 @@ async def test_a_live_change_takes_effect_without_a_burst(serve: Any, plan: Any)
     server = serve()
     session = Session(plan(server.url, profile="100", duration_s=3.0, arrivals="constant"))
     await session.start()
-    await asyncio.sleep(0.7)
+    start_s = time.monotonic() - session.elapsed_s
+    await reached(session, 0.7)
     change_s = session.set_rate(1000)
     assert change_s - session.elapsed_s <= 0.020
     points = [interval.point async for interval in session.intervals()]
     after = [p for p in points if p.t_s - p.interval_s >= change_s and p.t_s <= 3.0]
     assert after[0].offered / after[0].interval_s == pytest.approx(1000, rel=0.05)
-    start_s = session._start_ns / 1e9
     arrived = np.array(server.arrived_ns) / 1e9 - start_s
     # The server's own log: whole stretches on either side have their rates.
     before = ((arrived > 0.2) & (arrived < change_s)).sum() / (change_s - 0.2)
@@ -104,7 +103,7 @@ async def test_a_live_change_of_poisson_load_has_no_burst_in_the_schedule(
     server = serve()
     session = Session(plan(server.url, profile="100", duration_s=2.0))
     await session.start()
-    await asyncio.sleep(0.5)
+    await reached(session, 0.5)
     change_s = session.set_rate(1000)
     async for _ in session.intervals():
         pass
@@ -124,8 +123,8 @@ async def test_a_change_is_exact_though_something_is_always_due(
     settings = {"profile": "3000", "arrivals": "constant", "duration_s": 1.5, "spin": spin}
     session = Session(plan(serve().url, **settings))
     await session.start()
-    for rate in (2500, 4000, 3000):
-        await asyncio.sleep(0.2)
+    for at_s, rate in ((0.2, 2500), (0.4, 4000), (0.6, 3000)):
+        await reached(session, at_s)
         session.set_rate(rate)
     async for _ in session.intervals():
         pass
@@ -310,32 +309,20 @@ async def test_a_stall_shows_in_every_request_it_held_up(serve: Any, offer: Any)
 
 
 async def test_it_waits_for_what_is_in_flight(serve: Any, offer: Any) -> None:
-    async def slow(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(1.0)
-        writer.write(OK)
-
-    session, _ = await offer(serve(slow).url, profile="50", duration_s=0.5)
+    session, _ = await offer(serve(answer_after(1.0)).url, profile="50", duration_s=0.5)
     assert session.total.failed == {}
     assert session.total.completed == session.total.offered > 10
     assert session.total.latency.percentile_us(50)[0] == pytest.approx(1e6, rel=0.2)
 
 
 async def test_every_limit_on_a_request_follows_the_timeout(serve: Any, offer: Any) -> None:
-    async def late(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(10.2)
-        writer.write(OK)
-
-    url = serve(late).url
+    url = serve(answer_after(10.2)).url
     session, _ = await offer(url, duration_s=0.1, arrivals="constant", timeout_s=12.0)
     assert session.total.completed == 10
 
 
 async def test_requests_beyond_the_connection_cap_are_late_not_lost(serve: Any, offer: Any) -> None:
-    async def slow(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(0.1)
-        writer.write(OK)
-
-    server = serve(slow)
+    server = serve(answer_after(0.1))
     session, intervals = await offer(
         server.url, profile="100", duration_s=1.0, arrivals="constant", connections=5
     )
@@ -356,7 +343,7 @@ async def test_stopping_ends_the_run_with_its_results(serve: Any, plan: Any) -> 
     server = serve()
     session = Session(plan(server.url, profile="200", duration_s=None))
     await session.start()
-    await asyncio.sleep(0.6)
+    await reached(session, 0.6)
     session.stop()
     points = [interval.point async for interval in session.intervals()]
     assert 0.6 <= session.duration_s < 3
@@ -366,12 +353,9 @@ async def test_stopping_ends_the_run_with_its_results(serve: Any, plan: Any) -> 
 
 
 async def test_abandoning_counts_the_unanswered(serve: Any, plan: Any) -> None:
-    async def never(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(60)
-
-    session = Session(plan(serve(never).url, profile="100", duration_s=None, timeout_s=30.0))
+    session = Session(plan(serve(answer_never).url, profile="100", duration_s=None, timeout_s=30.0))
     await session.start()
-    await asyncio.sleep(0.5)
+    await reached(session, 0.5)
     began = time.monotonic()
     session.abandon()
     async for _ in session.intervals():
@@ -420,11 +404,10 @@ async def test_a_worker_ends_when_its_session_is_gone(serve: Any, plan: Any) -> 
 
 
 async def test_stages_are_read_from_server_timing(serve: Callable[..., Any], offer: Any) -> None:
-    async def timed(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        writer.write(
-            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
-            b"Server-Timing: queue;dur=2, infer;dur=30.5\r\n\r\nok"
-        )
+    timed = answer_raw(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+        b"Server-Timing: queue;dur=2, infer;dur=30.5\r\n\r\nok"
+    )
 
     session, intervals = await offer(serve(timed).url, duration_s=0.5)
     assert set(session.total.stages) == {"queue", "infer"}
@@ -438,13 +421,12 @@ async def test_all_lines_of_server_timing_count(serve: Callable[..., Any], offer
     interim response.
     """
 
-    async def timed(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        writer.write(
-            b"HTTP/1.1 103 Early Hints\r\nServer-Timing: early;dur=1\r\n\r\n"
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Server-Timing\r\n"
-            b'Server-Timing: app;dur=40;desc="a, b"\r\nserver-timing: edge;DUR="1"\r\n\r\n'
-            b"2\r\nok\r\n0\r\nServer-Timing: send;dur=2\r\n\r\n"
-        )
+    timed = answer_raw(
+        b"HTTP/1.1 103 Early Hints\r\nServer-Timing: early;dur=1\r\n\r\n"
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Server-Timing\r\n"
+        b'Server-Timing: app;dur=40;desc="a, b"\r\nserver-timing: edge;DUR="1"\r\n\r\n'
+        b"2\r\nok\r\n0\r\nServer-Timing: send;dur=2\r\n\r\n"
+    )
 
     session, _ = await offer(serve(timed).url, duration_s=0.3)
     assert session.total.completed
@@ -455,11 +437,10 @@ async def test_all_lines_of_server_timing_count(serve: Callable[..., Any], offer
 async def test_the_beginning_of_a_long_server_timing_counts(serve: Any, offer: Any) -> None:
     entries = ", ".join(f"s{number};dur=0.001" for number in range(1000)).encode()
 
-    async def timed(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        writer.write(
-            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
-            b"Server-Timing: %b\r\nServer-Timing: late;dur=1\r\n\r\nok" % entries
-        )
+    timed = answer_raw(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+        b"Server-Timing: %b\r\nServer-Timing: late;dur=1\r\n\r\nok" % entries
+    )
 
     session, _ = await offer(serve(timed).url, duration_s=0.3)
     stages = session.total.stages

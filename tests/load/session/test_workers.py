@@ -18,7 +18,8 @@ from tailrace.load.schedule.arrivals import Poisson
 from tailrace.load.schedule.profile import constant
 from tailrace.load.session.session import Session
 from tailrace.load.session.workers import WorkerHandle
-from tests.load.conftest import pid_of, scheduled
+from tests.kit.plans import load_workers, reached, scheduled
+from tests.kit.waiting import until
 
 
 async def until_replaced(session: Session) -> AsyncIterator[Point]:
@@ -52,8 +53,8 @@ async def test_the_share_of_a_killed_worker_is_taken_over(
         )
     )
     await session.start()
-    await asyncio.sleep(1.2)
-    os.kill(pid_of(session), signal.SIGKILL)
+    await reached(session, 1.2)
+    os.kill(load_workers()[0], signal.SIGKILL)
     points = [point async for point in until_replaced(session)]
     end_s = session.duration_s
     died, missing = session.problems
@@ -112,10 +113,9 @@ async def test_a_change_made_while_a_share_is_taken_over_holds_for_it(
         plan(serve().url, profile="100", duration_s=None, arrivals="constant", workers=2)
     )
     await session.start()
-    await asyncio.sleep(0.7)
-    os.kill(pid_of(session), signal.SIGKILL)
-    while not session.problems:
-        await asyncio.sleep(0.001)
+    await reached(session, 0.7)
+    os.kill(load_workers()[0], signal.SIGKILL)
+    await until(lambda: session.problems)
     session.set_rate(400)
     assert len(session.problems) == 1
     points = [point async for point in until_replaced(session)]
@@ -129,8 +129,8 @@ async def test_a_worker_killed_near_the_end_is_not_replaced(serve: Any, plan: An
     server = serve()
     session = Session(plan(server.url, profile="200", duration_s=1.0, workers=2))
     await session.start()
-    await asyncio.sleep(0.85)
-    os.kill(pid_of(session), signal.SIGKILL)
+    await reached(session, 0.85)
+    os.kill(load_workers()[0], signal.SIGKILL)
     async for _ in session.intervals():
         pass
     assert "load worker 0 died" in session.problems[0]
@@ -142,10 +142,9 @@ async def test_a_worker_killed_near_the_end_is_not_replaced(serve: Any, plan: An
 async def test_a_run_that_is_stopped_waits_for_no_take_over(serve: Any, plan: Any) -> None:
     session = Session(plan(serve().url, duration_s=60.0))
     await session.start()
-    await asyncio.sleep(0.8)
-    os.kill(pid_of(session), signal.SIGKILL)
-    while not session.problems:
-        await asyncio.sleep(0.001)
+    await reached(session, 0.8)
+    os.kill(load_workers()[0], signal.SIGKILL)
+    await until(lambda: session.problems)
     began = time.monotonic()
     session.stop()
     points = [interval.point async for interval in session.intervals()]
@@ -169,8 +168,8 @@ async def test_a_take_over_that_is_stopped_before_it_begins(
 
     monkeypatch.setattr(session._workers, "_lost", lose)
     await session.start()
-    await asyncio.sleep(0.8)
-    os.kill(pid_of(session), signal.SIGKILL)
+    await reached(session, 0.8)
+    os.kill(load_workers()[0], signal.SIGKILL)
     async with asyncio.timeout(30):
         async for _ in session.intervals():
             pass

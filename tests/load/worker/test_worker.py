@@ -9,6 +9,8 @@ import pytest
 from tailrace.load.session.workers import ProcessLauncher, Workers
 from tailrace.load.worker import worker as worker_module
 from tailrace.load.worker.worker import Worker
+from tests.kit.server import answer_never
+from tests.kit.waiting import until
 
 
 async def test_requests_that_wait_have_a_limit(
@@ -16,11 +18,10 @@ async def test_requests_that_wait_have_a_limit(
 ) -> None:
     """Beyond it they wait in the schedule, which takes no memory."""
 
-    async def never(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        await asyncio.Event().wait()
-
     monkeypatch.setattr(worker_module, "_MOST_WAITING", 500)
-    asked = plan(serve(never).url, profile="20000", duration_s=None, connections=1, timeout_s=0.7)
+    asked = plan(
+        serve(answer_never).url, profile="20000", duration_s=None, connections=1, timeout_s=0.7
+    )
     workers = Workers(asked, ProcessLauncher(), lambda *_: None, lambda *_: None)
     setup = workers._setup(0, asked.profile, 0.0)
 
@@ -34,8 +35,7 @@ async def test_requests_that_wait_have_a_limit(
     running = asyncio.create_task(worker.run(time.monotonic_ns()))
     (pool,) = worker._pools
     async with asyncio.timeout(30):
-        while not worker._full:
-            await asyncio.sleep(0.001)
+        await until(lambda: worker._full)
         assert len(pool.waiting) >= 500
         # No other joins them; and what is due for longer than its timeout is given up where it is.
         before: float = float("inf")

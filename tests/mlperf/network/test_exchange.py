@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +15,11 @@ from tailrace.load.client.target import Endpoint
 from tailrace.mlperf.network.answer import Answer, ExchangeError, Failure, http_failure
 from tailrace.mlperf.network.exchange import Buffers
 from tailrace.mlperf.network.pool import Limits, Pool
-from tests.kit.waiting import TIMEOUT_S
+from tests.kit.ports import refusing
+from tests.kit.server import OK, answer_by, answer_echo, answer_never, answer_raw, http
+from tests.kit.tls import certified
+from tests.kit.waiting import TIMEOUT_S, until
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
 Open = Callable[..., Pool]
@@ -27,34 +27,6 @@ Open = Callable[..., Pool]
 
 def post(body: bytes) -> bytes:
     return b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
-
-
-def raw(*pieces: bytes, close: bool = False) -> Any:
-    """Answers with these bytes, each piece in a packet of its own."""
-
-    async def answer(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        for piece in pieces:
-            writer.write(piece)
-            await writer.drain()
-            await asyncio.sleep(0.01)
-        if close:
-            writer.close()
-
-    return answer
-
-
-async def echo(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
-
-
-async def never(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-    await asyncio.sleep(TIMEOUT_S)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(TIMEOUT_S):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def failure_of(pool: Pool, request: bytes = GET) -> Failure:
@@ -79,14 +51,6 @@ async def open_pool() -> AsyncIterator[Open]:
     for pool in pools:
         pool.close()
         await until(lambda pool=pool: not pool.open)  # type: ignore[misc]
-
-
-@pytest.fixture
-def unused_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize(
@@ -115,7 +79,7 @@ def unused_port() -> int:
 async def test_answers_of_every_framing(
     serve: Any, open_pool: Open, pieces: list[bytes], close: bool, body: bytes
 ) -> None:
-    server = serve(raw(*pieces, close=close))
+    server = serve(answer_raw(*pieces, close=close))
     pool = open_pool(server.port)
     for _ in range(3):
         answer = await pool.ask(GET)
@@ -145,7 +109,7 @@ async def test_answers_of_every_framing(
 async def test_what_is_no_answer(
     serve: Any, open_pool: Open, pieces: list[bytes], kind: str, message: str
 ) -> None:
-    pool = open_pool(serve(raw(*pieces, close=True)).port)
+    pool = open_pool(serve(answer_raw(*pieces, close=True)).port)
     for _ in range(2):
         failure = await failure_of(pool)
         assert failure.kind == kind
@@ -176,7 +140,9 @@ def test_long_words_are_shortened() -> None:
 
 
 async def test_a_refusal_leaves_the_connection_usable(serve: Any, open_pool: Open) -> None:
-    server = serve(raw(b"HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 3\r\n\r\nno!"))
+    server = serve(
+        answer_raw(b"HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 3\r\n\r\nno!")
+    )
     pool = open_pool(server.port)
     for _ in range(3):
         assert await pool.ask(GET) == Answer(503, b"no!")
@@ -187,17 +153,15 @@ async def test_a_refusal_leaves_the_connection_usable(serve: Any, open_pool: Ope
 async def test_length_of_the_json_is_told(serve: Any, open_pool: Open) -> None:
     head = b"HTTP/1.1 200 OK\r\ninference-HEADER-content-length: 12\r\nContent-Length: 2\r\n\r\n"
 
-    async def tell_once(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        writer.write(OK if number else head + b"ok")
-
-    pool = open_pool(serve(tell_once).port)
+    pool = open_pool(serve(answer_by(lambda number: OK if number else head + b"ok")).port)
     assert await pool.ask(GET) == Answer(200, b"ok", b"12")
     assert await pool.ask(GET) == Answer(200, b"ok")
 
 
-async def test_nobody_listens(open_pool: Open, unused_port: int) -> None:
-    pool = open_pool(unused_port)
-    failures = await asyncio.gather(*[failure_of(pool) for _ in range(20)])
+async def test_nobody_listens(open_pool: Open) -> None:
+    with refusing() as port:
+        pool = open_pool(port)
+        failures = await asyncio.gather(*[failure_of(pool) for _ in range(20)])
     assert {failure.reason for failure in failures} == {
         "connect: cannot reach node:80: Connection refused"
     }
@@ -245,7 +209,7 @@ async def test_each_answer_goes_to_its_own_request(serve: Any, open_pool: Open) 
 
     async def later(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(number * 7 % 5 / 1000)
-        await echo(number, body, writer)
+        await answer_echo(number, body, writer)
 
     server = serve(later)
     pool = open_pool(server.port, connections=7)
@@ -257,7 +221,7 @@ async def test_each_answer_goes_to_its_own_request(serve: Any, open_pool: Open) 
 
 
 async def test_those_that_wait_go_in_order(serve: Any, open_pool: Open) -> None:
-    server = serve(echo)
+    server = serve(answer_echo)
     pool = open_pool(server.port, connections=1)
     await asyncio.gather(*[pool.ask(post(b"%d" % i)) for i in range(50)])
     assert server.bodies == [b"%d" % i for i in range(50)]
@@ -267,7 +231,7 @@ async def test_an_idle_connection_that_was_closed_fails_nothing(
     serve: Any, open_pool: Open
 ) -> None:
     """The server closes after each answer without a word of it before."""
-    server = serve(raw(OK, close=True))
+    server = serve(answer_raw(OK, close=True))
     pool = open_pool(server.port)
     for number in range(3):
         assert (await pool.ask(GET)).body == b"ok"
@@ -307,13 +271,13 @@ async def test_large_bodies_of_several_buffers(serve: Any, open_pool: Open) -> N
             self.answer.set_exception(ExchangeError(failure))
 
     large = Large()
-    open_pool(serve(echo).port).send(large)
+    open_pool(serve(answer_echo).port).send(large)
     answer = await asyncio.wait_for(large.answer, TIMEOUT_S)
     assert answer.body == b"".join(bytes([c]) * 4_000_000 for c in b"abc")
 
 
 async def test_the_end_fails_what_is_unanswered(serve: Any, open_pool: Open) -> None:
-    server = serve(never)
+    server = serve(answer_never)
     pool = open_pool(server.port, connections=2)
     asked = [asyncio.create_task(failure_of(pool)) for _ in range(5)]
     await until(lambda: len(server.bodies) == 2)
@@ -323,34 +287,18 @@ async def test_the_end_fails_what_is_unanswered(serve: Any, open_pool: Open) -> 
     await until(lambda: not pool.open)
 
 
-async def test_tls(open_pool: Open, tmp_path: Path) -> None:
+async def test_tls(serve: Any, open_pool: Open, tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(OK)
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        good = open_pool(port, tls=True, ca_file=str(tmp_path / "ca.pem"))
-        assert (await good.ask(GET)).body == b"ok"
-        failure = await failure_of(open_pool(port, tls=True))
-        assert failure.kind == "connect"
-        assert "certificate is not trusted" in failure.message
+    port = serve(tls=certified(authority=authority)).port
+    good = open_pool(port, tls=True, ca_file=str(tmp_path / "ca.pem"))
+    assert (await good.ask(GET)).body == b"ok"
+    failure = await failure_of(open_pool(port, tls=True))
+    assert failure.kind == "connect"
+    assert "certificate is not trusted" in failure.message
 
 
-async def test_tls_to_a_server_without(open_pool: Open) -> None:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    async with server:
-        failure = await failure_of(open_pool(server.sockets[0].getsockname()[1], tls=True))
+async def test_tls_to_a_server_without(serve: Any, open_pool: Open) -> None:
+    failure = await failure_of(open_pool(serve(greeting=http("", 400)).port, tls=True))
     assert failure.kind == "connect"
     assert "does not speak TLS" in failure.message

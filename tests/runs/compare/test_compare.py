@@ -1,6 +1,5 @@
 """Runs compared: what is called more than noise, is; what is noise, is called so."""
 
-import asyncio
 import math
 import shutil
 from pathlib import Path
@@ -22,12 +21,12 @@ from tailrace.runs.compare.compare import (
     read_comparable,
 )
 from tailrace.runs.compare.series import Series
-from tailrace.runs.directory import RunDirectory
 from tailrace.runs.listing import read_run
-from tailrace.runs.run import Run
-from tests.kit.plans import make_plan
-from tests.kit.server import OK
+from tests.kit.plans import leave_run
+from tests.kit.server import answer_after
 from tests.runs.compare.synthetic import poisson_arrivals, queue, series_of, wandering
+
+SHORT_RUN = {"duration_s": 1.53, "interval_s": 0.1}
 
 
 def figure(comparison: Comparison, name: str) -> Difference:
@@ -169,11 +168,7 @@ def test_a_percentile_that_rests_on_one_stall_is_not_told() -> None:
 
 
 async def test_an_interval_without_answers_is_one_of_the_run(serve: Any, tmp_path: Path) -> None:
-    async def stall(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(0.4)
-        writer.write(OK)
-
-    await make_run(serve(stall).url, tmp_path / "run")
+    await leave_run(tmp_path / "run", serve(answer_after(0.4)).url, **SHORT_RUN)
     read = read_comparable(tmp_path / "run").series
     assert read.unread == 0
     assert (read.counts.sum(axis=1) == 0).any()
@@ -229,19 +224,10 @@ def test_nothing_answered_is_no_figure() -> None:
     assert figure(comparison, "failed").other == 100
 
 
-async def make_run(url: str, path: Path, rate: str = "200", interval_s: float = 0.1) -> Any:
-    plan = make_plan(url, rate, duration_s=1.53, interval_s=interval_s)
-    run = Run(plan, RunDirectory(path, plan))
-    await run.start()
-    async for _ in run.intervals():
-        pass
-    return run.result
-
-
 async def test_runs_are_read_from_their_directories(serve: Any, tmp_path: Path) -> None:
     server = serve()
-    first = await make_run(server.url, tmp_path / "first")
-    second = await make_run(server.url, tmp_path / "second")
+    first, _ = await leave_run(tmp_path / "first", server.url, **SHORT_RUN)
+    second, _ = await leave_run(tmp_path / "second", server.url, **SHORT_RUN)
     comparison = compare(tmp_path / "first", tmp_path / "second", resamples=100)
     assert (comparison.base, comparison.other) == ("first", "second")
     for name in ("p50", "p90", "p95", "p99"):
@@ -259,9 +245,9 @@ async def test_runs_are_read_from_their_directories(serve: Any, tmp_path: Path) 
 
 
 async def test_notes_say_how_runs_are_unlike(serve: Any, tmp_path: Path) -> None:
-    await make_run(serve().url, tmp_path / "first")
+    await leave_run(tmp_path / "first", serve().url, **SHORT_RUN)
     other = serve()
-    await make_run(other.url, tmp_path / "second", rate="100")
+    await leave_run(tmp_path / "second", other.url, "100", **SHORT_RUN)
     (tmp_path / "second" / "result.json").unlink()
     notes = "\n".join(compare(tmp_path / "first", tmp_path / "second", resamples=100).notes)
     assert "the target differs" in notes
@@ -270,7 +256,7 @@ async def test_notes_say_how_runs_are_unlike(serve: Any, tmp_path: Path) -> None
 
 
 async def test_damage_costs_intervals_not_the_comparison(serve: Any, tmp_path: Path) -> None:
-    await make_run(serve().url, tmp_path / "whole")
+    await leave_run(tmp_path / "whole", serve().url, **SHORT_RUN)
     shutil.copytree(tmp_path / "whole", tmp_path / "torn")
     log = (tmp_path / "torn" / "latency.hlog").read_bytes().splitlines(keepends=True)
     (tmp_path / "torn" / "latency.hlog").write_bytes(b"".join([*log[:6], b"0,\n", *log[7:]]))

@@ -9,8 +9,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +18,7 @@ import httpx
 import pytest
 
 from tailrace.datasets.shapes import draw_scene
+from tests.kit import cli
 from tests.kit.pictures import scene_bytes
 from tests.kit.programs import ServerProcess
 from tests.kit.ray_nodes import replica_pids, serve_pids
@@ -160,9 +159,7 @@ def test_any_replica_answers_for_all(fleet: ServerProcess) -> None:
 
 
 def test_cluster_that_serves_already_is_left_alone(fleet: ServerProcess, cluster: Any) -> None:
-    ray = ("--ray", cluster.address, "--port", "0")
-    command = [sys.executable, "-m", "tailrace", "serve", "null", *ray]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+    ended = cli.run("serve", "null", "--ray", cluster.address, "--port", "0")
     assert ended.returncode == 1
     assert ended.stdout == ""
     (line,) = ended.stderr.splitlines()
@@ -276,9 +273,8 @@ def test_nothing_is_left_of_a_command_that_is_killed(cluster: Any) -> None:
 
 
 def test_model_that_cannot_be_loaded_is_one_line(cluster: Any) -> None:
-    command = [sys.executable, "-m", "tailrace", "serve", "shapes", "--ray", cluster.address]
-    command += ["--port", "0", "--model-path", "/nowhere/model.onnx"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+    model = ("--model-path", "/nowhere/model.onnx")
+    ended = cli.run("serve", "shapes", "--ray", cluster.address, "--port", "0", *model)
     assert ended.returncode == 2
     assert ended.stdout == ""
     lines = [line for line in ended.stderr.splitlines() if "replicas are warm" not in line]
@@ -290,10 +286,7 @@ def test_model_that_cannot_be_loaded_is_one_line(cluster: Any) -> None:
 def test_port_that_is_taken(cluster: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        command = [sys.executable, "-m", "tailrace", "serve", "null", "--ray", cluster.address]
-        ended = subprocess.run(
-            [*command, "--port", str(port)], capture_output=True, text=True, timeout=TIMEOUT_S
-        )
+        ended = cli.run("serve", "null", "--ray", cluster.address, "--port", port)
     assert ended.returncode == 1
     assert f"port {port} of 127.0.0.1 is taken" in ended.stderr
     assert serve_pids() == []

@@ -12,6 +12,7 @@ from tailrace.service.meter import Meter, new_sheet
 from tailrace.service.on_ray.tally import SILENT_S, Row, Tally
 from tailrace.service.stages import StageClock
 from tailrace.service.usage import Usage
+from tests.kit.clock import Clock
 
 MODELS = ("shapes", "null")
 
@@ -30,13 +31,6 @@ class Replica:
     def row(self, leaving: bool = False) -> Row:
         cells = np.array(self.meter.sheet.counters(0), np.int64)
         return Row(self.rank, not leaving, 3, 1, cells, Usage(1.5, 2**20), leaving)
-
-
-class Clock:
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 def test_rows_add_up() -> None:
@@ -61,12 +55,12 @@ def test_rows_add_up() -> None:
 
 
 def test_silence_is_death_and_the_next_of_its_rank_goes_on() -> None:
-    clock = Clock()
+    clock = Clock(0.0)
     tally = Tally(MODELS, clock)
     first = Replica("a", 0)
     first.answer()
     tally.take("a", first.row())
-    clock.now_s = SILENT_S + 0.1
+    clock.now = SILENT_S + 0.1
     (worker,) = tally.snapshot().workers
     assert (worker.ready, worker.waiting, worker.answered, worker.restarts) == (False, 0, 1, 1)
     assert worker.used is None
@@ -78,20 +72,20 @@ def test_silence_is_death_and_the_next_of_its_rank_goes_on() -> None:
 
 
 def test_leave_is_no_death() -> None:
-    clock = Clock()
+    clock = Clock(0.0)
     tally = Tally(MODELS, clock)
     replica = Replica("a", 0)
     tally.take("a", replica.row())
     replica.answer()
     tally.take("a", replica.row(leaving=True))
-    clock.now_s = SILENT_S + 0.1
+    clock.now = SILENT_S + 0.1
     (worker,) = tally.snapshot().workers
     assert (worker.ready, worker.answered, worker.restarts) == (False, 1, 0)
 
 
 def test_no_counter_ever_goes_backwards() -> None:
     draw = random.Random(7)
-    clock = Clock()
+    clock = Clock(0.0)
     tally = Tally(MODELS, clock)
     replicas = [Replica("0", 0)]
     tally.take("0", replicas[0].row())
@@ -99,7 +93,7 @@ def test_no_counter_ever_goes_backwards() -> None:
     seen: Counter[str] = Counter()
     told = 0
     for _ in range(2000):
-        clock.now_s += draw.random()
+        clock.now += draw.random()
         match draw.randrange(6):
             case 0 if len(replicas) < 4:
                 replicas.append(Replica(str(born), len(replicas)))
