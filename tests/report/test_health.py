@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tailrace.load.measure.measurement import COUNTS
 from tailrace.report.health import health
 from tailrace.report.subject import read_subjects
 
@@ -29,3 +30,12 @@ def test_requests_by_address(
     text = str(health(read_subjects([path]), None))
     assert [address for address in shown if address in text] == shown
     assert ("10.0.0.1" in text) is bool(shown)
+
+
+def test_every_count_that_says_so_has_a_row(runs: Path) -> None:
+    (subject,) = read_subjects([runs / "fast"])
+    text = str(health([subject], None))
+    said = [count.health for count in COUNTS.values() if count.health]
+    assert said
+    assert [name for name in said if name in text] == said
+    assert f"of {subject.asked['connections']:,}" in text

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from tailrace.control.interface import Window
 from tailrace.load.judge.slo import parse_slo
 from tailrace.load.measure.failures import describe_failures
+from tailrace.load.measure.measurement import COUNTS
 from tailrace.load.measure.point import Point
 from tailrace.units import format_duration, format_lag
+from tailrace.view.charts import HIGHEST
 from tailrace.view.words import NONE, number
 
-ENOUGH_FOR_P99_9 = 1000
-"""Below this many responses the p99.9 is no percentile but one of the slowest few."""
+_WARNING = {name: count for name, count in COUNTS.items() if count.warns}
+
+ENOUGH_FOR_HIGHEST = 1000
+"""Below this many responses the highest percentile is none, but one of the slowest few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +72,11 @@ def _p99(window: Window, _: Point | None) -> Shown:
     return Shown(number(window.latency_ms.p99), "" if top is None else f"max {number(top)}")
 
 
-def _p99_9(window: Window, _: Point | None) -> Shown:
-    if window.completed < ENOUGH_FOR_P99_9:
-        note = f"{window.completed:,} of {ENOUGH_FOR_P99_9:,}" if window.completed else ""
+def _highest(window: Window, _: Point | None) -> Shown:
+    if window.completed < ENOUGH_FOR_HIGHEST:
+        note = f"{window.completed:,} of {ENOUGH_FOR_HIGHEST:,}" if window.completed else ""
         return Shown(NONE, note)
-    return Shown(number(window.latency_ms.p99_9), f"of {window.completed:,}")
+    return Shown(number(window.latency_ms.get(HIGHEST)), f"of {window.completed:,}")
 
 
 def _rps(window: Window, last: Point | None) -> Shown:
@@ -102,7 +106,8 @@ def _failures(window: Window, last: Point | None) -> Shown:
 def _in_flight(_: Window, last: Point | None) -> Shown:
     if last is None:
         return Shown(NONE)
-    return Shown(f"{last.in_flight:,}", f"backlog {last.backlog:,}")
+    besides = (f"{count.label} {getattr(last, name):,}" for name, count in _WARNING.items())
+    return Shown(f"{last.in_flight:,}", ", ".join(besides))
 
 
 def _send_lag(window: Window, _: Point | None) -> Shown:
@@ -133,12 +138,12 @@ FIGURES: tuple[Figure, ...] = (
         _p99,
     ),
     Figure(
-        "p99.9",
-        "p99.9",
+        HIGHEST,
+        HIGHEST,
         "ms",
         "99.9 % of the window's responses had at most this latency. "
         "Shown once the window holds 1,000 responses.",
-        _p99_9,
+        _highest,
     ),
     Figure("rps", "RPS", "req/s", "Requests sent in the last interval.", _rps),
     Figure("qps", "QPS", "req/s", "Responses completed in the last interval.", _qps),
@@ -160,8 +165,12 @@ FIGURES: tuple[Figure, ...] = (
         "in-flight",
         "In flight",
         "",
-        "Sent and not yet answered at the interval's end. "
-        "Backlog: due, and waiting for a connection.",
+        " ".join(
+            [
+                "Sent and not yet answered at the interval's end.",
+                *(f"{one.label.capitalize()}: {one.about}." for one in _WARNING.values()),
+            ]
+        ),
         _in_flight,
     ),
     Figure(

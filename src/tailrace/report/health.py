@@ -1,15 +1,19 @@
 """The generator's own health: how late it was, how busy, and what it waited for."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from tailrace.load.judge.verdict import BUSY_SHARE, LAG_FLOOR_S, LAG_SHARE
 from tailrace.load.measure.failures import describe_failures
+from tailrace.load.measure.measurement import COUNTS
 from tailrace.load.measure.point import Point
 from tailrace.report.parts import heads, section, table, with_unit
 from tailrace.report.subject import Subject
 from tailrace.units import format_lag
 from tailrace.view.markup import Content, Markup, h
 from tailrace.view.words import number
+
+_Of = Callable[[Subject], Content]
 
 _LATE = (
     f"sent − intended; too late above {1000 * LAG_FLOOR_S:g} ms and "
@@ -19,29 +23,25 @@ _LATE = (
 
 def health(subjects: Sequence[Subject], charts: Content) -> Markup:
     """A table of what the load workers say of themselves, then `charts` of it."""
-    rows = [
-        (_named(name, why), *(of(subject) for subject in subjects))
-        for name, why, of in (
-            (
-                "Send lag p50 / p99 / max",
-                _LATE,
-                _send_lag,
-            ),
-            ("Tick lag, latest", "by which its own clock tick came late", _tick_lag),
-            (
-                "CPU of a load worker, mean / most",
-                f"too busy above {100 * BUSY_SHARE:g} % of a core",
-                _cpu,
-            ),
-            ("Requests that waited for a connection", "all were busy, at the cap", _waits),
-            ("Backlog, most", "due, and not sent yet", _backlog),
-            ("Connections, most", "open at an interval's end", _connections),
-            ("In flight, most", "at an interval's end", _in_flight),
-            ("Offered / sent / answered", "", _counts),
-            ("Requests by address", "", _addresses),
-            ("Failures", "in no percentile; slower than any bound for an SLO", _failures),
-        )
+    declared: list[tuple[str, str, _Of]] = [
+        (count.health, count.about, partial(_count, name, count.level))
+        for name, count in COUNTS.items()
+        if count.health
     ]
+    asked: tuple[tuple[str, str, _Of], ...] = (
+        ("Send lag p50 / p99 / max", _LATE, _send_lag),
+        ("Tick lag, latest", "by which its own clock tick came late", _tick_lag),
+        (
+            "CPU of a load worker, mean / most",
+            f"too busy above {100 * BUSY_SHARE:g} % of a core",
+            _cpu,
+        ),
+        *declared,
+        ("Offered / sent / answered", "", _counts),
+        ("Requests by address", "", _addresses),
+        ("Failures", "in no percentile; slower than any bound for an SLO", _failures),
+    )
+    rows = [(_named(name, why), *map(of, subjects)) for name, why, of in asked]
     return section(
         "health",
         "The generator's own health",
@@ -78,22 +78,13 @@ def _cpu(subject: Subject) -> Content:
     return [f"{number(mean)} / {number(most)}", _unit("%")]
 
 
-def _waits(subject: Subject) -> Content:
-    return f"{sum(point.cap_waits for point in subject.record.points):,}"
-
-
-def _backlog(subject: Subject) -> Content:
-    return _whole(_most(subject, lambda point: point.backlog))
-
-
-def _connections(subject: Subject) -> Content:
-    cap = subject.asked.get("connections")
-    most = _whole(_most(subject, lambda point: point.connections))
-    return [most, _unit(f"of {cap:,}") if isinstance(cap, int) else None]
-
-
-def _in_flight(subject: Subject) -> Content:
-    return _whole(_most(subject, lambda point: point.in_flight))
+def _count(name: str, is_level: bool, subject: Subject) -> Content:
+    """A count added up, or a level at its highest; with the setting of the same name, its cap."""
+    values = [getattr(point, name) for point in subject.record.points]
+    cap = subject.asked.get(name)
+    whole = (max(values, default=None) if is_level else sum(values)) if values else None
+    shown = number(None) if whole is None else f"{whole:,}"
+    return [shown, _unit(f"of {cap:,}") if isinstance(cap, int) else None]
 
 
 def _addresses(subject: Subject) -> Content:
@@ -126,10 +117,6 @@ def _failures(subject: Subject) -> Content:
 def _most(subject: Subject, of: Callable[[Point], float | None]) -> float | None:
     values = (of(point) for point in subject.record.points)
     return max((value for value in values if value is not None), default=None)
-
-
-def _whole(value: float | None) -> str:
-    return number(None) if value is None else f"{int(value):,}"
 
 
 def _unit(text: str) -> Markup:

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
-from tailrace.report.parts import STATISTICS, chip, listed, section, statistic, table
+from tailrace.load.measure.point import SERIES
+from tailrace.report.parts import chip, listed, section, table
 from tailrace.report.plot import draw_distribution, draw_percentiles
 from tailrace.report.subject import Subject
+from tailrace.view.charts import LISTED
 from tailrace.view.markup import Content, Markup, h
 from tailrace.view.words import NONE, number
 
@@ -37,7 +39,7 @@ def latency(subjects: Sequence[Subject]) -> Markup:
 def _percentiles(
     subjects: Sequence[Subject],
 ) -> tuple[list[Content], list[tuple[Content, ...]]]:
-    heads: list[Content] = ["", *STATISTICS]
+    heads: list[Content] = ["", *LISTED]
     rows: list[tuple[Content, ...]] = []
     for subject in subjects:
         mark = chip(subjects, subject)
@@ -45,15 +47,15 @@ def _percentiles(
         rows.append(
             (
                 [mark, " Latency" if mark else "Latency"],
-                *(h("b", number(statistic(subject.latency_ms, name))) for name in STATISTICS),
+                *(h("b", number(subject.latency_ms.get(name))) for name in LISTED),
             )
         )
-        rows.append(("95 % interval", *(_span(spans.get(name)) for name in STATISTICS)))
-        if subject.record.result is not None:
-            service = subject.record.result.service_ms
-            rows.append(
-                ("Service time", *(number(statistic(service, name)) for name in STATISTICS))
-            )
+        rows.append(("95 % interval", *(_span(spans.get(name)) for name in LISTED)))
+        result = subject.record.result
+        others = [(f, one) for f, one in SERIES.items() if f != "latency_ms" and one.unit == "ms"]
+        for field, series in others if result is not None else ():
+            times = getattr(result, field)
+            rows.append((series.label.capitalize(), *(number(times.get(name)) for name in LISTED)))
     return heads, rows
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 from tailrace.load.judge.ending import describe_end
-from tailrace.report.parts import chip, listed, section, statistic, table, title_block, with_unit
+from tailrace.load.measure.point import MAIN
+from tailrace.report.parts import chip, listed, section, table, title_block, with_unit
 from tailrace.report.subject import Subject
 from tailrace.units import format_clock, format_digits, format_lag
+from tailrace.view.charts import HIGHEST, TAIL
 from tailrace.view.markup import Content, Markup, h
 from tailrace.view.words import NONE, number, started
 
@@ -15,7 +17,6 @@ _STATES = {
     "Everything here is of the intervals that it had finished.",
     "broken": "Broken: a file of it cannot be read. Everything here is of what the others say.",
 }
-_TILES = ("p50", "p99", "p99.9")
 
 
 def head(subjects: Sequence[Subject]) -> Markup:
@@ -92,8 +93,8 @@ def _tiles(subject: Subject) -> Markup:
     return h(
         "div",
         [
-            _tile(name, with_unit(statistic(subject.latency_ms, name), "ms"), _span(subject, name))
-            for name in _TILES
+            _tile(name, with_unit(subject.latency_ms.get(name), "ms"), _span(subject, name))
+            for name in MAIN
         ],
         _tile("completed", with_unit(subject.completed_per_s, "/s"), rate),
         _tile("failed", f"{failures:,}", share or f"of {total:,} requests", bad=failures > 0),
@@ -120,10 +121,11 @@ def _tile(label: str, value: Content, note: str, *, bad: bool = False) -> Markup
 
 
 def _runs(subjects: Sequence[Subject]) -> Markup:
-    heads = ["Run", "Verdict", "p50, ms", "p99, ms", "95 % interval", "p99.9, ms", "Completed, /s"]
+    units = [f"{name}, ms" for name in MAIN]
+    heads = ["Run", "Verdict", *units[:2], "95 % interval", units[2], "Completed, /s", "Failed"]
     rows: list[tuple[Content, ...]] = []
     for subject in subjects:
-        info, interval = subject.info, subject.confidence_ms.get("p99")
+        info, interval = subject.info, subject.confidence_ms.get(TAIL)
         when = " · ".join((started(info.started), format_clock(info.duration_s), info.profile))
         rows.append(
             (
@@ -138,14 +140,14 @@ def _runs(subjects: Sequence[Subject]) -> Markup:
                     h("small", when),
                 ],
                 [_badge(subject), _slos(subject)],
-                *(number(statistic(subject.latency_ms, name)) for name in ("p50", "p99")),
+                *(number(subject.latency_ms.get(name)) for name in MAIN[:2]),
                 f"{number(interval[0])} – {number(interval[1])}" if interval else NONE,
-                number(statistic(subject.latency_ms, "p99.9")),
+                number(subject.latency_ms.get(HIGHEST)),
                 number(subject.completed_per_s),
                 f"{sum(subject.reasons.values()):,}",
             )
         )
-    return table("runs-table", [*heads, "Failed"], rows)
+    return table("runs-table", heads, rows)
 
 
 def _notes(subjects: Sequence[Subject], subject: Subject) -> Content:

@@ -3,12 +3,9 @@
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from tailrace.load.measure.point import Percentiles
 from tailrace.report.subject import Subject
 from tailrace.view.markup import Content, Markup, h, text_of
 from tailrace.view.words import NONE, number
-
-STATISTICS = ("p50", "p90", "p95", "p99", "p99.9", "max", "mean")
 
 
 def title_block(title: str, facts: Sequence[str], target: str, note: str) -> Markup:
@@ -82,14 +79,6 @@ def with_unit(value: float | None, unit: str) -> Content:
         return NONE
     shown = f"{value:,}" if isinstance(value, int) else number(value)
     return [shown, h("span", f" {unit}", class_="unit") if unit else None]
-
-
-def statistic(percentiles: Percentiles | None, name: str) -> float | None:
-    """One of STATISTICS."""
-    if percentiles is None:
-        return None
-    value: float | None = getattr(percentiles, name.replace(".", "_"))
-    return value
 
 
 def listed(items: Sequence[Content], class_: str) -> Content:

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from tailrace.load.measure.point import Percentiles
-from tailrace.report.parts import chip, section, statistic, table
+from tailrace.load.measure.point import STATISTICS, Percentiles
+from tailrace.report.parts import chip, section, table
 from tailrace.report.subject import Subject
 from tailrace.view.charts import COLOURS
 from tailrace.view.markup import Content, Markup, h
 from tailrace.view.words import number
-
-_SHOWN = ("mean", "p50", "p90", "p99", "p99.9", "max")
 
 
 def stages(subjects: Sequence[Subject]) -> Content:
@@ -85,7 +83,7 @@ def _legend(subjects: Sequence[Subject], colours: Mapping[str, str]) -> Markup:
 
 def _table(subjects: Sequence[Subject], subject: Subject) -> Markup:
     rows: list[tuple[Content, ...]] = [
-        (name, *(number(statistic(percentiles, one)) for one in _SHOWN))
+        (name, *(number(percentiles.get(one)) for one in STATISTICS))
         for name, percentiles in _stages(subject).items()
     ]
-    return table("stages-table", [[chip(subjects, subject), " Stage"], *_SHOWN], rows)
+    return table("stages-table", [[chip(subjects, subject), " Stage"], *STATISTICS], rows)

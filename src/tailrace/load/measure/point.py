@@ -124,7 +124,7 @@ class Figures(Counts, frozen=True, kw_only=True):
     failed: Annotated[dict[str, Count], Few]
     """Failures by kind; kinds that did not occur are absent."""
     latency_ms: Annotated[Percentiles, Series("latency", "latency")]
-    service_ms: Annotated[Percentiles, Series("service", "service")]
+    service_ms: Annotated[Percentiles, Series("service", "service time")]
     stages_ms: Annotated[dict[str, Percentiles], Few]
     slo: Annotated[dict[str, bool], Few] = msgspec.field(default_factory=dict)
     """Whether each SLO was kept, a failed request being infinitely slow; empty where nothing was

@@ -3,7 +3,7 @@
 Each step is a run of its own, as long as early stopping needs to decide: it *holds* once the
 percentile is proven to lie within the bound (99 % confidence), and *breaks* once the opposite is.
 Requests that have been outstanding for longer than the bound are over it whatever comes of them,
-so a growing backlog decides a step long before its answers come in. A step ends when all of its
+so a growing queue decides a step long before its answers come in. A step ends when all of its
 requests have their answers: the next one finds the service's queue empty.
 
 A step in which the load was not what it should have been, as the generator was late, decides

@@ -26,8 +26,7 @@ class Answer(NamedTuple):
 class Failure(NamedTuple):
     """Why a request has no answer, or none of use.
 
-    `kind`: `connect`, `timeout`, `reset`, `protocol`, `http_3xx`, `http_4xx`, `http_5xx` or
-    `aborted`, as the load generator counts them.
+    `kind` is one of the load generator's (tailrace.load.measure.failures).
     """
 
     kind: str

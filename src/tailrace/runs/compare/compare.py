@@ -44,7 +44,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    """mean, p50, p90, p95, p99, p99.9, failed or completed/s. Percentiles are of all requests, a
+    """mean, a percentile of NAMES, failed or completed/s. Percentiles are of all requests, a
     failed one slower than any answered; `mean` is of the answered ones."""
     unit: str
     """`ms`, `%` or `/s`."""

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from tailrace.load.measure import point
 from tailrace.runs.compare.series import FloatArray, Series
 
-PERCENTS = (50.0, 90.0, 95.0, 99.0, 99.9)
-NAMES = ("mean", *(f"p{percent:g}" for percent in PERCENTS), "failed", "completed/s")
+PERCENTS = tuple(point.PERCENTS.values())
+NAMES = ("mean", *point.PERCENTS, "failed", "completed/s")
 UNITS = ("ms", *("ms" for _ in PERCENTS), "%", "/s")
 
 

@@ -9,30 +9,17 @@ export function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-const PERCENTILES = ["mean", "p50", "p90", "p95", "p99", "p99.9", "max"];
-
-const COLUMNS = [
-  ["end", (p) => new Date(1000 * p.wall_time).toISOString()],
-  ...["t_s", "interval_s", "target_per_s", "offered", "sent", "completed"].map((name) => [
-    name,
-    (p) => p[name],
-  ]),
-  ...["rps", "qps", "in_flight", "backlog", "connections", "cap_waits", "tick_lag_ms"].map((name) => [
-    name,
-    (p) => p[name],
-  ]),
-  ...["latency_ms", "service_ms", "send_lag_us"].flatMap((table) =>
-    PERCENTILES.map((name) => [`${table}.${name}`, (p) => p[table][name]]),
-  ),
-  ["cpu_percent", (p) => p.cpu_percent],
-];
-
-/** The intervals of each {label, points} as CSV, one row each, with a head. */
-export function csv(sources) {
+/**
+ * The intervals of each {label, points} as CSV, one row each, with a head; `columns`, `series` and
+ * `statistics` as a Timeline is configured.
+ */
+export function csv(sources, { columns: plain, series, statistics }) {
   const points = sources.flatMap((source) => source.points);
   const names = (field) => [...new Set(points.flatMap((point) => Object.keys(point[field])))].sort();
   const columns = [
-    ...COLUMNS,
+    ["end", (p) => new Date(1000 * p.wall_time).toISOString()],
+    ...plain.map((name) => [name, (p) => p[name]]),
+    ...series.flatMap(({ field }) => statistics.map((name) => [`${field}.${name}`, (p) => p[field]?.[name]])),
     ...names("failed").map((kind) => [`failed.${kind}`, (p) => p.failed[kind] ?? 0]),
     ...names("stages_ms").flatMap((stage) =>
       ["mean", "p99"].map((name) => [`stages_ms.${stage}.${name}`, (p) => p.stages_ms[stage]?.[name]]),

@@ -32,8 +32,8 @@ export class Timeline {
   #due = false;
 
   /**
-   * `config`: {clock, charts, binsPerDecade, colours, kept, runs, title, plain}: see charts.js;
-   * `colours` is how many a palette has, and `plain` is charts alone, without moment and X-ray.
+   * `config`: as view/charts.py configures it, and {kept, runs, title, plain}: `runs` names what is
+   * compared, and `plain` is charts alone, without moment and X-ray.
    */
   constructor(element, config) {
     this.config = config;
@@ -56,7 +56,7 @@ export class Timeline {
       failures: new Palette("c-fail", colours),
     };
     this.palettes = palettes;
-    this.plots = charts(this.config).map(
+    this.plots = charts(this.config.charts, runs).map(
       (chart) =>
         new Plot(echarts, chart, this.theme, {
           palettes,
@@ -75,7 +75,7 @@ export class Timeline {
     this.moment =
       plain || runs?.length
         ? null
-        : new Moment({
+        : new Moment(this.config, {
             stages: palettes.stages,
             timeText: this.timeText,
             release: () => this.#choose(() => this.#choice.release()),
@@ -349,6 +349,6 @@ export class Timeline {
       label: store.source.label,
       points: store.between(this.#range),
     }));
-    save(new Blob([csv(sources)], { type: "text/csv" }), `${this.#fileName}.csv`);
+    save(new Blob([csv(sources, this.config)], { type: "text/csv" }), `${this.#fileName}.csv`);
   }
 }

@@ -1,16 +1,23 @@
 // The panel that explains one moment: percentiles, rates, failures, stages, slowest requests.
 
+import { series } from "./charts.js";
 import { h, setText } from "./dom.js";
 import { amount, lag, number } from "./format.js";
 
-const STATISTICS = ["p50", "p90", "p95", "p99", "p99.9", "max", "mean"];
 const SLOWEST = 5;
 
 export class Moment {
   #shown = null;
 
-  /** `stages` is their palette; `timeText` says a time; `release` unpins the moment. */
-  constructor({ stages, timeText, release }) {
+  /**
+   * `config` is that of a Timeline; `stages` is their palette; `timeText` says a time; `release`
+   * unpins the moment.
+   */
+  constructor({ facts, series: all, statistics, tail }, { stages, timeText, release }) {
+    this.facts = facts.map((line) => series(line));
+    this.series = all.filter(({ unit }) => unit === "ms");
+    this.statistics = statistics;
+    this.tail = tail;
     this.stages = stages;
     this.timeText = timeText;
     this.title = h("span", { class: "moment-time", "data-testid": "moment-time" });
@@ -67,11 +74,54 @@ export class Moment {
       column.points.length > 1
         ? h("p", { class: "hint" }, `${column.points.length} intervals: the highest percentiles, mean rates`)
         : null,
-      percentiles(column),
-      facts(column),
+      this.#percentiles(column),
+      this.#facts(column),
       ...this.#stages(column),
       ...this.#slowest(column),
     ].filter(Boolean);
+  }
+
+  #percentiles(column) {
+    const cell = ({ field }, name) => number(column.worst((p) => p[field]?.[name]));
+    return h(
+      "table",
+      { class: "percentiles" },
+      h(
+        "thead",
+        {},
+        h("tr", {}, ...["ms", ...this.series.map(({ label }) => label)].map((text) => h("th", { scope: "col" }, text))),
+      ),
+      h(
+        "tbody",
+        {},
+        ...this.statistics.map((name) =>
+          h(
+            "tr",
+            { class: name === this.tail ? "main" : null },
+            h("th", { scope: "row" }, name),
+            ...this.series.map((one) => h("td", {}, cell(one, name))),
+          ),
+        ),
+      ),
+    );
+  }
+
+  #facts(column) {
+    const failed = Object.entries(failures(column));
+    const events = column.points.flatMap((point) => point.events.map((event) => event.text));
+    const rows = [
+      ...this.facts.map(({ label, value, figure }) => [label, figure(value(column))]),
+      [
+        "failed",
+        failed.length ? failed.map(([reason, count]) => `${amount(count)} ${reason}`).join(", ") : "none",
+      ],
+      ...(events.length ? [["events", events.slice(-3).join(", ")]] : []),
+    ];
+    return h(
+      "dl",
+      { class: "facts" },
+      ...rows.map(([name, text]) => h("div", {}, h("dt", {}, name), h("dd", {}, text))),
+    );
   }
 
   #stages(column) {
@@ -128,55 +178,6 @@ export class Moment {
       h("span", { class: "unseen" }, said),
     );
   }
-}
-
-function percentiles(column) {
-  const cell = (table, name) => number(column.worst((p) => p[table][name]));
-  return h(
-    "table",
-    { class: "percentiles" },
-    h(
-      "thead",
-      {},
-      h("tr", {}, ...["ms", "latency", "service"].map((text) => h("th", { scope: "col" }, text))),
-    ),
-    h(
-      "tbody",
-      {},
-      ...STATISTICS.map((name) =>
-        h(
-          "tr",
-          { class: name === "p99" ? "main" : null },
-          h("th", { scope: "row" }, name),
-          h("td", {}, cell("latency_ms", name)),
-          h("td", {}, cell("service_ms", name)),
-        ),
-      ),
-    ),
-  );
-}
-
-function facts(column) {
-  const failed = Object.entries(failures(column));
-  const events = column.points.flatMap((point) => point.events.map((event) => event.text));
-  const rows = [
-    ["asked", `${number(column.points.at(-1).target_per_s)}/s`],
-    ["RPS", number(column.rate((p) => p.sent))],
-    ["QPS", number(column.rate((p) => p.completed))],
-    ["in flight", amount(column.worst((p) => p.in_flight))],
-    ["backlog", amount(column.worst((p) => p.backlog))],
-    ["send lag p99", lag(column.worst((p) => p.send_lag_us.p99))],
-    [
-      "failed",
-      failed.length ? failed.map(([reason, count]) => `${amount(count)} ${reason}`).join(", ") : "none",
-    ],
-    ...(events.length ? [["events", events.slice(-3).join(", ")]] : []),
-  ];
-  return h(
-    "dl",
-    { class: "facts" },
-    ...rows.map(([name, text]) => h("div", {}, h("dt", {}, name), h("dd", {}, text))),
-  );
 }
 
 function failures(column) {
