@@ -21,13 +21,12 @@ from tailrace.load.session.plan import Plan, read_plan
 from tailrace.load.session.search import Found, Searcher, SearchLimits, Step, find_rate
 from tailrace.load.settings import settings_of
 from tailrace.runs import listing
-from tailrace.runs.directory import RUNS_DIR
+from tailrace.runs.directory import RUNS_DIR, write_search
 from tailrace.runs.live import LiveRun, print_line, rate_per_s_of
 from tailrace.runs.record import RunInfo
 from tailrace.runs.run_result import RunResult, read_run_result
 from tailrace.runs.sample_files import SampleSink
 from tailrace.runs.samples import RawSamples, read_raw_samples
-from tailrace.runs.search_report import write_search
 from tailrace.units import parse_duration_s
 
 T = TypeVar("T")

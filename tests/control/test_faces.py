@@ -21,7 +21,7 @@ from tailrace.control.interface import (
     Update,
 )
 from tailrace.errors import TailraceError, UsageError
-from tailrace.runs.search_report import write_search
+from tailrace.runs.directory import write_search
 from tests.kit.samples import FOUND
 from tests.kit.waiting import until
 

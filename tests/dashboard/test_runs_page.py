@@ -20,8 +20,8 @@ from playwright.async_api import Page, expect
 from tailrace.report.differences import in_words, judge
 from tailrace.report.subject import LABELS
 from tailrace.runs.compare.compare import compare
+from tailrace.runs.directory import write_search
 from tailrace.runs.listing import FILES
-from tailrace.runs.search_report import write_search
 from tailrace.view.words import number
 from tests.kit.plans import leave_run
 from tests.kit.samples import FOUND

@@ -116,7 +116,7 @@ def find(
     from tailrace.load.judge.ending import signal_code
     from tailrace.load.session.plan import read_plan
     from tailrace.load.session.search import SearchLimits
-    from tailrace.runs.summary.files import SummaryFiles
+    from tailrace.runs.summary.formats import SummaryFiles
     from tailrace.runs.summary.summary import of_find
     from tailrace.units import parse_rate_per_s
 
@@ -159,8 +159,7 @@ async def _find(
     from tailrace.load.on_ray import launcher_at
     from tailrace.load.session.search import Searcher, find_rate, outlook
     from tailrace.report.searched import draw_search
-    from tailrace.runs.directory import RUNS_DIR, RunDirectoryError, new_directory
-    from tailrace.runs.search_report import write_search
+    from tailrace.runs.directory import RUNS_DIR, RunDirectoryError, new_directory, write_search
     from tailrace.view.words import number
 
     line = LiveLine()

@@ -107,7 +107,7 @@ def load(
     from tailrace.runs.directory import RUNS_DIR, RunDirectory
     from tailrace.runs.run import Run
     from tailrace.runs.sample_files import SampleSink
-    from tailrace.runs.summary.files import SummaryFiles
+    from tailrace.runs.summary.formats import SummaryFiles
     from tailrace.runs.summary.summary import of_load
 
     config = options.read_config(urls, given, rate=rate, scale=scale, speed=speed)

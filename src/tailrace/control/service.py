@@ -14,6 +14,7 @@ from tailrace.cluster import AUTO
 from tailrace.control.config import ServiceConfig, shown, with_credentials
 from tailrace.control.interface import ServiceInfo, State, StateError, Update
 from tailrace.control.limits import Limits
+from tailrace.control.probe import Probe, metrics_url_of
 from tailrace.control.window import Window, summarize
 from tailrace.errors import UsageError
 from tailrace.load.client.target import parse_target, without_credentials
@@ -27,7 +28,6 @@ from tailrace.load.schedule.profile import Profile, constant
 from tailrace.load.session.plan import Plan, read_plan
 from tailrace.load.session.result import Result
 from tailrace.runs.directory import RUNS_DIR, RunDirectory
-from tailrace.runs.probe import Probe, metrics_url_of
 from tailrace.runs.run import Run
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -24,8 +24,8 @@ from tailrace.report.setting import setting
 from tailrace.report.stages import stages
 from tailrace.report.subject import Subject, is_search, read_subjects
 from tailrace.runs.compare.compare import Comparison, compare
+from tailrace.runs.directory import read_search
 from tailrace.runs.record import RunInfo
-from tailrace.runs.search_report import read_search
 from tailrace.runs.thin import MOST_INTERVALS, thin
 from tailrace.view.charts import (
     COMPARED,

@@ -1,6 +1,7 @@
 """A run directory: `run.json` (what was asked), `timeline.jsonl` (one Point a line) and
 `latency.hlog` (HdrHistogram log), both written interval by interval as the run goes, and
-`result.json` at its end. A run that is killed keeps every interval it had finished.
+`result.json` at its end. A run that is killed keeps every interval it had finished. A search has a
+directory too: `find.json` (its outcome), and `find.svg`, a drawing of it.
 """
 
 import contextlib
@@ -17,16 +18,22 @@ from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogWriter
 
 from tailrace import __version__
-from tailrace.errors import TailraceError
+from tailrace.errors import TailraceError, UsageError
+from tailrace.load.judge.slo import parse_slo
 from tailrace.load.measure.histogram import HIGHEST_US, LOWEST_US, Histogram
 from tailrace.load.measure.point import Interval
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.result import Result
+from tailrace.load.session.search import Found
 from tailrace.machine.environment import read_environment
+from tailrace.untrusted import UnreadableError, read_json
 
 RUNS_DIR = Path("runs")
 """Where runs go unless told otherwise, below the current directory."""
 
+_MOST_SEARCH_BYTES = 4 * 2**20
+_MOST_SEARCHED = 1e12
+"""Of a rate or a percentile that a search's file may name."""
 _encoder = msgspec.json.Encoder()
 
 
@@ -231,3 +238,39 @@ def _hdr(latency: Histogram) -> HdrHistogram:
     for value_us, times in zip(values_us, latency.counts.tolist(), strict=True):
         hdr.record_value(value_us, times)
     return hdr
+
+
+def write_search(path: Path, found: Found, drawing: str | None = None) -> None:
+    """Write `find.json`, and of a `drawing` `find.svg`, into the directory `path`, which is made.
+
+    Raises:
+        RunDirectoryError: they cannot be written.
+    """
+    document = msgspec.json.format(msgspec.json.encode(found), indent=2)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        write_atomically(path / "find.json", document + b"\n")
+        if drawing is not None:
+            write_atomically(path / "find.svg", drawing.encode())
+    except OSError as error:
+        raise RunDirectoryError(f"cannot write {path}: {error.strerror}") from None
+
+
+def read_search(path: Path) -> Found:
+    """The outcome that `find.json` in the directory `path` holds.
+
+    Raises:
+        UsageError: there is none, or it cannot be read.
+    """
+    try:
+        found = read_json(path / "find.json", Found, _MOST_SEARCH_BYTES)
+    except UnreadableError as error:
+        raise UsageError(f"{path}: {error}") from None
+    if found is None:
+        raise UsageError(f"{path} is not a search's directory: it has no find.json")
+    parse_slo(found.slo)
+    drawn = [found.rate_per_s, *(step.rate_per_s for step in found.steps)]
+    drawn += [step.percentile_ms for step in found.steps]
+    if not all(value is None or 0 <= value <= _MOST_SEARCHED for value in drawn):
+        raise UsageError(f"{path}: find.json cannot be read: it has rates that no search has")
+    return found

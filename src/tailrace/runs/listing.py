@@ -22,11 +22,11 @@ from tailrace.load.measure.measurement import MOST_COUNT, Count, Measurement
 from tailrace.load.measure.point import Percentiles, Point, Seconds, kept
 from tailrace.load.session.result import Result
 from tailrace.load.session.search import Found
+from tailrace.runs.directory import read_search
 from tailrace.runs.files import FILES, MOST_BYTES, RunFiles
 from tailrace.runs.histogram_log import start_of
 from tailrace.runs.label import LABEL, read_label
 from tailrace.runs.record import BROKEN, RunInfo, RunRecord, SearchInfo, UnknownRunError
-from tailrace.runs.search_report import read_search
 from tailrace.untrusted import UnreadableError, open_file
 
 _REMEMBERED = 4096

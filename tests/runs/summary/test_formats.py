@@ -1,27 +1,21 @@
 """JUnit and Markdown of a summary: readable whatever is in it."""
 
 import re
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tailrace.errors import TailraceError, UsageError
 from tailrace.load.judge.verdict import Verdict
 from tailrace.load.measure.point import Percentiles
 from tailrace.load.session.result import Rates, Result
 from tailrace.load.session.search import Found, Step
 from tailrace.runs.compare.regression import Outcome
-from tailrace.runs.summary.junit import junit
-from tailrace.runs.summary.markdown import markdown
-from tailrace.runs.summary.summary import (
-    Check,
-    Summary,
-    Table,
-    of_failure,
-    of_find,
-    of_load,
-)
+from tailrace.runs.summary.formats import SummaryFiles, junit, markdown
+from tailrace.runs.summary.summary import Check, Summary, Table, of_failure, of_find, of_load
 
 
 def result(valid: bool = False, slo: dict[str, bool] | None = None) -> Result:
@@ -185,3 +179,26 @@ def test_control_characters_and_markup_are_no_more_than_text() -> None:
     assert "\x00" not in text
     assert "\n# x" not in text
     assert "\\<x y" in text
+
+
+FULL = Path("/dev/full")
+
+
+def test_until_there_is_a_result_the_file_says_that_there_is_none(tmp_path: Path) -> None:
+    files = SummaryFiles("load", "http://h/", tmp_path / "j.xml", tmp_path / "s.md")
+    assert "did not come to its end" in (tmp_path / "j.xml").read_text()
+    assert (tmp_path / "s.md").read_text() == ""
+    with pytest.raises(TailraceError, match="gone"), files.failures():
+        raise TailraceError("the service is gone")
+    for file in ("j.xml", "s.md"):
+        assert "the service is gone" in (tmp_path / file).read_text()
+
+
+@pytest.mark.parametrize("place", [(0, 1), (1, 0)])
+def test_the_file_that_cannot_be_written_is_named(tmp_path: Path, place: tuple[int, int]) -> None:
+    there = (tmp_path / "there", tmp_path / "absent/file")
+    with pytest.raises(UsageError, match=r"cannot write .*/absent/file: No such file"):
+        SummaryFiles("load", "http://h/", there[place[0]], there[place[1]])
+    both = (there[0], FULL)
+    with pytest.raises(TailraceError, match="cannot write /dev/full: No space left"):
+        SummaryFiles("load", "x", both[place[0]], both[place[1]]).write(of_failure("load", "x", ""))

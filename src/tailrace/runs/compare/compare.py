@@ -19,9 +19,14 @@ import msgspec
 import numpy as np
 
 from tailrace.errors import UsageError
-from tailrace.runs.compare.bootstrap import block_length, draw_weights, tail_of_interval
+from tailrace.runs.compare.chance import (
+    SLOWER,
+    block_length,
+    draw_weights,
+    outage,
+    tail_of_interval,
+)
 from tailrace.runs.compare.figures import NAMES, UNITS, figures, influences, occasions, rounding
-from tailrace.runs.compare.outage import SLOWER, outage
 from tailrace.runs.compare.series import FloatArray, Series, read_series
 from tailrace.runs.listing import read_run
 from tailrace.runs.record import RunInfo, RunRecord, UnknownRunError

@@ -10,11 +10,7 @@ from typing import Any
 import pytest
 import trustme
 
-from tailrace.errors import UsageError
-from tailrace.load.client.traffic import Tls
-from tailrace.runs.directory import RunDirectory
-from tailrace.runs.listing import read_run
-from tailrace.runs.probe import (
+from tailrace.control.probe import (
     CPU_SECONDS,
     FAILURES,
     MAX_BYTES,
@@ -22,6 +18,10 @@ from tailrace.runs.probe import (
     metrics_url_of,
     read_samples,
 )
+from tailrace.errors import UsageError
+from tailrace.load.client.traffic import Tls
+from tailrace.runs.directory import RunDirectory
+from tailrace.runs.listing import read_run
 from tailrace.runs.run import Run
 from tests.kit.plans import make_plan
 from tests.kit.ports import free_port
