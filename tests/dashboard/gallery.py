@@ -16,14 +16,14 @@ import uvloop
 from fastapi import FastAPI, Request, Response
 from nicegui import Client, ui
 
-from tailrace.dashboard import assets
-from tailrace.dashboard.fleet_panel import FleetPanel
-from tailrace.dashboard.frame import frame
+from tailrace.dashboard.frame import frame, serve_static
 from tailrace.dashboard.server import serving
+from tailrace.dashboard.service_page import TableCard
 from tailrace.dashboard.timeline import Timeline
 from tailrace.load.judge.slo import parse_slo
 from tailrace.load.measure.point import Point
 from tailrace.view.charts import LIVE, configure
+from tailrace.view.tables import nodes_table
 
 SLOS = [parse_slo("p99<100ms")]
 
@@ -42,7 +42,7 @@ def create_app(folder: Path) -> FastAPI:
     }
     shown: dict[str, list[Timeline]] = {name: [] for name in points}
     refusals = [503]
-    app.get("/static/{path:path}")(assets.serve)
+    app.get("/static/{path:path}")(serve_static)
 
     @app.get("/data/flaky")
     async def flaky() -> Response:
@@ -76,7 +76,8 @@ def create_app(folder: Path) -> FastAPI:
     @ui.page("/fleet/{name}")
     async def fleet(client: Client, name: str) -> None:
         with frame(client, name):
-            FleetPanel().show(points[name][-1] if points[name] else None)
+            nodes = points[name][-1].nodes
+            TableCard("fleet", "Fleet").show(nodes_table(nodes) if nodes else None)
 
     @ui.page("/run")
     async def run(client: Client) -> None:

@@ -1,4 +1,4 @@
-"""Failures by reason, from runs' records and on the pages."""
+"""Failures by reason, on the pages."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,8 +9,7 @@ import msgspec
 import pytest
 from playwright.async_api import Page, expect
 
-from tailrace.load.measure.point import Point
-from tailrace.view.failures import failures_in, failures_table
+from tailrace.view.tables import failures_table
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 
@@ -29,22 +28,15 @@ async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         writer.close()
 
 
-async def test_counts_add_up_and_the_first_example_is_kept(point: Callable[..., Point]) -> None:
-    points = [
-        point(0, failed={"http_4xx": 3}, reasons={"http: 404": 2, "http: 401": 1}),
-        point(1, reasons={"http: 404": 5}, examples={"http: 404": "the first"}),
-        point(2, failed={"timeout": 4}, examples={"http: 404": "a later one"}),
-    ]
-    reasons, examples = failures_in(points)
-    assert reasons == {"http: 404": 7, "http: 401": 1, "timeout": 4}
-    assert examples == {"http: 404": "the first"}
-
-
 async def test_the_most_frequent_comes_first_and_all_of_it_is_text() -> None:
     table = failures_table(
         {"<i>odd</i>": 1, "http: 404": 7_000}, {"<i>odd</i>": "<script>&" + "x" * 9_000}
     )
-    assert table.index("7,000") < table.index("&lt;i&gt;odd&lt;/i&gt;")
+    assert (
+        table.index("7,000")
+        < table.index("&lt;i&gt;odd&lt;/i&gt;")
+        < table.index('<td data-head="Failed">1<')
+    )
     assert "<pre>&lt;script&gt;&amp;xxx" in table
     assert len(table) < 2_000
     many = failures_table({f"http: {number}": 1 for number in range(100_000)}, {})

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from tailrace.dashboard.seldom import Seldom, said_seldom
+from tailrace.dashboard.server import Seldom, said_seldom
 from tests.kit.clock import Clock
 
 

@@ -375,8 +375,8 @@ async def test_a_fleet_has_a_row_for_each_node(
         await expect(part).to_contain_text("1/4")
         rows = page.locator(".nodes-table tbody tr")
         assert await rows.all_inner_texts() == [
-            "node-a\t2\t66.5\t2.5 ms\t3.50\t0.42 ms\t3.00 s",
-            "node-b\tlost\t66.5\t2.5 ms\t3.50\t0.61 ms\t1.50 s",
+            "node-a\t2\t66.5\t2.5 ms\t3.50 %\t0.42 ms\t0:03",
+            "node-b\tlost\t66.5\t2.5 ms\t3.50 %\t0.61 ms\t0:02",
         ]
     async with open_report(runs / "fast") as page:
         await expect(page.locator("#nodes")).to_have_count(0)

@@ -23,6 +23,23 @@ def test_a_run_without_a_result_has_the_same_percentiles(runs: Path) -> None:
     assert [slo.expression for slo in killed.slos] == ["p99<1ms"]
 
 
+def test_failures_of_intervals_add_up_and_the_first_example_is_kept(
+    runs: Path, tmp_path: Path
+) -> None:
+    path = shutil.copytree(runs / "killed", tmp_path / "run")
+    first = json.loads((path / "timeline.jsonl").read_text().splitlines()[0])
+    told = [
+        {"failed": {"http_4xx": 3}, "reasons": {"http: 404": 2, "http: 401": 1}, "examples": {}},
+        {"failed": {"http_4xx": 5}, "reasons": {"http: 404": 5}, "examples": {"http: 404": "one"}},
+        {"failed": {"timeout": 4}, "reasons": {}, "examples": {"http: 404": "a later one"}},
+    ]
+    lines = [json.dumps({**first, "index": at, **fields}) for at, fields in enumerate(told)]
+    (path / "timeline.jsonl").write_text("\n".join(lines) + "\n")
+    (subject,) = read_subjects([path])
+    assert subject.reasons == {"http: 404": 7, "http: 401": 1, "timeout": 4}
+    assert subject.examples == {"http: 404": "one"}
+
+
 def test_a_run_says_where_it_was_made(runs: Path, tmp_path: Path) -> None:
     path = shutil.copytree(runs / "fast", tmp_path / "run")
     (subject,) = read_subjects([path])

@@ -12,11 +12,10 @@ from starlette.middleware.gzip import GZipMiddleware
 from tailrace.control.faces import rest, urls
 from tailrace.control.guesses import Guesses
 from tailrace.control.interface import LoadControl, UnknownServiceError
-from tailrace.dashboard import assets
 from tailrace.dashboard.access import Access
 from tailrace.dashboard.board import Board
 from tailrace.dashboard.feed import Feeds, points_router
-from tailrace.dashboard.frame import TITLE, frame, missing
+from tailrace.dashboard.frame import TITLE, frame, missing, serve_static
 from tailrace.dashboard.overview import Overview
 from tailrace.dashboard.runs_page import runs_page, runs_router
 from tailrace.dashboard.service_page import service_page
@@ -59,7 +58,7 @@ def create_app(
     app.router.routes += [*rest.routes(control), *urls.routes(control)]
     app.include_router(points_router(feeds))
     app.include_router(runs_router(runs_dir))
-    app.get("/static/{path:path}", include_in_schema=False)(assets.serve)
+    app.get("/static/{path:path}", include_in_schema=False)(serve_static)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:

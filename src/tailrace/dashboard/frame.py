@@ -2,15 +2,18 @@
 
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
 from typing import Literal
 
 from nicegui import Client, ui
 from nicegui.element import Element
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
 
 import tailrace
-from tailrace.dashboard import assets
 from tailrace.dashboard.login import cookie_name
 from tailrace.errors import TailraceError
 from tailrace.report.page import Frame, make_notice
@@ -24,6 +27,15 @@ Place = Literal["services", "runs"]
 _PLACES: tuple[tuple[Place, str], ...] = (("services", "Services"), ("runs", "Runs"))
 
 _SCRIPTS = ("theme.js", "page.js", "dialog.js", "overview.js")
+_PACKAGES = ("tailrace.dashboard", "tailrace.view")
+_FOLDERS = [Path(str(files(package) / "static")) for package in _PACKAGES]
+_FILES = sorted(path for folder in _FOLDERS for path in folder.rglob("*") if path.is_file())
+_VERSION = sha256(b"".join(path.read_bytes() for path in _FILES)).hexdigest()[:12]
+_STATIC = StaticFiles(packages=[(package, "static") for package in _PACKAGES])
+
+_FOR_EVER = "public, max-age=31536000, immutable"
+_ASK_AGAIN = "no-cache"
+"""Keep it, but ask whether it changed: modules that import one another name no version."""
 
 
 @contextmanager
@@ -122,11 +134,25 @@ def button(text: str, look: str = "") -> Element:
     return made
 
 
+async def serve_static(path: str, request: Request) -> Response:
+    """The file at `path` below /static; one asked for by its version is kept for a year."""
+    answer = await _STATIC.get_response(path, request.scope)
+    kept = request.query_params.get("v") == _VERSION
+    answer.headers["Cache-Control"] = _FOR_EVER if kept else _ASK_AGAIN
+    return answer
+
+
 def _head() -> None:
-    scripts = [f'<script src="{url}"></script>' for url in map(assets.address, _SCRIPTS)]
-    styles = [f'<link rel="stylesheet" href="{url}">' for url in assets.styles()]
+    # The page's own style sheet comes first: the others refine it.
+    sheets = sorted({path.name for path in _FILES if path.suffix == ".css"} - {"page.css"})
+    styles = [f'<link rel="stylesheet" href="{_address(name)}">' for name in ("page.css", *sheets)]
+    scripts = [f'<script src="{_address(name)}"></script>' for name in _SCRIPTS]
     about = '<meta name="description" content="Tail latency under open-loop load, live">'
     ui.add_head_html("".join([*scripts, *styles, about]))
+
+
+def _address(name: str) -> str:
+    return f"/static/{name}?v={_VERSION}"
 
 
 def _footer() -> None:

@@ -8,13 +8,13 @@ from tailrace.control.interface import LoadControl, ServiceInfo, Window
 from tailrace.dashboard.controls import Controls
 from tailrace.dashboard.feed import KEPT_INTERVALS, Feed, Feeds
 from tailrace.dashboard.figures import FIGURES, broken, spans
-from tailrace.dashboard.fleet_panel import FleetPanel
 from tailrace.dashboard.timeline import Timeline
 from tailrace.load.measure.point import Percentiles, Point
 from tailrace.plain import as_html
 from tailrace.units import format_clock
 from tailrace.view.charts import LIVE, configure
-from tailrace.view.failures import failures_table
+from tailrace.view.markup import Markup
+from tailrace.view.tables import failures_table, nodes_table
 from tailrace.view.words import NONE
 
 _NOTHING = Window(
@@ -50,8 +50,8 @@ class _Page:
         self._controls = Controls(control, feed, client)
         self._tiles = _Tiles()
         self._verdict = _VerdictCard()
-        self._failures = _FailuresCard()
-        self._fleet = FleetPanel()
+        self._failures = TableCard("failures", "Failures")
+        self._fleet = TableCard("fleet", "Fleet", "in the last interval")
         self._timeline = Timeline(client, configure("wall", LIVE, kept=KEPT_INTERVALS))
         self._open()
 
@@ -64,8 +64,10 @@ class _Page:
         self._controls.show()
         self._tiles.show(window, feed)
         self._verdict.show(feed.service)
-        self._failures.show(window, feed)
-        self._fleet.show(feed.latest)
+        reasons = window.reasons
+        self._failures.show(failures_table(reasons, feed.examples) if reasons else None)
+        nodes = feed.latest.nodes if feed.latest is not None else {}
+        self._fleet.show(nodes_table(nodes) if nodes else None)
         self._timeline.say(_offer(feed.service))
         if self._slos != feed.slos:
             self._open()
@@ -189,22 +191,22 @@ class _VerdictCard:
         self._reasons.set_content(f"<ul>{items}</ul>")
 
 
-class _FailuresCard:
-    """The window's failures by reason, each with an answer of the run; not there without any."""
+class TableCard:
+    """A card with a table, not there without anything in it."""
 
-    def __init__(self) -> None:
-        self._card = (
-            ui.element("section").classes("card failures").props("aria-labelledby=failures")
-        )
+    def __init__(self, name: str, title: str, about: str = "") -> None:
+        self._card = ui.element("section").classes(f"card {name}").props(f"aria-labelledby={name}")
         with self._card:
-            with ui.element("h2").props("id=failures"):
-                ui.label("Failures")
-            self._table = ui.html(sanitize=False).classes("scroll").props("data-testid=failures")
-            self._table.props("tabindex=0 role=region aria-labelledby=failures")
+            with ui.element("h2").props(f"id={name}"):
+                ui.label(title)
+            ui.label(about).classes("hint")
+            self._table = ui.html(sanitize=False).classes("scroll").props(f"data-testid={name}")
+            self._table.props(f"tabindex=0 role=region aria-labelledby={name}")
 
-    def show(self, window: Window, feed: Feed) -> None:
-        self._card.set_visibility(bool(window.reasons))
-        self._table.set_content(failures_table(window.reasons, feed.examples))
+    def show(self, table: Markup | None) -> None:
+        """Show `table`, or no card."""
+        self._card.set_visibility(table is not None)
+        self._table.set_content(table or "")
 
 
 def _offer(service: ServiceInfo) -> str:

@@ -1,16 +1,17 @@
 """The generator's own health: how late it was, how busy, and what it waited for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from tailrace.load.judge.verdict import BUSY_SHARE, LAG_FLOOR_S, LAG_SHARE
 from tailrace.load.measure.failures import describe_failures
 from tailrace.load.measure.measurement import COUNTS
-from tailrace.load.measure.point import Point
-from tailrace.report.parts import heads, section, table, with_unit
+from tailrace.load.measure.point import NodeFigures, Point
+from tailrace.report.parts import carded, chip, heads, section, table, with_unit
 from tailrace.report.subject import Subject
 from tailrace.units import format_lag
 from tailrace.view.markup import Content, Markup, h
+from tailrace.view.tables import nodes_table
 from tailrace.view.words import number
 
 _Of = Callable[[Subject], Content]
@@ -49,6 +50,26 @@ def health(subjects: Sequence[Subject], charts: Content) -> Markup:
         charts,
         about="whether what was measured is the service, or the generator",
     )
+
+
+def nodes(subjects: Sequence[Subject]) -> Content:
+    """The machines of a fleet, a table for each run by one; nothing without any."""
+    told = [(subject, found) for subject in subjects if (found := _nodes(subject))]
+    if not told:
+        return None
+    return section(
+        "nodes",
+        "The fleet",
+        [carded(nodes_table(found, [chip(subjects, subject), " "])) for subject, found in told],
+        about="the machines that the load came from",
+    )
+
+
+def _nodes(subject: Subject) -> Mapping[str, NodeFigures]:
+    result, points = subject.record.result, subject.record.points
+    if result is not None:
+        return result.nodes
+    return points[-1].nodes if points else {}
 
 
 def _named(name: str, why: str) -> Content:

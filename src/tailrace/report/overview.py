@@ -9,6 +9,7 @@ from tailrace.report.subject import Subject
 from tailrace.units import format_clock, format_digits, format_lag
 from tailrace.view.charts import HIGHEST, TAIL
 from tailrace.view.markup import Content, Markup, h
+from tailrace.view.tables import failures_table
 from tailrace.view.words import NONE, number, started
 
 _STATES = {
@@ -44,6 +45,28 @@ def overview(subjects: Sequence[Subject]) -> Content:
     if len(subjects) == 1:
         return [_verdict(subjects[0]), _tiles(subjects[0])]
     return section("runs", "Runs", _runs(subjects), [_notes(subjects, one) for one in subjects])
+
+
+def failed(subjects: Sequence[Subject]) -> Content:
+    """Why requests failed, a table for each run with failures; nothing without any."""
+    failing = [subject for subject in subjects if sum(subject.reasons.values())]
+    if not failing:
+        return None
+    return section(
+        "failures",
+        "Failures",
+        [
+            h(
+                "div",
+                h("p", chip(subjects, subject)) if len(subjects) > 1 else None,
+                failures_table(subject.reasons, subject.examples),
+                class_="card scroll",
+                tabindex=0,
+            )
+            for subject in failing
+        ],
+        about="by reason, with the first answer of each",
+    )
 
 
 def _word(subject: Subject) -> str:

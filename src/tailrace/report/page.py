@@ -13,11 +13,9 @@ from tailrace.load.session.result import Result
 from tailrace.load.session.search import Found
 from tailrace.report import bundle
 from tailrace.report.differences import differences
-from tailrace.report.failed import failed
-from tailrace.report.health import health
+from tailrace.report.health import health, nodes
 from tailrace.report.latency import latency
-from tailrace.report.nodes import nodes
-from tailrace.report.overview import head, overview
+from tailrace.report.overview import failed, head, overview
 from tailrace.report.parts import listed, section
 from tailrace.report.searched import search
 from tailrace.report.setting import setting

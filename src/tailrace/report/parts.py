@@ -1,10 +1,10 @@
 """Parts that sections have in common: a section, a table, a run's name in its colour, figures."""
 
 from collections.abc import Sequence
-from itertools import zip_longest
 
 from tailrace.report.subject import Subject
-from tailrace.view.markup import Content, Markup, h, text_of
+from tailrace.view import tables
+from tailrace.view.markup import Content, Markup, h
 from tailrace.view.words import NONE, number
 
 
@@ -36,26 +36,13 @@ def section(name: str, title: str | None, *content: Content, about: str | None =
 
 
 def table(name: str, heads: Sequence[Content], rows: Sequence[tuple[Content, ...]]) -> Markup:
-    """A table on a card; the first cell of each row heads it, and the last one of a row that has
-    fewer than there are `heads` takes the room of the rest. Without `heads` it has no head.
-    """
-    head = h("thead", h("tr", [h("th", one, scope="col") for one in heads])) if heads else None
-    names = [text_of(one) for one in heads[1:]]
-    body = h("tbody", [_row(row, names) for row in rows])
-    look = f"{name} stack" if heads else name
-    return h("div", h("table", head, body, class_=look), class_="card scroll", tabindex=0)
+    """A table, as `tables.table` makes it, on a card."""
+    return carded(tables.table(name, heads, rows))
 
 
-def _row(cells: tuple[Content, ...], names: Sequence[str]) -> Markup:
-    first, *figures = cells
-    span = len(names) - len(figures) + 1
-    told = [
-        h("td", cell, data_head=name or None)
-        for cell, name in zip_longest(figures, names[: len(figures)], fillvalue="")
-    ]
-    if span > 1:
-        told[-1] = h("td", figures[-1], colspan=span, class_="whole")
-    return h("tr", h("th", first, scope="row"), told)
+def carded(table: Markup) -> Markup:
+    """`table` on a card, in which it can be scrolled sideways."""
+    return h("div", table, class_="card scroll", tabindex=0)
 
 
 def chip(subjects: Sequence[Subject], subject: Subject) -> Content:

@@ -10,6 +10,7 @@ import msgspec
 
 from tailrace.errors import UsageError
 from tailrace.load.judge.slo import Slo, readable_slos
+from tailrace.load.measure.failures import count_failure
 from tailrace.load.measure.histogram import Histogram
 from tailrace.load.measure.point import Percentiles
 from tailrace.load.session.result import confidence_ms
@@ -18,7 +19,6 @@ from tailrace.runs.directory import RUNS_DIR
 from tailrace.runs.files import RunFiles
 from tailrace.runs.listing import locate_run, read_run
 from tailrace.runs.record import RunInfo, RunRecord
-from tailrace.view.failures import failures_of
 
 LABELS = "ABCDEFGH"
 """Of runs that are compared: there are colours for so many."""
@@ -74,7 +74,16 @@ class Subject:
 
     @cached_property
     def _failures(self) -> tuple[dict[str, int], dict[str, str]]:
-        return failures_of(self.record)
+        result = self.record.result
+        if result is not None:
+            return result.reasons or result.failed, result.examples
+        reasons: dict[str, int] = {}
+        examples: dict[str, str] = {}
+        for point in self.record.points:
+            for reason, count in (point.reasons or point.failed).items():
+                count_failure(reasons, reason, count)
+            examples = {**point.examples, **examples}
+        return reasons, examples
 
     @property
     def completed_per_s(self) -> float | None:

@@ -1,6 +1,7 @@
-"""What draws, for the live pages and for reports: words, markup, charts, SVG, static modules.
+"""What draws, for live pages and for reports: words, tables, charts, SVG, documents.
 
-words says how numbers and times read, markup makes HTML, svg draws without a script, charts says
-which charts there are, static_files names what a browser runs (in static/). Nothing here knows a
-server, a page or a document: these are put together in dashboard and in report.
+words says how numbers and times read, markup makes HTML, tables those that both have, svg draws
+without a script, charts says which charts there are, document makes a page that fetches nothing,
+static_files names what a browser runs (in static/). Nothing here serves, follows a service or knows
+where a run lies: that is dashboard's and report's.
 """

@@ -1,0 +1,79 @@
+"""Tables that pages and reports have in common."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
+
+from tailrace.load.measure.failures import MOST_REASONS
+from tailrace.load.measure.point import NodeFigures
+from tailrace.units import format_clock, format_lag
+from tailrace.view.markup import Content, Markup, h, text_of
+from tailrace.view.words import NONE, number
+
+_EXAMPLE = 500
+"""Characters of an answer: a run keeps fewer, a file that was edited may have more."""
+
+
+def table(look: str, heads: Sequence[Content], rows: Iterable[Sequence[Content]]) -> Markup:
+    """A table, which has no room for its `heads` on a phone: there each cell has its own. The first
+    cell of a row heads it, and the last one of a row that has fewer than there are `heads` takes
+    the room of the rest. Without `heads` it has no head.
+    """
+    head = h("thead", h("tr", [h("th", one, scope="col") for one in heads])) if heads else None
+    names = [text_of(one) for one in heads[1:]]
+    body = h("tbody", [_row(row, names) for row in rows])
+    return h("table", head, body, class_=f"{look} stack" if heads else look)
+
+
+def failures_table(reasons: Mapping[str, int], examples: Mapping[str, str]) -> Markup:
+    """Failures by reason, the most frequent first, each with an answer that shows it."""
+    ordered = sorted(reasons.items(), key=lambda item: -item[1])
+    rows = [
+        (reason, f"{count:,}", _answer(examples.get(reason, "")))
+        for reason, count in ordered[:MOST_REASONS]
+    ]
+    return table("failures-table", ("Reason", "Failed", "An answer"), rows)
+
+
+def nodes_table(nodes: Mapping[str, NodeFigures], first: Content = None) -> Markup:
+    """The machines of a fleet; `first` stands before the head of the first column."""
+    heads = [
+        h("span", name, title=about)
+        for name, about in (
+            ("Node", "A machine that load workers run on"),
+            ("Workers", "Load workers that are at work on it"),
+            ("Sent, /s", "Requests it sent, a second"),
+            ("Send lag p99", "Its own lateness: sent − intended"),
+            ("CPU", "Of one core, its load workers' together"),
+            ("Clock within", "The most by which its idea of an instant of the run can be off"),
+            ("Last seen", "Up to when it has reported, from the run's start"),
+        )
+    ]
+    rows = [
+        (
+            name,
+            f"{node.workers}" if node.workers else h("b", "lost", class_="lost"),
+            number(node.rps),
+            format_lag(node.send_lag_p99_us),
+            f"{number(node.cpu_percent)} %",
+            f"{number(node.clock_error_ms)} ms",
+            format_clock(node.seen_s),
+        )
+        for name, node in nodes.items()
+    ]
+    return table("nodes-table", [[first, heads[0]], *heads[1:]], rows)
+
+
+def _row(cells: Sequence[Content], names: Sequence[str]) -> Markup:
+    first, *figures = cells
+    span = len(names) - len(figures) + 1
+    told = [
+        h("td", cell, data_head=name or None)
+        for cell, name in zip_longest(figures, names[: len(figures)], fillvalue="")
+    ]
+    if span > 1:
+        told[-1] = h("td", figures[-1], colspan=span, class_="whole")
+    return h("tr", h("th", first, scope="row"), told)
+
+
+def _answer(text: str) -> Content:
+    return h("pre", text[:_EXAMPLE]) if text else NONE
