@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -17,14 +18,14 @@ class Listener:
     """A view that keeps what it was told."""
 
     def __init__(self) -> None:
-        self.told: asyncio.Queue[list[dict[str, object]]] = asyncio.Queue()
+        self.told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     def __call__(self, said: str) -> None:
         self.told.put_nowait(msgspec.json.decode(said))
 
     async def ids(self) -> list[object]:
         async with asyncio.timeout(10):
-            return [service["id"] for service in await self.told.get()]
+            return [row["id"] for row in (await self.told.get())["rows"]]
 
 
 @asynccontextmanager
@@ -48,12 +49,14 @@ async def test_only_those_that_changed_are_told(tmp_path: Path) -> None:
         await controller.set_rate("b", 70)
         await controller.set_rate("b", 80)
         async with asyncio.timeout(10):
-            (said,) = await listener.told.get()
+            (said,) = (await listener.told.get())["rows"]
         assert (said["id"], said["rate"]) == ("b", 80)
         await controller.set_rate("c", 90)
         await controller.set_rate("a", 90)
         assert await listener.ids() == ["a", "c"]
-        assert [row["rate"] for row in msgspec.json.decode(await board.all())] == [90, 80, 90]
+        said = msgspec.json.decode(await board.all())
+        assert said["ids"] == ["a", "b", "c"]
+        assert [row["rate"] for row in said["rows"]] == [90, 80, 90]
 
 
 async def test_services_are_listed_as_they_come_and_go(tmp_path: Path) -> None:

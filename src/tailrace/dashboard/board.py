@@ -19,7 +19,9 @@ View = Callable[[str], None]
 
 
 class Board:
-    """Tells its views, as JSON, what is to be shown of the services that changed."""
+    """Tells its views, as JSON, what services there are and what is to be shown of those that
+    changed.
+    """
 
     def __init__(self, feeds: Feeds) -> None:
         self._feeds = feeds
@@ -42,7 +44,7 @@ class Board:
         return [feed.service for feed in self._feeds.all()]
 
     async def all(self) -> str:
-        """What is to be shown of every service, as JSON."""
+        """The same of every service."""
         return await self._json(self._feeds.all())
 
     def show(self, view: View) -> None:
@@ -89,4 +91,5 @@ class Board:
             except Exception as error:  # noqa: BLE001
                 report_missed(feed.service, error)
             rows.append(glance(feed.service, feed.slos, feed.window, feed.recent))
-        return msgspec.json.encode(rows).decode()
+        ids = [service.id for service in self.services]
+        return msgspec.json.encode({"ids": ids, "rows": rows}).decode()

@@ -26,7 +26,7 @@ Place = Literal["services", "runs"]
 
 _PLACES: tuple[tuple[Place, str], ...] = (("services", "Services"), ("runs", "Runs"))
 
-_SCRIPTS = ("theme.js", "page.js", "dialog.js", "overview.js")
+_SCRIPTS = ("theme.js", "page.js", "dialog.js")
 _PACKAGES = ("tailrace.dashboard", "tailrace.view")
 _FOLDERS = [Path(str(files(package) / "static")) for package in _PACKAGES]
 _FILES = sorted(path for folder in _FOLDERS for path in folder.rglob("*") if path.is_file())

@@ -23,7 +23,7 @@ _ROOM = 1.4
 def glance(
     service: ServiceInfo, slos: Sequence[Slo], window: Window | None, points: Sequence[Point]
 ) -> Said:
-    """What overview.js shows of a service: its figures are those of its own page, of the `window`
+    """What services.js shows of a service: its figures are those of its own page, of the `window`
     (None before the run's first interval) and of that one's last interval; the sparkline is of
     `points`, oldest first.
 

@@ -21,12 +21,6 @@
   };
 
   window.tailrace = {
-    // `text` with what is between its two ends left out, if it is longer than `most`.
-    middle(text, most) {
-      const half = Math.floor((most - 1) / 2);
-      return text.length > most ? `${text.slice(0, half)}…${text.slice(text.length - half)}` : text;
-    },
-
     // Fills the slider's track up to the thumb without asking the server; gives its position.
     slide(input) {
       input.style.setProperty("--fill", input.value / input.max);

@@ -1,5 +1,5 @@
 // The list of runs: sorted, filtered, and some of them chosen, all in the browser.
-import { elapsed, number, whole } from "tailrace-timeline/format.js";
+import { elapsed, middle, number, whole } from "tailrace-timeline/format.js";
 
 const COLUMNS = [
   { key: "started", label: "Started (UTC)" },
@@ -156,7 +156,7 @@ export default {
     verdict,
     broken,
     cut,
-    middle: (text) => tailrace.middle(text, 72),
+    middle: (text) => middle(text, 72),
     start: (note) => (note.length > 80 ? `${note.slice(0, 79)}…` : note),
     rate: (rate) => (rate == null ? "none" : Number(rate.toPrecision(4)).toLocaleString("en-US")),
     address: (name) => `/runs/${encodeURIComponent(name)}`,

@@ -58,3 +58,9 @@ export function elapsed(ms) {
   if (minutes < 60) return `${minutes}:${two(seconds % 60)}`;
   return `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(seconds % 60)}`;
 }
+
+/** `text` with what is between its two ends left out, if it is longer than `most`: addresses differ there. */
+export function middle(text, most) {
+  const half = Math.floor((most - 1) / 2);
+  return text.length > most ? `${text.slice(0, half)}…${text.slice(text.length - half)}` : text;
+}
