@@ -13,6 +13,8 @@ UV     := $(BIN)/uv pip install --quiet --python $(BIN)/python
 FOR    ?=
 RATE   ?=
 ARGS   ?=
+# Where the environment says otherwise, each process of a test would compile all of it anew.
+export PYTHONDONTWRITEBYTECODE :=
 BESIDE := -n 3 --dist loadfile --no-loadscope-reorder --durations=15
 
 .PHONY: demo test test-all check docs proto lock clean

@@ -95,6 +95,7 @@ def test_what_cannot_work_is_said_before_any_load(
     assert {path.name for path in (runs / "runs").iterdir()} == {"base", "slow"}
 
 
+@pytest.mark.slow("starts a run each time")
 def test_load_is_held_against_a_baseline(serve: Any, runs: Path, tmp_path: Path) -> None:
     finished = cli.run(
         *("load", serve().url, *SHORT, "--out", str(tmp_path / "new"), "--json"),
@@ -123,6 +124,7 @@ def test_a_regression_of_load_exits_1_and_says_so(serve: Any, runs: Path, tmp_pa
     assert "regression p50+10%: broken: " in finished.stdout
 
 
+@pytest.mark.slow("starts a run each time")
 def test_slos_and_a_strict_verdict_are_test_cases(serve: Any, tmp_path: Path) -> None:
     (tmp_path / "s.md").write_text("before\n\n")
     finished = cli.run(
@@ -139,6 +141,7 @@ def test_slos_and_a_strict_verdict_are_test_cases(serve: Any, tmp_path: Path) ->
     assert (tmp_path / "s.md").read_text().startswith("before\n\n### tailrace load: ")
 
 
+@pytest.mark.slow("starts a run each time")
 def test_a_service_that_dies_half_way_passes_no_gate(serve: Any, tmp_path: Path) -> None:
     dying = answer_by(lambda number: OK if number < 200 else http(b"", 500))
     load = ("load", "--rate", "100", "--for", "4s", "--interval", "200ms")
@@ -172,6 +175,7 @@ def test_a_run_that_cannot_start_is_an_error_in_the_file(tmp_path: Path) -> None
     assert outcomes(tmp_path / "j.xml") == {"result": "error"}
 
 
+@pytest.mark.slow("starts a run each time")
 @pytest.mark.parametrize(
     ("number", "expected"), [(signal.SIGINT, "ran to its end"), (signal.SIGKILL, "result")]
 )

@@ -18,6 +18,8 @@ from tailrace.control.config import ServiceConfig
 from tailrace.errors import UsageError
 from tests.kit.server import answer_never
 
+pytestmark = pytest.mark.slow("starts a control room each time")
+
 if TYPE_CHECKING:
     from tests.kit.programs import ControlRoom, LaunchRoom
 
@@ -30,6 +32,7 @@ def refused(room: ControlRoom) -> str:
     return line
 
 
+@pytest.mark.smoke
 async def test_it_answers_on_every_face(serve: Any, control_room: LaunchRoom) -> None:
     room = control_room(serve().url).ready()
     named = room.expect(r"^  service    (\S+): GET (\S+), 50$")
@@ -205,6 +208,7 @@ async def test_over_tls(control_room: LaunchRoom, tmp_path: Path) -> None:
             assert await control.list() == []
 
 
+@pytest.mark.smoke
 def test_every_url_becomes_a_service_of_its_own() -> None:
     listed = [ServiceConfig(id="h-80-2", url="http://h/")]
     urls = ["http://h/a", "http://h/b", "https://[::1]:8443/", "http://10.0.0.5:8000/v2"]

@@ -35,7 +35,7 @@ def server(drawn: Path) -> Iterator[CocoServer]:
 
 
 def data(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return cli.run("data", *words, cwd=cwd)
+    return cli.run_here("data", *words, cwd=cwd)
 
 
 def test_fetch(server: CocoServer, tmp_path: Path) -> None:

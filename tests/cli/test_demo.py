@@ -14,6 +14,8 @@ import tailrace
 from tests.kit import cli
 from tests.kit.waiting import wait_until
 
+pytestmark = pytest.mark.slow("starts a service, a control room and load each time")
+
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
@@ -58,6 +60,7 @@ def is_up(url: str) -> bool:
     return True
 
 
+@pytest.mark.smoke
 def test_a_demo_of_given_length_ends_by_itself(tmp_path: Path) -> None:
     with started(tmp_path, "--for", "4s", "--rate", "40") as process:
         read_addresses(process)

@@ -12,10 +12,14 @@ import pytest
 from tests.kit import cli
 from tests.kit.server import answer_by, http
 
+pytestmark = pytest.mark.slow("starts a search each time")
+
+
 failing = answer_by(lambda number: http(b"", 500 if number > 500 and number % 50 == 0 else 200))
 """Twice as many failures as a p99 bears, from request 500 on: 2 %."""
 
 
+@pytest.mark.smoke
 def test_a_search_up_to_its_limit(serve: Any, tmp_path: Path) -> None:
     """A server that holds everything: the highest rate allowed is found, confirmed and drawn."""
     finished = cli.run(
@@ -84,6 +88,7 @@ def test_searches_of_one_second_have_a_directory_each(serve: Any, tmp_path: Path
     assert f"run: runs/{found.parent.name}" in finished.stdout
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -96,7 +101,7 @@ def test_searches_of_one_second_have_a_directory_each(serve: Any, tmp_path: Path
     ],
 )
 def test_errors_are_one_line(tmp_path: Path, arguments: tuple[str, ...], complaint: str) -> None:
-    finished = cli.run("find", *arguments, cwd=tmp_path)
+    finished = cli.run_here("find", *arguments, cwd=tmp_path)
     assert finished.returncode in (1, 2)
     assert complaint in finished.stderr.splitlines()[-1]
     assert "Traceback" not in finished.stderr

@@ -13,6 +13,8 @@ import pytest
 from tailrace.runs.samples import read_raw_samples
 from tests.kit import cli
 
+pytestmark = pytest.mark.slow("a file system of its own")
+
 
 def cramped(
     limit: int, *arguments: str, cwd: Path, **settings: Any
@@ -31,6 +33,7 @@ def complaints_of(finished: subprocess.CompletedProcess[str]) -> list[str]:
     return [line for line in finished.stderr.splitlines() if line.startswith("tailrace: error: ")]
 
 
+@pytest.mark.smoke
 def test_a_run_that_finds_no_room_is_no_success(serve: Any, tmp_path: Path) -> None:
     finished = cramped(
         6000,

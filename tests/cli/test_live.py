@@ -37,6 +37,7 @@ FIELDS = (
 )
 
 
+@pytest.mark.slow("starts a run, and reads its terminal")
 @pytest.mark.parametrize(
     ("columns", "last"), [(60, "QPS"), (80, "failures"), (120, "offered"), (30, "left")]
 )
@@ -79,6 +80,7 @@ def test_failures_of_the_whole_window_are_told() -> None:
     assert {"failures 7", "p99 250 ms", "p50 1.00 ms"} <= set(fields)
 
 
+@pytest.mark.slow("starts a run, and reads its terminal")
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_a_search_says_how_far_it_is(serve: Any, tmp_path: Path, columns: int) -> None:
     out, screens = watched(
@@ -99,6 +101,7 @@ def test_a_search_says_how_far_it_is(serve: Any, tmp_path: Path, columns: int) -
     assert all(sum("step" in row for row in rows) <= 1 for rows in screens)
 
 
+@pytest.mark.slow("starts a run, and reads its terminal")
 @pytest.mark.parametrize("columns", [60, 80])
 def test_loadgen_is_followed_in_one_line(tmp_path: Path, columns: int) -> None:
     test = ("shapes", "--min-duration", "2s", "--min-queries", "100", "--count", "4", "--json")
@@ -113,6 +116,7 @@ def test_loadgen_is_followed_in_one_line(tmp_path: Path, columns: int) -> None:
     assert any("completed" in row for row in live) == (columns == 80)
 
 
+@pytest.mark.slow("starts a run, and reads its terminal")
 def test_what_goes_wrong_comes_before_what_does_not(serve: Any, tmp_path: Path) -> None:
     _, screens = watched(
         cli.command("load", serve(answer_raw(http(b"", 500))).url, *SHORT), 60, tmp_path, code=1
@@ -143,6 +147,7 @@ def test_a_summary_fits_its_terminal(serve: Any, tmp_path: Path) -> None:
     assert rows[rows.index("run: run") + 1] == "report: tailrace report run"
 
 
+@pytest.mark.slow("starts a run, and reads its terminal")
 @pytest.mark.parametrize(
     "command",
     [

@@ -16,7 +16,13 @@ from tests.kit.server import answer_by, http
 broken = answer_by(lambda number: http(b"", 500 if number % 2 else 200))
 """Half of all answers are errors."""
 
+pytestmark = pytest.mark.slow("starts a run each time")
 
+broken = answer_by(lambda number: http(b"", 500 if number % 2 else 200))
+"""Half of all answers are errors."""
+
+
+@pytest.mark.smoke
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -81,6 +87,7 @@ def test_bad_arguments_are_one_line_and_exit_2(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.smoke
 def test_a_summary_for_people(serve: Any, tmp_path: Path) -> None:
     finished = cli.run("load", serve().url, "--rate", "50", "--for", "1s", cwd=tmp_path)
     assert finished.returncode == 0
@@ -90,6 +97,7 @@ def test_a_summary_for_people(serve: Any, tmp_path: Path) -> None:
     assert (run / "result.json").exists()
 
 
+@pytest.mark.smoke
 def test_a_broken_slo_exits_1(serve: Any, tmp_path: Path) -> None:
     finished = cli.run(
         "load", serve().url, "--rate", "50", "--for", "1s", "--slo", "p50<1us", cwd=tmp_path
@@ -106,6 +114,7 @@ def test_strict_demands_a_valid_verdict(serve: Any, tmp_path: Path) -> None:
     assert "more requests are needed to speak of a p99" in strict.stdout
 
 
+@pytest.mark.smoke
 def test_a_dead_server_is_a_result_not_a_crash(tmp_path: Path) -> None:
     finished = cli.run("load", "http://127.0.0.1:9/", "--rate", "50", "--for", "1s", cwd=tmp_path)
     assert finished.returncode == 1
@@ -129,6 +138,7 @@ def test_a_run_that_is_hopeless_gives_up(serve: Any, tmp_path: Path) -> None:
     assert 'name="ran to its end"' in (tmp_path / "j.xml").read_text()
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(
     ("number", "judged", "code"),
     [
@@ -206,9 +216,10 @@ def test_a_signal_to_a_whole_group_is_the_command_s_alone(
     assert "died" not in err
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("command", [(), ("demo",), ("serve",), ("load",), ("data", "generate")])
 def test_every_command_has_help_with_an_example(tmp_path: Path, command: tuple[str, ...]) -> None:
-    finished = cli.run(*command, "--help", cwd=tmp_path)
+    finished = cli.run_here(*command, "--help", cwd=tmp_path)
     assert finished.returncode == 0
     assert "Usage: tailrace" in finished.stdout
     assert "Example: tailrace" in finished.stdout or "Start here: tailrace" in finished.stdout

@@ -49,7 +49,9 @@ def environment(tmp_path: Path, proxy: FileServer) -> dict[str, str]:
 
 
 def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return cli.run("models", *arguments, env=environment)
+    # Proxies are those of when the first address was opened.
+    run = cli.run if arguments[0] == "fetch" else cli.run_here
+    return run("models", *arguments, env=environment)
 
 
 def test_list_is_a_table(environment: dict[str, str]) -> None:

@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_one_run_leaves_its_report_in_its_directory(folder: Path) -> None:
-    done = cli.run("report", "one", cwd=folder)
+    done = cli.run_here("report", "one", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "runs/one/report.html\n"
     page = (folder / "runs/one/report.html").read_text("utf-8")
@@ -38,14 +38,14 @@ def test_one_run_leaves_its_report_in_its_directory(folder: Path) -> None:
 def test_no_link_in_a_run_is_written_through(folder: Path) -> None:
     (folder / "precious").write_text("mine")
     (folder / "runs/one/report.html").symlink_to(folder / "precious")
-    assert cli.run("report", "one", cwd=folder).returncode == 0
+    assert cli.run_here("report", "one", cwd=folder).returncode == 0
     assert (folder / "precious").read_text() == "mine"
     assert (folder / "runs/one/report.html").read_text("utf-8").startswith("<!doctype html>")
 
 
 def test_a_broken_run_is_told_and_reported_as_far_as_it_goes(folder: Path) -> None:
     (folder / "runs/one/result.json").write_bytes(b'{"a":' * 50_000)
-    done = cli.run("report", "one", cwd=folder)
+    done = cli.run_here("report", "one", cwd=folder)
     assert done.returncode == 0, done.stderr
     line = "one is broken: result.json cannot be read: it nests too deeply"
     assert line in done.stderr
@@ -55,7 +55,7 @@ def test_a_broken_run_is_told_and_reported_as_far_as_it_goes(folder: Path) -> No
 
 
 def test_several_runs_are_compared_in_a_file_named_by_them(folder: Path) -> None:
-    done = cli.run("report", "one", "runs/two", "--json", cwd=folder)
+    done = cli.run_here("report", "one", "runs/two", "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert (folder / "report-one-two.html").exists()
     document = json.loads(done.stdout)
@@ -64,7 +64,7 @@ def test_several_runs_are_compared_in_a_file_named_by_them(folder: Path) -> None
 
 
 def test_the_file_can_be_chosen(folder: Path) -> None:
-    assert cli.run("report", "one", "--out", "x.html", cwd=folder).stdout == "x.html\n"
+    assert cli.run_here("report", "one", "--out", "x.html", cwd=folder).stdout == "x.html\n"
     assert (folder / "x.html").exists()
 
 
@@ -81,7 +81,7 @@ def test_the_file_can_be_chosen(folder: Path) -> None:
 def test_what_cannot_be_is_said_in_a_line(
     folder: Path, arguments: list[str], code: int, complaint: str
 ) -> None:
-    done = cli.run("report", *arguments, cwd=folder)
+    done = cli.run_here("report", *arguments, cwd=folder)
     assert done.returncode == code
     assert complaint in done.stderr
     assert done.stderr.count("\n") == 1

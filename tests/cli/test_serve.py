@@ -14,7 +14,7 @@ from tests.kit import cli
         (("null", "--ray", "auto", "--workers", "2"), "with --ray say --replicas"),
         (("null", "--ray", "auto", "--replicas", "two"), "--replicas is a number"),
         (("null", "--ray", "auto", "--queue", "0"), "--queue is 1 or more"),
-        (("null", "--ray", "head", "--port", "0"), "--ray is auto or HOST:PORT"),
+        (("null", "--ray", "head", "--port", "0"), "a Ray cluster is auto or HOST:PORT"),
         (("null", "--ray", "auto", "--host", "0.0.0.0"), "set a token"),
     ],
 )
@@ -22,7 +22,7 @@ def test_refusal_is_one_line(
     arguments: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TAILRACE_TOKEN", raising=False)
-    ended = cli.run("serve", *arguments)
+    ended = cli.run_here("serve", *arguments)
     assert (ended.returncode, ended.stdout) == (2, "")
     (line,) = ended.stderr.splitlines()
     assert line.startswith("tailrace: error: ")

@@ -16,6 +16,8 @@ from tailrace.cli.streams import Outlet
 from tests.kit import cli
 from tests.kit.terminal import terminal
 
+pytestmark = pytest.mark.slow("starts a run each time")
+
 SHORT = ("--rate", "100", "--for", "1s", "--interval", "200ms", "--out", "run")
 
 
@@ -81,6 +83,7 @@ def test_a_run_outlasts_the_reader_of_its_stderr(
     assert json.loads(out) == finished(tmp_path / "run")
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("printed", [(), ("--json",)])
 def test_a_run_outlasts_the_reader_of_its_stdout(
     printed: tuple[str, ...], serve: Any, no_reader: int, tmp_path: Path
@@ -145,6 +148,7 @@ def test_closed_streams_are_not_taken_for_a_run_s_files(serve: Any, tmp_path: Pa
     finished(tmp_path / "run")
 
 
+@pytest.mark.smoke
 def test_all_is_written_to_a_descriptor_that_does_not_block() -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)

@@ -7,9 +7,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright, expect
 
 from tools.install_browser import find_browser
+
+# A page is shown in less; what is waited for may have to wait for a core.
+expect.set_options(timeout=30_000)
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 

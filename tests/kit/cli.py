@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -31,13 +32,16 @@ def start(*words: object, **settings: Any) -> "subprocess.Popen[str]":
     return subprocess.Popen(command(*words), **pipes | settings)
 
 
-def run_here(*words: object, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
-    """Run it in this process, which saves its start: for what ends before anything begins, such as
-    help and arguments that cannot be.
+def run_here(
+    *words: object, cwd: Path | None = None, env: Mapping[str, str] = os.environ
+) -> "subprocess.CompletedProcess[str]":
+    """Run it in this process, which saves its start: for what starts no processes and takes no
+    signals, such as help and arguments that cannot be.
     """
     code: object = 0
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.chdir(cwd or Path.cwd()))
+        stack.enter_context(mock.patch.dict(os.environ, dict(env), clear=True))
         stack.enter_context(mock.patch.object(sys, "argv", ["tailrace", *map(str, words)]))
         files = []
         for fd, name in ((1, "stdout"), (2, "stderr")):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from starlette.applications import Starlette
 
 from tailrace.control.controller import Controller
@@ -16,6 +17,8 @@ from tailrace.control.interface import ServiceConfig
 from tailrace.control.limits import LOOPBACK, Limits
 from tailrace.dashboard.access import Access
 from tailrace.dashboard.server import serving
+
+pytestmark = pytest.mark.slow("hundreds of requests made up")
 
 # Made-up names and sizes would seldom get past the first check, or start hundreds of processes.
 KNOWN: dict[str, dict[str, Any]] = {
