@@ -56,6 +56,9 @@ def _lines(made: schema.Schema) -> Iterator[str]:
     yield f"\nservice {service.name} {{"
     for method, described in zip(METHODS, service.method, strict=True):
         yield from _comment(method.about, "  ")
+        yield from _comment(
+            "\n".join(f"{kind.rpc_status}: {when}." for kind, when in method.errors.items()), "  "
+        )
         takes, gives = (_short(name) for name in (described.input_type, described.output_type))
         stream = "stream " if described.server_streaming else ""
         yield f"  rpc {method.rpc}({takes}) returns ({stream}{gives});"

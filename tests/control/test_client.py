@@ -18,11 +18,11 @@ import trustme
 from starlette.applications import Starlette
 
 import tailrace
+from tailrace.control.certificate import Certificate
 from tailrace.control.client import RemoteControl, TokenError, UnreachableError
 from tailrace.control.faces import rest
 from tailrace.control.faces.rpc.server import serving_rpc
 from tailrace.control.interface import ServiceInfo
-from tailrace.control.tls import Tls
 from tailrace.dashboard.access import Access
 from tailrace.dashboard.server import serving
 from tailrace.errors import TailraceError, UsageError
@@ -279,7 +279,7 @@ def test_an_interrupted_script_ends(serve: Callable[..., Any]) -> None:
 
 
 async def both(
-    room: "Room", stack: AsyncExitStack, token: str | None, tls: Tls | None = None
+    room: "Room", stack: AsyncExitStack, token: str | None, tls: Certificate | None = None
 ) -> list[str]:
     """Addresses of REST and gRPC that ask for the token and speak TLS, if given."""
     app = Starlette(routes=rest.routes(room.controller))
@@ -332,7 +332,7 @@ async def test_tls(room: "Room", tmp_path: Path) -> None:
         blob.write_to_path(tmp_path / "cert.pem", append=True)
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     stranger.cert_pem.write_to_path(tmp_path / "stranger.pem")
-    tls = Tls(tmp_path / "cert.pem", tmp_path / "key.pem")
+    tls = Certificate(tmp_path / "cert.pem", tmp_path / "key.pem")
     async with AsyncExitStack() as stack:
         addresses = await both(room, stack, "secret", tls)
         bare = addresses[1].removeprefix("grpcs://")
@@ -358,6 +358,6 @@ async def test_a_server_without_a_certificate(
     trustme.CA().issue_cert("localhost").private_key_pem.write_to_path(tmp_path / "key.pem")
     with pytest.raises(UsageError, match=files[0]):
         async with serving_rpc(
-            room.controller, port=0, tls=Tls(tmp_path / files[0], tmp_path / files[1])
+            room.controller, port=0, tls=Certificate(tmp_path / files[0], tmp_path / files[1])
         ):
             pass

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tailrace.control.certificate import Certificate
 from tailrace.control.config import ServiceConfig
 from tailrace.control.config_file import RoomConfig, read_config
 from tailrace.control.limits import Limits
 from tailrace.control.service import prepare
-from tailrace.control.tls import Tls
 from tailrace.control.toml_lines import line_of
 from tailrace.errors import UsageError
 
@@ -96,7 +96,7 @@ def test_every_key(room: Path) -> None:
         interval_s=0.5,
         runs=room / "results",
         limits=Limits(("10.0.0.0/8", "*.lab"), 50_000.0, room / "pictures"),
-        tls=Tls(room / "room.pem", room / "room.key"),
+        tls=Certificate(room / "room.pem", room / "room.key"),
         services=(
             ServiceConfig(
                 id="triton",

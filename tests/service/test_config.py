@@ -18,7 +18,7 @@ from tailrace.models import zoo
 from tailrace.models.model import TWIN_NOTICE
 from tailrace.models.runtimes.datatypes import DTYPES
 from tailrace.service import messages
-from tailrace.service.config import ServiceConfig, is_loopback
+from tailrace.service.config import ServiceConfig
 
 COUNT = st.integers(1, 64)
 WITH_PATCH = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -176,14 +176,6 @@ def test_file_goes_to_the_model_that_needs_one(tmp_path: Path) -> None:
     assert found["shapes"] not in (None, file)
     ((_, path),) = ServiceConfig(models=("shapes",), model_path=file).files()
     assert path == file
-
-
-@pytest.mark.parametrize(
-    ("host", "alone"),
-    [("127.0.0.1", True), ("localhost", True), ("::1", True), ("0.0.0.0", False), ("::", False)],
-)
-def test_loopback(host: str, alone: bool) -> None:
-    assert is_loopback(host) == alone
 
 
 def test_settings_reach_the_workers_whole() -> None:

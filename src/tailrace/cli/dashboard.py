@@ -161,7 +161,8 @@ def guarded(room: "RoomConfig") -> "tuple[RoomConfig, str | None]":
         UsageError: other machines can reach it, and there is no token.
     """
     from tailrace.control.limits import LOOPBACK
-    from tailrace.service.config import TOKEN_VARIABLE, is_loopback
+    from tailrace.net import is_loopback
+    from tailrace.service.config import TOKEN_VARIABLE
 
     token = os.environ.get(TOKEN_VARIABLE) or None
     if is_loopback(room.host):

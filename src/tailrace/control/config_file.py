@@ -22,6 +22,7 @@ from typing import Any
 
 import msgspec
 
+from tailrace.control.certificate import Certificate
 from tailrace.control.config import ServiceConfig
 from tailrace.control.config_values import (
     ValueReader,
@@ -43,7 +44,6 @@ from tailrace.control.config_values import (
 )
 from tailrace.control.limits import Limits
 from tailrace.control.service import prepare
-from tailrace.control.tls import Tls
 from tailrace.control.toml_lines import line_of
 from tailrace.errors import UsageError
 from tailrace.load.measure.point import WINDOW
@@ -70,7 +70,7 @@ class RoomConfig:
     interval_s: float = 1.0
     runs: Path = RUNS_DIR
     limits: Limits = field(default_factory=Limits)
-    tls: Tls | None = None
+    tls: Certificate | None = None
     services: tuple[ServiceConfig, ...] = ()
     start: tuple[str, ...] = ()
     """Ids of the services that are put under load at once."""
@@ -231,11 +231,11 @@ def _limits(given: dict[str, Any]) -> Limits:
         raise _PlacedError(("room", "allow"), str(error)) from None
 
 
-def _tls(given: dict[str, Any]) -> Tls | None:
+def _tls(given: dict[str, Any]) -> Certificate | None:
     files = {key: given.pop(key) for key in ("tls_cert", "tls_key") if key in given}
     if len(files) == 1:
         raise _PlacedError(("room", *files), "TLS needs both, tls_cert and tls_key")
-    return Tls(files["tls_cert"], files["tls_key"]) if files else None
+    return Certificate(files["tls_cert"], files["tls_key"]) if files else None
 
 
 def _service(

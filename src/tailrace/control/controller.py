@@ -69,26 +69,21 @@ class Controller:
                 raise NotAllowedError(f"service {config.id!r}: {error}") from None
 
     async def list(self) -> list[ServiceInfo]:
-        """See LoadControl."""
         return [service.info for service in self._services.values()]
 
     async def get(self, service_id: str) -> ServiceInfo:
-        """See LoadControl."""
         return self._find(service_id).info
 
     async def config(self, service_id: str) -> ServiceConfig:
-        """See LoadControl."""
         return self._find(service_id).config
 
     async def add(self, config: ServiceConfig) -> ServiceInfo:
-        """See LoadControl."""
         self._require_free(config.id)
         prepared = await self._admit(config)
         self._require_free(config.id)
         return self._put(prepared).info
 
     async def change(self, config: ServiceConfig) -> ServiceInfo:
-        """See LoadControl."""
         known = self._find(config.id)
         known.require_idle("changed")
         prepared = await self._admit(known.completed(config))
@@ -98,14 +93,12 @@ class Controller:
         return service.info
 
     async def remove(self, service_id: str) -> None:
-        """See LoadControl."""
         service = self._find(service_id)
         service.require_idle("removed")
         del self._services[service_id]
         service.remove()
 
     async def start(self, service_id: str, rate_per_s: float | None = None) -> ServiceInfo:
-        """See LoadControl."""
         service = self._find(service_id)
         if self._closed:
             raise StateError("this control room is closing: no run begins any more")
@@ -113,35 +106,29 @@ class Controller:
         return service.info
 
     async def stop(self, service_id: str) -> ServiceInfo:
-        """See LoadControl."""
         service = self._find(service_id)
         await service.stop()
         return service.info
 
     async def set_rate(self, service_id: str, rate_per_s: float) -> ServiceInfo:
-        """See LoadControl."""
         service = self._find(service_id)
-        service.set_profile(constant(rate_per_s), f"{rate_per_s:g}")
+        service.follow(constant(rate_per_s), f"{rate_per_s:g}")
         return service.info
 
     async def set_profile(self, service_id: str, profile: str) -> ServiceInfo:
-        """See LoadControl."""
         service = self._find(service_id)
         self._settings.limits.check_text(profile)
-        service.set_profile(parse_profile(profile), profile)
+        service.follow(parse_profile(profile), profile)
         return service.info
 
     async def latest(self, service_id: str) -> Point | None:
-        """See LoadControl."""
         window = self._find(service_id).window
         return window[-1].point if window else None
 
     async def window(self, service_id: str) -> Window:
-        """See LoadControl."""
         return self._find(service_id).summary()
 
     def watch(self, service_id: str | None = None) -> AsyncIterator[Update]:
-        """See LoadControl."""
         watched = [self._find(service_id)] if service_id is not None else None
 
         def now() -> Sequence[Update]:
@@ -151,21 +138,17 @@ class Controller:
         return self._broadcast.watch(service_id, now)
 
     async def runs(self) -> tuple[RunInfo, ...]:
-        """See LoadControl."""
         return await asyncio.to_thread(list_runs, self._settings.runs_dir)
 
     async def run(self, name: str) -> RunRecord:
-        """See LoadControl."""
         return await asyncio.to_thread(read_run, self._settings.runs_dir, name)
 
     async def searches(self) -> tuple[SearchInfo, ...]:
-        """See LoadControl."""
         return await asyncio.to_thread(list_searches, self._settings.runs_dir)
 
     async def label_run(
         self, name: str, *, title: str | None = None, note: str | None = None
     ) -> None:
-        """See LoadControl."""
 
         def write() -> None:
             write_label(find_either(self._settings.runs_dir, name), title, note)
@@ -173,7 +156,6 @@ class Controller:
         await asyncio.to_thread(write)
 
     async def delete_run(self, name: str) -> None:
-        """See LoadControl."""
 
         def remove() -> None:
             path = find_either(self._settings.runs_dir, name)

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tailrace.errors import UsageError
 from tailrace.load.client.target import without_credentials
 from tailrace.load.client.traffic import Tls
+from tailrace.net import trusting
 
 CPU_SECONDS = "process_cpu_seconds_total"
 GPU_PERCENT = {
@@ -83,7 +84,9 @@ class Probe:
         self._task: asyncio.Task[None] | None = None
         self._cpu: tuple[float, dict[Labels, float]] | None = None
         self._latest: dict[str, float] = {}
-        self._context = _context(self._tls) if self._url.scheme == "https" else False
+        self._context: ssl.SSLContext | bool = False
+        if self._url.scheme == "https":
+            self._context = trusting(self._tls.ca_file, verify=self._tls.verify)
 
     async def start(self) -> None:
         """Begin to read, in the background."""
@@ -196,14 +199,3 @@ def _check(url: str) -> httpx.URL:
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise UsageError(f"{shown!r} is not a URL for metrics: write http://host:port/metrics")
     return parsed
-
-
-def _context(tls: Tls) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=tls.ca_file)
-    except OSError as error:
-        raise UsageError(f"cannot use the CA file {tls.ca_file}: {error}") from None
-    if not tls.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

@@ -175,7 +175,7 @@ class Service:
         self._follower = asyncio.create_task(self._follow(run))
         # Given while the workers started.
         if self._profile is not run.session.plan.profile:
-            run.session.set_profile(self._profile)
+            run.session.follow(self._profile)
         self._enter("running")
 
     async def stop(self) -> None:
@@ -202,11 +202,11 @@ class Service:
         elif self._beginning is not None and self._state == "starting":
             self._beginning.cancel()
 
-    def set_profile(self, profile: Profile, text: str) -> None:
+    def follow(self, profile: Profile, text: str) -> None:
         """Follow `profile` from now on, which `text` says."""
         self._accept(profile, text)
         if self._run is not None and self._state == "running":
-            self._run.session.set_profile(profile)
+            self._run.session.follow(profile)
         self._publish(None)
 
     def _take(self, prepared: Prepared) -> None:

@@ -1,7 +1,5 @@
 """Who may reach the control room: a load generator that anyone may start is a weapon."""
 
-from ipaddress import ip_address
-
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,6 +10,7 @@ from tailrace.control.interface import NotAllowedError
 from tailrace.dashboard.body_limit import BodyLimit
 from tailrace.dashboard.cross_site import CrossSiteError, is_cross_site, may_change
 from tailrace.dashboard.login import Login
+from tailrace.net import names_loopback
 
 # NiceGUI's page has scripts within it, and Vue compiles templates in the browser; what the policy
 # adds is that nothing is fetched from, or sent to, another host.
@@ -73,21 +72,11 @@ class Access:
             )
         if self._login is not None:
             return await self._login.answer(scope, receive)
-        if is_loopback(headers.get("host", "")):
+        if names_loopback(headers.get("host", "")):
             return None
         return answer_error(
             NotAllowedError("Without TAILRACE_TOKEN only 127.0.0.1 and localhost are answered")
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a Host header, with or without a port, names this machine and nothing else."""
-    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
-    name = name.strip("[]").lower()
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost" or name.endswith(".localhost")
 
 
 def _with_headers(send: Send) -> Send:

@@ -12,9 +12,9 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import Response
 
+from tailrace.control.certificate import Certificate
 from tailrace.control.faces.answers import answer_error
 from tailrace.control.faces.rpc.server import MOST_CONNECTIONS
-from tailrace.control.tls import Tls
 from tailrace.errors import TailraceError
 from tailrace.http.guard import Guard, Limits
 from tailrace.plain import plain
@@ -50,7 +50,7 @@ class _Server(uvicorn.Server):
 async def serving(
     app: Starlette,
     listener: socket.socket,
-    tls: Tls | None = None,
+    tls: Certificate | None = None,
     *,
     limits: Limits = LIMITS,
     summary_s: float = SUMMARY_S,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from tailrace.models.images import MAX_PIXELS
 from tailrace.models.model import TWIN_NOTICE, Model, RuntimeOptions
 from tailrace.models.runtimes.datatypes import json_bytes
 from tailrace.models.zoo.spec import ModelSpec
+from tailrace.net import is_loopback
 from tailrace.service.fault import Fault
 
 TOKEN_VARIABLE = "TAILRACE_TOKEN"
@@ -227,27 +226,3 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
                 f"--host {self.host} can be reached from other machines: set a token in "
                 f"{TOKEN_VARIABLE}, or serve on 127.0.0.1"
             )
-
-
-def resolve(host: str) -> tuple[socket.AddressFamily, str]:
-    """Address family and numeric address of a host.
-
-    Raises:
-        UsageError: the name does not resolve.
-    """
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise UsageError(f"--host {host} is no address of this machine: {error}") from error
-    family, _, _, _, address = found[0]
-    return family, str(address[0])
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`.
-
-    Raises:
-        UsageError: the name does not resolve.
-    """
-    _, address = resolve(host)
-    return ipaddress.ip_address(address.partition("%")[0]).is_loopback

@@ -9,7 +9,8 @@ import sys
 
 from tailrace.errors import TailraceError
 from tailrace.machine import cgroup
-from tailrace.service.config import BACKLOG, ServiceConfig, resolve
+from tailrace.net import resolve
+from tailrace.service.config import BACKLOG, ServiceConfig
 from tailrace.service.supervisor import supervise
 
 # What the processes hold besides models: private memory that was measured with the null model,

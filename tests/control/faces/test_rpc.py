@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, aclosing, suppress
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,6 @@ from tailrace.control.config import ServiceConfig
 from tailrace.control.controller import Controller
 from tailrace.control.faces.rpc import schema
 from tailrace.control.faces.rpc.codec import codec
-from tailrace.control.faces.rpc.face import PackedUpdates
 from tailrace.control.faces.rpc.schema import (
     SERVICE,
     Schema,
@@ -31,18 +30,18 @@ from tailrace.control.faces.rpc.schema import (
     read_numbers,
     write_numbers,
 )
-from tailrace.control.faces.rpc.server import MOST_CONNECTIONS, serving_rpc
+from tailrace.control.faces.rpc.server import MOST_CONNECTIONS, PackedUpdates, serving_rpc
 from tailrace.control.guesses import Guesses, network_of
 from tailrace.control.interface import LoadControl, ServiceInfo, Update
 from tailrace.control.methods import METHODS
 from tailrace.errors import TailraceError, UsageError
 from tests.kit import samples
+from tests.kit.paths import ROOT
 from tests.kit.waiting import until
 
 if TYPE_CHECKING:
     from tests.control.conftest import Room
 
-ROOT = Path(__file__).parents[2]
 OLD_PROTO = Path(__file__).with_name("old_tailrace.proto")
 """The interface as clients have it that were built from an early version of it."""
 HELD = read_numbers(schema.NUMBERS.read_text())
@@ -400,11 +399,9 @@ async def test_guessing_is_slowed_down_on_all_faces_together(room: "Room", host:
             guesses.count_wrong(network_of(host), b"guess-%d" % number)
         for path in ALL_CALLS:
             for metadata in (wrong, right):
-                stream = open_stream(channel, path, bytes, bytes, metadata)
-                with suppress(grpc.aio.AioRpcError):  # it may have ended without
-                    await stream.write(b"")
-                assert await stream.code() == grpc.StatusCode.RESOURCE_EXHAUSTED, path
-                assert "wait" in await stream.details()
+                with pytest.raises(grpc.aio.AioRpcError, match="wait") as caught:
+                    await call(channel, path)(b"", metadata=metadata)
+                assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED, path
         # Nothing is guessed by those who send none.
         stream = open_stream(channel, ALL_CALLS[0], bytes, bytes, ())
         assert await stream.code() == grpc.StatusCode.UNAUTHENTICATED
@@ -474,7 +471,7 @@ async def test_a_port_that_is_taken_is_named(room: "Room") -> None:
             pass
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1"])
 async def test_no_other_machine_is_served_without_a_token(room: "Room", host: str) -> None:
     with pytest.raises(UsageError, match="TAILRACE_TOKEN"):
         async with serving_rpc(room.controller, host, 0):

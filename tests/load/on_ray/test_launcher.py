@@ -145,7 +145,7 @@ async def test_files_that_are_named_need_be_on_one_machine_only(
             RayLauncher(cluster.address),
         )
         await session.start()
-        session.set_profile(parse_profile("trace(rates.csv,scale=0.5)"))
+        session.follow(parse_profile("trace(rates.csv,scale=0.5)"))
         async for _ in session.intervals():
             pass
     finally:

@@ -141,7 +141,7 @@ async def test_a_live_profile_is_offered_as_it_says(serve: Any, plan: Any, worke
     async for interval in session.intervals():
         points.append(interval.point)
         if len(points) == 1:
-            change_s = session.set_profile(parse_profile("100..900/1s,0"))
+            change_s = session.follow(parse_profile("100..900/1s,0"))
             # The ramp begins at its foot, and rises while one looks.
             assert 100 <= session.rate_per_s < 300
     changed = constant(100).changed(change_s, parse_profile("100..900/1s,0"))
@@ -201,7 +201,7 @@ async def test_what_is_done_to_a_run_is_told_in_the_interval_it_falls_into(
             done.append((session.set_rate(1000), "rate", "1000/s"))
         if len(points) == 4:
             text = "300..100/1s,100"
-            done.append((session.set_profile(parse_profile(text)), "profile", text))
+            done.append((session.follow(parse_profile(text)), "profile", text))
         if len(points) == 6:
             session.stop()
             session.stop()
@@ -373,12 +373,12 @@ async def test_a_recorded_rate_that_is_gone_when_the_workers_read_it(
     session = Session(plan(serve().url, duration_s=60.0))
     await session.start()
     profile = parse_profile(f"trace({file})")
-    session.set_profile(profile)
+    session.follow(profile)
     await anext(session.intervals())
     assert session.problems == []
     assert session.rate_per_s == 50
     file.unlink()
-    session.set_profile(profile)
+    session.follow(profile)
     async with asyncio.timeout(10):
         points = [interval.point async for interval in session.intervals()]
     assert "load worker 0 gave up" in session.problems[0]

@@ -6,13 +6,12 @@ exception that the controller raised.
 
 import os
 import re
-import ssl
 from pathlib import Path
 
-from tailrace.control.client.errors import TokenError, UnreachableError
-from tailrace.control.client.remote import RemoteControl, remote
+from tailrace.control.client.remote import RemoteControl, TokenError, UnreachableError, remote
 from tailrace.control.client.sync import SyncControl
 from tailrace.errors import UsageError
+from tailrace.net import trusting
 
 __all__ = [
     "RemoteControl",
@@ -49,7 +48,7 @@ def connect(
     secure = scheme in ("https", "grpcs") or (scheme is None and ca_file is not None)
     if ca_file is not None and not secure:
         raise UsageError(f"{address} is not encrypted, so a ca_file is of no use to it")
-    tls = _trusting(ca_file) if secure else None
+    tls = trusting(ca_file) if secure else None
     if scheme in ("http", "https"):
         from tailrace.control.client.rest import RestTransport
 
@@ -65,10 +64,3 @@ def connect_sync(
 ) -> SyncControl:
     """As `connect`, for plain scripts: no method is awaited, and `watch` is a plain iterator."""
     return SyncControl(connect(address, token=token, ca_file=ca_file))
-
-
-def _trusting(ca_file: str | Path | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"cannot trust the certificates of {ca_file}: {error}") from None

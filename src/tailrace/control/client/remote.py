@@ -9,6 +9,15 @@ import msgspec
 
 from tailrace.control.interface import LoadControl, Update
 from tailrace.control.methods import METHODS, Method
+from tailrace.errors import TailraceError
+
+
+class UnreachableError(TailraceError):
+    """No control room answers, or it has gone away."""
+
+
+class TokenError(TailraceError):
+    """The control room asks for a token, or for another one."""
 
 
 class RemoteControl(LoadControl, Protocol):
@@ -40,6 +49,18 @@ class Transport(Protocol):
 
     async def close(self) -> None:
         """Hang up; streams end."""
+
+
+def unreachable(address: str, reason: str) -> UnreachableError:
+    """The error for a control room that did not answer, for this reason."""
+    return UnreachableError(f"no control room answers at {address}: {reason}")
+
+
+def token_error(address: str, *, given: bool) -> TokenError:
+    """The error for a refused token, or for none."""
+    if given:
+        return TokenError(f"the control room at {address} does not accept this token")
+    return TokenError(f"the control room at {address} asks for a token: set TAILRACE_TOKEN")
 
 
 def remote(transport: Transport) -> RemoteControl:

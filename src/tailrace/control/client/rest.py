@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from tailrace.control.client.errors import token_error, unreachable
+from tailrace.control.client.remote import token_error, unreachable
 from tailrace.control.interface import UnknownRunError, UnknownServiceError, Update
 from tailrace.control.json_codec import ErrorAnswer, decode, encode, fields_of
 from tailrace.control.methods import Method

@@ -8,10 +8,10 @@ import grpc
 import grpc.aio
 import msgspec
 
-from tailrace.control.client.errors import token_error, unreachable
+from tailrace.control.client.remote import token_error, unreachable
+from tailrace.control.faces.rpc import ERROR_KEY, KEEPALIVE
 from tailrace.control.faces.rpc.codec import codec
 from tailrace.control.faces.rpc.schema import SERVICE
-from tailrace.control.faces.rpc.wire import ERROR_KEY, KEEPALIVE
 from tailrace.control.methods import Method
 from tailrace.errors import TailraceError, known
 

@@ -9,9 +9,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
-from tailrace.errors import TailraceError
+from tailrace.errors import TailraceError, UsageError
 from tailrace.load.client.addresses import Addresses
 from tailrace.load.client.target import Endpoint
+from tailrace.net import trusting
 
 _RESOLVE_EVERY_S = 10.0
 _RESOLVE_AGAIN_S = 1.0
@@ -277,9 +278,9 @@ async def _resolve(host: str, port: int) -> list[str]:
 
 def _tls_context(endpoint: Endpoint) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=endpoint.ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise DialError(f"cannot use the CA file {endpoint.ca_file}: {error}") from None
+        context = trusting(endpoint.ca_file, verify=endpoint.verify)
+    except UsageError as error:
+        raise DialError(str(error)) from None
     if endpoint.cert_file is not None:
         try:
             # Without a password to give: OpenSSL would ask the terminal for one.
@@ -288,8 +289,5 @@ def _tls_context(endpoint: Endpoint) -> ssl.SSLContext:
             raise DialError(
                 f"cannot use the certificate {endpoint.cert_file} with its key: {error}"
             ) from None
-    if not endpoint.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["http/1.1"])
     return context

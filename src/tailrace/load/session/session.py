@@ -158,9 +158,9 @@ class Session:
         Raises:
             UsageError: the rate is negative or not finite.
         """
-        return self.set_profile(constant(rate_per_s))
+        return self.follow(constant(rate_per_s))
 
-    def set_profile(self, profile: Profile) -> float:
+    def follow(self, profile: Profile) -> float:
         """Follow another profile; returns when it begins, seconds since the start.
 
         Raises:
@@ -169,7 +169,7 @@ class Session:
         t_s = max(self.elapsed_s + self._change_lead_s, 0.0)
         changed = self.profile.changed(t_s, profile)
         if not self._start_ns:
-            self._when_started.append(lambda: self.set_profile(profile))
+            self._when_started.append(lambda: self.follow(profile))
             return t_s
         # The target of an interval not merged yet is still to be told.
         self.profile = changed.without_past(self._merged_s)

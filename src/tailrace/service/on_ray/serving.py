@@ -25,7 +25,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tailrace.cluster import connect, quietly
 from tailrace.errors import TailraceError, UsageError
-from tailrace.service.config import TOKEN_VARIABLE, ServiceConfig, is_loopback, resolve
+from tailrace.net import is_loopback, resolve
+from tailrace.service.config import TOKEN_VARIABLE, ServiceConfig
 from tailrace.service.on_ray.options import Scale
 from tailrace.service.on_ray.registry import running_replicas
 from tailrace.service.on_ray.replicas import APPLICATION, REGISTRY, application

@@ -8,7 +8,7 @@ from tailrace.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class Tls:
+class Certificate:
     """PEM files: the certificate, those of its issuers after it, and its key without a password."""
 
     cert: Path

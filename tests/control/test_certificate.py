@@ -7,45 +7,45 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from tailrace.control.tls import Tls
+from tailrace.control.certificate import Certificate
 from tailrace.errors import UsageError
 
 
 @pytest.fixture
-def tls(tmp_path: Path) -> Tls:
+def tls(tmp_path: Path) -> Certificate:
     issued = trustme.CA().issue_cert("localhost")
     issued.cert_chain_pems[0].write_to_path(tmp_path / "room.pem")
     issued.private_key_pem.write_to_path(tmp_path / "room.key")
-    return Tls(tmp_path / "room.pem", tmp_path / "room.key")
+    return Certificate(tmp_path / "room.pem", tmp_path / "room.key")
 
 
-def test_a_certificate_and_its_key_make_a_context(tls: Tls) -> None:
+def test_a_certificate_and_its_key_make_a_context(tls: Certificate) -> None:
     context = tls.context()
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
     assert tls.pem() == (tls.cert.read_bytes(), tls.key.read_bytes())
 
 
 @pytest.mark.parametrize("missing", ["room.pem", "room.key"])
-def test_a_missing_file_is_named(tls: Tls, missing: str) -> None:
+def test_a_missing_file_is_named(tls: Certificate, missing: str) -> None:
     tls.cert.with_name(missing).unlink()
     with pytest.raises(UsageError, match=missing):
         tls.context()
 
 
 @pytest.mark.parametrize("broken", ["room.pem", "room.key"])
-def test_a_broken_file_is_named(tls: Tls, broken: str) -> None:
+def test_a_broken_file_is_named(tls: Certificate, broken: str) -> None:
     tls.cert.with_name(broken).write_text("no certificate")
     with pytest.raises(UsageError, match=broken):
         tls.context()
 
 
-def test_anothers_key_is_refused(tls: Tls) -> None:
+def test_anothers_key_is_refused(tls: Certificate) -> None:
     trustme.CA().issue_cert("localhost").private_key_pem.write_to_path(tls.key)
     with pytest.raises(UsageError, match=r"room\.key.*the key the certificate's own"):
         tls.context()
 
 
-def test_a_key_with_a_password_is_refused_and_none_is_asked_for(tls: Tls) -> None:
+def test_a_key_with_a_password_is_refused_and_none_is_asked_for(tls: Certificate) -> None:
     key = serialization.load_pem_private_key(tls.key.read_bytes(), None)
     tls.key.write_bytes(
         key.private_bytes(
