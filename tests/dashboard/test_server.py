@@ -19,7 +19,7 @@ from fastapi import FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
 from websockets.asyncio.client import connect
 
-from tailrace.control.tls import Tls
+from tailrace.control.certificate import Certificate
 from tailrace.dashboard.access import Access
 from tailrace.dashboard.server import serving
 from tailrace.errors import UsageError
@@ -73,14 +73,14 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture
-def tls(authority: trustme.CA, tmp_path: Path) -> Tls:
+def tls(authority: trustme.CA, tmp_path: Path) -> Certificate:
     issued = authority.issue_cert("localhost", "127.0.0.1")
     issued.cert_chain_pems[0].write_to_path(tmp_path / "room.pem")
     issued.private_key_pem.write_to_path(tmp_path / "room.key")
-    return Tls(tmp_path / "room.pem", tmp_path / "room.key")
+    return Certificate(tmp_path / "room.pem", tmp_path / "room.key")
 
 
-async def test_http_and_websockets_over_tls(authority: trustme.CA, tls: Tls) -> None:
+async def test_http_and_websockets_over_tls(authority: trustme.CA, tls: Certificate) -> None:
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     listener = socket.create_server(("127.0.0.1", 0))
@@ -105,7 +105,7 @@ async def test_http_and_websockets_over_tls(authority: trustme.CA, tls: Tls) -> 
                 await distrusting.get(f"http://{host}/")
 
 
-async def test_a_broken_certificate_is_told_before_anything_is_served(tls: Tls) -> None:
+async def test_a_broken_certificate_is_told_before_anything_is_served(tls: Certificate) -> None:
     tls.cert.write_text("no certificate")
     listener = socket.create_server(("127.0.0.1", 0))
     with listener, pytest.raises(UsageError, match=r"room\.pem"):
@@ -191,7 +191,7 @@ async def test_silent_connections_lock_nobody_out(begun: bytes) -> None:
 
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 def test_who_begins_no_handshake_locks_nobody_out(
-    authority: trustme.CA, tls: Tls, loop: Callable[[], asyncio.AbstractEventLoop]
+    authority: trustme.CA, tls: Certificate, loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     async def besieged() -> None:
         trusting = ssl.create_default_context()
@@ -222,7 +222,7 @@ def test_who_begins_no_handshake_locks_nobody_out(
 
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 def test_a_handshake_that_comes_with_its_connection_is_answered(
-    authority: trustme.CA, tls: Tls, loop: Callable[[], asyncio.AbstractEventLoop]
+    authority: trustme.CA, tls: Certificate, loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     """It has arrived before the server looks at the connection at all."""
 

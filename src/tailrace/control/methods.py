@@ -4,16 +4,19 @@ All of it is read from the method itself, its signature and its docstring; `meth
 cannot say.
 """
 
+import functools
 import inspect
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Concatenate, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from tailrace.errors import TailraceError, known
 
+P = ParamSpec("P")
+T = TypeVar("T")
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 METHODS: "list[Method]" = []
@@ -141,6 +144,19 @@ def method(
         return function
 
     return enter
+
+
+def waits(
+    function: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Any, P], T]:
+    """A function of LoadControl as one that waits for the answer."""
+
+    def wait(self: Any, /, *given: P.args, **named: P.kwargs) -> T:
+        answer: T = self.wait(function.__name__, *given, **named)
+        return answer
+
+    functools.update_wrapper(wait, function)
+    return wait
 
 
 def _request(

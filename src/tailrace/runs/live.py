@@ -83,7 +83,7 @@ class LiveRun:
         Raises:
             UsageError: there is no such profile.
         """
-        return await self._reached(self._run.session.set_profile(parse_profile(profile)))
+        return await self._reached(self._run.session.follow(parse_profile(profile)))
 
     async def intervals(self) -> AsyncIterator[Point]:
         """Every interval of the run: those that are over, then each as it ends, to the last one."""

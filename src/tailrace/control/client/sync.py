@@ -3,17 +3,15 @@
 import asyncio
 import atexit
 import contextlib
-import functools
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from collections.abc import AsyncGenerator, Coroutine, Iterator
+from typing import Any, Self, TypeVar
 
 from tailrace.control.client.remote import RemoteControl
-from tailrace.control.interface import LoadControl, Update
+from tailrace.control.interface import Update, WaitingControl
 
 _NESTED = 16
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -21,24 +19,8 @@ class _ClosedError(RuntimeError):
     """Asked after `close`."""
 
 
-def _waits(
-    method: Callable[Concatenate[LoadControl, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate["SyncControl", P], T]:
-    """The same method, which waits for the answer."""
-
-    def wait(self: "SyncControl", /, *given: P.args, **named: P.kwargs) -> T:
-        asked: Coroutine[Any, Any, T] = getattr(self._remote, method.__name__)(*given, **named)
-        return self._wait(asked)
-
-    functools.update_wrapper(wait, method)
-    return wait
-
-
-class SyncControl:
-    """Each method waits for what LoadControl's answers; `watch` is a plain iterator.
-
-    It talks in a thread of its own, which ends with `close`.
-    """
+class SyncControl(WaitingControl):
+    """A control room elsewhere; it talks in a thread of its own, which ends with `close`."""
 
     def __init__(self, remote: RemoteControl) -> None:
         self._remote = remote
@@ -69,23 +51,9 @@ class SyncControl:
         self._thread.join()
         self._loop.close()
 
-    list = _waits(LoadControl.list)
-    get = _waits(LoadControl.get)
-    config = _waits(LoadControl.config)
-    add = _waits(LoadControl.add)
-    change = _waits(LoadControl.change)
-    remove = _waits(LoadControl.remove)
-    start = _waits(LoadControl.start)
-    stop = _waits(LoadControl.stop)
-    set_rate = _waits(LoadControl.set_rate)
-    set_profile = _waits(LoadControl.set_profile)
-    latest = _waits(LoadControl.latest)
-    window = _waits(LoadControl.window)
-    runs = _waits(LoadControl.runs)
-    run = _waits(LoadControl.run)
-    searches = _waits(LoadControl.searches)
-    label_run = _waits(LoadControl.label_run)
-    delete_run = _waits(LoadControl.delete_run)
+    def wait(self, method: str, *given: Any, **named: Any) -> Any:
+        """What the method of that name answers."""
+        return self._wait(getattr(self._remote, method)(*given, **named))
 
     def watch(self, service_id: str | None = None) -> Iterator[Update]:
         """See LoadControl."""
