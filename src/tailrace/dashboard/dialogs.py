@@ -1,13 +1,11 @@
-"""The dialogs of the page: a service's form, and the question before one is removed.
+"""The form of a service, in a dialog.
 
-They are the browser's own, which keep the keyboard within and close with Escape. What is typed
+This is the browser's own, which keeps the keyboard within and closes with Escape. What is typed
 stays in the browser until the controller has taken it.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from typing import Final
+from collections.abc import Awaitable, Callable
 
 from nicegui import Client, events, ui
 
@@ -36,13 +34,18 @@ class ServiceDialog:
         self._control = control
         self._client = client
         self._save: Callable[[ServiceConfig], Awaitable[ServiceInfo]] = control.add
-        with dialog("service-dialog"), ui.element("form").props("novalidate") as form:
+        with (
+            ui.element("dialog").props(
+                "id=service-dialog aria-labelledby=service-dialog-title data-testid=service-dialog"
+            ),
+            ui.element("form").props("novalidate") as form,
+        ):
             self._title()
             for group in GROUPS:
                 self._group(group)
             with ui.element("div").classes("dialog-buttons"):
                 ui.element("p").classes("form-error").props("role=alert tabindex=-1")
-                button("Cancel").on("click", js_handler=CLOSE)
+                button("Cancel").on("click", js_handler="e => e.target.closest('dialog').close()")
                 button("Save", "primary").props("type=submit data-testid=save")
         form.on(
             "input",
@@ -107,47 +110,6 @@ class ServiceDialog:
         else:
             answer = "close('service-dialog')"
         self._client.run_javascript(f"tailrace.dialog.{answer}")
-
-
-class RemoveDialog:
-    """Asks whether a service is really to be removed."""
-
-    def __init__(self, control: LoadControl, client: Client) -> None:
-        self._control = control
-        self._client = client
-        self._service_id = ""
-        with dialog("remove-dialog"):
-            with ui.element("h2"):
-                self._question = ui.label().props("id=remove-dialog-title")
-            ui.label("Its runs stay in the directory of runs.").classes("hint")
-            with ui.element("div").classes("dialog-buttons"):
-                button("Keep it").props("autofocus").on("click", js_handler=CLOSE)
-                button("Remove", "danger").props("data-testid=remove-really").on(
-                    "click", self._on_remove, []
-                )
-
-    def ask(self, service: ServiceInfo) -> None:
-        """Open it for `service`."""
-        self._service_id = service.id
-        self._question.set_text(f"Remove {service.name}?")
-        self._client.run_javascript("tailrace.dialog.open('remove-dialog')")
-
-    async def _on_remove(self) -> None:
-        await attempt(self._client, self._control.remove(self._service_id))
-        self._client.run_javascript("tailrace.dialog.close('remove-dialog')")
-
-
-CLOSE: Final = "e => e.target.closest('dialog').close()"
-"""What a button does in the browser that closes the dialog around it."""
-
-
-@contextmanager
-def dialog(name: str) -> Iterator[None]:
-    """Builds a dialog that `tailrace.dialog` in the browser opens; an element with the id
-    `{name}-title` is its title.
-    """
-    with ui.element("dialog").props(f"id={name} aria-labelledby={name}-title data-testid={name}"):
-        yield
 
 
 def _field(field: Field) -> None:

@@ -7,7 +7,7 @@ from nicegui.element import Element
 
 from tailrace.control.interface import LoadControl
 from tailrace.dashboard.board import Board
-from tailrace.dashboard.dialogs import RemoveDialog, ServiceDialog
+from tailrace.dashboard.dialogs import ServiceDialog
 from tailrace.dashboard.frame import attempt
 
 _EXAMPLE = """\
@@ -32,7 +32,6 @@ class Overview:
         self._board = board
         self._client = client
         self._form = ServiceDialog(control, client)
-        self._removal = RemoveDialog(control, client)
         self._rows = _Services()
         self._rows.props["example"] = _EXAMPLE
         self._rows.on("start-all", self._start_all, [])
@@ -69,10 +68,7 @@ class Overview:
         await self._form.change(event.args)
 
     async def _remove(self, event: events.GenericEventArguments) -> None:
-        async def ask() -> None:
-            self._removal.ask(await self._control.get(event.args))
-
-        await attempt(self._client, ask())
+        await attempt(self._client, self._control.remove(event.args))
 
     async def _start_all(self) -> None:
         idle = [service.id for service in await self._control.list() if service.state == "idle"]

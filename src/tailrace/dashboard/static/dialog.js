@@ -10,10 +10,6 @@
   };
 
   tailrace.dialog = {
-    open(name) {
-      find(name).showModal();
-    },
-
     // values: text by the field's name; fixed: names of fields that cannot be changed.
     fill(name, title, values, fixed) {
       const dialog = find(name);

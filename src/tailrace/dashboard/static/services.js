@@ -63,13 +63,22 @@ export default {
               <div class="cell-note" :data-field="note" :title="texts[note]">{{ texts[note] }}</div>
             </div>
             <div class="more">
-              <button v-for="[label, event] in [['Change', 'change'], ['Remove', 'remove']]" :key="event" type="button"
-                class="button plain" :data-testid="event + '-' + id" :disabled="texts.state !== 'idle'"
-                :aria-label="label + ' ' + texts.name" @click="$emit(event, id)">{{ label }}</button>
+              <button type="button" class="button plain" :data-testid="'change-' + id" :disabled="texts.state !== 'idle'"
+                :aria-label="'Change ' + texts.name" @click="$emit('change', id)">Change</button>
+              <button type="button" class="button plain" :data-testid="'remove-' + id" :disabled="texts.state !== 'idle'"
+                :aria-label="'Remove ' + texts.name" @click="ask(id)">Remove</button>
             </div>
           </article>
         </li>
       </ul>
+      <dialog ref="question" id="remove-dialog" aria-labelledby="remove-dialog-title" data-testid="remove-dialog">
+        <h2 id="remove-dialog-title">Remove {{ rows[asked]?.texts.name }}?</h2>
+        <div class="hint">Its runs stay in the directory of runs.</div>
+        <div class="dialog-buttons">
+          <button type="button" class="button" autofocus @click="$refs.question.close()">Keep it</button>
+          <button type="button" class="button danger" data-testid="remove-really" @click="remove">Remove</button>
+        </div>
+      </dialog>
       <section v-if="told && !ids.length" class="card empty-room" data-testid="empty">
         <h2>No services yet</h2>
         <span class="hint">A service is one HTTP endpoint that is put under load. Add one here, or list yours in
@@ -82,7 +91,7 @@ export default {
   props: { example: String },
   emits: ["start-all", "stop-all", "add", "toggle", "rate", "change", "remove"],
   // typed: a rate that is being typed is left alone until it is entered or left.
-  data: () => ({ told: false, ids: [], rows: {}, typed: {}, cells: CELLS }),
+  data: () => ({ told: false, ids: [], rows: {}, typed: {}, asked: null, cells: CELLS }),
   computed: {
     shown() {
       return this.ids.map((id) => this.rows[id]).filter(Boolean);
@@ -100,6 +109,14 @@ export default {
     enter(id) {
       this.$emit("rate", id, this.typed[id]);
       delete this.typed[id];
+    },
+    ask(id) {
+      this.asked = id;
+      this.$refs.question.showModal();
+    },
+    remove() {
+      this.$refs.question.close();
+      this.$emit("remove", this.asked);
     },
     // ids: of all services, in order; rows: of those that changed, {id, rate, texts, flags, path, over, bound}.
     show({ ids, rows }) {
