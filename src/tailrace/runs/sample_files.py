@@ -227,34 +227,37 @@ class _Parquet:
         self._schema = _schema({})
 
     def write(self, samples: RawSamples, about: Mapping[str, str]) -> None:
-        import pyarrow.parquet
+        from pyarrow import parquet
 
         self._schema = _schema(about)
-        with _written(self._parts / f"{self._count:06}.parquet") as file:
-            pyarrow.parquet.write_table(_table(samples, self._schema), file, **_ENCODING)
+        with _written(self._part(self._count)) as file:
+            parquet.write_table(_table(samples, self._schema), file, **_ENCODING)
         self._count += 1
 
     def finish(self) -> None:
-        """Join the parts, some at a time."""
-        import pyarrow.dataset
-        import pyarrow.parquet
+        """Join the parts, one after another: a scanner would read far ahead."""
+        import pyarrow
+        from pyarrow import parquet
 
-        parts = pyarrow.dataset.dataset(self._parts, self._schema, format="parquet")
         with _written(self._path) as file:
-            with pyarrow.parquet.ParquetWriter(file, self._schema, **_ENCODING) as writer:
-                waiting: list[pyarrow.RecordBatch] = []
-                for batch in parts.to_batches():
-                    waiting.append(batch)
+            with parquet.ParquetWriter(file, self._schema, **_ENCODING) as writer:
+                waiting = [self._schema.empty_table()]
+                for number in range(self._count):
+                    waiting.append(parquet.read_table(self._part(number)))
                     if sum(map(len, waiting)) >= GROUP:
-                        writer.write_table(pyarrow.Table.from_batches(waiting))
+                        writer.write_table(pyarrow.concat_tables(waiting))
                         waiting.clear()
-                writer.write_table(pyarrow.Table.from_batches(waiting, self._schema))
+                if waiting:
+                    writer.write_table(pyarrow.concat_tables(waiting))
             file.flush()
             os.fsync(file.fileno())
         shutil.rmtree(self._parts)
 
     def discard(self) -> None:
         shutil.rmtree(self._parts, ignore_errors=True)
+
+    def _part(self, number: int) -> Path:
+        return self._parts / f"{number:06}.parquet"
 
 
 def _format_of(path: Path | None) -> _File:

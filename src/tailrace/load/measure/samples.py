@@ -45,7 +45,7 @@ class SampleLog:
     Args:
         rows: how many the recorder has.
         share: of all requests, so many; which ones depends on `seed` and the schedule alone.
-        hand_on: told of samples, and of the reasons that they number.
+        hand_on: called with samples, which it may not keep, and the reasons that they number.
     """
 
     def __init__(
@@ -66,18 +66,29 @@ class SampleLog:
         self._share = share
         self._seed = seed
         self._hand_on = hand_on
+        self._answered = np.zeros(rows, SAMPLE)
         self._failed = np.zeros(rows, SAMPLE)
         self._failed_rows = 0
         self._reasons: dict[str, int] = {}
 
     def keep(self, intended: IntArray, sent: IntArray, done: IntArray) -> None:
         """The answered requests of the recorder's rows, all of them."""
-        rows = np.empty(len(intended), SAMPLE)
-        rows["intended_ns"], rows["sent_ns"], rows["done_ns"] = intended, sent, done
-        for name, column in self._columns.items():
-            rows[name] = column[: len(rows)]
+        count = len(intended)
+        columns = {name: column[:count] for name, column in self._columns.items()}
+        columns |= {"intended_ns": intended, "sent_ns": sent, "done_ns": done}
+        if self._share < 1:
+            picked = np.flatnonzero(chosen(intended - self.start_ns, self._share, self._seed))
+            columns = {name: column[picked] for name, column in columns.items()}
+            count = len(picked)
+        rows = self._answered[:count]
+        for name, column in columns.items():
+            if name in TIMES:
+                np.subtract(column, self.start_ns, out=rows[name])
+            else:
+                rows[name] = column
         rows["reason"] = ABSENT
-        self._pass_on(rows, [])
+        if count:
+            self._hand_on(rows, [])
 
     def fail(
         self,

@@ -101,7 +101,7 @@ class Snapshot(msgspec.Struct, tag=True, frozen=True, kw_only=True):
 class SampleBatch(msgspec.Struct, tag=True, frozen=True):
     """Worker → session: some of an interval's requests one by one, before its Snapshot."""
 
-    rows: bytes
+    rows: memoryview
     """Of the type `measure.samples.SAMPLE`."""
     reasons: list[str]
     """Those that the rows number."""

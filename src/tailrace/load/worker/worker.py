@@ -324,7 +324,7 @@ class Worker:
         return self._position < len(self._due) and self._due[self._position] >= self._end_ns
 
     def _hand_on(self, rows: Rows, reasons: list[str]) -> None:
-        self._report.write(frame(SampleBatch(rows.tobytes(), reasons)))
+        self._report.write(frame(SampleBatch(rows.view("u1").data, reasons)))
 
     def _totals(self) -> Counter[str]:
         periods, throttled = self._cpu_limit.periods()
