@@ -37,6 +37,8 @@ broken = answer_by(lambda number: http(b"", 500 if number % 2 else 200))
         (("http://h/", "--for", "ever"), "'ever' is not a duration"),
         (("http://h/", "--for", "0s"), "--for: must be 1 ms to 8,784 h, not 0 µs"),
         (("http://h/", "--for", "99999d"), "--for: must be 1 ms to 8,784 h"),
+        (("http://h/", "--samples", "s.txt"), "raw samples go to a .parquet or .csv file"),
+        (("http://h/", "--samples-share", "0.1"), "--samples-share needs --samples"),
         (("http://h/", "--interval", "0.1ns"), "--interval: must be 1 ms to"),
         (("http://h/", "--timeout", "0.1ns"), "--timeout: must be 1 ms to"),
         (("http://h/", "--min-duration", "9" * 99 + "h"), "must be at most 1e9 s"),

@@ -123,6 +123,19 @@ def test_a_file_that_cannot_be_is_said_beforehand(
         SampleSink(tmp_path / name).open(URLS)
 
 
+async def test_what_is_not_installed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = (await filled(None)).read()
+    for module in ("pandas", "pyarrow"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UsageError, match=r"pip install 'tailrace\[arrow\]' .*ends in .csv"):
+        SampleSink(tmp_path / "s.parquet")
+    with pytest.raises(UsageError, match="pip install pandas"):
+        samples.to_pandas()
+    assert len((await filled(tmp_path / "s.csv")).read()) == len(samples)
+
+
 def test_a_file_of_something_else_is_one_line(tmp_path: Path) -> None:
     for kind in KINDS:
         (tmp_path / f"s{kind}").write_bytes(b"a,b\n1,2\n" * 9)

@@ -26,6 +26,7 @@ from tailrace.load.schedule.profile import constant, parse_profile
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.session import Session
 from tailrace.load.session.workers import GeneratorError
+from tailrace.runs.samples import read_raw_samples
 from tests.kit import cli
 from tests.kit.plans import make_plan
 from tests.kit.ray_nodes import is_ours, node_with
@@ -206,7 +207,7 @@ async def test_the_command_prints_one_document(cluster: Any, serve: Any, tmp_pat
     url = serve().url
     arguments = ("load", url, "--ray", cluster.address, "--workers", "3", "--for", "2s", "--json")
     process = await asyncio.create_subprocess_exec(
-        *cli.command(*arguments),
+        *cli.command(*arguments, "--samples", "s.parquet"),
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -217,6 +218,11 @@ async def test_the_command_prints_one_document(cluster: Any, serve: Any, tmp_pat
     result = msgspec.json.decode(out)
     assert result["completed"] == result["offered"] > 100
     assert sum(node["workers"] for node in result["nodes"].values()) == 3
+    # The requests of all nodes are in one file, by one clock.
+    samples = read_raw_samples(tmp_path / "s.parquet")
+    assert len(samples) == result["offered"]
+    assert set(samples["worker"]) == {0, 1, 2}
+    assert 1e9 < samples["done_ns"].max() < 60e9
     text = err.decode()
     assert "nodes 2" in text or "nodes 3" in text
     # What follows the run, and nothing of Ray's.
