@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from tailrace.control.faces.rpc import schema
-from tailrace.control.methods import METHODS
+from tailrace.control.interface import METHODS
 
 _HEAD = """\
 The control room over gRPC: steer the load on services, and read their tail latency back.

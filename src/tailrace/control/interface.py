@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from tailrace.control.config import ServiceConfig
-from tailrace.control.methods import method, waits
+from tailrace.control.methods import method, methods_of, waits
 from tailrace.control.window import Window
 from tailrace.errors import TailraceError
 from tailrace.load.judge.verdict import Verdict
@@ -20,6 +20,7 @@ from tailrace.load.measure.point import Point
 from tailrace.runs.record import RunInfo, RunRecord, SearchInfo, UnknownRunError
 
 __all__ = [
+    "METHODS",
     "LoadControl",
     "NotAllowedError",
     "Point",
@@ -227,6 +228,10 @@ class LoadControl(Protocol):
             StateError: it is in progress.
             UsageError: there are directories in it, which no run makes.
         """
+
+
+METHODS = methods_of(LoadControl)
+"""Those of LoadControl, in its order."""
 
 
 class WaitingControl(ABC):

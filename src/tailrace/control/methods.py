@@ -19,9 +19,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
-METHODS: "list[Method]" = []
-"""Those of LoadControl, in its order."""
-
+_SAID = "_method"
 _JSON_NAMES = {"service_id": "id", "rate_per_s": "rate"}
 """What REST calls parameters, in addresses and bodies."""
 _RAISED = re.compile(r"^    ([\w, ]+Error): (.*(?:\n {8}.*)*)", re.MULTILINE)
@@ -106,13 +104,13 @@ def method(
     field: str | None = None,
     in_parts: bool = False,
 ) -> Callable[[FunctionT], FunctionT]:
-    """Enter a function of LoadControl into METHODS.
+    """Say of a function of LoadControl how it is asked for.
 
     `rpc` is the function's name in camel case where it is not given. `field` names the answer where
     gRPC has to wrap it, since it is no struct.
     """
 
-    def enter(function: FunctionT) -> FunctionT:
+    def say(function: FunctionT) -> FunctionT:
         name = function.__name__
         called = rpc or name.title().replace("_", "")
         signature = inspect.signature(function)
@@ -123,7 +121,9 @@ def method(
             (answer,) = get_args(answer)
         request, takes_request = _request(called, signature, hints)
         about, _, raised = (inspect.getdoc(function) or "").partition("\n\nRaises:\n")
-        METHODS.append(
+        setattr(
+            function,
+            _SAID,
             Method(
                 name=name,
                 verb=verb,
@@ -139,11 +139,17 @@ def method(
                 response=_response(called, answer, field),
                 streams=streams,
                 in_parts=in_parts,
-            )
+            ),
         )
         return function
 
-    return enter
+    return say
+
+
+def methods_of(interface: type) -> tuple[Method, ...]:
+    """What `method` said of the functions of `interface`, in their order."""
+    functions = vars(interface).values()
+    return tuple(getattr(function, _SAID) for function in functions if hasattr(function, _SAID))
 
 
 def waits(

@@ -32,8 +32,7 @@ from tailrace.control.faces.rpc.schema import (
 )
 from tailrace.control.faces.rpc.server import MOST_CONNECTIONS, PackedUpdates, serving_rpc
 from tailrace.control.guesses import Guesses, network_of
-from tailrace.control.interface import LoadControl, ServiceInfo, Update
-from tailrace.control.methods import METHODS
+from tailrace.control.interface import METHODS, LoadControl, ServiceInfo, Update
 from tailrace.errors import TailraceError, UsageError
 from tests.kit import samples
 from tests.kit.paths import ROOT
@@ -180,12 +179,6 @@ def test_a_type_that_no_message_holds_is_named() -> None:
     odd = msgspec.defstruct("Odd", [("pairs", dict[str, tuple[str, int]])])
     with pytest.raises(TypeError, match=r"Odd.pairs has a type that no message holds"):
         widget({}, odd)
-
-
-def test_there_is_a_call_for_each_method() -> None:
-    methods = [name for name in vars(LoadControl) if not name.startswith("_")]
-    assert [method.name for method in METHODS] == methods
-    assert len({method.rpc for method in METHODS}) == len(methods)
 
 
 # The translation

@@ -7,8 +7,8 @@ from typing import Any, Protocol, Self, cast
 
 import msgspec
 
-from tailrace.control.interface import LoadControl, Update
-from tailrace.control.methods import METHODS, Method
+from tailrace.control.interface import METHODS, LoadControl, Update
+from tailrace.control.methods import Method
 from tailrace.errors import TailraceError
 
 

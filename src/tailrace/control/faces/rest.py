@@ -16,9 +16,9 @@ from starlette.routing import Route
 
 from tailrace.control.faces.answers import NO_STORE, Answering, Endpoint, answer_json
 from tailrace.control.faces.openapi import body_fields, document
-from tailrace.control.interface import LoadControl, RunRecord, ServiceInfo, Update
+from tailrace.control.interface import METHODS, LoadControl, RunRecord, ServiceInfo, Update
 from tailrace.control.json_codec import convert, encode
-from tailrace.control.methods import METHODS, Method
+from tailrace.control.methods import Method
 from tailrace.errors import UsageError
 
 _POINTS = 256

@@ -29,8 +29,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from msgspec import inspect
 
-from tailrace.control.interface import State
-from tailrace.control.methods import METHODS
+from tailrace.control.interface import METHODS, State
 from tailrace.load.measure.point import EventKind
 from tailrace.runs.record import RunState
 

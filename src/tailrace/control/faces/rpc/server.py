@@ -21,8 +21,8 @@ from tailrace.control.faces.rpc.access import TokenInterceptor
 from tailrace.control.faces.rpc.codec import Codec, codec
 from tailrace.control.faces.rpc.schema import SERVICE
 from tailrace.control.guesses import Guesses
-from tailrace.control.interface import LoadControl, Point, RunRecord, Update
-from tailrace.control.methods import METHODS, Method
+from tailrace.control.interface import METHODS, LoadControl, Point, RunRecord, Update
+from tailrace.control.methods import Method
 from tailrace.errors import TailraceError, UsageError, known_as
 from tailrace.net import is_loopback
 
