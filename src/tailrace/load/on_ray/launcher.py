@@ -22,7 +22,7 @@ from tailrace.load.client.request import Request
 from tailrace.load.on_ray.agent import HEARTBEAT_S, Agent
 from tailrace.load.on_ray.channel import Parcel, RayChannel
 from tailrace.load.on_ray.node import ClockWatch, Node, name_nodes, read_clock
-from tailrace.load.session.workers import Channel, GeneratorError, Gone, Heard, NodeClock
+from tailrace.load.session.workers import Channel, GeneratorError, Gone, Heard
 from tailrace.load.worker.messages import Setup, encoder
 
 _ROOM_S = 10.0
@@ -69,8 +69,9 @@ class RayLauncher:
         return min(_CHANGE_NS + 4 * self._round_trip_ns, _MOST_NS)
 
     @property
-    def clocks(self) -> Mapping[str, NodeClock]:
-        return {node.name: node.watch.clock for node in self._used() if node.watch is not None}
+    def clock_errors_s(self) -> Mapping[str, float]:
+        watches = ((node.name, node.watch) for node in self._used())
+        return {name: watch.error_ns / 1e9 for name, watch in watches if watch is not None}
 
     async def reserve(self, workers: int) -> None:
         await asyncio.to_thread(connect, self._address)

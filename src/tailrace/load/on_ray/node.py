@@ -12,8 +12,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tailrace.load.session.workers import NodeClock
-
 Ask = Callable[[], Awaitable[int]]
 """Reads the node's CLOCK_MONOTONIC, ns."""
 
@@ -44,23 +42,18 @@ class ClockWatch:
     def __init__(self, first: Reading) -> None:
         self.first = first
         self._best_ns = first.error_ns
-        self._drift_ns = 0
-        self._bound_ns = first.error_ns
+        self.error_ns = first.error_ns
+        """The most by which an instant told to the node may be off."""
 
     def add(self, reading: Reading) -> None:
         """Take in a later reading; one that is much less sure than the best says nothing new."""
         if reading.error_ns > 2 * self._best_ns:
             return
         self._best_ns = min(self._best_ns, reading.error_ns)
-        self._drift_ns = reading.offset_ns - self.first.offset_ns
+        drift_ns = abs(reading.offset_ns - self.first.offset_ns)
         # Where both readings leave it open whether the clock has moved, it has not.
-        moved_ns = max(abs(self._drift_ns) - reading.error_ns - self.first.error_ns, 0)
-        self._bound_ns = max(self._bound_ns, self.first.error_ns + moved_ns)
-
-    @property
-    def clock(self) -> NodeClock:
-        """What is known now."""
-        return NodeClock(self._bound_ns, self._drift_ns)
+        moved_ns = max(drift_ns - reading.error_ns - self.first.error_ns, 0)
+        self.error_ns = max(self.error_ns, self.first.error_ns + moved_ns)
 
 
 class Node:

@@ -5,54 +5,44 @@ from collections.abc import Iterable, Mapping
 
 from tailrace.load.measure.measurement import Measurement, added
 from tailrace.load.measure.point import NodeFigures
-from tailrace.load.session.workers import NodeClock, WorkerHandle
-
-_SAME_CLOCK = NodeClock(0, 0)
+from tailrace.load.session.workers import Launcher, WorkerHandle, Workers
 
 
 class Nodes:
     """Figures of each machine that has a name, which this one has not."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers: Workers, launcher: Launcher) -> None:
+        self._workers = workers
+        self._launcher = launcher
         self._total: dict[str, Measurement] = {}
 
-    def join(self, workers: Iterable[WorkerHandle]) -> None:
-        """Count the machines of `workers` among them, even if they never report."""
-        for worker in workers:
-            if worker.node:
-                self._total.setdefault(worker.node, Measurement())
-
     def add(
-        self,
-        reports: Iterable[tuple[WorkerHandle, Measurement]],
-        length_s: float,
-        workers: Iterable[WorkerHandle],
-        clocks: Mapping[str, NodeClock],
+        self, reports: Iterable[tuple[WorkerHandle, Measurement]], length_s: float
     ) -> dict[str, NodeFigures]:
         """Take in one interval's reports; the figures of that interval."""
-        told: dict[str, list[Measurement]] = {node: [] for node in self._total}
+        # Those as well that never report.
+        begun = (worker.node for worker in self._workers.all if worker.begun_s is not None)
+        told: dict[str, list[Measurement]] = {node: [] for node in begun if node}
         for worker, measured in reports:
             if worker.node:
                 told[worker.node].append(measured)
         interval = {node: added(parts) for node, parts in told.items()}
-        self._total = {node: total + interval[node] for node, total in self._total.items()}
-        return self._figures(interval, length_s, workers, clocks)
+        self._total = {
+            node: self._total.get(node, Measurement()) + measured
+            for node, measured in interval.items()
+        }
+        return self._figures(interval, length_s)
 
-    def total(
-        self, duration_s: float, workers: Iterable[WorkerHandle], clocks: Mapping[str, NodeClock]
-    ) -> dict[str, NodeFigures]:
+    def total(self, duration_s: float) -> dict[str, NodeFigures]:
         """The figures of all that was taken in."""
-        return self._figures(self._total, duration_s, workers, clocks)
+        return self._figures(self._total, duration_s)
 
-    def _figures(
-        self,
-        parts: Mapping[str, Measurement],
-        length_s: float,
-        workers: Iterable[WorkerHandle],
-        clocks: Mapping[str, NodeClock],
-    ) -> dict[str, NodeFigures]:
+    def _figures(self, parts: Mapping[str, Measurement], length_s: float) -> dict[str, NodeFigures]:
+        clock_errors_s = self._launcher.clock_errors_s
         at_work = Counter(
-            worker.node for worker in workers if worker.begun_s is not None and not worker.lost
+            worker.node
+            for worker in self._workers.all
+            if worker.begun_s is not None and not worker.lost
         )
         figures = {}
         for node, measured in parts.items():
@@ -66,6 +56,6 @@ class Nodes:
                 send_lag_p99_us=round(lag.percentile_us(99)[0], 4) if lag.total else None,
                 cpu_percent=round(measured.cpu_ns / (there_s * 1e7), 2) if there_s > 0 else 0.0,
                 seen_s=round(self._total[node].end_ns / 1e9, 6),
-                clock_error_ms=round(clocks.get(node, _SAME_CLOCK).error_ns / 1e6, 4),
+                clock_error_ms=round(clock_errors_s.get(node, 0.0) * 1e3, 4),
             )
         return figures

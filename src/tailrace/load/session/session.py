@@ -61,7 +61,7 @@ class Session:
         self._end_s = plan.config.duration_s
         self._launcher = launcher or ProcessLauncher()
         self._workers = Workers(plan, self._launcher, self._received, self._lost, sampled)
-        self._nodes = Nodes()
+        self._nodes = Nodes(self._workers, self._launcher)
         self._stages = StageNames()
         self._reports: dict[int, list[tuple[WorkerHandle, Measurement]]] = {}
         """Not merged yet, by number of the interval."""
@@ -93,7 +93,6 @@ class Session:
             self.start_wall_time = (self._start_ns + self._clock_offset_ns) / 1e9
             for worker in self._workers.all:
                 self._workers.start(worker, self._start_ns, 0.0)
-            self._nodes.join(self._workers.all)
             if self._end_s is not None:
                 self._watch_end()
             for act in self._when_started:
@@ -118,17 +117,13 @@ class Session:
             min_duration_s=self.plan.config.min_duration_s,
             slos=self.plan.slos,
             problems=self.problems,
-            clock_errors_s={
-                node: clock.error_ns / 1e9 for node, clock in self._launcher.clocks.items()
-            },
+            clock_errors_s=self._launcher.clock_errors_s,
         )
 
     @property
     def nodes(self) -> dict[str, NodeFigures]:
         """What each machine of a fleet did so far, by name; empty for a run on this one alone."""
-        return self._nodes.total(
-            self.duration_s or max(self.elapsed_s, 0.0), self._workers.all, self._launcher.clocks
-        )
+        return self._nodes.total(self.duration_s or max(self.elapsed_s, 0.0))
 
     @property
     def missing(self) -> list[str]:
@@ -299,7 +294,6 @@ class Session:
             worker.drop()
             return _TO_THE_END
         self._workers.start(worker, self._start_ns, begun_s)
-        self._nodes.join([worker])
         what = f"load worker {lost.number} was replaced" + _on(worker)
         self._note(begun_s, "worker", what)
         by = f"{worker.node} took" if worker.node else "another took"
@@ -383,7 +377,7 @@ class Session:
                 0.0 if ended else self.profile.rate(min(t_s, end_s)) / self.plan.part.parts
             ),
             events=self._events.take(float("inf") if last else t_s),
-            nodes=self._nodes.add(reports, length_s, self._workers.all, self._launcher.clocks),
+            nodes=self._nodes.add(reports, length_s),
         )
         self._next_index += 1
         self._merged_s = t_s

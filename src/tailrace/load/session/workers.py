@@ -45,16 +45,6 @@ class GeneratorError(TailraceError):
     """The load workers cannot be started."""
 
 
-@dataclass(frozen=True, slots=True)
-class NodeClock:
-    """How a node's CLOCK_MONOTONIC compares with the session's."""
-
-    error_ns: int
-    """No instant told to the node is off by more, drift included, as last measured."""
-    drift_ns: int
-    """By how much the offset has changed since the run's start."""
-
-
 class Channel(Protocol):
     """Frames to and from one load worker, wherever it runs."""
 
@@ -88,8 +78,10 @@ class Launcher(Protocol):
         """How far ahead a live change must lie for all workers to bend their schedules in time."""
 
     @property
-    def clocks(self) -> Mapping[str, NodeClock]:
-        """Of each node that has a clock of its own, by its name."""
+    def clock_errors_s(self) -> Mapping[str, float]:
+        """Of each node that has a clock of its own, by its name: no instant told to it is off by
+        more, drift included, as last measured.
+        """
 
     async def reserve(self, workers: int) -> None:
         """Make room for so many workers. Called once, first.
@@ -176,7 +168,7 @@ class ProcessLauncher:
 
     start_lead_ns = 100_000_000
     change_lead_ns = 10_000_000
-    clocks: Mapping[str, NodeClock] = {}
+    clock_errors_s: Mapping[str, float] = {}
 
     async def reserve(self, workers: int) -> None:
         """A process needs no room made beforehand."""
