@@ -13,9 +13,6 @@ import pytest
 from tests.kit import cli
 from tests.kit.server import answer_by, http
 
-broken = answer_by(lambda number: http(b"", 500 if number % 2 else 200))
-"""Half of all answers are errors."""
-
 pytestmark = pytest.mark.slow("starts a run each time")
 
 broken = answer_by(lambda number: http(b"", 500 if number % 2 else 200))
