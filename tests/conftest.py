@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("tests.kit")
 
@@ -21,6 +22,10 @@ from tests.kit.server import Answer, Server, answer_ok  # noqa: E402
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # For a busy machine.
 os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
+
+# Examples take as long as a busy machine takes.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 # Started in the background by a shell without job control, Ctrl-C is ignored, here and in all that
 # the tests start, some of which are tested for what they do on it.

@@ -308,7 +308,7 @@ def test_the_line_of_every_key_of_a_file() -> None:
     assert line_of(FULL.replace("\n", "\r\n"), ("room", "tls_key")) == expected("tls_key", 0, 20)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(seed=st.integers(0, 2**32), cuts=st.integers(1, 6))
 def test_mutilated_files_are_refused_in_one_line_or_read(room: Path, seed: int, cuts: int) -> None:
     draw = random.Random(seed)

@@ -6,7 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.dashboard.sketch import HEIGHT, MAX_LETTERS, WIDTH, sketch
@@ -41,7 +41,6 @@ def test_what_a_profile_amounts_to(
     assert (drawn.peak, drawn.mean, drawn.over, drawn.requests) == (peak, mean, over, requests)
 
 
-@settings(deadline=None)
 @given(RATES, RATES)
 def test_a_ramp_is_a_straight_line_within_the_picture(start: float, end: float) -> None:
     corners = line(sketch(f"{start:f}..{end:f}/60s").svg)

@@ -245,7 +245,7 @@ def test_a_model_that_fails_makes_it_invalid(
     assert reason in error["value"]
     if scenario == "server":
         # Not fast: as slow as the whole test.
-        assert check["figures"]["latency_max_ms"] > 20 * check["figures"]["latency_p50_ms"]
+        assert check["figures"]["latency_max_ms"] > 500 * outcome["elapsed_s"]
 
 
 def test_a_failure_ends_a_stream(tmp_path: Path, broken_set: Path) -> None:

@@ -22,7 +22,11 @@ from tailrace.mlperf.logs import (
 )
 from tests.mlperf.loadgen_runs import ACCURACY_RUNS, FILES, NAME, PERFORMANCE, SAMPLES, logs_of
 
-WHOLE = (*PERFORMANCE, *ACCURACY_RUNS, "traced", "slow-server", "find-peak", "no-peak")
+PEAK = pytest.mark.alone("LoadGen looks for the peak of this machine")
+WHOLE = (
+    *(*PERFORMANCE, *ACCURACY_RUNS, "traced", "slow-server", "no-peak"),
+    pytest.param("find-peak", marks=PEAK),
+)
 
 
 @pytest.fixture
@@ -82,6 +86,7 @@ def test_accuracy_has_no_verdict(name: str) -> None:
     assert read_summary(logs_of(name)).valid is None
 
 
+@PEAK
 def test_the_last_value_of_a_key_counts() -> None:
     detail = read_detail(logs_of("find-peak"))
     queries = [
@@ -166,7 +171,7 @@ def test_a_reason_cannot_pass_for_a_verdict(copy: Any) -> None:
     assert (summary.valid, summary.complete) == (None, False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_closes_logs_cut_at_any_byte(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(["server-accuracy", "traced", "multi-stream"]))

@@ -151,7 +151,7 @@ def _check(preprocess: Preprocess, reference: Preprocess, image: NDArray[np.uint
     assert difference <= TOLERANCE.get(preprocess, 0)
 
 
-_FEW = settings(max_examples=25, deadline=None)
+_FEW = settings(max_examples=25)
 
 
 @pytest.mark.parametrize(("preprocess", "reference"), DETECTORS + CLASSIFIERS)
@@ -163,7 +163,7 @@ def test_values_are_mlperfs(
 
 
 @given(st.integers(1, 900), st.integers(1, 900), st.integers(0, 2**32))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_values_of_ssd_mobilenet_are_mlperfs_at_any_size(
     height: int, width: int, seed: int
 ) -> None:

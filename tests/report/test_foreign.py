@@ -142,7 +142,7 @@ def tried(act: Callable[[], Any]) -> None:
 
 
 @pytest.mark.slow("hundreds of documents made up")
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(st.data())
 def test_edited_documents_stop_nobody(runs: Path, tmp_path_factory: Any, data: Any) -> None:
     base = tmp_path_factory.mktemp("runs")
@@ -165,7 +165,7 @@ def test_edited_documents_stop_nobody(runs: Path, tmp_path_factory: Any, data: A
 
 
 @pytest.mark.slow("hundreds of documents made up")
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(st.data())
 def test_damaged_files_stop_nobody(runs: Path, tmp_path_factory: Any, data: Any) -> None:
     base = tmp_path_factory.mktemp("runs")
@@ -217,7 +217,7 @@ def test_a_search_that_cannot_be_read_is_refused_in_a_line(
     assert [found.ended_by for found in list_searches(tmp_path)] == ["broken"]
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(edits(msgspec.to_builtins(FOUND)))
 def test_edited_searches_stop_nobody(tmp_path_factory: Any, document: Any) -> None:
     search = tmp_path_factory.mktemp("search")

@@ -62,7 +62,7 @@ def counts_of(recorded: Intervals) -> Any:
 
 
 @given(intervals)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_count_comes_back_in_its_bucket(recorded: Intervals) -> None:
     merged = merge_log(write(recorded).splitlines())
     assert np.array_equal(dense(merged), counts_of(recorded))
@@ -70,7 +70,7 @@ def test_every_count_comes_back_in_its_bucket(recorded: Intervals) -> None:
 
 
 @given(intervals)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_every_interval_comes_back_by_itself(recorded: Intervals) -> None:
     read = read_log(write(recorded).splitlines())
     assert read.starts == tuple(f"{1e9 + second:f}" for second in range(len(recorded)))
@@ -120,7 +120,7 @@ def test_a_line_cut_short_anywhere_is_passed_over() -> None:
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_damage_raises(data: st.DataObject) -> None:
     log = bytearray(write([{5: 2, 900: 3}, {70_000: 1 << 40, 80_000: 4}]))
     for _ in range(data.draw(st.integers(1, 4))):
@@ -142,7 +142,7 @@ def plain(counts: bytes) -> bytes:
 
 
 @given(st.binary(max_size=60), st.integers(0, 60), st.binary(max_size=300))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_histogram_that_is_well_packed_raises(damage: bytes, place: int, counts: bytes) -> None:
     whole = plain(counts)
     merge_log([line_of(whole[:place] + damage + whole[place + len(damage) :])])

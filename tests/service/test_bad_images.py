@@ -230,9 +230,7 @@ def test_memory_is_bounded(shapes_server: Any, client: httpx.Client, jpeg: bytes
     assert peak_bytes(worker) - before < 800 * MIB
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_pictures_never_hurt_the_service(
     client: httpx.Client, jpeg: bytes, png: bytes, data: st.DataObject

@@ -201,7 +201,7 @@ def batches_of(waiting: Sequence[Echo], max_batch: int) -> list[list[Echo]]:
     return batches
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     max_batch=st.integers(1, 9),
     wanted=st.lists(
@@ -544,7 +544,7 @@ def test_machine_that_gives_too_few_threads(monkeypatch: pytest.MonkeyPatch) -> 
     assert threading.active_count() == before
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     seed=st.integers(0, 2**32),
     threads=st.integers(1, 6),

@@ -277,7 +277,7 @@ NEARLY = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     st.one_of(st.binary(max_size=40), (JSON | NEARLY).map(lambda v: json.dumps(v).encode())),
     st.binary(max_size=9),

@@ -50,7 +50,7 @@ def _same(got: NDArray[Any], wanted: NDArray[Any]) -> None:
     np.testing.assert_array_equal(got, wanted)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(tensors(finite=False))
 def test_binary_there_and_back(array: NDArray[Any]) -> None:
     data = encode_binary(array)
@@ -59,7 +59,7 @@ def test_binary_there_and_back(array: NDArray[Any]) -> None:
         assert bytes(data) == array.tobytes()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(tensors(finite=True))
 def test_json_there_and_back(array: NDArray[Any]) -> None:
     flat = memoryview(encode_json(array))
@@ -68,7 +68,7 @@ def test_json_there_and_back(array: NDArray[Any]) -> None:
         _same(decode_json(datatype_of(array), array.shape, text), array)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     st.sampled_from(NAMES),
     SHAPES,

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.load.measure.breakdown import Breakdown, OpenBreakdown, split
@@ -27,7 +27,6 @@ def split_all(requests: list[tuple[int, ...]]) -> dict[str, IntArray]:
     return split(late + wait + connect, waits, service, named)
 
 
-@settings(deadline=None)
 @given(st.lists(REQUEST, max_size=20))
 def test_components_add_up_to_the_latency_exactly(requests: list[tuple[int, ...]]) -> None:
     parts = split_all(requests)
@@ -82,7 +81,6 @@ def contents(breakdown: Breakdown) -> tuple[dict[int, int], dict[str, list[int]]
     )
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(REQUEST, max_size=10), max_size=4))
 def test_merging_is_the_whole(pieces: list[list[tuple[int, ...]]]) -> None:
     merged = Breakdown.merged(Breakdown.unpacked(breakdown(piece).pack()) for piece in pieces)
@@ -113,7 +111,6 @@ def point(requests: list[tuple[int, ...]]) -> Point:
     return close(Point, measured, interval_s=1, cpu_percent=0, **times)
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(REQUEST, min_size=1, max_size=10), max_size=4))
 def test_points_have_the_breakdown_by_their_bins(pieces: list[list[tuple[int, ...]]]) -> None:
     for piece in pieces:

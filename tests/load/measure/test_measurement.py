@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.load.measure.breakdown import OpenBreakdown
@@ -57,7 +57,6 @@ def received(data: bytes) -> Measurement:
     return message.measured
 
 
-@settings(deadline=None)
 @given(st.lists(reports(), min_size=1, max_size=5), st.integers(0, 4))
 def test_the_grouping_makes_no_difference(parts: list[Measurement], cut: int) -> None:
     grouped = added(parts[:cut]) + added(parts[cut:])
@@ -65,13 +64,11 @@ def test_the_grouping_makes_no_difference(parts: list[Measurement], cut: int) ->
     assert packed(Measurement() + added(parts)) == packed(added(parts))
 
 
-@settings(deadline=None)
 @given(reports())
 def test_a_wire_changes_nothing(measured: Measurement) -> None:
     assert packed(received(packed(measured))) == packed(measured)
 
 
-@settings(deadline=None)
 @given(st.lists(reports(), min_size=1, max_size=5))
 def test_histograms_counts_and_components_agree(parts: list[Measurement]) -> None:
     whole = added(parts)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.load.measure.server_timing import (
@@ -77,20 +77,17 @@ SPACED = st.lists(
 ANY = st.text(st.sampled_from('ab1.,;= dur-"\\'), max_size=30)
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(PLAIN, SPACED, ANY).map(str.encode), max_size=8))
 def test_together_as_one_by_one(headers: list[bytes]) -> None:
     assert read_all(headers) == one_by_one(headers)
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.decimals(0, 10_000, places=4), min_size=3, max_size=3), min_size=1))
 def test_headers_of_one_shape(rows: list[list[object]]) -> None:
     headers = [b"queue;dur=%b, infer;dur=%b,queue;dur=%b" % tuple(map(encode, row)) for row in rows]
     assert read_all(headers) == one_by_one(headers)
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(PLAIN, SPACED, ANY).map(str.encode), min_size=1, max_size=4))
 def test_lines_are_one_list(lines: list[bytes]) -> None:
     """As long as each closes the quotes that it opens."""

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.load.measure.xray import FEWEST, Xray, take_xray
@@ -71,7 +71,6 @@ def test_the_share_of_the_gap() -> None:
     assert (found.explains, found.share) == ("a", 1)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(FEWEST, 300), st.integers(1, 4))
 def test_the_components_of_each_group_are_its_mean_latency(
     seed: int, count: int, components: int

@@ -75,13 +75,11 @@ def check_identity(profile: Profile, t_s: float) -> None:
 
 
 @pytest.mark.parametrize("kind", kinds)
-@settings(deadline=None)
 @given(data=st.data())
 def test_inverse_inverts_the_integral(kind: str, data: st.DataObject) -> None:
     check_identity(alone(data.draw(kinds[kind])), data.draw(st.floats(0, 1e5)))
 
 
-@settings(deadline=None)
 @given(sequences(), st.floats(0, 1e4))
 def test_inverse_inverts_the_integral_of_a_sequence(profile: Profile, t_s: float) -> None:
     check_identity(profile, t_s)
@@ -121,7 +119,6 @@ def check_monotone(profile: Profile, u: Floats) -> None:
 
 
 @pytest.mark.parametrize("kind", kinds)
-@settings(deadline=None)
 @given(data=st.data())
 def test_monotone(kind: str, data: st.DataObject) -> None:
     profile = alone(data.draw(kinds[kind]))
@@ -129,13 +126,11 @@ def test_monotone(kind: str, data: st.DataObject) -> None:
     check_monotone(profile, np.random.default_rng(0).uniform(0, top, 500))
 
 
-@settings(deadline=None)
 @given(sequences(), st.lists(st.floats(0, 1e8), min_size=1, max_size=50))
 def test_a_sequence_is_monotone(profile: Profile, u: list[float]) -> None:
     check_monotone(profile, np.array(u))
 
 
-@settings(deadline=None)
 @given(
     st.one_of(kinds["constant"], kinds["ramp"], kinds["burst"]),
     st.floats(0, 1e5),
@@ -150,7 +145,6 @@ def test_neighbouring_doubles_keep_their_order(segment: Segment, t_s: float) -> 
     assert (times[1:] >= times[:-1]).all()
 
 
-@settings(deadline=None)
 @given(sequences(), st.integers(1, 7), st.floats(1, 1e6))
 def test_an_arrival_does_not_depend_on_its_company(
     profile: Profile, workers: int, top: float
@@ -162,7 +156,6 @@ def test_an_arrival_does_not_depend_on_its_company(
     assert np.array_equal([inverse(profile, one) for one in u[:20].tolist()], whole[:20])
 
 
-@settings(deadline=None)
 @given(sequences(), st.floats(0, 3000), sequences(), st.floats(0.1, 100))
 def test_a_live_change(profile: Profile, at_s: float, given: Profile, later_s: float) -> None:
     changed = profile.changed(at_s, given)
@@ -185,7 +178,7 @@ def test_a_live_change(profile: Profile, at_s: float, given: Profile, later_s: f
     assert (after[before > (at_s + 1e-9 if noisy else at_s)] >= at_s).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(sequences(), st.lists(st.tuples(st.floats(0, 100), sequences()), max_size=6), st.booleans())
 def test_what_is_told_of_a_profile_gives_it_back(
     profile: Profile, changes: list[tuple[float, Profile]], in_order: bool
@@ -200,7 +193,7 @@ def test_what_is_told_of_a_profile_gives_it_back(
         assert again.integral(t_s) == profile.integral(t_s)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     sequences(),
     st.lists(st.tuples(st.floats(0, 20), sequences(), st.floats(0, 1)), min_size=1, max_size=8),
@@ -232,7 +225,6 @@ def test_a_profile_changed_for_ever_does_not_grow() -> None:
     assert profile.rate(4.95) == 495
 
 
-@settings(deadline=None)
 @given(sequences(), st.floats(0, 50), sequences(), st.lists(st.floats(0, 1e4), max_size=20))
 def test_no_rate_is_above_the_peak(
     profile: Profile, at_s: float, given: Profile, times: list[float]
@@ -363,7 +355,6 @@ def test_a_pause_sends_nothing_and_ends() -> None:
     assert np.isinf(parse_profile("100@1s,0").inverse(np.array([100.0, 101.0]))).all()
 
 
-@settings(deadline=None)
 @given(segments)
 def test_arrivals_that_never_come(segment: Segment) -> None:
     followed = [TimedSegment(segment, 5.0), TimedSegment(ConstantRate(3.0), None)]

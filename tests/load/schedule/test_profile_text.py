@@ -137,7 +137,7 @@ def check_read(text: str) -> None:
     assert not np.isnan(times).any()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.text())
 @example("٣..٤/١s")
 @example("trace(/dev/zero)")
@@ -147,13 +147,13 @@ def test_any_text_is_a_profile_or_a_usage_error(text: str) -> None:
     check_read(text)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(st.lists(ALPHABET, max_size=16).map("".join))
 def test_any_words_of_the_language_are_a_profile_or_a_usage_error(text: str) -> None:
     check_read(text)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.sampled_from(EXPRESSIONS), st.integers(0, 60), st.integers(0, 5), st.text(max_size=3))
 def test_any_damage_gives_a_profile_or_a_usage_error(
     text: str, place: int, cut: int, added: str

@@ -213,7 +213,7 @@ def test_no_second_has_more(arrivals: str, profile: str) -> None:
         assert most_in(times, 1.0) <= 100
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     gaps=st.lists(st.floats(0, 0.3), max_size=300),
     rate=st.one_of(st.integers(1, 50).map(float), st.floats(0.3, 50)),

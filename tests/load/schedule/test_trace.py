@@ -325,7 +325,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_trace(str(binary))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(alphabet=st.sampled_from(list("0123456789.,-eE \n\"'#timecountra_s")), max_size=60))
 def test_any_text_is_a_trace_or_a_usage_error(
     tmp_path_factory: pytest.TempPathFactory, text: str

@@ -44,6 +44,7 @@ async def test_what_is_offered_is_the_schedule(serve: Any, offer: Any, workers: 
     assert sum(interval.point.offered for interval in intervals) == session.total.offered
 
 
+@pytest.mark.alone("holds arrivals against the server's clock")
 @pytest.mark.parametrize("workers", [1, 3])
 async def test_requests_arrive_when_the_schedule_says(serve: Any, offer: Any, workers: int) -> None:
     """Up to this machine's noise, real arrivals are the intended ones, in number and in time."""
@@ -55,6 +56,7 @@ async def test_requests_arrive_when_the_schedule_says(serve: Any, offer: Any, wo
     assert np.median(late) < 0.005
 
 
+@pytest.mark.alone("holds arrivals against the server's clock")
 async def test_poisson_counts_at_the_server(serve: Any, offer: Any) -> None:
     server = serve()
     await offer(server.url, profile="2000", duration_s=3.0)
@@ -75,6 +77,7 @@ async def test_bodies_are_sent_in_turn_over_all_workers(serve: Any, offer: Any) 
     assert sent == sorted(number % 7 for number in range(session.total.offered))
 
 
+@pytest.mark.alone("holds arrivals against the server's clock")
 async def test_a_live_change_takes_effect_without_a_burst(serve: Any, plan: Any) -> None:
     server = serve()
     session = Session(plan(server.url, profile="100", duration_s=3.0, arrivals="constant"))

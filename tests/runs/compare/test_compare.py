@@ -112,7 +112,7 @@ def test_what_both_runs_met_does_not_blur_their_difference() -> None:
 
 
 @given(st.integers(0, 1000), st.floats(0, 0.9))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_run_differs_in_nothing_from_itself(seed: int, correlation: float) -> None:
     run = wandering(np.random.default_rng(seed), correlation=correlation, rate_per_s=30)
     for paired in (False, True):
@@ -123,7 +123,7 @@ def test_a_run_differs_in_nothing_from_itself(seed: int, correlation: float) -> 
 
 
 @given(st.integers(0, 1000), st.floats(0.5, 2))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_the_other_way_round_every_ratio_is_inverted(seed: int, scale: float) -> None:
     random = np.random.default_rng(seed)
     base = wandering(random, correlation=0.3, rate_per_s=50)

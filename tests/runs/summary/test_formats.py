@@ -147,7 +147,7 @@ def test_markdown_has_checks_and_figures() -> None:
 
 
 @given(st.text(), st.text(), st.text())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_whatever_is_in_it_the_formats_hold(subject: str, name: str, reason: str) -> None:
     summary = Summary(
         command="load",
