@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 
 from tailrace.control.interface import ServiceInfo
-from tailrace.load.measure.breakdown import Breakdown
+from tailrace.load.measure.breakdown import Breakdown, Xray
 from tailrace.load.measure.histogram import Histogram
 from tailrace.load.measure.measurement import Measurement
 from tailrace.load.measure.point import Percentiles, Point
-from tailrace.load.measure.xray import Xray
 from tailrace.load.session.search import Found, Step
 
 POINT = Point(

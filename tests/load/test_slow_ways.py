@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trustme
 
-from tailrace.load.measure.xray import Xray
+from tailrace.load.measure.breakdown import Xray
 from tailrace.load.session.session import Session
 from tests.kit.plans import load_workers
 from tests.kit.server import OK, answer_after

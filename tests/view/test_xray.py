@@ -10,9 +10,9 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, Route, expect
 
+from tailrace.load.measure.breakdown import Xray
 from tailrace.load.measure.histogram import BINS_PER_DECADE
 from tailrace.load.measure.point import Point
-from tailrace.load.measure.xray import Xray
 from tailrace.view.static_files import STATIC
 from tests.kit.samples import POINT, xray_of
 

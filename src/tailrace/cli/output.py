@@ -27,6 +27,7 @@ from tailrace.load.measure.point import (
     Percentiles,
     Point,
     latency_of,
+    times_of,
 )
 from tailrace.load.session.result import Result, notes_on
 from tailrace.runs.run import Run
@@ -188,11 +189,13 @@ def print_summary(result: Result) -> None:
     table.add_column("ms", no_wrap=True)
     for name in STATISTICS:
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_row("latency", *_cells(result.latency_ms), style="bold")
+    (label, latency), *others = times_of(result)
+    table.add_row(label, *_cells(latency), style="bold")
     interval = {**dict.fromkeys(STATISTICS), **result.confidence_ms}
     for side, label in enumerate(("  95 % from", "  95 % to")):
         table.add_row(label, *(_side(interval[name], side) for name in STATISTICS), style="dim")
-    table.add_row("service time", *_cells(result.service_ms))
+    for label, percentiles in others:
+        table.add_row(label, *_cells(percentiles))
     for stage, percentiles in result.stages_ms.items():
         table.add_row(literal(f"  {stage}"), *_cells(percentiles), style="dim")
     console.print(table)
@@ -286,5 +289,4 @@ def _side(interval: tuple[float, float] | None, side: int) -> str:
 
 
 def _cells(percentiles: Percentiles) -> list[str]:
-    values = msgspec.to_builtins(percentiles)
-    return [number(values[name]) for name in STATISTICS]
+    return [number(percentiles.get(name)) for name in STATISTICS]

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Iterable
 from statistics import fmean
 
+from tailrace.load.measure.breakdown import Xray
 from tailrace.load.measure.measurement import added
 from tailrace.load.measure.point import Bound, Figures, Interval, Percentiles, Point, close
-from tailrace.load.measure.xray import Xray
 from tailrace.load.session.result import answering_s
 
 

@@ -5,11 +5,12 @@ from urllib.parse import quote
 from nicegui import Client, ui
 
 from tailrace.control.interface import LoadControl, ServiceInfo, Window
+from tailrace.control.window import summarize
 from tailrace.dashboard.controls import Controls
 from tailrace.dashboard.feed import KEPT_INTERVALS, Feed, Feeds
 from tailrace.dashboard.figures import FIGURES, broken, spans
 from tailrace.dashboard.timeline import Timeline
-from tailrace.load.measure.point import Percentiles, Point
+from tailrace.load.measure.point import Point
 from tailrace.plain import as_html
 from tailrace.units import format_clock
 from tailrace.view.charts import LIVE, configure
@@ -17,20 +18,7 @@ from tailrace.view.markup import Markup
 from tailrace.view.tables import failures_table, nodes_table
 from tailrace.view.words import NONE
 
-_NOTHING = Window(
-    intervals=0,
-    seconds=0,
-    latency_ms=Percentiles(),
-    service_ms=Percentiles(),
-    send_lag_us=Percentiles(),
-    stages_ms={},
-    avg_rps=0,
-    avg_qps=0,
-    sr_percent=None,
-    completed=0,
-    failed={},
-    points=(),
-)
+_NOTHING = summarize(())
 
 
 def service_page(control: LoadControl, feeds: Feeds, feed: Feed, client: Client) -> None:

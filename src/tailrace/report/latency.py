@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tailrace.load.measure.point import SERIES
+from tailrace.load.measure.point import times_of
 from tailrace.report.parts import chip, listed, section, table
 from tailrace.report.plot import draw_distribution, draw_percentiles
 from tailrace.report.subject import Subject
@@ -52,10 +52,10 @@ def _percentiles(
         )
         rows.append(("95 % interval", *(_span(spans.get(name)) for name in LISTED)))
         result = subject.record.result
-        others = [(f, one) for f, one in SERIES.items() if f != "latency_ms" and one.unit == "ms"]
-        for field, series in others if result is not None else ():
-            times = getattr(result, field)
-            rows.append((series.label.capitalize(), *(number(times.get(name)) for name in LISTED)))
+        for label, times in times_of(result)[1:] if result is not None else ():
+            rows.append(
+                (label[:1].upper() + label[1:], *(number(times.get(name)) for name in LISTED))
+            )
     return heads, rows
 
 

@@ -1,8 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.load.measure.event_log import EventLog
-from tailrace.load.measure.point import Event
+from tailrace.load.measure.point import Event, EventLog
 
 instants = st.lists(st.floats(0, 10), max_size=20)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.load.measure.xray import FEWEST, Xray, take_xray
+from tailrace.load.measure.breakdown import FEWEST, Xray, take_xray
 
 PER_DECADE = 20
 

@@ -4,6 +4,7 @@
 declared where its percentiles stand: faces, pages, reports and tables go by that.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import attrgetter
@@ -85,6 +86,31 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     kind: EventKind
     text: str
     """For a person: `200/s`, `100..1000/60s`, `load worker 1 died`."""
+
+
+class EventLog:
+    """Events that no Point has told yet; none is ever lost."""
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def note(self, event: Event) -> None:
+        """Keep one until it is taken."""
+        self._events.append(event)
+
+    def take(self, before_s: float) -> tuple[Event, ...]:
+        """Those that took effect before `before_s`, in order of time; they are kept no longer."""
+        self._events.sort(key=_instant)
+        count = bisect_left(self._events, before_s, key=_instant)
+        taken, self._events = self._events[:count], self._events[count:]
+        return tuple(taken)
+
+
+def _instant(event: Event) -> float:
+    return event.t_s
 
 
 class NodeFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,6 +223,12 @@ SERIES = {
     if isinstance(found, Series)
 }
 """Every series, by the field that has its percentiles."""
+
+
+def times_of(figures: Figures) -> list[tuple[str, Percentiles]]:
+    """Labels and percentiles, in ms, of the series that `figures` have, latency first."""
+    found = ((one, getattr(figures, field, None)) for field, one in SERIES.items())
+    return [(one.label, of) for one, of in found if one.unit == "ms" and of is not None]
 
 
 class Bound(Protocol):

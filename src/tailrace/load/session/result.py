@@ -4,10 +4,10 @@ import msgspec
 
 from tailrace.load.judge.confidence import percentile_interval_us
 from tailrace.load.judge.verdict import Verdict
+from tailrace.load.measure.breakdown import Xray
 from tailrace.load.measure.histogram import Histogram
 from tailrace.load.measure.point import PERCENTS, Figures, NodeFigures, Percentiles, close, kept
 from tailrace.load.measure.server_timing import MOST_STAGES, OTHER
-from tailrace.load.measure.xray import Xray
 from tailrace.load.session.session import Session
 
 

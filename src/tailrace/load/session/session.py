@@ -9,9 +9,16 @@ from functools import partial
 from tailrace.errors import UsageError
 from tailrace.load.judge.ending import ABORT_ON, DURATION, FAULT, STOP, WORKERS, AbortWatch
 from tailrace.load.judge.verdict import Verdict, judge, missing_for
-from tailrace.load.measure.event_log import EventLog
 from tailrace.load.measure.measurement import Measurement, added
-from tailrace.load.measure.point import Event, EventKind, Interval, NodeFigures, Point, close
+from tailrace.load.measure.point import (
+    Event,
+    EventKind,
+    EventLog,
+    Interval,
+    NodeFigures,
+    Point,
+    close,
+)
 from tailrace.load.measure.server_timing import StageNames
 from tailrace.load.schedule.profile import Profile, constant
 from tailrace.load.schedule.segments import ConstantRate, format_number

@@ -7,6 +7,7 @@ import msgspec
 
 from tailrace.load.judge.ending import describe_end
 from tailrace.load.measure.failures import describe_failures
+from tailrace.load.measure.point import STATISTICS, times_of
 from tailrace.load.session.result import Result, notes_on
 from tailrace.load.session.search import Found
 from tailrace.runs.compare.compare import Comparison
@@ -77,12 +78,13 @@ def of_load(
         )
         for expression, kept in result.slo.items()
     )
-    latency = msgspec.to_builtins(result.latency_ms)
-    service = msgspec.to_builtins(result.service_ms)
-    names = tuple(latency)
     spread = (
         "–" if (ends := result.confidence_ms.get(name)) is None else f"{ends[0]:g} – {ends[1]:g}"
-        for name in names
+        for name in STATISTICS
+    )
+    latency, *others = (
+        (label, *(_figure(times.get(name)) for name in STATISTICS))
+        for label, times in times_of(result)
     )
     return Summary(
         command="load",
@@ -90,12 +92,8 @@ def of_load(
         duration_s=result.duration_s,
         checks=(*_of_end(result), *slos, verdict, *map(_of_bound, outcomes)),
         table=Table(
-            head=("ms", *names),
-            rows=(
-                ("latency", *map(_figure, latency.values())),
-                ("95 % interval", *spread),
-                ("service time", *map(_figure, service.values())),
-            ),
+            head=("ms", *STATISTICS),
+            rows=(latency, ("95 % interval", *spread), *others),
         ),
         facts={
             "arrivals": result.arrivals,
@@ -194,9 +192,9 @@ def _of_end(result: Result) -> tuple[Check, ...]:
 
 def _of_slo(result: Result, expression: str, kept: bool) -> str:
     failed = sum(result.failed.values())
-    latency = msgspec.to_builtins(result.latency_ms)
     statistic = expression.partition("<")[0].strip()
-    value = f"{statistic} {_figure(latency[statistic])} ms" if statistic in latency else ""
+    measured = result.latency_ms.get(statistic)
+    value = f"{statistic} {_figure(measured)} ms" if statistic in STATISTICS else ""
     losses = f"{failed:,} failed requests count as slower than any bound" if failed else ""
     return ", ".join(filter(None, ("kept" if kept else "broken", value, losses)))
 
