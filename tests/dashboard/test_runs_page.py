@@ -257,6 +257,24 @@ async def test_a_search_is_listed_shown_and_reported(
         assert list(tmp_path.iterdir()) == []
 
 
+async def test_what_cannot_be_read_says_why_and_can_be_deleted(tmp_path: Path, room: Room) -> None:
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "find.json").write_text("{")
+    async with (
+        room("--runs", str(tmp_path)) as address,
+        httpx.AsyncClient(base_url=address, timeout=30) as rest,
+    ):
+        answer = await rest.get("/runs/s")
+        assert answer.status_code == 200
+        assert "find.json cannot be read" in answer.text
+        assert 'data-testid="delete"' in answer.text
+        # The rest of its policy stands in the page, whose scripts have a number of their own.
+        assert answer.headers["content-security-policy"] == "frame-ancestors 'none'"
+        assert "script-src &#x27;nonce-" in answer.text
+        assert (await rest.delete("/api/runs/s")).status_code == 204
+        assert (await rest.get("/runs/s")).status_code == 404
+
+
 async def test_an_odd_name_is_only_text(url: str, runs: Path, open_page: Open) -> None:
     async with open_page(f"{url}/runs") as page:
         await page.locator("tbody tr").nth(3).get_by_role("link").click()
