@@ -26,7 +26,7 @@ def command_lines(script: str) -> list[str]:
     return [line.split(" > ")[0] for line in found if line.startswith("tailrace ")]
 
 
-def parse(line: str) -> Any:
+def parse_command(line: str) -> Any:
     """The options of a command line, as the CLI reads them; nothing is run."""
     command: Any = get_command(build())
     _, *arguments = shlex.split(line.removesuffix("&"), comments=True)
@@ -54,7 +54,7 @@ def lines_of_docs() -> list[str]:
 
 @pytest.mark.parametrize("line", [*lines_of_workflow(), *lines_of_docs()])
 def test_every_command_line_is_one(line: str) -> None:
-    options = parse(line)
+    options = parse_command(line)
     slos = options.get("slo") or []
     for slo in [slos] if isinstance(slos, str) else slos:
         parse_slo(slo)
@@ -65,7 +65,7 @@ def test_every_command_line_is_one(line: str) -> None:
 def test_the_parser_refuses_what_is_no_command_line() -> None:
     for line in ("tailrace load --nope", "tailrace nothing", "tailrace compare one"):
         with pytest.raises(Exception, match=r"(?i)no such|missing"):
-            parse(line)
+            parse_command(line)
 
 
 def test_the_workflow_is_whole() -> None:
@@ -79,7 +79,9 @@ def test_the_workflow_is_whole() -> None:
         assert ("uses" in step) != ("run" in step)
         if "uses" in step:
             assert re.fullmatch(r"actions/[\w/-]+@v\d+", step["uses"])
-    loads = [parse(line) for line in lines_of_workflow() if line.startswith("tailrace load")]
+    loads = [
+        parse_command(line) for line in lines_of_workflow() if line.startswith("tailrace load")
+    ]
     assert [bool(options["baseline"]) for options in loads] == [False, False, True]
     assert all(options["junit"] and options["slo"] for options in loads[1:])
 

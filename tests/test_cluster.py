@@ -91,7 +91,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
             *("--port", str(port), "--num-cpus", "2", "--include-dashboard", "false"),
             *("--temp-dir", str(tmp_path_factory.mktemp("ray", numbered=True))),
         ],
-        env=_environment(home),
+        env=_home_environment(home),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -108,12 +108,12 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
         process.wait(60)
 
 
-def _environment(home: Path, **more: str) -> dict[str, str]:
+def _home_environment(home: Path, **more: str) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("RAY_AUTH")}
     return kept | {"HOME": str(home)} | more
 
 
-def _load(serve: Any, address: str, folder: Path, env: dict[str, str]) -> Any:
+def _load_on_ray(serve: Any, address: str, folder: Path, env: dict[str, str]) -> Any:
     return cli.run(
         *("load", serve().url, "--ray", address),
         *("--for", "1s", "--min-duration", "1s", "--json"),
@@ -127,7 +127,7 @@ def test_its_token_is_found_as_ray_finds_it(
     guarded: tuple[str, Path], serve: Any, tmp_path: Path
 ) -> None:
     address, home = guarded
-    done = _load(serve, address, tmp_path, _environment(home))
+    done = _load_on_ray(serve, address, tmp_path, _home_environment(home))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["completed"] > 50
 
@@ -137,7 +137,7 @@ def test_its_token_is_found_as_ray_finds_it(
 def test_a_token_that_is_missing_or_wrong_is_said_at_once(
     guarded: tuple[str, Path], serve: Any, tmp_path: Path, more: dict[str, str]
 ) -> None:
-    done = _load(serve, guarded[0], tmp_path, _environment(tmp_path, **more))
+    done = _load_on_ray(serve, guarded[0], tmp_path, _home_environment(tmp_path, **more))
     assert done.returncode == 1
     assert "asks for its token" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -151,7 +151,7 @@ def test_a_run_that_is_terminated_says_nothing_of_ray(
     process = cli.start(
         *("load", serve().url, "--ray", address),
         *("--for", "60s", "--out", str(tmp_path / "run")),
-        env=_environment(home),
+        env=_home_environment(home),
     )
     timeline = tmp_path / "run/timeline.jsonl"
     ends_s = time.monotonic() + 60

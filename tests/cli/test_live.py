@@ -170,7 +170,7 @@ def test_a_file_is_given_a_line_now_and_then(
 
 
 @contextlib.contextmanager
-def window(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, int]]:
+def window_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, int]]:
     """A terminal of 120 columns as stderr: our end of it, and the program's."""
     with terminal(120) as (ours, theirs), os.fdopen(theirs, "w", closefd=False) as stream:
         monkeypatch.setenv("TERM", "xterm")
@@ -189,7 +189,7 @@ def arrived(fd: int, end: str) -> str:
 
 
 def test_a_window_made_narrower_and_wider_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    with window(monkeypatch) as (ours, theirs):
+    with window_of(monkeypatch) as (ours, theirs):
         screen, line = Screen(120), LiveLine()
         line.note("before")
         fields = [f"field {number:02}" for number in range(20)]
@@ -207,7 +207,7 @@ def test_a_window_made_narrower_and_wider_again(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_note_is_wrapped_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    with window(monkeypatch) as (ours, theirs):
+    with window_of(monkeypatch) as (ours, theirs):
         resize(theirs, 30)
         line = LiveLine()
         line.note("    10/s  late  the generator was late: give it a core")
@@ -226,7 +226,7 @@ def test_an_error_is_wrapped_between_words(tmp_path: Path) -> None:
 
 
 def test_a_terminal_that_is_paused_holds_up_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    with window(monkeypatch) as (_, theirs):
+    with window_of(monkeypatch) as (_, theirs):
         os.set_blocking(theirs, False)
         with contextlib.suppress(BlockingIOError):
             while os.write(theirs, b"." * 4096):

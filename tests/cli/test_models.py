@@ -48,14 +48,14 @@ def environment(tmp_path: Path, proxy: FileServer) -> dict[str, str]:
     }
 
 
-def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_models(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     # Proxies are those of when the first address was opened.
     run = cli.run if arguments[0] == "fetch" else cli.run_here
     return run("models", *arguments, env=environment)
 
 
 def test_list_is_a_table(environment: dict[str, str]) -> None:
-    listed = run(environment, "list")
+    listed = run_models(environment, "list")
     assert listed.returncode == 0, listed.stderr
     header, *rows = listed.stdout.splitlines()
     assert header.split()[0] == "name"
@@ -69,7 +69,7 @@ def test_list_is_a_table(environment: dict[str, str]) -> None:
 
 
 def test_list_for_programs(environment: dict[str, str]) -> None:
-    listed = run(environment, "list", "--json")
+    listed = run_models(environment, "list", "--json")
     assert listed.returncode == 0, listed.stderr
     entries = {entry["name"]: entry for entry in json.loads(listed.stdout)}
     for name, availability in (
@@ -87,12 +87,12 @@ def test_list_for_programs(environment: dict[str, str]) -> None:
     assert [form["origin"] for form in entries["ssd-resnet34"]["formats"]] == [
         *("PyTorch", "TensorFlow", "TensorFlow")
     ]
-    shown = run(environment, "show", "ssd-resnet34", "--json")
+    shown = run_models(environment, "show", "ssd-resnet34", "--json")
     assert json.loads(shown.stdout) == entries["ssd-resnet34"]
 
 
 def test_show_tells_all(environment: dict[str, str]) -> None:
-    shown = run(environment, "show", "resnet50")
+    shown = run_models(environment, "show", "resnet50")
     assert shown.returncode == 0, shown.stderr
     for told in (
         *("ResNet-50 v1.5", "25.6 M parameters, 8.2 GFLOP", "reference 0.7646", "0.7570"),
@@ -104,13 +104,13 @@ def test_show_tells_all(environment: dict[str, str]) -> None:
         "tailrace serve resnet50 --twin    # answers are meaningless",
     ):
         assert told in shown.stdout
-    assert "tailrace serve shapes" in run(environment, "show", "shapes").stdout
+    assert "tailrace serve shapes" in run_models(environment, "show", "shapes").stdout
 
 
 def test_fetched_over_the_network(
     environment: dict[str, str], proxy: FileServer, tmp_path: Path
 ) -> None:
-    fetched = run(environment, *FETCH)
+    fetched = run_models(environment, *FETCH)
     assert fetched.returncode == 0, fetched.stderr
     file = tmp_path / "cache/models/ssd-mobilenet/frozen_inference_graph.pb"
     assert fetched.stdout == f"{file}\n"
@@ -119,19 +119,19 @@ def test_fetched_over_the_network(
     assert proxy.asked == [URL]
     assert proxy.ranges_asked_for == [None]
 
-    entry = json.loads(run(environment, "show", "ssd-mobilenet", "--json").stdout)
+    entry = json.loads(run_models(environment, "show", "ssd-mobilenet", "--json").stdout)
     assert entry["availability"] == "fetched"
     assert entry["formats"][0]["file"]["size_bytes"] is None
     told = entry["formats"][1]["file"]
     assert (told["url"], told["member"], told["path"]) == (URL, MEMBER, str(file))
     assert told["size_bytes"] == len(CONTENT)
     assert told["sha256"] == hashlib.sha256(CONTENT).hexdigest()
-    shown = run(environment, "show", "ssd-mobilenet").stdout
+    shown = run_models(environment, "show", "ssd-mobilenet").stdout
     assert f"{file}, 300,000 bytes" in shown
     assert f"{told['sha256']}, when it was fetched" in shown
     assert "\n  tailrace serve ssd-mobilenet --runtime tensorflow\n" in shown
 
-    again = run(environment, *FETCH)
+    again = run_models(environment, *FETCH)
     assert (again.returncode, again.stdout) == (0, f"{file}\n")
     assert again.stderr == "it is there already\n"
     assert len(proxy.asked) == 1
@@ -158,7 +158,7 @@ def test_ctrl_c_leaves_what_came_to_go_on_with(
     assert b"Traceback" not in seen + last
 
     proxy.hold_at = None
-    resumed = run(environment, *FETCH)
+    resumed = run_models(environment, *FETCH)
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stderr == f"fetching {URL}\ngoing on after 150,000 bytes\n"
     assert Path(resumed.stdout.strip()).read_bytes() == CONTENT
@@ -175,7 +175,7 @@ def test_ctrl_c_leaves_what_came_to_go_on_with(
 def test_what_needs_no_fetching(
     environment: dict[str, str], proxy: FileServer, name: str, said: str, files: list[str]
 ) -> None:
-    fetched = run(environment, "fetch", name)
+    fetched = run_models(environment, "fetch", name)
     assert fetched.returncode == 0
     assert fetched.stderr == said
     assert [Path(line).name for line in fetched.stdout.splitlines()] == files
@@ -212,7 +212,7 @@ def test_what_needs_no_fetching(
 def test_errors_are_one_line(
     environment: dict[str, str], arguments: tuple[str, ...], code: int, complaint: str
 ) -> None:
-    finished = run(environment, *arguments)
+    finished = run_models(environment, *arguments)
     assert finished.returncode == code
     assert finished.stdout == ""
     assert complaint in finished.stderr.splitlines()[-1]
@@ -221,7 +221,7 @@ def test_errors_are_one_line(
 
 @pytest.mark.parametrize("name", ["list", "show", "fetch"])
 def test_help_has_an_example(environment: dict[str, str], name: str) -> None:
-    assert f"tailrace models {name}" in run(environment, name, "--help").stdout
+    assert f"tailrace models {name}" in run_models(environment, name, "--help").stdout
 
 
 def test_help_loads_nothing_heavy() -> None:

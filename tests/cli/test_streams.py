@@ -30,7 +30,7 @@ def no_reader() -> Iterator[int]:
     os.close(writer)
 
 
-def ended(*arguments: str, cwd: Path, **streams: Any) -> tuple[int, str, str]:
+def run_with(*arguments: str, cwd: Path, **streams: Any) -> tuple[int, str, str]:
     """Exit code, stdout and stderr; the last two are empty where they lead elsewhere."""
     finished = cli.run(*arguments, cwd=cwd, **streams)
     return finished.returncode, finished.stdout or "", finished.stderr or ""
@@ -52,7 +52,7 @@ def test_a_reader_that_goes_away_is_no_error(
     command: tuple[str, ...], no_reader: int, tmp_path: Path
 ) -> None:
     """As `| head -1` does."""
-    code, _, err = ended(*command, cwd=tmp_path, stdout=no_reader)
+    code, _, err = run_with(*command, cwd=tmp_path, stdout=no_reader)
     assert (code, err) == (0, "")
 
 
@@ -61,7 +61,7 @@ def test_a_full_disk_behind_stdout_is_one_line_and_no_success(
     command: tuple[str, ...], tmp_path: Path
 ) -> None:
     with Path("/dev/full").open("w") as full:
-        code, _, err = ended(*command, cwd=tmp_path, stdout=full)
+        code, _, err = run_with(*command, cwd=tmp_path, stdout=full)
     assert code == 1
     assert err == "tailrace: error: cannot write to stdout: No space left on device\n"
 
@@ -78,7 +78,7 @@ def finished(run: Path) -> dict[str, Any]:
 def test_a_run_outlasts_the_reader_of_its_stderr(
     serve: Any, no_reader: int, tmp_path: Path
 ) -> None:
-    code, out, _ = ended("load", serve().url, *SHORT, "--json", cwd=tmp_path, stderr=no_reader)
+    code, out, _ = run_with("load", serve().url, *SHORT, "--json", cwd=tmp_path, stderr=no_reader)
     assert code == 0
     assert json.loads(out) == finished(tmp_path / "run")
 
@@ -89,7 +89,7 @@ def test_a_run_outlasts_the_reader_of_its_stdout(
     printed: tuple[str, ...], serve: Any, no_reader: int, tmp_path: Path
 ) -> None:
     arguments = ("load", serve().url, *SHORT, *printed)
-    code, _, err = ended(*arguments, cwd=tmp_path, stdout=no_reader)
+    code, _, err = run_with(*arguments, cwd=tmp_path, stdout=no_reader)
     assert code == 0
     assert "Error" not in err
     finished(tmp_path / "run")
@@ -97,7 +97,7 @@ def test_a_run_outlasts_the_reader_of_its_stdout(
 
 def test_a_run_whose_document_has_no_room_is_kept(serve: Any, tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
-        code, _, err = ended("load", serve().url, *SHORT, "--json", cwd=tmp_path, stdout=full)
+        code, _, err = run_with("load", serve().url, *SHORT, "--json", cwd=tmp_path, stdout=full)
     assert code == 1
     assert err.splitlines()[-1].endswith("cannot write to stdout: No space left on device")
     finished(tmp_path / "run")
@@ -134,7 +134,7 @@ def test_a_terminal_that_goes_takes_no_result_with_it(serve: Any, tmp_path: Path
 
 def test_what_cannot_be_printed_does_not_end_a_run(serve: Any, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    code, out, err = ended("load", serve().url, *SHORT, cwd=tmp_path, env=environment)
+    code, out, err = run_with("load", serve().url, *SHORT, cwd=tmp_path, env=environment)
     assert code == 0, err
     assert "send lag p50" in out
     finished(tmp_path / "run")

@@ -72,7 +72,7 @@ metrics_url = ""
 """
 
 
-def write(directory: Path, text: str) -> Path:
+def write_config(directory: Path, text: str) -> Path:
     path = directory / "tailrace.toml"
     path.write_text(text, encoding="utf-8")
     return path
@@ -88,7 +88,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_key(room: Path) -> None:
-    assert read_config(write(room, FULL)) == RoomConfig(
+    assert read_config(write_config(room, FULL)) == RoomConfig(
         host="127.0.0.1",
         port=8081,
         rpc_port=2223,
@@ -134,7 +134,7 @@ def test_every_key(room: Path) -> None:
 
 
 def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
-    assert read_config(write(tmp_path, "")) == RoomConfig(runs=tmp_path / "runs")
+    assert read_config(write_config(tmp_path, "")) == RoomConfig(runs=tmp_path / "runs")
 
 
 def test_all_services_can_be_started_at_once_but_one(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_all_services_can_be_started_at_once_but_one(tmp_path: Path) -> None:
         f'[[service]]\nid = "{name}"\nurl = "http://h/"\n{more}\n'
         for name, more in (("a", ""), ("b", "start = false"), ("c", "start = true"))
     )
-    path = write(tmp_path, f"room = {{start = true, rpc_port = false}}\n{services}")
+    path = write_config(tmp_path, f"room = {{start = true, rpc_port = false}}\n{services}")
     config = read_config(path)
     assert config.start == ("a", "c")
     assert config.rpc_port is None
@@ -152,7 +152,7 @@ def test_traces_are_found_beside_the_file(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "rates.csv").write_text("t_s,rate\n0,10\n5,20\n")
     (tmp_path / "b (2).csv").write_text("t_s,rate\n0,40\n5,20\n")
     (tmp_path / "seen.csv").write_text("timestamp\n0.0\n0.5\n0.75\n")
-    path = write(
+    path = write_config(
         tmp_path,
         """
         [[service]]
@@ -245,7 +245,7 @@ SERVICE = '[[service]]\nid = "a"\nurl = "http://h/"\n'
     ],
 )
 def test_what_cannot_be_used(tmp_path: Path, text: str, line: int, reason: str) -> None:
-    path = write(tmp_path, text)
+    path = write_config(tmp_path, text)
     with pytest.raises(UsageError) as raised:
         read_config(path)
     message = str(raised.value)
@@ -264,7 +264,7 @@ def test_what_cannot_be_used(tmp_path: Path, text: str, line: int, reason: str) 
     ],
 )
 def test_what_is_not_toml(tmp_path: Path, text: str, where: str) -> None:
-    path = write(tmp_path, text)
+    path = write_config(tmp_path, text)
     with pytest.raises(UsageError) as raised:
         read_config(path)
     assert str(raised.value).startswith(f"{path}, {where}: ")
@@ -344,7 +344,7 @@ def test_mutilated_files_are_refused_in_one_line_or_read(room: Path, seed: int, 
                 text = "\n".join(lines)
             case _:
                 text = text[:at] + text[draw.randrange(len(text)) :][:30] + text[at:]
-    path = write(room, text)
+    path = write_config(room, text)
     try:
         read = read_config(path)
     except UsageError as error:

@@ -67,7 +67,9 @@ async def face(request: pytest.FixtureRequest, room: "Room") -> AsyncIterator[An
         yield remote
 
 
-async def first(face: LoadControl, wanted: Callable[[Update], bool], of: str | None) -> Update:
+async def first_update(
+    face: LoadControl, wanted: Callable[[Update], bool], of: str | None
+) -> Update:
     """The first update of `of` that is wanted."""
     async with asyncio.timeout(30):
         updates = face.watch(of)
@@ -78,7 +80,7 @@ async def first(face: LoadControl, wanted: Callable[[Update], bool], of: str | N
     raise AssertionError("the stream ended")
 
 
-async def intervals(face: LoadControl, service_id: str, count: int) -> list[Update]:
+async def next_intervals(face: LoadControl, service_id: str, count: int) -> list[Update]:
     """The first `count` updates with an interval."""
     found: list[Update] = []
 
@@ -87,7 +89,7 @@ async def intervals(face: LoadControl, service_id: str, count: int) -> list[Upda
             found.append(update)
         return len(found) == count
 
-    await first(face, enough, service_id)
+    await first_update(face, enough, service_id)
     return found
 
 
@@ -155,13 +157,13 @@ async def test_a_run_is_started_steered_read_and_stopped(face: LoadControl, room
     assert started.state == "running"
     assert started.rate_per_s == 80
 
-    seen = await intervals(face, "a", 2)
+    seen = await next_intervals(face, "a", 2)
     assert [update.service.id for update in seen] == ["a", "a"]
     assert (await face.set_rate("a", 400)).rate_per_s == 400
-    await first(face, lambda u: u.point is not None and u.point.target_per_s == 400, "a")
+    await first_update(face, lambda u: u.point is not None and u.point.target_per_s == 400, "a")
     changed = await face.set_profile("a", "300@5m, 100")
     assert changed.profile == "300@5m, 100"
-    await first(face, lambda u: u.point is not None and u.point.target_per_s == 300, "a")
+    await first_update(face, lambda u: u.point is not None and u.point.target_per_s == 300, "a")
 
     stopped = await face.stop("a")
     assert stopped.state == "idle"
@@ -219,7 +221,7 @@ async def test_all_services_are_watched_at_once(face: LoadControl, room: "Room")
         seen.append(update)
         return update.service.id == "c" and update.service.state == "removed"
 
-    watching = asyncio.create_task(first(face, gone, None))
+    watching = asyncio.create_task(first_update(face, gone, None))
     await until(lambda: len(seen) >= 2)
     assert [update.service.id for update in seen] == ["a", "b"]
     await room.controller.add(ServiceConfig(id="c", url=room.target))
@@ -335,5 +337,5 @@ async def test_each_face_sees_what_another_changed(room: "Room") -> None:
 
 
 async def _until_rate(face: LoadControl, rate_per_s: float) -> ServiceInfo:
-    update = await first(face, lambda update: update.service.rate_per_s == rate_per_s, "a")
+    update = await first_update(face, lambda update: update.service.rate_per_s == rate_per_s, "a")
     return update.service

@@ -1,9 +1,10 @@
 """What guessing the token costs, on a clock of the test's own."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.control.guesses import Guesses
+from tailrace.control.guesses import Guesses, network_of
 from tests.kit.clock import Clock
 
 
@@ -26,6 +27,21 @@ def test_guesses_are_a_bucket_that_refills() -> None:
         assert guesses.wait_s("a") == 0
         guesses.count_wrong("a", b"later %d" % number)
     assert guesses.wait_s("a") == 2
+
+
+@pytest.mark.parametrize(
+    ("host", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "20010db800010002"),
+        ("2001:db8:1:2::9", "20010db800010002"),
+        ("2001:db8:1:3::9", "20010db800010003"),
+        ("a name", ""),
+    ],
+)
+def test_whom_an_address_stands_for(host: str, network: str) -> None:
+    assert network_of(host) == network
 
 
 def test_the_same_wrong_token_counts_once() -> None:

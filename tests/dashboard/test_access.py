@@ -28,7 +28,7 @@ HTML = {"Accept": "text/html"}
 
 
 @asynccontextmanager
-async def guarded(token: str | None) -> AsyncIterator[httpx.AsyncClient]:
+async def guarded_room(token: str | None) -> AsyncIterator[httpx.AsyncClient]:
     """An application behind Access: any path answers with the method and the body's length."""
     app = FastAPI()
 
@@ -61,12 +61,12 @@ async def guarded(token: str | None) -> AsyncIterator[httpx.AsyncClient]:
     ],
 )
 async def test_without_a_token_only_loopback_names_are_answered(host: str, status: int) -> None:
-    async with guarded(None) as client:
+    async with guarded_room(None) as client:
         assert (await client.get("/", headers={"Host": host})).status_code == status
 
 
 async def test_programs_send_the_token() -> None:
-    async with guarded(TOKEN) as client:
+    async with guarded_room(TOKEN) as client:
         refused = await client.get("/", headers={"Host": "example.org"})
         assert refused.status_code == 401
         assert refused.headers["www-authenticate"] == "Bearer"
@@ -86,14 +86,14 @@ async def test_programs_send_the_token() -> None:
 
 
 async def test_a_token_in_the_address_is_of_no_use() -> None:
-    async with guarded(TOKEN) as client:
+    async with guarded_room(TOKEN) as client:
         answer = await client.get(f"/?token={TOKEN}")
         assert answer.status_code == 401
         assert "set-cookie" not in answer.headers
 
 
 async def test_a_token_beyond_ascii_is_sent_as_utf_8() -> None:
-    async with guarded("schlüssel") as client:
+    async with guarded_room("schlüssel") as client:
         headers = {"Authorization": "Bearer schlüssel".encode()}
         assert (await client.get("/", headers=headers)).status_code == 200
         answer = await client.post("/login", data={"token": "schlüssel"})
@@ -101,7 +101,7 @@ async def test_a_token_beyond_ascii_is_sent_as_utf_8() -> None:
 
 
 async def test_a_browser_logs_in_and_out() -> None:
-    async with guarded(TOKEN) as client:
+    async with guarded_room(TOKEN) as client:
         page = await client.get("/services/a?x=1&y=<", headers=HTML)
         assert page.status_code == 401
         assert '<form method="post" action="/login">' in page.text
@@ -133,7 +133,7 @@ async def test_a_browser_logs_in_and_out() -> None:
 
 
 async def test_every_login_is_a_session_of_its_own() -> None:
-    async with guarded(TOKEN) as client:
+    async with guarded_room(TOKEN) as client:
         names = set()
         for _ in range(3):
             answer = await client.post("/login", data={"token": TOKEN})
@@ -164,20 +164,20 @@ async def test_every_login_is_a_session_of_its_own() -> None:
     ],
 )
 async def test_a_login_leads_to_no_other_site_and_starts_nothing(to: str) -> None:
-    async with guarded(TOKEN) as client:
+    async with guarded_room(TOKEN) as client:
         answer = await client.post("/login", data={"token": TOKEN, "to": to})
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
 
 
 async def test_the_login_page_of_a_url_that_changes_something_leads_home() -> None:
-    async with guarded(TOKEN) as client:
+    async with guarded_room(TOKEN) as client:
         page = await client.get("/startOnlineQuery.do?serviceId=a&intensity=5", headers=HTML)
         assert page.status_code == 401
         assert 'name="to" value="/"' in page.text
 
 
 async def test_guessing_is_slowed_down() -> None:
-    async with guarded(TOKEN) as client:
+    async with guarded_room(TOKEN) as client:
         for number in range(10):
             headers = {"Authorization": f"Bearer guess-{number}"}
             assert (await client.get("/", headers=headers)).status_code == 401
@@ -194,7 +194,7 @@ async def test_guessing_is_slowed_down() -> None:
 
 
 async def test_an_old_token_over_and_over_shuts_nobody_out() -> None:
-    async with guarded(TOKEN) as client:
+    async with guarded_room(TOKEN) as client:
         for _ in range(50):
             await client.get("/", headers={"Authorization": "Bearer of-last-week"})
         headers = {"Authorization": f"Bearer {TOKEN}"}
@@ -217,7 +217,7 @@ async def test_an_old_token_over_and_over_shuts_nobody_out() -> None:
 async def test_another_sites_page_may_change_nothing(
     token: str | None, method: str, path: str
 ) -> None:
-    async with guarded(token) as client:
+    async with guarded_room(token) as client:
         if token is not None:
             await client.post("/login", data={"token": token})
         own = str(client.base_url).rstrip("/")
@@ -236,7 +236,7 @@ async def test_another_sites_page_may_change_nothing(
 
 
 async def test_other_sites_pages_may_link_here_and_read_nothing() -> None:
-    async with guarded(None) as client:
+    async with guarded_room(None) as client:
         headers = {"Sec-Fetch-Site": "cross-site", "Origin": "https://example.org"}
         answer = await client.get("/services", headers=headers)
         assert answer.status_code == 200
@@ -248,7 +248,7 @@ async def test_other_sites_pages_may_link_here_and_read_nothing() -> None:
 
 async def test_a_session_that_does_not_tell_whose_page_asks_changes_nothing_by_get() -> None:
     """A browser says nothing with a GET over plain HTTP to another machine."""
-    async with guarded(TOKEN) as client:
+    async with guarded_room(TOKEN) as client:
         await client.post("/login", data={"token": TOKEN})
         path = "/setIntensity.do?serviceId=a&intensity=5"
         refused = await client.get(path)
@@ -263,7 +263,7 @@ async def test_a_session_that_does_not_tell_whose_page_asks_changes_nothing_by_g
 
 
 async def test_answers_tell_browsers_what_they_may_do_with_them() -> None:
-    async with guarded(TOKEN) as client:
+    async with guarded_room(TOKEN) as client:
         bearer = {"Authorization": f"Bearer {TOKEN}"}
         for answer in (
             await client.get("/", headers=bearer),

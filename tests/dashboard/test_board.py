@@ -29,7 +29,7 @@ class Listener:
 
 
 @asynccontextmanager
-async def following(tmp_path: Path) -> AsyncIterator[tuple[Controller, Board, Listener]]:
+async def following_points(tmp_path: Path) -> AsyncIterator[tuple[Controller, Board, Listener]]:
     """A board of the services a, b and c, and a view that was told of them."""
     configs = [ServiceConfig(id=id_, url="http://127.0.0.1:9/") for id_ in "abc"]
     controller = Controller(configs, runs_dir=tmp_path)
@@ -45,7 +45,7 @@ async def following(tmp_path: Path) -> AsyncIterator[tuple[Controller, Board, Li
 
 
 async def test_only_those_that_changed_are_told(tmp_path: Path) -> None:
-    async with following(tmp_path) as (controller, board, listener):
+    async with following_points(tmp_path) as (controller, board, listener):
         await controller.set_rate("b", 70)
         await controller.set_rate("b", 80)
         async with asyncio.timeout(10):
@@ -60,7 +60,7 @@ async def test_only_those_that_changed_are_told(tmp_path: Path) -> None:
 
 
 async def test_services_are_listed_as_they_come_and_go(tmp_path: Path) -> None:
-    async with following(tmp_path) as (controller, board, listener):
+    async with following_points(tmp_path) as (controller, board, listener):
         await controller.add(ServiceConfig(id="d", url="http://127.0.0.1:9/"))
         assert await listener.ids() == ["d"]
         await controller.remove("b")
@@ -69,7 +69,7 @@ async def test_services_are_listed_as_they_come_and_go(tmp_path: Path) -> None:
 
 
 async def test_a_view_that_was_hidden_is_told_nothing(tmp_path: Path) -> None:
-    async with following(tmp_path) as (controller, board, listener):
+    async with following_points(tmp_path) as (controller, board, listener):
         other = Listener()
         board.show(other)
         board.hide(listener)

@@ -15,7 +15,7 @@ from tailrace.dashboard.server import serving
 
 
 @asynccontextmanager
-async def served(**limits: float) -> AsyncIterator[str]:
+async def serving_limited(**limits: float) -> AsyncIterator[str]:
     """An application behind BodyLimit, or, without limits, Access; it tells a body's length."""
     app = FastAPI()
 
@@ -32,7 +32,7 @@ async def served(**limits: float) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-async def chunks(size: int, count: int) -> AsyncIterator[bytes]:
+async def in_chunks(size: int, count: int) -> AsyncIterator[bytes]:
     """Without a length, so it is sent in chunks."""
     for _ in range(count):
         yield bytes(size)
@@ -40,12 +40,12 @@ async def chunks(size: int, count: int) -> AsyncIterator[bytes]:
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
 async def test_the_longest_body_passes_and_a_longer_one_does_not(method: str) -> None:
-    async with served() as url, httpx.AsyncClient(base_url=url) as client:
+    async with serving_limited() as url, httpx.AsyncClient(base_url=url) as client:
         for extra, status in ((0, 200), (1, 413)):
             announced = await client.request(method, "/", content=bytes(LIMIT_BYTES + extra))
             assert announced.status_code == status
         for count, status in ((1024, 200), (1025, 413)):
-            answer = await client.request(method, "/", content=chunks(1024, count))
+            answer = await client.request(method, "/", content=in_chunks(1024, count))
             assert answer.status_code == status
         assert announced.json()["type"] == answer.json()["type"] == "BodyError"
         assert "1,048,576" in answer.json()["error"]
@@ -53,7 +53,7 @@ async def test_the_longest_body_passes_and_a_longer_one_does_not(method: str) ->
 
 
 async def test_a_length_that_is_too_long_is_refused_before_a_byte_of_it() -> None:
-    async with asyncio.timeout(10), served() as url:
+    async with asyncio.timeout(10), serving_limited() as url:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
         writer.write(
             b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1099511627776\r\n"
@@ -65,7 +65,7 @@ async def test_a_length_that_is_too_long_is_refused_before_a_byte_of_it() -> Non
 
 @pytest.mark.parametrize("head", [b"Content-Length: 10", b"Transfer-Encoding: chunked"])
 async def test_a_body_that_does_not_come_is_given_up(head: bytes) -> None:
-    async with asyncio.timeout(10), served(limit_s=0.2) as url:
+    async with asyncio.timeout(10), serving_limited(limit_s=0.2) as url:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
         writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\n" + head + b"\r\n\r\n1")
         answer = await reader.read()  # to the end: the connection is closed
@@ -75,7 +75,7 @@ async def test_a_body_that_does_not_come_is_given_up(head: bytes) -> None:
 
 
 async def test_a_client_that_leaves_does_no_harm() -> None:
-    async with served() as url, httpx.AsyncClient(base_url=url) as client:
+    async with serving_limited() as url, httpx.AsyncClient(base_url=url) as client:
         _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
         writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n1")
         await writer.drain()

@@ -17,7 +17,7 @@ Make = Callable[..., Point]
 Serve = Callable[..., ServiceInfo]
 
 
-def tail(p99_ms: float | None, **others: float) -> Percentiles:
+def tail_of(p99_ms: float | None, **others: float) -> Percentiles:
     return Percentiles(p99=p99_ms, **others)
 
 
@@ -60,7 +60,7 @@ def test_what_was_asked_and_what_was_reached(service: Serve, point: Make) -> Non
 def test_an_idle_service_reaches_nothing_but_keeps_its_last_tail(
     service: Serve, point: Make
 ) -> None:
-    texts = said(service(state="idle"), point(latency_ms=tail(12.5)))["texts"]
+    texts = said(service(state="idle"), point(latency_ms=tail_of(12.5)))["texts"]
     assert (texts["reached"], texts["p99"]) == ("–", "12.5")
 
 
@@ -86,8 +86,10 @@ def test_a_broken_bound_is_a_word_and_a_flag(
 def test_the_figures_are_the_windows_whatever_its_last_interval_had(
     service: Serve, point: Make
 ) -> None:
-    last = point(59, latency_ms=tail(500), send_lag_us=Percentiles(p99=9_000), failed={"reset": 9})
-    window = {"latency_ms": tail(12), "send_lag_us": Percentiles(p99=80), "seconds": 60.0}
+    last = point(
+        59, latency_ms=tail_of(500), send_lag_us=Percentiles(p99=9_000), failed={"reset": 9}
+    )
+    window = {"latency_ms": tail_of(12), "send_lag_us": Percentiles(p99=80), "seconds": 60.0}
     shown = said(service(slo=("p99<100ms",)), last, **window)
     texts = shown["texts"]
     assert (texts["p99"], texts["of"], texts["slo"]) == ("12.0", "· last 60 s", "SLO p99<100ms")
@@ -110,7 +112,7 @@ def test_failures_are_the_windows_by_reason(service: Serve, point: Make) -> None
 def test_the_generator_is_late_by_the_verdicts_measure(
     service: Serve, point: Make, lag_us: float | None, p99_ms: float | None, late: bool
 ) -> None:
-    late_point = point(send_lag_us=Percentiles(p99=lag_us), latency_ms=tail(p99_ms))
+    late_point = point(send_lag_us=Percentiles(p99=lag_us), latency_ms=tail_of(p99_ms))
     shown = said(service(), late_point)
     assert shown["texts"]["generator"] == ("late" if late else "fine")
     assert ("late" in shown["flags"].split()) == late

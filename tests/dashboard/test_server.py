@@ -55,7 +55,7 @@ def application(token: str | None = None) -> FastAPI:
     return app
 
 
-async def ask(port: int, request: bytes) -> tuple[int, dict[str, str]]:
+async def ask_raw(port: int, request: bytes) -> tuple[int, dict[str, str]]:
     """Status and JSON of the answer, after which the server has closed."""
     async with asyncio.timeout(TIMEOUT_S):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -143,7 +143,7 @@ async def test_what_breaks_http_or_its_limits_is_refused_before_the_token(
 ) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     async with serving(application(TOKEN), listener):
-        answer = await ask(listener.getsockname()[1], request_bytes)
+        answer = await ask_raw(listener.getsockname()[1], request_bytes)
     assert answer[0] == status
     assert reason in answer[1]["error"]
     assert answer[1]["type"] == "HttpError"
@@ -291,7 +291,7 @@ async def test_refusals_are_counted_not_listed(
     listener = socket.create_server(("127.0.0.1", 0))
     async with serving(application(), listener, summary_s=0.5):
         for _ in range(100):
-            assert (await ask(listener.getsockname()[1], b"rubbish\r\n\r\n"))[0] == 400
+            assert (await ask_raw(listener.getsockname()[1], b"rubbish\r\n\r\n"))[0] == 400
         await until(lambda: any("(100 in all)" in record.message for record in caplog.records))
     ours = [record for record in caplog.records if record.name.startswith(("tailrace", "uvicorn"))]
     assert sum(record.levelno >= logging.WARNING for record in ours) < 20

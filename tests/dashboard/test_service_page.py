@@ -29,7 +29,7 @@ async def figure_reaches(page: Page, name: str, low: float, high: float = float(
     )
 
 
-async def start(page: Page) -> None:
+async def start_service(page: Page) -> None:
     """Start the load, unless it is running."""
     await expect(page.get_by_test_id("state")).not_to_have_text("stopping")
     if await page.get_by_test_id("start").is_enabled():
@@ -107,7 +107,7 @@ async def test_the_slider_steers_by_keyboard_and_mouse(url: str, open_page: Open
 
 async def test_typing_is_left_alone_until_it_is_entered(url: str, open_page: Open) -> None:
     async with open_page(url) as page:
-        await start(page)
+        await start_service(page)
         await figure_reaches(page, "value-qps", 1)
         field = page.get_by_test_id("rate")
         await field.press_sequentially("7")
@@ -133,7 +133,7 @@ async def test_a_rate_that_cannot_be_is_a_notification(url: str, open_page: Open
 
 async def test_browsers_share_one_state(url: str, open_page: Open) -> None:
     async with open_page(url) as one, open_page(url) as other:
-        await start(one)
+        await start_service(one)
         await expect(other.get_by_test_id("state")).to_have_text("running")
         await figure_reaches(other, "value-qps", 1)
         async with httpx.AsyncClient(base_url=f"{url}/api/services/s1") as rest:
@@ -147,7 +147,7 @@ async def test_browsers_share_one_state(url: str, open_page: Open) -> None:
 
 async def test_a_reload_shows_the_history(url: str, open_page: Open) -> None:
     async with open_page(url) as page:
-        await start(page)
+        await start_service(page)
         await page.wait_for_function(f"({COLUMNS})() >= 8")
         await stop(page)
         columns = await page.evaluate(COLUMNS)
@@ -162,7 +162,7 @@ async def test_a_reload_shows_the_history(url: str, open_page: Open) -> None:
 
 async def test_stages_rate_changes_and_the_slo_are_told(url: str, open_page: Open) -> None:
     async with open_page(url) as page:
-        await start(page)
+        await start_service(page)
         await expect(page.locator("[data-chart=stages]")).to_be_visible()
         legend = page.locator(".panel-stages .legend")
         await expect(legend).to_contain_text("infer 1.2")
@@ -190,7 +190,7 @@ async def test_stages_rate_changes_and_the_slo_are_told(url: str, open_page: Ope
 
 async def test_the_verdict_has_every_reason(url: str, open_page: Open) -> None:
     async with open_page(url) as page:
-        await start(page)
+        await start_service(page)
         await expect(page.get_by_test_id("verdict")).to_have_text("INVALID so far")
         await expect(page.get_by_test_id("reasons")).to_contain_text("less than the minimum")
         async with httpx.AsyncClient(base_url=url) as rest:
@@ -206,7 +206,7 @@ async def test_p99_9_waits_for_a_thousand_responses(url: str, open_page: Open) -
     async with open_page(url) as page:
         await page.get_by_test_id("rate").fill("20")
         await page.get_by_test_id("rate").press("Enter")
-        await start(page)
+        await start_service(page)
         await figure_reaches(page, "value-p99", 0.001)
         await expect(page.get_by_test_id("value-p99.9")).to_have_text("–")
         await expect(page.get_by_test_id("note-p99.9")).to_contain_text("of 1,000")
@@ -218,7 +218,7 @@ async def test_p99_9_waits_for_a_thousand_responses(url: str, open_page: Open) -
 
 async def test_a_phone_needs_no_sideways_scrolling(url: str, open_page: Open) -> None:
     async with open_page(url, viewport={"width": 375, "height": 812}) as page:
-        await start(page)
+        await start_service(page)
         await figure_reaches(page, "value-qps", 1)
         assert await page.evaluate("document.documentElement.scrollWidth") == 375
         for name in ("start", "stop", "rate", "rate-slider", "value-p99"):
@@ -231,7 +231,7 @@ async def test_one_of_several_services_is_chosen(open_page: Open, room: Room) ->
         await page.get_by_test_id("service").click()
         await page.get_by_role("option", name="Service 2").click()
         await expect(page).to_have_url(f"{address}/services/s2")
-        await start(page)
+        await start_service(page)
         await figure_reaches(page, "value-qps", 1)
         await page.reload()
         await expect(page.get_by_test_id("state")).to_have_text("running")
@@ -255,10 +255,10 @@ async def test_the_page_comes_back_with_the_server(browser: Browser, room: Room)
     page = await context.new_page()
     async with room() as address:
         await page.goto(f"{address}/services/s1")
-        await start(page)
+        await start_service(page)
         await page.wait_for_function(f"({COLUMNS})() >= 4")
     async with room("--port", address.rpartition(":")[2]):
         await expect(page.get_by_test_id("empty")).to_be_visible(timeout=20_000)
-        await start(page)
+        await start_service(page)
         await page.wait_for_function(f"({COLUMNS})() >= 4")
     await context.close()

@@ -13,7 +13,7 @@ from tailrace.datasets.coco import CocoDataset
 from tailrace.errors import UsageError
 
 
-def _write(root: Path, document: Any, name: str = "instances_val2017.json") -> None:
+def _write_annotations(root: Path, document: Any, name: str = "instances_val2017.json") -> None:
     (root / "annotations").mkdir(exist_ok=True)
     (root / "annotations" / name).write_text(json.dumps(document))
 
@@ -41,7 +41,7 @@ def test_what_shapes_generates(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["train", "images", "."])
 def test_any_instances_file_and_folder(tmp_path: Path, folder: str) -> None:
-    _write(tmp_path, _document("a.jpg"), "instances_train.json")
+    _write_annotations(tmp_path, _document("a.jpg"), "instances_train.json")
     (tmp_path / folder).mkdir(exist_ok=True)
     (tmp_path / folder / "a.jpg").touch()
     (image,) = CocoDataset.open(tmp_path).images
@@ -64,19 +64,19 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("document", [[], {}, {"images": 1}, {"images": [{"id": "x"}]}])
 def test_not_cocos(tmp_path: Path, document: Any) -> None:
-    _write(tmp_path, document)
+    _write_annotations(tmp_path, document)
     with pytest.raises(UsageError, match="not a COCO annotation file"):
         CocoDataset.open(tmp_path)
 
 
 def test_no_images_listed(tmp_path: Path) -> None:
-    _write(tmp_path, _document())
+    _write_annotations(tmp_path, _document())
     with pytest.raises(UsageError, match="lists no images"):
         CocoDataset.open(tmp_path)
 
 
 def test_missing_pictures_are_counted(tmp_path: Path) -> None:
-    _write(tmp_path, _document("a.jpg", "b.jpg"))
+    _write_annotations(tmp_path, _document("a.jpg", "b.jpg"))
     (tmp_path / "val2017").mkdir()
     (tmp_path / "val2017/a.jpg").touch()
     with pytest.raises(UsageError, match="lacks 1 of the 2 images"):

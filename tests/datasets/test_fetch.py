@@ -42,11 +42,11 @@ def server(drawn: Path) -> Iterator[CocoServer]:
     server.close()
 
 
-def names(*ids: int) -> list[str]:
+def names_of(*ids: int) -> list[str]:
     return [f"{number:012d}.jpg" for number in ids]
 
 
-def pictures(folder: Path) -> list[str]:
+def pictures_in(folder: Path) -> list[str]:
     return sorted(file.name for file in (folder / "val2017").iterdir())
 
 
@@ -56,10 +56,10 @@ def test_the_first_by_id(server: CocoServer, drawn: Path, tmp_path: Path) -> Non
     assert written == tmp_path / "annotations" / "instances_val2017.json"
     assert server.asked_for() == [
         "/annotations/annotations_trainval2017.zip",
-        *(f"/val2017/{name}" for name in names(139, 285, 724)),
+        *(f"/val2017/{name}" for name in names_of(139, 285, 724)),
     ]
-    assert pictures(tmp_path) == names(139, 285, 724)
-    for name in pictures(tmp_path):
+    assert pictures_in(tmp_path) == names_of(139, 285, 724)
+    for name in pictures_in(tmp_path):
         assert (tmp_path / "val2017" / name).read_bytes() == (drawn / "val2017" / name).read_bytes()
     dataset = CocoDataset.open(tmp_path)
     assert [image.id for image in dataset.images] == [139, 285, 724]
@@ -74,7 +74,7 @@ def test_more_are_added(server: CocoServer, tmp_path: Path) -> None:
     fetch_coco(tmp_path, 2, url=server.url)
     server.asked_for()
     fetch_coco(tmp_path, 4, url=server.url)
-    assert server.asked_for() == [f"/val2017/{name}" for name in names(724, 37777)]
+    assert server.asked_for() == [f"/val2017/{name}" for name in names_of(724, 37777)]
     assert [image.id for image in CocoDataset.open(tmp_path).images] == [139, 285, 724, 37777]
     fetch_coco(tmp_path, 4, url=server.url)
     fetch_coco(tmp_path, 1, url=server.url)
@@ -88,7 +88,7 @@ def test_all_of_it(server: CocoServer, tmp_path: Path) -> None:
     steps: list[tuple[Step, int, int | None]] = []
     fetch_coco(tmp_path, None, lambda *step: steps.append(step), url=server.url)
     assert server.asked_for() == ["/zips/val2017.zip"]
-    assert pictures(tmp_path) == names(*sorted(IDS))
+    assert pictures_in(tmp_path) == names_of(*sorted(IDS))
     assert len(CocoDataset.open(tmp_path).images) == 6
     assert [done for step, done, _ in steps if step == PICTURES] == [2, 3, 4, 5, 6]
     size = len(server.files["/zips/val2017.zip"])
@@ -99,25 +99,25 @@ def test_all_of_it(server: CocoServer, tmp_path: Path) -> None:
 
 
 def test_a_run_that_failed_goes_on(server: CocoServer, tmp_path: Path) -> None:
-    path = f"/val2017/{names(37777)[0]}"
+    path = f"/val2017/{names_of(37777)[0]}"
     lost = server.files.pop(path)
     with pytest.raises(TailraceError, match=f"answers 404 .*{path}"):
         fetch_coco(tmp_path, 6, url=server.url)
     assert not (tmp_path / "annotations/instances_val2017.json").exists()
-    had = {f"/val2017/{name}" for name in pictures(tmp_path) if name.endswith(".jpg")}
+    had = {f"/val2017/{name}" for name in pictures_in(tmp_path) if name.endswith(".jpg")}
     server.files[path] = lost
     server.asked_for()
     fetch_coco(tmp_path, 6, url=server.url)
     assert path in server.asked
     assert not had & set(server.asked)
-    assert pictures(tmp_path) == names(*sorted(IDS))
+    assert pictures_in(tmp_path) == names_of(*sorted(IDS))
 
 
 def test_a_page_in_place_of_a_picture(server: CocoServer, tmp_path: Path) -> None:
-    server.files[f"/val2017/{names(139)[0]}"] = b"<html>please log in</html>"
+    server.files[f"/val2017/{names_of(139)[0]}"] = b"<html>please log in</html>"
     with pytest.raises(TailraceError, match="is no JPEG: what answers"):
         fetch_coco(tmp_path, 1, url=server.url)
-    assert pictures(tmp_path) == []
+    assert pictures_in(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_broken_archive_is_asked_for_again(server: CocoServer, tmp_path: Path,
     path = "/zips/val2017.zip"
     whole = server.files[path]
     if what == "short":
-        server.files[path] = zipped({f"val2017/{names(139)[0]}": b"\xff\xd8\xff"})
+        server.files[path] = zipped({f"val2017/{names_of(139)[0]}": b"\xff\xd8\xff"})
     else:
         server.files[path] = whole[:1000]
     with pytest.raises(TailraceError, match=r"val2017\.zip is broken"):

@@ -13,7 +13,7 @@ from tailrace.datasets.openimages import open_openimages
 from tailrace.errors import UsageError
 
 
-def write(root: Path, document: Any) -> None:
+def write_table(root: Path, document: Any) -> None:
     (root / "annotations").mkdir(exist_ok=True)
     (root / "annotations/openimages-mlperf.json").write_text(json.dumps(document))
 
@@ -31,7 +31,7 @@ def document(*names: str) -> dict[str, Any]:
 
 
 def test_pictures_in_the_order_of_the_annotations(tmp_path: Path) -> None:
-    write(tmp_path, document("b.jpg", "a.jpg"))
+    write_table(tmp_path, document("b.jpg", "a.jpg"))
     folder = tmp_path / "validation/data"
     folder.mkdir(parents=True)
     for name in ("a.jpg", "b.jpg", "unlisted.jpg"):
@@ -48,7 +48,7 @@ def test_pictures_in_the_order_of_the_annotations(tmp_path: Path) -> None:
 
 
 def test_names_that_hold_the_folder(tmp_path: Path) -> None:
-    write(tmp_path, document("validation/data/a.jpg"))
+    write_table(tmp_path, document("validation/data/a.jpg"))
     (tmp_path / "validation/data").mkdir(parents=True)
     (tmp_path / "validation/data/a.jpg").touch()
     (image,) = open_openimages(tmp_path).images
@@ -56,7 +56,7 @@ def test_names_that_hold_the_folder(tmp_path: Path) -> None:
 
 
 def test_missing_pictures_are_counted(tmp_path: Path) -> None:
-    write(tmp_path, document("a.jpg", "b.jpg", "c.jpg"))
+    write_table(tmp_path, document("a.jpg", "b.jpg", "c.jpg"))
     with pytest.raises(UsageError, match=r"validation/data lacks 3 of the 3 images .* a\.jpg"):
         open_openimages(tmp_path)
     (tmp_path / "validation/data").mkdir(parents=True)
@@ -73,12 +73,12 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [[], {}, {"images": [{"id": "x"}]}])
 def test_not_cocos_format(tmp_path: Path, content: Any) -> None:
-    write(tmp_path, content)
+    write_table(tmp_path, content)
     with pytest.raises(UsageError, match="not a COCO annotation file"):
         open_openimages(tmp_path)
 
 
 def test_no_images_listed(tmp_path: Path) -> None:
-    write(tmp_path, document())
+    write_table(tmp_path, document())
     with pytest.raises(UsageError, match="lists no images"):
         open_openimages(tmp_path)

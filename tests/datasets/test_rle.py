@@ -18,7 +18,7 @@ masks = arrays.arrays(
 )
 
 
-def packed(mask: NDArray[np.uint8]) -> dict[str, object]:
+def packed_rle(mask: NDArray[np.uint8]) -> dict[str, object]:
     encoded = coco_mask.encode(np.asfortranarray(mask))
     return {"size": list(encoded["size"]), "counts": encoded["counts"].decode()}
 
@@ -33,14 +33,14 @@ def test_lists_are_pycocotools_own(mask: NDArray[np.uint8]) -> None:
 
 @given(masks)
 def test_packed_strings_are_read(mask: NDArray[np.uint8]) -> None:
-    assert np.array_equal(rle.decode(packed(mask)), mask)
+    assert np.array_equal(rle.decode(packed_rle(mask)), mask)
 
 
 def test_long_runs_in_strings() -> None:
     mask = np.zeros((1200, 1600), np.uint8)
     mask[300:900, 200:1300] = 1
     mask[0, 0] = 1
-    assert np.array_equal(rle.decode(packed(mask)), mask)
+    assert np.array_equal(rle.decode(packed_rle(mask)), mask)
 
 
 @given(masks, st.integers(1, 4), st.integers(1, 4))

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import httpx
 import pytest
 
-from tests.deploy.manifests import Document, arguments, environment, find, render
+from tests.deploy.manifests import Document, arguments, environment_of, find, render
 from tests.kit import cli
 from tests.kit.waiting import TIMEOUT_S
 
@@ -42,7 +42,7 @@ def _serving(words: Sequence[str]) -> Iterator[str]:
 def service(base: list[Document]) -> Iterator[httpx.Client]:
     """The base's service on a port of its own, without the token."""
     (container,) = find(base, "Deployment")["spec"]["template"]["spec"]["containers"]
-    words = arguments(container, environment(container, base))
+    words = arguments(container, environment_of(container, base))
     replaced = {"--host=0.0.0.0": "--host=127.0.0.1", "--port=5000": "--port=0"}
     assert replaced.keys() <= set(words)
     with (

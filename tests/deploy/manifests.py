@@ -63,7 +63,7 @@ def pods(documents: Sequence[Document]) -> Iterator[Document]:
                 yield group["template"]
 
 
-def environment(container: Document, documents: Sequence[Document]) -> dict[str, str]:
+def environment_of(container: Document, documents: Sequence[Document]) -> dict[str, str]:
     """The variables of a container; what only a cluster knows has the name as its value."""
     values: dict[str, str] = {}
     for source in container.get("envFrom", ()):

@@ -13,14 +13,14 @@ from tailrace.load.judge.slo import parse_slo
 from tailrace.load.schedule.schedule import Part, parse_part
 from tailrace.models import zoo
 from tailrace.models.runtimes.device import parse_device
-from tailrace.service.supervisor import _KILL_AFTER_S
+from tailrace.service.supervisor import KILL_AFTER_S
 from tailrace.units import parse_duration_s, parse_rate_per_s
 from tests.deploy.manifests import (
     CUSTOM_KINDS,
     OVERLAYS,
     Document,
     arguments,
-    environment,
+    environment_of,
     find,
     parse,
     pods,
@@ -88,7 +88,7 @@ def test_service_is_asked_for_what_it_can(overlay: str, expected: dict[str, Any]
     documents = render(overlay)
     deployment = find(documents, "Deployment")
     container = _container(deployment)
-    values = environment(container, documents)
+    values = environment_of(container, documents)
     command, options = parse(arguments(container, values))
     assert command == "serve"
     assert {key: options[key] for key in expected} == expected
@@ -110,7 +110,7 @@ def test_service_is_asked_for_what_it_can(overlay: str, expected: dict[str, Any]
 
     # What is stopped at the end of the grace period has had all of its own.
     stopping_s = container["lifecycle"]["preStop"]["sleep"]["seconds"]
-    stopping_s += parse_duration_s(options["grace"]) + _KILL_AFTER_S
+    stopping_s += parse_duration_s(options["grace"]) + KILL_AFTER_S
     assert stopping_s < deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
     # A fraction of a CPU would be no thread's, and is throttled.
     assert float(container["resources"]["limits"]["cpu"]).is_integer()
@@ -121,7 +121,7 @@ def test_gpu_has_a_card_and_its_files() -> None:
     documents = render("overlays/gpu")
     pod = find(documents, "Deployment")["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    values = environment(container, documents)
+    values = environment_of(container, documents)
     assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert values["CUDA_VISIBLE_DEVICES"] == "0"
     assert container["image"].endswith(":cuda")
@@ -170,7 +170,7 @@ def test_fleet_sends_each_part_of_one_schedule() -> None:
     container = _container(job)
     asked = []
     for index in range(parts):
-        values = environment(container, documents)
+        values = environment_of(container, documents)
         # What a cluster sets.
         values |= {"JOB_COMPLETION_INDEX": str(index), "START_AT": FUTURE}
         command, options = parse(arguments(container, values))

@@ -57,7 +57,7 @@ def _rules() -> list[Document]:
     return rules
 
 
-def _check(query: str, exported: dict[str, Labels]) -> None:
+def _check_metrics(query: str, exported: dict[str, Labels]) -> None:
     series = SERIES.findall(query)
     assert series, query
     for name, selector in series:
@@ -83,16 +83,16 @@ def test_every_panel_shows_what_the_service_exports(exported: dict[str, Labels])
         "CPU",
     }
     for _, query in shown:
-        _check(query, exported)
+        _check_metrics(query, exported)
 
 
 def test_a_query_of_something_else_is_noticed(exported: dict[str, Labels]) -> None:
     with pytest.raises(KeyError):
-        _check('rate(tailrace_request_total{pod="x"}[1m])', exported)
+        _check_metrics('rate(tailrace_request_total{pod="x"}[1m])', exported)
     with pytest.raises(AssertionError):
-        _check('rate(tailrace_requests_total{state="ok"}[1m])', exported)
+        _check_metrics('rate(tailrace_requests_total{state="ok"}[1m])', exported)
     with pytest.raises(AssertionError):
-        _check('rate(tailrace_stage_duration_seconds_sum{stage="wait"}[1m])', exported)
+        _check_metrics('rate(tailrace_stage_duration_seconds_sum{stage="wait"}[1m])', exported)
 
 
 def test_autoscaler_follows_a_metric_that_the_adapter_makes(exported: dict[str, Labels]) -> None:
@@ -101,9 +101,9 @@ def test_autoscaler_follows_a_metric_that_the_adapter_makes(exported: dict[str, 
     (metric,) = scaler["spec"]["metrics"]
     assert metric["pods"]["metric"]["name"] == rule["name"]["as"]
     assert rule["resources"]["overrides"].keys() == OF_PROMETHEUS
-    _check(rule["seriesQuery"].replace('!=""', '="$any"'), exported)
+    _check_metrics(rule["seriesQuery"].replace('!=""', '="$any"'), exported)
     query = rule["metricsQuery"].replace("<<.LabelMatchers>>", 'namespace="$n"')
-    _check(query.replace("(<<.GroupBy>>)", "(pod)"), exported)
+    _check_metrics(query.replace("(<<.GroupBy>>)", "(pod)"), exported)
 
 
 def test_prometheus_reads_the_service(base: list[Document], service: httpx.Client) -> None:

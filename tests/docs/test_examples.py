@@ -92,13 +92,13 @@ def _is_output(words: Sequence[str]) -> bool:
 
 
 @cache
-def _root() -> Any:
+def _root_command() -> Any:
     return get_command(build())
 
 
 def _subcommand(words: Sequence[str]) -> tuple[str, Any, list[str]]:
     """Name, command and arguments; `tailrace mlperf MODEL` is `tailrace mlperf run MODEL`."""
-    root = _root()
+    root = _root_command()
     assert words, "no command"
     assert words[0] in root.commands, f"there is no tailrace {words[0]}"
     name, command, rest = words[0], root.commands[words[0]], list(words[1:])
@@ -122,10 +122,10 @@ def test_a_command_line_is_understood(words: list[str]) -> None:
     for param, value in context.params.items():
         for each in value if isinstance(value, (list, tuple)) else [value]:
             if isinstance(each, str) and not PLACEHOLDER.fullmatch(each):
-                _check(param, each)
+                _check_command(param, each)
 
 
-def _check(param: str, value: str) -> None:
+def _check_command(param: str, value: str) -> None:
     try:
         if param in CHECKS:
             CHECKS[param](value)

@@ -43,7 +43,7 @@ VERDICT = DOCS / "how-to/reading-a-verdict.md"
 PYTHON = DOCS / "how-to/python.md"
 
 
-def _run(script: str, folder: Path, *arguments: str, **environment: str) -> str:
+def _run_python(script: str, folder: Path, *arguments: str, **environment: str) -> str:
     ran = subprocess.run(
         [sys.executable, "-c", script, *arguments],
         cwd=folder,
@@ -133,7 +133,7 @@ def bodies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bodies")
     (folder / "picture.jpg").write_bytes(scene_bytes(1_000_001))
     for script in blocks(SERVERS, "python"):
-        _run(script, folder)
+        _run_python(script, folder)
     return folder
 
 
@@ -239,15 +239,15 @@ def test_the_originals_bursts_are_a_trace(tmp_path: Path) -> None:
 TIMES_S = [0.013, 0.25, 0.9, 1.5, 1.501, 4.002]
 
 
-def _clock(at_s: float) -> str:
+def _clock_time(at_s: float) -> str:
     whole = int(at_s)
     return f"13:59:{58 + whole:02d}" if whole < 2 else f"14:00:{whole - 2:02d}"
 
 
 def _access_log(path: Path) -> None:
     lines = [
-        f'10.0.0.{n} - - [26/Nov/2026:{_clock(at)} +0100] "POST /predict/shapes HTTP/1.1" 200 295 '
-        '"-" "curl/8"'
+        f"10.0.0.{n} - - [26/Nov/2026:{_clock_time(at)} +0100] "
+        '"POST /predict/shapes HTTP/1.1" 200 295 "-" "curl/8"'
         for n, at in enumerate(TIMES_S)
     ]
     lines.insert(
@@ -258,7 +258,7 @@ def _access_log(path: Path) -> None:
 
 def test_counts_of_nginx(tmp_path: Path) -> None:
     _access_log(tmp_path / "access.log")
-    _run(blocks(TRACE, "python")[0], tmp_path)
+    _run_python(blocks(TRACE, "python")[0], tmp_path)
     trace = read_trace(str(tmp_path / "trace.csv"))
     assert isinstance(trace, ArrivalCounts)
     assert trace.counts.tolist() == [3, 2, 0, 0, 1]
@@ -277,7 +277,7 @@ def _awk(tmp_path: Path, log: str) -> Timestamps:
     return trace
 
 
-def _check(trace: Timestamps) -> None:
+def _check_page(trace: Timestamps) -> None:
     wanted = np.array(TIMES_S) - TIMES_S[0]
     np.testing.assert_allclose(trace.seconds, wanted, atol=1e-6)
     assert trace.resolution_s == pytest.approx(1e-3)
@@ -291,11 +291,11 @@ def test_arrivals_of_nginx(tmp_path: Path) -> None:
     ]
     lines.append("1795000000.000 0.001 GET /metrics HTTP/1.1")
     (tmp_path / "arrivals.log").write_text("\n".join(lines) + "\n")
-    _check(_awk(tmp_path, "arrivals.log"))
+    _check_page(_awk(tmp_path, "arrivals.log"))
 
 
 def _iso(at_s: float) -> str:
-    return f"2026-11-26T{_clock(at_s)}.{round(1000 * (at_s % 1)):03d}"
+    return f"2026-11-26T{_clock_time(at_s)}.{round(1000 * (at_s % 1)):03d}"
 
 
 def test_arrivals_of_envoy(tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def test_arrivals_of_envoy(tmp_path: Path) -> None:
     ]
     lines.append(f'[{_iso(2.5)}Z] "GET /metrics HTTP/1.1" 200 - 0 9 1 0 "-" "x" "id" "h" "a"')
     (tmp_path / "envoy.log").write_text("\n".join(lines) + "\n")
-    _check(_awk(tmp_path, "envoy.log"))
+    _check_page(_awk(tmp_path, "envoy.log"))
 
 
 def test_arrivals_of_a_load_balancer(tmp_path: Path) -> None:
@@ -316,7 +316,7 @@ def test_arrivals_of_a_load_balancer(tmp_path: Path) -> None:
             for at in TIMES_S[number::2]:
                 file.write(_alb(at, "POST https://lb:443/predict/shapes HTTP/1.1"))
             file.write(_alb(2.5, "GET https://lb:443/metrics HTTP/1.1"))
-    _run(blocks(TRACE, "python")[1], tmp_path)
+    _run_python(blocks(TRACE, "python")[1], tmp_path)
     with (tmp_path / "trace.csv").open() as rows:
         assert len(list(csv.reader(rows))) == 1 + len(TIMES_S)
     trace = read_trace(str(tmp_path / "trace.csv"))
@@ -385,7 +385,7 @@ def _with_helmets(folder: Path) -> Path:
 
 def test_a_model_is_added_by_the_steps_of_the_page(tmp_path: Path) -> None:
     _helmets(tmp_path / "helmets.onnx")
-    shown = _run(blocks(MODEL, "python")[0], tmp_path)
+    shown = _run_python(blocks(MODEL, "python")[0], tmp_path)
     assert shown.strip().split("\n") == [
         "pixels tensor(float) ['batch', 3, 64, 64]",
         "scores tensor(float) ['batch', 2]",
@@ -401,8 +401,8 @@ def test_a_model_is_added_by_the_steps_of_the_page(tmp_path: Path) -> None:
         "found = loaded.postprocess(loaded.infer(loaded.preprocess(picture)), 60, 80)\n"
         "print(found.class_ids.tolist(), found.scores.round(3).tolist())\n"
     )
-    assert _run(script, tmp_path, PYTHONPATH=str(source)) == "[0, 1] [1.0, 0.0]\n"
-    shown = _run(
+    assert _run_python(script, tmp_path, PYTHONPATH=str(source)) == "[0, 1] [1.0, 0.0]\n"
+    shown = _run_python(
         "import sys; from tailrace.cli import main; sys.argv[0] = 'tailrace'; main()",
         tmp_path,
         *("models", "show", "helmets"),
@@ -428,7 +428,7 @@ def test_the_added_model_passes_what_holds_of_every_model(tmp_path: Path) -> Non
     )
     assert re.search(r"\d+ passed", ran.stdout), ran.stdout
     assert ran.returncode == 0, ran.stdout
-    assert "helmets" in _run(
+    assert "helmets" in _run_python(
         "from tailrace.models import zoo; print(zoo.names())", tmp_path, PYTHONPATH=str(source)
     )
 
@@ -442,7 +442,7 @@ def test_the_controller_steers(
     (script,) = blocks(CONTROLLER, "python")
     room = control_room(serve().url).ready()
     (service,) = room.ask("GET", "/services")
-    said = _run(script, tmp_path, room.rpc, service["id"], "3")
+    said = _run_python(script, tmp_path, room.rpc, service["id"], "3")
     lines = re.findall(r"p99 (\S+) ms  now (\d+)/s", said)
     assert len(lines) == 3
     rate = 20.0

@@ -142,7 +142,7 @@ def test_no_markdown_is_left_over(site: Path, pages: dict[Path, Html]) -> None:
     assert not left, "\n".join(left)
 
 
-def _commands(name: str) -> Iterator[Any]:
+def _command_names(name: str) -> Iterator[Any]:
     command = get_command(build()).commands[name]  # type: ignore[attr-defined]
     yield from getattr(command, "commands", {"": command}).values()
 
@@ -151,7 +151,7 @@ def _commands(name: str) -> Iterator[Any]:
 def test_a_command_has_a_page_with_its_options(pages: dict[Path, Html], name: str) -> None:
     (page,) = (html for file, html in pages.items() if file.match(f"commands/{name}.html"))
     described = 0
-    for command in _commands(name):
+    for command in _command_names(name):
         if command.hidden:
             continue
         context = command.make_context(name, [], resilient_parsing=True)

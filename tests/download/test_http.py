@@ -61,7 +61,7 @@ def child() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.stdout.close()
 
 
-def only(folder: Path) -> list[str]:
+def names_in(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.iterdir())
 
 
@@ -87,7 +87,7 @@ def test_a_file(server: FileServer, tmp_path: Path) -> None:
     )
     assert told == SHA256
     assert to.read_bytes() == CONTENT
-    assert only(to.parent) == ["file"]
+    assert names_in(to.parent) == ["file"]
     assert seen[0] == (0, len(CONTENT))
     assert seen[-1] == (len(CONTENT), len(CONTENT))
     assert seen == sorted(seen)
@@ -125,7 +125,7 @@ def test_a_killed_download_is_resumed(
     assert download(f"{server.url}/file", to) == SHA256
     assert server.ranges_asked_for == [None, "bytes=200000-"]
     assert server.requests[1]["If-Range"] == '"1"'
-    assert only(tmp_path) == ["file"]
+    assert names_in(tmp_path) == ["file"]
 
 
 @pytest.mark.parametrize("cuts", [[0], [1], [299_999], [100_000, 0, 50_000]])
@@ -259,7 +259,7 @@ def test_a_wrong_checksum_leaves_nothing(server: FileServer, tmp_path: Path, nam
     found = {"md5": MD5, "sha256": SHA256}[name]
     with pytest.raises(TailraceError, match=f"its {name} is {found}, expected 0123;"):
         download(f"{server.url}/file", tmp_path / "file", **{name: "0123"})
-    assert only(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 def test_a_wrong_checksum_leaves_what_was_there(server: FileServer, tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ def test_no_name_service(tmp_path: Path) -> None:
     """An address in a zone that does not exist is looked up, and not found, without a packet."""
     with pytest.raises(TailraceError, match=r"^no network: cannot reach .* elsewhere and put it"):
         download("http://[fe80::1%25nowhere]/file", tmp_path / "file")
-    assert only(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ def test_two_at_once(
     for process in (first, second):
         assert process.communicate(timeout=30)[0].endswith(f"sha256 {SHA256}\n")
     assert len(server.requests) == 1
-    assert only(tmp_path) == ["file"]
+    assert names_in(tmp_path) == ["file"]
 
 
 def test_the_second_takes_over_from_a_killed_first(
@@ -366,7 +366,7 @@ def test_many_threads_at_once(server: FileServer, tmp_path: Path) -> None:
         thread.join()
     assert found == [SHA256] * 8
     assert len(server.requests) == 1
-    assert only(tmp_path) == ["file"]
+    assert names_in(tmp_path) == ["file"]
 
 
 def test_a_full_disk_keeps_what_came(server: FileServer, tmp_path: Path) -> None:

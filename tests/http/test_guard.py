@@ -73,7 +73,7 @@ class Client:
 
 
 @dataclass
-class Service:
+class GuardedService:
     """A guarded server of an application that tells how long the body was; `/early` does not read
     it, `/held` waits for the gate."""
 
@@ -110,8 +110,10 @@ class Service:
 
 
 @contextlib.asynccontextmanager
-async def served(limits: Limits | None = None, keep_alive_s: int = 60) -> AsyncIterator[Service]:
-    service = Service(limits or Limits())
+async def served(
+    limits: Limits | None = None, keep_alive_s: int = 60
+) -> AsyncIterator[GuardedService]:
+    service = GuardedService(limits or Limits())
     config = uvicorn.Config(
         service, lifespan="off", ws="none", log_config=None, timeout_keep_alive=keep_alive_s
     )

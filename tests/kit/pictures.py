@@ -27,7 +27,7 @@ def picture(png: bytes) -> Image.Image:
     return Image.open(io.BytesIO(png)).convert("RGB")
 
 
-def saved(image: Image.Image, form: str, **options: Any) -> bytes:
+def image_file(image: Image.Image, form: str, **options: Any) -> bytes:
     """An image as a file of the form, such as "PNG"."""
     file = io.BytesIO()
     image.save(file, form, **options)

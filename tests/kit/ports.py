@@ -28,13 +28,3 @@ def silent() -> Iterator[int]:
         port = full.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)):
             yield port
-
-
-def listener() -> socket.socket:
-    """A listening socket, for a server that is handed one."""
-    return socket.create_server(("127.0.0.1", 0), backlog=1024)
-
-
-def url_of(listening: socket.socket) -> str:
-    """`http://127.0.0.1:PORT` of such a socket."""
-    return f"http://127.0.0.1:{listening.getsockname()[1]}"

@@ -21,7 +21,7 @@ def port(serve: Any) -> int:
     return first.port
 
 
-def load(tmp_path: Path, hosts: str, *arguments: str) -> dict[str, object]:
+def load_with_hosts(tmp_path: Path, hosts: str, *arguments: str) -> dict[str, object]:
     """The result of a run where `hosts` is what /etc/hosts says."""
     (tmp_path / "hosts").write_text(hosts)
     probe = ["unshare", "-m", "mount", "--bind", "hosts", "/etc/hosts"]
@@ -46,7 +46,9 @@ def load(tmp_path: Path, hosts: str, *arguments: str) -> dict[str, object]:
 
 def test_every_request_is_answered_by_the_address_that_works(tmp_path: Path, port: int) -> None:
     hosts = "127.0.0.1 both\n::1 both\n"
-    result = load(tmp_path, hosts, f"http://both:{port}/", "--rate", "200", "--for", "1s")
+    result = load_with_hosts(
+        tmp_path, hosts, f"http://both:{port}/", "--rate", "200", "--for", "1s"
+    )
     assert result["failed"] == {}
     assert result["addresses"] == {f"127.0.0.1:{port}": result["offered"]}
 
@@ -55,7 +57,7 @@ def test_requests_are_spread_over_the_addresses_that_work(tmp_path: Path, port: 
     """By two workers, of which each has its own connections."""
     hosts = "".join(f"127.0.0.{n} backends\n" for n in (1, 2, 3))
     arguments = (f"http://backends:{port}/", "--rate", "400", "--for", "1s", "--workers", "2")
-    result = load(tmp_path, hosts, *arguments)
+    result = load_with_hosts(tmp_path, hosts, *arguments)
     assert result["failed"] == {}
     addresses = result["addresses"]
     assert isinstance(addresses, dict)
@@ -66,7 +68,7 @@ def test_requests_are_spread_over_the_addresses_that_work(tmp_path: Path, port: 
 
 def test_a_connection_a_request_and_an_order_of_reuse(tmp_path: Path, port: int) -> None:
     arguments = (f"http://127.0.0.1:{port}/", "--rate", "50", "--for", "1s")
-    result = load(tmp_path, "", *arguments, "--no-keepalive", "--reuse", "lifo")
+    result = load_with_hosts(tmp_path, "", *arguments, "--no-keepalive", "--reuse", "lifo")
     assert result["failed"] == {}
     asked = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (asked["reuse"], asked["keep_alive"]) == ("lifo", False)

@@ -36,7 +36,7 @@ def explained(session: Session) -> Xray:
 
 
 @contextlib.asynccontextmanager
-async def proxy(port: int, way: Callable[[int, int], float]) -> AsyncIterator[str]:
+async def slow_proxy(port: int, way: Callable[[int, int], float]) -> AsyncIterator[str]:
     """The URL of a TCP proxy before `port`, which passes each chunk on after `way(connection,
     chunk)` seconds, both counted from 0."""
     tasks: set[asyncio.Task[None]] = set()
@@ -81,7 +81,7 @@ async def test_a_slow_way_is_the_network(serve: Any, offer: Any) -> None:
     def way(connection: int, chunk: int) -> float:
         return DELAY_S if next(slow) % 33 == 32 else 0.0
 
-    async with proxy(serve(answer_timed).port, way) as url:
+    async with slow_proxy(serve(answer_timed).port, way) as url:
         session, _ = await offer(url, profile="80", duration_s=2.0)
     xray = explained(session)
     assert xray.explains == "network"
@@ -113,7 +113,7 @@ async def test_late_handshakes_are_the_connection(serve: Any, offer: Any, tmp_pa
     def way(connection: int, chunk: int) -> float:
         return DELAY_S if connection % 33 == 32 and chunk == 0 else 0.0
 
-    async with proxy(server.port, way) as url:
+    async with slow_proxy(server.port, way) as url:
         session, _ = await offer(
             url.replace("http:", "https:"),
             profile="80",

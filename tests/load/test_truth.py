@@ -56,7 +56,7 @@ def figures(latencies: Times) -> Figures:
     return {"mean": float(latencies.mean()) / 1e3, "p50": float(p50), "p99": float(p99)}
 
 
-def measured(histogram: Histogram) -> Figures:
+def measured_figures(histogram: Histogram) -> Figures:
     p50, p99 = histogram.percentile_us(50, 99)
     return {"mean": histogram.sum_ns / histogram.total / 1e3, "p50": p50, "p99": p99}
 
@@ -128,7 +128,9 @@ def deviations(runs: list[Run]) -> dict[str, tuple[float, float]]:
     found = {}
     for source in ("log", "theory"):
         for name in ("mean", "p50", "p99"):
-            pairs = [(measured(r.total.latency)[name], r.references[source][name]) for r in runs]
+            pairs = [
+                (measured_figures(r.total.latency)[name], r.references[source][name]) for r in runs
+            ]
             off = statistics.median(value - reference for value, reference in pairs)
             allowed = 0.03 * statistics.median(reference for _, reference in pairs) + 200
             found[f"{name} vs {source}"] = (off, allowed)
@@ -218,7 +220,7 @@ def check_nothing_is_too_fast(run: Run) -> None:
     """No answer is there before it was written: each figure lies above the log's, but for half a
     bucket of the histogram.
     """
-    found = measured(run.total.latency)
+    found = measured_figures(run.total.latency)
     for name, least in run.references["log"].items():
         assert found[name] >= 0.9995 * least - 1
 
@@ -250,7 +252,7 @@ def fixed(service_ns: int, count: int, **settings: Any) -> Any:
     )
 
 
-def queue(service_ns: Times) -> Any:
+def queue_behaviour(service_ns: Times) -> Any:
     """One request at a time, in order, with these service times."""
     fate = np.full(len(service_ns), queue_server.ANSWERED, np.int8)
     return queue_server.Behaviour(service_ns, fate, one_at_a_time=True)
@@ -286,7 +288,7 @@ async def test_an_md1_queue(measure: Measure, workers: int) -> None:
     """
     load = Load(120, 3, workers=workers)
     service = np.full(len(load.intended_ns), 6_000_000)
-    runs = await measure(load, queue(service), lambda t, _: depart(t, service) - t)
+    runs = await measure(load, queue_behaviour(service), lambda t, _: depart(t, service) - t)
     check_queue(runs, service)
 
 
@@ -324,7 +326,7 @@ async def test_an_mm1_queue(measure: Measure) -> None:
     """
     load = Load(200, 4)
     service = exponential(1 / 280, len(load.intended_ns), seed=1)
-    runs = await measure(load, queue(service), lambda t, _: depart(t, service) - t)
+    runs = await measure(load, queue_behaviour(service), lambda t, _: depart(t, service) - t)
     check_queue(runs, service)
 
 
@@ -359,7 +361,7 @@ async def test_a_slow_start(measure: Measure) -> None:
     warm = np.minimum(load.intended_ns / 2e9, 1)
     service = np.rint((20 - 14 * warm) * 1e6).astype(np.int64)
     (run,) = runs = await measure(
-        load, queue(service), lambda t, _: depart(t, service) - t, rounds=1
+        load, queue_behaviour(service), lambda t, _: depart(t, service) - t, rounds=1
     )
     check_queue(runs, service)
     assert run.theory_ns.max() > 0.4e9

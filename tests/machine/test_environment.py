@@ -19,7 +19,7 @@ FILES = {
 }
 
 
-def write(root: Path, files: dict[str, str]) -> Path:
+def write_machine(root: Path, files: dict[str, str]) -> Path:
     for name, text in files.items():
         file = root / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ def write(root: Path, files: dict[str, str]) -> Path:
 
 
 def test_tells_what_linux_tells(tmp_path: Path) -> None:
-    found = read_environment(write(tmp_path, FILES))
+    found = read_environment(write_machine(tmp_path, FILES))
     assert found.processor == "Acme C1"
     assert found.product == "Acme R1"
     assert found.frequency == "2445.4 MHz, as in /proc/cpuinfo"
@@ -43,15 +43,17 @@ def test_governors_are_those_of_the_cores_it_may_use(tmp_path: Path) -> None:
     usable = os.sched_getaffinity(0)
     cpu = "sys/devices/system/cpu/cpu{}/cpufreq/scaling_governor"
     files = {cpu.format(core): "schedutil\n" for core in usable}
-    write(tmp_path, {**files, cpu.format(max(usable) + 1): "powersave\n"})
+    write_machine(tmp_path, {**files, cpu.format(max(usable) + 1): "powersave\n"})
     assert read_environment(tmp_path).governor == "schedutil"
-    write(tmp_path, {cpu.format(min(usable)): "performance\n"})
+    write_machine(tmp_path, {cpu.format(min(usable)): "performance\n"})
     together = {read_environment(tmp_path).governor}
     assert together <= {"performance, schedutil", "performance"}
 
 
 def test_what_is_not_told_is_empty(tmp_path: Path) -> None:
-    found = read_environment(write(tmp_path, {"proc/loadavg": "broken", "proc/cpuinfo": ""}))
+    found = read_environment(
+        write_machine(tmp_path, {"proc/loadavg": "broken", "proc/cpuinfo": ""})
+    )
     own = {name: getattr(found, name) for name in ("python", "packages", "cores", "usable_cores")}
     assert found == Environment(**own)
     assert found.load_average is None
@@ -69,6 +71,6 @@ def test_this_machine_and_process_are_told(tmp_path: Path) -> None:
 
 def test_reads_no_more_of_many_cores_than_of_the_first(tmp_path: Path) -> None:
     block = "processor\t: {}\nmodel name\t: C{}\nflags\t\t: " + "flag " * 300 + "hypervisor\n\n"
-    write(tmp_path, {"proc/cpuinfo": "".join(block.format(n, n) for n in range(2000))})
+    write_machine(tmp_path, {"proc/cpuinfo": "".join(block.format(n, n) for n in range(2000))})
     found = read_environment(tmp_path)
     assert (found.processor, found.virtual) == ("C0", True)

@@ -44,7 +44,7 @@ def mlperf(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[
     return cli.run("mlperf", *arguments, cwd=folder)
 
 
-def result_of(folder: Path, *arguments: str | Path) -> dict[str, Any]:
+def mlperf_result(folder: Path, *arguments: str | Path) -> dict[str, Any]:
     """The result document of a test."""
     done = mlperf(folder, *arguments, "--out", "out", "--json")
     assert done.stdout, done.stderr
@@ -84,7 +84,9 @@ def test_scenarios(
     target = ("--target", service.url) if way == "over HTTP" else ()
     data = ("--dataset", drawn_set) if model == "shapes" else ()
     duration = ("--min-duration", "300ms", "--min-queries", queries[scenario])
-    result = result_of(tmp_path, model, "--scenario", scenario, *duration, *rate, *target, *data)
+    result = mlperf_result(
+        tmp_path, model, "--scenario", scenario, *duration, *rate, *target, *data
+    )
     outcome, check = result["outcome"], result["check"]
     assert check["reasons"] == []
     assert result["valid"]
@@ -226,7 +228,7 @@ def test_a_model_that_fails_makes_it_invalid(
 ) -> None:
     """LoadGen itself would say VALID: it knows no failures."""
     slo = ("--slo", "p90<2s") if scenario == "server" else ()
-    result = result_of(
+    result = mlperf_result(
         tmp_path,
         *("shapes", "--scenario", scenario, "--dataset", broken_set, "--payload", "picture"),
         *("--min-duration", "300ms", "--min-queries", "90", "--rate", "70", *slo),
@@ -249,7 +251,7 @@ def test_a_model_that_fails_makes_it_invalid(
 
 
 def test_a_failure_ends_a_stream(tmp_path: Path, broken_set: Path) -> None:
-    result = result_of(
+    result = mlperf_result(
         tmp_path,
         *("shapes", "--dataset", broken_set, "--payload", "picture"),
         *("--min-duration", "10m", "--user-conf", _conf(tmp_path, "SingleStream", 5)),
@@ -263,7 +265,7 @@ def test_a_failure_ends_a_stream(tmp_path: Path, broken_set: Path) -> None:
 
 
 def test_a_failure_leaves_an_accuracy_without_that_sample(tmp_path: Path, broken_set: Path) -> None:
-    result = result_of(
+    result = mlperf_result(
         tmp_path,
         *("shapes", "--accuracy", "--dataset", broken_set, "--payload", "picture"),
     )
@@ -285,7 +287,7 @@ def test_a_node_that_fails_and_dies(tmp_path: Path, peer: Callable[..., Peer]) -
         return http({"model": "null", "detections": []})
 
     server = peer(answer)
-    result = result_of(
+    result = mlperf_result(
         tmp_path,
         *("null", "--scenario", "server", "--target", server.url, "--rate", "200"),
         *("--min-duration", "1s", "--min-queries", "50"),
@@ -356,7 +358,7 @@ def test_killed(tmp_path: Path, drawn_set: Path) -> None:
 
 
 def test_names_of_the_reference(tmp_path: Path, drawn_set: Path) -> None:
-    result = result_of(
+    result = mlperf_result(
         tmp_path,
         *("--profile", "shapes-onnx", "--dataset-path", drawn_set, "--backend", "onnxruntime"),
         *("--scenario", "SingleStream", "--threads", "1", "--max-batchsize", "2", *QUICK),
@@ -376,7 +378,7 @@ def test_settings_are_on_record(tmp_path: Path) -> None:
     """MLPerf's, the user's over them, the flags over these; all of it LoadGen's own reading."""
     conf = tmp_path / "mine.conf"
     conf.write_text("*.Server.target_qps = 30\n*.Server.min_duration = 400\n")
-    result = result_of(
+    result = mlperf_result(
         tmp_path,
         *("null", "--scenario", "server", "--user-conf", conf, "--min-queries", "20"),
         *("--slo", "p95<7.5ms"),
@@ -397,7 +399,7 @@ def test_settings_are_on_record(tmp_path: Path) -> None:
 
 
 def test_a_secret_in_a_header_stays_one(tmp_path: Path, service: ServerProcess) -> None:
-    result_of(
+    mlperf_result(
         tmp_path,
         *("null", "--scenario", "offline", "--target", service.url, *QUICK),
         *("--header", "X-Key: s3cret", "--header=X-Other: s3cret"),
@@ -450,7 +452,7 @@ def test_one_clear_line(tmp_path: Path, arguments: list[str], code: int, message
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     arguments = ("null", "--scenario", "offline", *QUICK)
-    first = result_of(tmp_path, *arguments)
+    first = mlperf_result(tmp_path, *arguments)
     folder = tmp_path / first["check"]["path"]
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     again = mlperf(tmp_path, *arguments, "--out", "out")
@@ -492,7 +494,7 @@ def test_the_peak_is_what_find_finds(tmp_path: Path, peer: Callable[..., Peer]) 
 
 
 def _peak(folder: Path, url: str) -> float:
-    result = result_of(
+    result = mlperf_result(
         folder,
         *("null", "--scenario", "server", "--find-peak", "--slo", "p99<12ms"),
         *("--target", url, "--min-duration", "2s"),

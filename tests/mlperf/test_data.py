@@ -21,7 +21,7 @@ NAMES = ("b.jpg", "c.jpg", "a.jpg")
 ALL = ("shapes", "ssd-mobilenet", "ssd-resnet34", "resnet50", "mobilenet", "retinanet", "null")
 
 
-def pictures(folder: Path, *names: str) -> None:
+def write_pictures(folder: Path, *names: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         (folder / name).write_bytes(f"picture {name}".encode())
@@ -37,23 +37,23 @@ def annotate(file: Path) -> None:
     file.write_text(json.dumps(document))
 
 
-def coco(root: Path) -> None:
+def make_coco(root: Path) -> None:
     annotate(root / "annotations/instances_val2017.json")
-    pictures(root / "val2017", *NAMES, "unlisted.jpg")
+    write_pictures(root / "val2017", *NAMES, "unlisted.jpg")
 
 
 def openimages(root: Path) -> None:
     annotate(root / "annotations/openimages-mlperf.json")
-    pictures(root / "validation/data", *NAMES, "unlisted.jpg")
+    write_pictures(root / "validation/data", *NAMES, "unlisted.jpg")
 
 
-def imagenet(root: Path) -> None:
-    pictures(root, *NAMES, "unlisted.jpg")
+def make_imagenet(root: Path) -> None:
+    write_pictures(root, *NAMES, "unlisted.jpg")
     (root / "val_map.txt").write_text("b.jpg 7\nc.jpg 999\na.jpg 0\n")
 
 
 Make = Callable[[Path], None]
-LAYOUTS: dict[str, Make] = {"COCO": coco, "ImageNet": imagenet, "OpenImages": openimages}
+LAYOUTS: dict[str, Make] = {"COCO": make_coco, "ImageNet": make_imagenet, "OpenImages": openimages}
 OF_MODELS = {
     "shapes": "COCO",
     "ssd-mobilenet": "COCO",
@@ -108,14 +108,14 @@ def test_the_models_own_layout_goes_before_others(tmp_path: Path, model: str) ->
     (tmp_path / "annotations/openimages-mlperf.json").write_bytes(
         (tmp_path / "annotations/instances_val2017.json").read_bytes()
     )
-    imagenet(tmp_path)
+    make_imagenet(tmp_path)
     data = open_data(zoo.find(model), tmp_path)
     assert isinstance(data.truth, Labels if model == "resnet50" else Boxes)
 
 
 @pytest.mark.parametrize("model", ALL)
 def test_plain_pictures_have_no_truth(tmp_path: Path, model: str) -> None:
-    pictures(tmp_path / "deep", *NAMES)
+    write_pictures(tmp_path / "deep", *NAMES)
     spec = zoo.find(model)
     data = open_data(spec, tmp_path)
     assert data.truth is None
@@ -150,7 +150,7 @@ def test_others_need_a_directory(model: str) -> None:
 
 
 def test_the_first_pictures(tmp_path: Path) -> None:
-    coco(tmp_path)
+    make_coco(tmp_path)
     said: list[str] = []
     spec = zoo.find("ssd-mobilenet")
     data = open_data(spec, tmp_path, 2, said.append)
@@ -170,7 +170,7 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         open_data(zoo.find("resnet50"), tmp_path / "nowhere")
     with pytest.raises(UsageError, match=r"no \.jpg or \.png"):
         open_data(zoo.find("resnet50"), tmp_path)
-    coco(tmp_path)
+    make_coco(tmp_path)
     data = open_data(zoo.find("ssd-mobilenet"), tmp_path)
     (tmp_path / "val2017/c.jpg").unlink()
     with pytest.raises(TailraceError, match=r"cannot read .*val2017/c\.jpg: No such file"):
@@ -219,7 +219,7 @@ def test_scenes_that_are_not_whole_are_drawn_anew(cache: Path) -> None:
     said: list[str] = []
     spec = zoo.find("shapes")
     left = cache / "shapes-held-out-2.drawing/val2017"
-    pictures(left, "of_a_killed_process.jpg")
+    write_pictures(left, "of_a_killed_process.jpg")
     data = open_data(spec, None, 2, said.append)
     picture = cache / "shapes-held-out-2/val2017/000000000002.jpg"
     picture.unlink()

@@ -27,9 +27,11 @@ class Told:
 def test_answers_are_passed_on_and_counted() -> None:
     told = Told()
     ledger = Ledger(told, Failures.LAST)
+    assert ledger.counts().running_s == 0
     ledger.issue([4, 5])
     ledger.complete(5, RECORD)
     counts = ledger.counts()
+    assert 0 < counts.running_s < ledger.counts().running_s
     assert (counts.issued, counts.completed, counts.failed, counts.outstanding) == (2, 1, 0, 1)
     ledger.complete(4, RECORD)
     assert told.answers == [(5, True), (4, True)]

@@ -73,7 +73,7 @@ def short_settings(scenario: str, mode: str = "PerformanceOnly") -> lg.TestSetti
     return settings
 
 
-def _run(
+def _run_loadgen(
     folder: Path,
     scenario: str,
     system: Any,
@@ -96,7 +96,7 @@ def _detail(folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("scenario", ["SingleStream", "MultiStream", "Server", "Offline"])
 def test_scenarios(tmp_path: Path, scenario: str) -> None:
     system = Threaded()
-    loadgen = _run(tmp_path, scenario, system)
+    loadgen = _run_loadgen(tmp_path, scenario, system)
     counts = loadgen.ledger.counts()
     detail = _detail(tmp_path)
     samples = detail["generated_samples_per_query"] * detail["result_query_count"]
@@ -111,7 +111,7 @@ def test_scenarios(tmp_path: Path, scenario: str) -> None:
 
 @pytest.mark.parametrize("scenario", ["SingleStream", "MultiStream", "Server", "Offline"])
 def test_the_accuracy_log_has_each_answer_with_its_sample(tmp_path: Path, scenario: str) -> None:
-    _run(tmp_path, scenario, Threaded(), Failures.EMPTY, "AccuracyOnly")
+    _run_loadgen(tmp_path, scenario, Threaded(), Failures.EMPTY, "AccuracyOnly")
     log = json.loads((tmp_path / "mlperf_log_accuracy.json").read_text())
     assert {entry["qsl_idx"] for entry in log} == set(range(SAMPLES))
     for entry in log:
@@ -124,7 +124,7 @@ def test_the_accuracy_log_has_each_answer_with_its_sample(tmp_path: Path, scenar
 @pytest.mark.parametrize("scenario", ["Server", "Offline"])
 def test_failures_are_not_fast_answers(tmp_path: Path, scenario: str, fault: str) -> None:
     """Whatever it does wrong, LoadGen comes to its end, and the failed were the slowest."""
-    loadgen = _run(tmp_path, scenario, Threaded(**{fault: (1, 2, 3, 4, 5)}))
+    loadgen = _run_loadgen(tmp_path, scenario, Threaded(**{fault: (1, 2, 3, 4, 5)}))
     counts = loadgen.ledger.counts()
     detail = _detail(tmp_path)
     assert counts.outstanding == 0
@@ -177,7 +177,7 @@ os._exit(0)
 
 
 def test_a_system_without_a_name(tmp_path: Path) -> None:
-    loadgen = _run(tmp_path, "Server", Nameless())
+    loadgen = _run_loadgen(tmp_path, "Server", Nameless())
     assert loadgen.problems
     assert set(loadgen.problems) == {"the system did not say its name: nobody there"}
 
@@ -195,7 +195,7 @@ def test_the_issuing_thread_does_not_wait(tmp_path: Path) -> None:
             self.ended.wait(0.05)
             super()._answer(queries, sink)
 
-    loadgen = _run(tmp_path, "Server", Slow())
+    loadgen = _run_loadgen(tmp_path, "Server", Slow())
     assert loadgen.ledger.counts().completed == len(arrived_s)
     # One after the other they would take 5 s.
     assert arrived_s[-1] - arrived_s[0] < 0.05 * len(arrived_s) / 4

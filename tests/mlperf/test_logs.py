@@ -37,7 +37,7 @@ def copy(tmp_path: Path) -> Any:
     return of
 
 
-def contents(folder: Path) -> dict[str, bytes]:
+def contents_of(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in FILES}
 
 
@@ -149,7 +149,7 @@ def test_deep_nesting_is_a_broken_line(tmp_path: Path) -> None:
 def test_closing_whole_logs_changes_nothing(name: str, copy: Any) -> None:
     folder = copy(name)
     close_logs(folder, "nothing")
-    assert contents(folder) == contents(logs_of(name))
+    assert contents_of(folder) == contents_of(logs_of(name))
 
 
 def test_closes_the_logs_of_a_killed_test(copy: Any) -> None:
@@ -175,7 +175,7 @@ def test_a_reason_cannot_pass_for_a_verdict(copy: Any) -> None:
 @given(st.data())
 def test_closes_logs_cut_at_any_byte(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(["server-accuracy", "traced", "multi-stream"]))
-    whole = contents(logs_of(name))
+    whole = contents_of(logs_of(name))
     cut = {
         file: content[: data.draw(st.integers(0, len(content)), label=file)]
         for file, content in whole.items()
@@ -185,7 +185,7 @@ def test_closes_logs_cut_at_any_byte(data: st.DataObject) -> None:
         for file, content in cut.items():
             (folder / file).write_bytes(content)
         close_logs(folder, "it was cut")
-        closed = contents(folder)
+        closed = contents_of(folder)
 
         lines = as_mlperf_reads(folder)
         assert len(lines) - cut[DETAIL].count(b"\n") in (0, 1)
@@ -207,7 +207,7 @@ def test_closes_logs_cut_at_any_byte(data: st.DataObject) -> None:
         assert closed[SUMMARY]
 
         close_logs(folder, "again")
-        assert contents(folder) == closed
+        assert contents_of(folder) == closed
         assert not list(folder.glob("*.part"))
 
 
@@ -260,9 +260,9 @@ def test_adds_an_error_that_mlperf_reads(copy: Any) -> None:
 def test_adds_an_error_once(copy: Any) -> None:
     folder = copy("server")
     add_error(folder, "one")
-    once = contents(folder)
+    once = contents_of(folder)
     add_error(folder, "one")
-    assert contents(folder) == once
+    assert contents_of(folder) == once
     add_error(folder, "two")
     assert read_detail(folder).errors == ("one", "two")
 

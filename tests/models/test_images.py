@@ -19,6 +19,7 @@ from tailrace.models.images import (
     ImageError,
     ImageTooLargeError,
     NotAnImageError,
+    TooManyPixelsError,
     decode,
 )
 
@@ -140,7 +141,7 @@ def _picture(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def _check(preprocess: Preprocess, reference: Preprocess, image: NDArray[np.uint8]) -> None:
+def _check_pixels(preprocess: Preprocess, reference: Preprocess, image: NDArray[np.uint8]) -> None:
     before = image.copy()
     tensor = preprocess(image)
     assert (tensor.dtype, tensor.shape) == PUBLISHED[preprocess]
@@ -159,7 +160,7 @@ _FEW = settings(max_examples=25)
 def test_values_are_mlperfs(
     preprocess: Preprocess, reference: Preprocess, size: tuple[int, int]
 ) -> None:
-    _check(preprocess, reference, _picture(*size))
+    _check_pixels(preprocess, reference, _picture(*size))
 
 
 @given(st.integers(1, 900), st.integers(1, 900), st.integers(0, 2**32))
@@ -167,7 +168,7 @@ def test_values_are_mlperfs(
 def test_values_of_ssd_mobilenet_are_mlperfs_at_any_size(
     height: int, width: int, seed: int
 ) -> None:
-    _check(images.ssd_mobilenet, _ssd_mobilenet, _picture(height, width, seed))
+    _check_pixels(images.ssd_mobilenet, _ssd_mobilenet, _picture(height, width, seed))
 
 
 @pytest.mark.parametrize(("preprocess", "reference"), DETECTORS[1:])
@@ -176,7 +177,7 @@ def test_values_of_ssd_mobilenet_are_mlperfs_at_any_size(
 def test_values_of_detectors_are_mlperfs_at_any_size(
     preprocess: Preprocess, reference: Preprocess, height: int, width: int, seed: int
 ) -> None:
-    _check(preprocess, reference, _picture(height, width, seed))
+    _check_pixels(preprocess, reference, _picture(height, width, seed))
 
 
 @pytest.mark.parametrize(("preprocess", "reference"), CLASSIFIERS)
@@ -185,7 +186,7 @@ def test_values_of_detectors_are_mlperfs_at_any_size(
 def test_values_of_classifiers_are_mlperfs_at_any_size(
     preprocess: Preprocess, reference: Preprocess, height: int, width: int, seed: int
 ) -> None:
-    _check(preprocess, reference, _picture(height, width, seed))
+    _check_pixels(preprocess, reference, _picture(height, width, seed))
 
 
 @pytest.mark.parametrize(("preprocess", "reference"), DETECTORS)
@@ -195,7 +196,7 @@ def test_values_of_classifiers_are_mlperfs_at_any_size(
 def test_detectors_take_any_shape(
     preprocess: Preprocess, reference: Preprocess, size: tuple[int, int]
 ) -> None:
-    _check(preprocess, reference, _picture(*size))
+    _check_pixels(preprocess, reference, _picture(*size))
 
 
 @pytest.mark.parametrize(("preprocess", "reference"), CLASSIFIERS)
@@ -203,7 +204,7 @@ def test_detectors_take_any_shape(
 def test_classifiers_take_small_and_long_pictures(
     preprocess: Preprocess, reference: Preprocess, size: tuple[int, int]
 ) -> None:
-    _check(preprocess, reference, _picture(*size))
+    _check_pixels(preprocess, reference, _picture(*size))
 
 
 @pytest.mark.parametrize(("preprocess", "_reference"), CLASSIFIERS)
@@ -245,3 +246,10 @@ def test_channels_last_holds_the_same_values(
     assert (packed.dtype, packed.shape) == (np.float32, shape)
     assert packed.flags.c_contiguous
     assert np.array_equal(packed.transpose(0, 3, 1, 2), preprocess(IMAGE))
+
+
+def test_a_picture_may_have_as_many_pixels_as_the_limit_says_and_no_more() -> None:
+    data = cv2.imencode(".png", np.zeros((30, 40, 3), np.uint8))[1].tobytes()
+    assert decode(data, 1200).shape == (30, 40, 3)
+    with pytest.raises(TooManyPixelsError, match="40 x 30 = 1,200 pixels: the limit is 1,199"):
+        decode(data, 1199)

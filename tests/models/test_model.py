@@ -47,13 +47,13 @@ def shapes() -> Model:
     return load(SHAPES, store.model_file(SHAPES), ONE_THREAD)
 
 
-def _png(image: NDArray[np.uint8]) -> bytes:
+def _png_of(image: NDArray[np.uint8]) -> bytes:
     return cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
 def test_four_steps(shapes: Model) -> None:
     scene = draw_scene(1_000_003)
-    image = shapes.decode(_png(scene.image))
+    image = shapes.decode(_png_of(scene.image))
     tensor = shapes.preprocess(image)
     assert np.array_equal(tensor[0], scene.image), "300x300 already, so untouched"
     found = shapes.postprocess(shapes.infer(tensor), 300, 300)
@@ -167,7 +167,7 @@ def test_twins_run_and_say_that_they_are_twins(
     assert model.twin
     assert model.notice == TWIN_NOTICE == "twin: answers are meaningless"
     assert model.max_batch is None
-    tensor = model.preprocess(model.decode(_png(draw_scene(5).image)))
+    tensor = model.preprocess(model.decode(_png_of(draw_scene(5).image)))
     found = model.postprocess(model.infer(tensor), 300, 300)
     if isinstance(found, Classes):
         assert 0 <= found.class_ids[0] < 1000

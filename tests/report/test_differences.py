@@ -9,7 +9,9 @@ from tailrace.runs.compare.compare import Comparison, Difference
 from tailrace.view.markup import join
 
 
-def make(name: str, unit: str, interval: tuple[float, float] | None, **more: object) -> Difference:
+def difference_of(
+    name: str, unit: str, interval: tuple[float, float] | None, **more: object
+) -> Difference:
     fields: dict[str, object] = {
         "name": name,
         "unit": unit,
@@ -38,7 +40,7 @@ def make(name: str, unit: str, interval: tuple[float, float] | None, **more: obj
 def test_a_difference_has_a_word(
     name: str, unit: str, interval: tuple[float, float] | None, word: str
 ) -> None:
-    assert judge(make(name, unit, interval)) == word
+    assert judge(difference_of(name, unit, interval)) == word
 
 
 def test_the_finding_is_a_sentence() -> None:
@@ -46,9 +48,9 @@ def test_the_finding_is_a_sentence() -> None:
         base="a",
         other="b",
         differences=(
-            make("p50", "ms", (0.9, 1.1)),
-            make("p99", "ms", (1.1, 1.3)),
-            make("failed", "%", None),
+            difference_of("p50", "ms", (0.9, 1.1)),
+            difference_of("p99", "ms", (1.1, 1.3)),
+            difference_of("failed", "%", None),
         ),
         notes=(),
     )
@@ -60,8 +62,8 @@ def test_the_finding_is_a_sentence() -> None:
 
 def test_what_is_infinite_or_absent_is_shown_as_such(runs: Path) -> None:
     subjects = read_subjects([runs / "fast", runs / "slow"])
-    endless = make("p99", "ms", (1.4, math.inf), other=math.inf, ratio=math.inf)
-    absent = make("p50", "ms", None, base=None, other=None, ratio=None)
+    endless = difference_of("p99", "ms", (1.4, math.inf), other=math.inf, ratio=math.inf)
+    absent = difference_of("p50", "ms", None, base=None, other=None, ratio=None)
     shown = join(
         differences(
             subjects,

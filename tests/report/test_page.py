@@ -48,7 +48,7 @@ def open_report(browser: Browser, tmp_path: Path) -> Open:
     return opened
 
 
-async def drawn(page: Page) -> dict[str, int]:
+async def drawn_charts(page: Page) -> dict[str, int]:
     """How many columns each chart has once all in sight or out of it are drawn."""
     await page.wait_for_function(
         """() => [...document.querySelectorAll("[data-chart]")].every((chart) =>
@@ -110,7 +110,7 @@ async def test_a_run_that_was_cut_says_so(
 @pytest.mark.smoke
 async def test_one_run_is_whole_and_offline(runs: Path, open_report: Open) -> None:
     async with open_report(runs / "slow") as page:
-        charts = await drawn(page)
+        charts = await drawn_charts(page)
         assert {"latency", "heatmap", "rates", "failures", "stages", "send-lag"} <= set(charts)
         assert {"load-cpu", "tick-lag", "connections"} <= set(charts)
         assert min(charts.values()) > INTERVALS / 2
@@ -145,7 +145,7 @@ async def test_stages_and_failures_are_those_that_the_run_names(
         (path / name).write_text(said)
     background = "elements => elements.map((one) => getComputedStyle(one).backgroundColor)"
     async with open_report(path) as page:
-        assert {"stages", "failures"} <= set(await drawn(page))
+        assert {"stages", "failures"} <= set(await drawn_charts(page))
         legend = page.locator(".panel-stages .legend-item")
         await expect(legend).to_have_text([re.compile("db read"), re.compile("render")])
         await expect(page.locator(".panel-failures .legend-item")).to_contain_text("http_3xx")
@@ -159,7 +159,7 @@ async def test_stages_and_failures_are_those_that_the_run_names(
 
 async def test_a_moment_is_explained_when_it_is_pointed_at(runs: Path, open_report: Open) -> None:
     async with open_report(runs / "slow") as page:
-        await drawn(page)
+        await drawn_charts(page)
         await page.locator(".panel-latency .plot").hover()
         moment = page.locator("#timeline").get_by_test_id("moment")
         await expect(moment).to_have_attribute("data-chosen", "hover")
@@ -173,7 +173,7 @@ async def test_a_moment_is_explained_when_it_is_pointed_at(runs: Path, open_repo
 @pytest.mark.smoke
 async def test_several_runs_are_laid_over_each_other(runs: Path, open_report: Open) -> None:
     async with open_report(runs / "fast", runs / "slow", runs / "killed") as page:
-        charts = await drawn(page)
+        charts = await drawn_charts(page)
         assert {"runs-p99", "runs-p50", "runs-qps", "runs-failures", "runs-heatmap"} <= set(charts)
         await expect(page.locator("[data-chart=runs-heatmap]")).to_have_count(3)
         entries = page.locator(".panel-runs-p99 .legend-item")
@@ -202,7 +202,7 @@ async def test_several_runs_are_laid_over_each_other(runs: Path, open_report: Op
 
 async def test_an_interrupted_run_shows_what_there_is(runs: Path, open_report: Open) -> None:
     async with open_report(runs / "killed") as page:
-        assert (await drawn(page))["latency"] > INTERVALS / 2
+        assert (await drawn_charts(page))["latency"] > INTERVALS / 2
         await expect(page.locator(".judgement")).to_contain_text("Interrupted")
         await expect(page.locator(".badge")).to_have_text("no verdict")
         await expect(page.locator(".percentiles-table td").nth(3)).not_to_have_text("–")
@@ -236,7 +236,7 @@ async def test_what_a_run_says_is_only_text(runs: Path, open_report: Open, tmp_p
     ]
     (path / "timeline.jsonl").write_text("\n".join(json.dumps(point) for point in points))
     async with open_report(path) as page:
-        await drawn(page)
+        await drawn_charts(page)
         await expect(page.get_by_role("heading", level=1)).to_have_text(EVIL)
         await expect(page.locator(".reasons")).to_contain_text(EVIL)
         assert await page.evaluate("window.evil") is None
@@ -282,7 +282,7 @@ async def test_the_tables_read_without_a_script(
 
 async def test_the_theme_can_be_switched(runs: Path, open_report: Open) -> None:
     async with open_report(runs / "fast", color_scheme="light") as page:
-        await drawn(page)
+        await drawn_charts(page)
         await page.get_by_role("button", name="Switch to the dark theme").click()
         await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
 
@@ -293,7 +293,7 @@ async def test_everyone_can_use_it(runs: Path, open_report: Open, scheme: str) -
     async with open_report(
         runs / "fast", runs / "slow", color_scheme=scheme, viewport=phone
     ) as page:
-        await drawn(page)
+        await drawn_charts(page)
         assert await page.evaluate("document.documentElement.scrollWidth") == 375
         for viewport in (phone, {"width": 1400, "height": 900}):
             await page.set_viewport_size(viewport)
@@ -344,7 +344,7 @@ async def test_a_long_run_is_thinned_and_says_so(
 ) -> None:
     monkeypatch.setattr(report_page, "MOST_INTERVALS", 8)
     async with open_report(runs / "fast") as page:
-        assert (await drawn(page))["latency"] <= 9
+        assert (await drawn_charts(page))["latency"] <= 9
         await expect(page.locator("#timeline .notes")).to_contain_text("at a time")
 
 

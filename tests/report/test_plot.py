@@ -14,14 +14,14 @@ def subjects(runs: Path, *names: str) -> list[Subject]:
     return read_subjects([runs / name for name in names])
 
 
-def corners(path: str) -> list[tuple[float, float]]:
+def corners_of(path: str) -> list[tuple[float, float]]:
     numbers = [float(n) for n in re.findall(r"-?[\d.]+(?:e-?\d+)?", path)]
     return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def lines(svg: str, of: str) -> list[list[tuple[float, float]]]:
     root = ElementTree.fromstring(svg)
-    return [corners(p.attrib["d"]) for p in root.iter("path") if of in p.attrib.get("class", "")]
+    return [corners_of(p.attrib["d"]) for p in root.iter("path") if of in p.attrib.get("class", "")]
 
 
 def test_the_curve_rises_and_stays_within_its_band(runs: Path) -> None:

@@ -33,7 +33,7 @@ intervals = st.lists(
 )
 
 
-def write(recorded: Intervals) -> bytes:
+def write_hlog(recorded: Intervals) -> bytes:
     file = io.StringIO()
     log = HistogramLogWriter(file)
     log.output_comment("a comment")
@@ -64,7 +64,7 @@ def counts_of(recorded: Intervals) -> Any:
 @given(intervals)
 @settings(max_examples=150)
 def test_every_count_comes_back_in_its_bucket(recorded: Intervals) -> None:
-    merged = merge_log(write(recorded).splitlines())
+    merged = merge_log(write_hlog(recorded).splitlines())
     assert np.array_equal(dense(merged), counts_of(recorded))
     assert merged.total == sum(sum(times.values()) for times in recorded)
 
@@ -72,7 +72,7 @@ def test_every_count_comes_back_in_its_bucket(recorded: Intervals) -> None:
 @given(intervals)
 @settings(max_examples=100)
 def test_every_interval_comes_back_by_itself(recorded: Intervals) -> None:
-    read = read_log(write(recorded).splitlines())
+    read = read_log(write_hlog(recorded).splitlines())
     assert read.starts == tuple(f"{1e9 + second:f}" for second in range(len(recorded)))
     for row, times in enumerate(recorded):
         expected = counts_of([times])
@@ -81,7 +81,7 @@ def test_every_interval_comes_back_by_itself(recorded: Intervals) -> None:
 
 
 def test_a_damaged_line_costs_its_own_interval() -> None:
-    lines = write([{5: 2}, {}, {70_000: 1}]).splitlines()
+    lines = write_hlog([{5: 2}, {}, {70_000: 1}]).splitlines()
     read = read_log([*lines[:3], lines[3][:30], *lines[4:]])
     assert read.starts == ("1000000001.000000", "1000000002.000000")
     assert read.counts.sum(axis=1).tolist() == [0, 1]
@@ -96,7 +96,7 @@ def test_percentiles_and_mean_are_those_of_the_times() -> None:
         for p in parts
     ]
     merged, expected = (
-        Percentiles.of(merge_log(write(recorded).splitlines())),
+        Percentiles.of(merge_log(write_hlog(recorded).splitlines())),
         Percentiles.of(direct),
     )
     for name in PERCENTS:
@@ -107,13 +107,13 @@ def test_percentiles_and_mean_are_those_of_the_times() -> None:
 
 def test_an_empty_log_has_no_percentiles() -> None:
     assert Percentiles.of(merge_log([])).p99 is None
-    assert Percentiles.of(merge_log(write([{}, {}]).splitlines())).p99 is None
+    assert Percentiles.of(merge_log(write_hlog([{}, {}]).splitlines())).p99 is None
 
 
 def test_a_line_cut_short_anywhere_is_passed_over() -> None:
     recorded: Intervals = [{5: 2, 900: 3}, {70_000: 1, 80_000: 4}]
-    whole = write(recorded)
-    first = write(recorded[:1])
+    whole = write_hlog(recorded)
+    first = write_hlog(recorded[:1])
     for end in range(len(first), len(whole) - 1):
         assert np.array_equal(dense(merge_log(whole[:end].splitlines())), counts_of(recorded[:1]))
     assert np.array_equal(dense(merge_log(whole.splitlines())), counts_of(recorded))
@@ -122,7 +122,7 @@ def test_a_line_cut_short_anywhere_is_passed_over() -> None:
 @given(st.data())
 @settings(max_examples=300)
 def test_no_damage_raises(data: st.DataObject) -> None:
-    log = bytearray(write([{5: 2, 900: 3}, {70_000: 1 << 40, 80_000: 4}]))
+    log = bytearray(write_hlog([{5: 2, 900: 3}, {70_000: 1 << 40, 80_000: 4}]))
     for _ in range(data.draw(st.integers(1, 4))):
         log[data.draw(st.integers(0, len(log) - 1))] = data.draw(st.integers(0, 255))
     Percentiles.of(merge_log(bytes(log).splitlines()))

@@ -13,7 +13,7 @@ from tailrace.runs.listing import list_runs, list_searches
 from tests.kit.samples import FOUND
 
 
-def make(base: Path, name: str) -> Path:
+def make_finished(base: Path, name: str) -> Path:
     path = base / name
     path.mkdir(parents=True)
     (path / "run.json").write_text('{"target": "http://h/", "started": "2026-01-01T00:00:00Z"}')
@@ -21,7 +21,7 @@ def make(base: Path, name: str) -> Path:
 
 
 def test_a_run_has_the_title_and_note_that_it_was_given(tmp_path: Path) -> None:
-    path = make(tmp_path, "a")
+    path = make_finished(tmp_path, "a")
     assert list_runs(tmp_path)[0].title == ""
     write_label(path, " two workers ", None)
     write_label(path, None, "after the\nnew driver <b>")
@@ -33,7 +33,7 @@ def test_a_run_has_the_title_and_note_that_it_was_given(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("title", ["two\nlines", "x" * 201, "bell\a"])
 def test_a_title_is_one_line(tmp_path: Path, title: str) -> None:
-    path = make(tmp_path, "a")
+    path = make_finished(tmp_path, "a")
     with pytest.raises(UsageError, match="one line"):
         write_label(path, title, None)
     with pytest.raises(UsageError, match="10,000"):
@@ -42,7 +42,7 @@ def test_a_title_is_one_line(tmp_path: Path, title: str) -> None:
 
 
 def test_what_somebody_else_wrote_is_no_label_and_leads_nowhere(tmp_path: Path) -> None:
-    path = make(tmp_path, "a")
+    path = make_finished(tmp_path, "a")
     for content in ("[" * 100_000, '{"title": 3}', "\0", '{"title": "' + "x" * 200_000 + '"}'):
         (path / "label.json").write_text(content)
         assert read_label(path) == Label()
@@ -79,7 +79,7 @@ def test_only_what_a_run_made_is_deleted(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "kept").write_text("kept")
-    path = make(tmp_path / "runs", "a")
+    path = make_finished(tmp_path / "runs", "a")
     (path / "link").symlink_to(outside)
     delete(path)
     assert not path.exists()
@@ -90,7 +90,7 @@ def test_only_what_a_run_made_is_deleted(tmp_path: Path) -> None:
     delete(linked)
     assert not linked.is_symlink()
     assert (outside / "kept").exists()
-    full = make(tmp_path / "runs", "full")
+    full = make_finished(tmp_path / "runs", "full")
     (full / "more").mkdir()
     with pytest.raises(UsageError, match="by hand"):
         delete(full)

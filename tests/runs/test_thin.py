@@ -9,7 +9,7 @@ from tailrace.runs.thin import thin
 from tests.kit.samples import POINT
 
 
-def make(index: int) -> Point:
+def make_points(index: int) -> Point:
     slow = SlowRequest(latency_ms=index, service_ms=1, send_lag_ms=0)
     return msgspec.structs.replace(
         POINT,
@@ -29,14 +29,14 @@ def make(index: int) -> Point:
 
 
 def test_few_intervals_stay_as_they_are() -> None:
-    points = [make(index) for index in range(10)]
+    points = [make_points(index) for index in range(10)]
     assert thin(points, 10) == (points, 1)
     assert thin([], 10) == ([], 1)
 
 
 @pytest.mark.parametrize("count", [11, 20, 99, 100])
 def test_counts_add_up_and_peaks_stay(count: int) -> None:
-    points = [make(index) for index in range(count)]
+    points = [make_points(index) for index in range(count)]
     thinned, each = thin(points, 10)
     assert each == -(-count // 10)
     assert len(thinned) <= 10
@@ -53,24 +53,24 @@ def test_counts_add_up_and_peaks_stay(count: int) -> None:
 
 
 def test_means_are_weighted_by_answers() -> None:
-    first = thin([make(index) for index in range(8)], 4)[0][1]
+    first = thin([make_points(index) for index in range(8)], 4)[0][1]
     assert first.completed == 5
     assert first.latency_ms.mean == pytest.approx((2 * 2 + 3 * 3) / 5)
     assert first.qps == 2.5
-    third = thin([make(index) for index in range(8)], 4)[0][2]
+    third = thin([make_points(index) for index in range(8)], 4)[0][2]
     assert third.server == {"cpu_percent": 5.0}
     assert third.stages_ms["infer"].p99 == 5
 
 
 def test_components_stay_with_their_bins() -> None:
-    (whole,), _ = thin([make(index) for index in range(4)], 1)
+    (whole,), _ = thin([make_points(index) for index in range(4)], 1)
     assert list(whole.latency_bins) == [60, 61, 62, 70]
     assert whole.components_us["network"] == (3000, 1000, 2000, 4 * 7)
     assert whole.components_us["connect"] == (0, 0, 0, 4 * 5)
 
 
 def test_an_interval_that_is_missing_is_passed_over() -> None:
-    points = [make(index) for index in range(20) if index not in (4, 5, 6, 7)]
+    points = [make_points(index) for index in range(20) if index not in (4, 5, 6, 7)]
     thinned, each = thin(points, 10)
     assert each == 2
     assert [point.index for point in thinned] == [0, 1, 4, 5, 6, 7, 8, 9]

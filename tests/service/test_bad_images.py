@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.kit.pictures import chunk, picture, png_of, saved, segment
+from tests.kit.pictures import chunk, image_file, picture, png_of, segment
 
 MIB = 2**20
 Make = Callable[[bytes, bytes], bytes]
@@ -36,7 +36,7 @@ def resized_jpeg(jpeg: bytes, width: int, height: int) -> bytes:
 
 def jpeg_of_scans(scans: int, between: bytes = b"") -> bytes:
     """A progressive JPEG of 5000 x 5000 that is gone over this often."""
-    start = saved(Image.new("RGB", (16, 16)), "JPEG").replace(b"\xff\xc0", b"\xff\xc2", 1)
+    start = image_file(Image.new("RGB", (16, 16)), "JPEG").replace(b"\xff\xc0", b"\xff\xc2", 1)
     at = start.index(b"\xff\xc2") + 5
     tables = start[:at] + struct.pack(">HH", 5000, 5000) + start[at + 4 : start.index(b"\xff\xda")]
     first = segment(0xDA, bytes((3, 1, 0, 2, 0x11, 3, 0x11, 0, 0, 1)))
@@ -88,7 +88,7 @@ REFUSED: dict[str, tuple[Make, int, str]] = {
     ),
     "hidden frame": (lambda jpeg, png: hidden_frame(jpeg), 400, "tells no size"),
     "animated PNG": (
-        lambda jpeg, png: saved(
+        lambda jpeg, png: image_file(
             picture(png), "PNG", save_all=True, append_images=[picture(png).rotate(90)]
         ),
         400,
@@ -100,15 +100,15 @@ REFUSED: dict[str, tuple[Make, int, str]] = {
         "animated",
     ),
     "animated GIF": (
-        lambda jpeg, png: saved(
+        lambda jpeg, png: image_file(
             picture(png), "GIF", save_all=True, append_images=[picture(png).rotate(90)]
         ),
         415,
         "not a JPEG or PNG",
     ),
-    "WebP": (lambda jpeg, png: saved(picture(png), "WEBP"), 415, "not a JPEG or PNG"),
-    "TIFF": (lambda jpeg, png: saved(picture(png), "TIFF"), 415, "not a JPEG or PNG"),
-    "BMP": (lambda jpeg, png: saved(picture(png), "BMP"), 415, "not a JPEG or PNG"),
+    "WebP": (lambda jpeg, png: image_file(picture(png), "WEBP"), 415, "not a JPEG or PNG"),
+    "TIFF": (lambda jpeg, png: image_file(picture(png), "TIFF"), 415, "not a JPEG or PNG"),
+    "BMP": (lambda jpeg, png: image_file(picture(png), "BMP"), 415, "not a JPEG or PNG"),
     "lossless JPEG": (lambda jpeg, png: jpeg.replace(b"\xff\xc0", b"\xff\xc3", 1), 400, "broken"),
     "12 bits": (
         lambda jpeg, png: jpeg.replace(b"\xff\xc0\0\x11\x08", b"\xff\xc0\0\x11\x0c", 1),
@@ -154,7 +154,7 @@ def test_refused(client: httpx.Client, jpeg: bytes, png: bytes, kind: str) -> No
 
 
 def test_cut_at_every_kilobyte(client: httpx.Client, jpeg: bytes, png: bytes) -> None:
-    progressive = saved(picture(png), "JPEG", progressive=True)
+    progressive = image_file(picture(png), "JPEG", progressive=True)
     for whole in (jpeg, png, progressive):
         for length in range(1024, len(whole), 1024):
             answer = client.post("/predict/shapes", content=whole[:length])
@@ -191,7 +191,9 @@ def test_noise_after_a_signature(client: httpx.Client, png: bytes, start: bytes)
 
 def test_damaged_animations_never_reach_the_decoder(client: httpx.Client, png: bytes) -> None:
     small = picture(png).resize((60, 60))
-    whole = saved(small, "PNG", save_all=True, append_images=[small.rotate(90), small.rotate(180)])
+    whole = image_file(
+        small, "PNG", save_all=True, append_images=[small.rotate(90), small.rotate(180)]
+    )
     noise = random.Random(1)
     for _ in range(200):
         body = bytearray(whole)

@@ -43,7 +43,7 @@ class OddRuntime:
         return [np.asarray(odd[name]) for name in outputs]
 
 
-class Echo:
+class OddEcho:
     """Wants one value back, `rows` times, unless it is told to fail on its way."""
 
     kind = "echo"
@@ -78,7 +78,7 @@ def model(runtime: OddRuntime) -> Model:
     return Model(spec, replace(spec.formats[0]), runtime)
 
 
-async def answered(works: Sequence[Echo], most_rows: int = 99) -> tuple[list[Any], list[int]]:
+async def answered(works: Sequence[OddEcho], most_rows: int = 99) -> tuple[list[Any], list[int]]:
     """What each gives or raises, and the rows of the inferences that were noted."""
     tickets: list[Ticket[Any]] = [Ticket(work, None) for work in works]
     noted: list[int] = []
@@ -88,7 +88,7 @@ async def answered(works: Sequence[Echo], most_rows: int = 99) -> tuple[list[Any
 
 
 async def test_each_gets_its_rows_of_one_inference(model: Model, runtime: OddRuntime) -> None:
-    works = [Echo(model, value, rows) for value, rows in ((1, 2), (2, 1), (3, 4))]
+    works = [OddEcho(model, value, rows) for value, rows in ((1, 2), (2, 1), (3, 4))]
     answers, noted = await answered(works)
     for work, (tensor,) in zip(works, answers, strict=True):
         assert tensor.tolist() == [[work.value, work.value]] * work.rows
@@ -96,24 +96,24 @@ async def test_each_gets_its_rows_of_one_inference(model: Model, runtime: OddRun
 
 
 async def test_what_cannot_be_prepared_fails_alone(model: Model, runtime: OddRuntime) -> None:
-    works = [Echo(model, value, fails="prepare" if value == 2 else "") for value in (1, 2, 3)]
+    works = [OddEcho(model, value, fails="prepare" if value == 2 else "") for value in (1, 2, 3)]
     answers, noted = await answered(works)
     assert isinstance(answers[1], RequestError)
     assert [answers[i][0].tolist() for i in (0, 2)] == [[[1, 1]], [[3, 3]]]
     assert runtime.rows == noted == [2]
-    answers, noted = await answered([Echo(model, 1, fails="prepare")])
+    answers, noted = await answered([OddEcho(model, 1, fails="prepare")])
     assert isinstance(answers[0], RequestError)
     assert noted == []
 
 
 async def test_more_rows_than_one_inference_takes(model: Model, runtime: OddRuntime) -> None:
-    [[tensor]], noted = await answered([Echo(model, 5, rows=11)], most_rows=4)
+    [[tensor]], noted = await answered([OddEcho(model, 5, rows=11)], most_rows=4)
     assert tensor.tolist() == [[5, 5]] * 11
     assert runtime.rows == noted == [4, 4, 3]
 
 
 async def test_outputs_that_do_not_go_by_rows_cannot_be_computed_in_turns(model: Model) -> None:
-    work = Echo(model, 5, rows=3)
+    work = OddEcho(model, 5, rows=3)
     work.outputs = ("odd",)
     [error], _ = await answered([work], most_rows=2)
     assert isinstance(error, RequestError)
@@ -121,7 +121,7 @@ async def test_outputs_that_do_not_go_by_rows_cannot_be_computed_in_turns(model:
 
 
 async def test_inferences_are_told_once_they_have_succeeded(model: Model) -> None:
-    tickets: list[Ticket[Any]] = [Ticket(Echo(model, i), None) for i in (1, POISON, 3)]
+    tickets: list[Ticket[Any]] = [Ticket(OddEcho(model, i), None) for i in (1, POISON, 3)]
     began: list[int] = []
     succeeded: list[int] = []
     compute(tickets, 9, lambda _, rows: began.append(rows), lambda _, rows: succeeded.append(rows))
@@ -134,14 +134,14 @@ async def test_what_cannot_be_inferred_fails_alone(
     model: Model, runtime: OddRuntime, error: Exception
 ) -> None:
     runtime.error = error
-    answers, noted = await answered([Echo(model, value) for value in (1, POISON, 3)])
+    answers, noted = await answered([OddEcho(model, value) for value in (1, POISON, 3)])
     assert answers[1] is error
     assert [answers[i][0].tolist() for i in (0, 2)] == [[[1, 1]], [[3, 3]]]
     assert runtime.rows == noted == [3, 1, 1, 1]
 
 
 async def test_what_cannot_be_finished_fails_alone(model: Model) -> None:
-    works = [Echo(model, value, fails="finish" if value == 2 else "") for value in (1, 2, 3)]
+    works = [OddEcho(model, value, fails="finish" if value == 2 else "") for value in (1, 2, 3)]
     answers, _ = await answered(works)
     assert isinstance(answers[1], ZeroDivisionError)
     assert [answers[i][0].tolist() for i in (0, 2)] == [[[1, 1]], [[3, 3]]]
@@ -151,7 +151,7 @@ async def test_what_cannot_be_finished_fails_alone(model: Model) -> None:
 async def test_outputs_that_cannot_be_told_apart_are_inferred_apart(
     model: Model, runtime: OddRuntime, output: str
 ) -> None:
-    works = [Echo(model, value) for value in (1, 2)]
+    works = [OddEcho(model, value) for value in (1, 2)]
     for work in works:
         work.outputs = (output, "output")
     answers, _ = await answered(works)
@@ -163,13 +163,13 @@ async def test_outputs_that_cannot_be_told_apart_are_inferred_apart(
 
 
 async def test_clocks_of_a_batch_share_the_inference(model: Model) -> None:
-    works = [Echo(model, value) for value in range(5)]
+    works = [OddEcho(model, value) for value in range(5)]
     await answered(works)
     for work in works:
         assert sum(work.clock.spans_ns) == work.clock.total_ns
         assert work.clock.spans_ns[INFER] > 0
         assert work.clock.spans_ns[POSTPROCESS] > 0
         assert work.clock.spans_ns[BATCH_WAIT] > 0
-    alone = Echo(model, 1)
+    alone = OddEcho(model, 1)
     await answered([alone])
     assert alone.clock.spans_ns[BATCH_WAIT] == 0

@@ -21,7 +21,7 @@ import requests
 from tests.kit.waiting import TIMEOUT_S
 
 
-def _predict(url: str, query: Any) -> bytes:
+def _predicted(url: str, query: Any) -> bytes:
     # The demonstration's client, step by step.
     answer = requests.post(f"{url}/predict/", json={"query": query}, timeout=TIMEOUT_S)
     return array.array("B", answer.json()["result"].encode("utf-8")).tobytes()
@@ -34,7 +34,7 @@ def _base64(data: bytes) -> str:
 def test_null_answers_any_query(launch: Callable[..., Any]) -> None:
     url = launch("null", "--port", "0").start().url
     for query in ("what_is_my_dummy_feature_17?", "", "ü", 3, None, {"a": [1]}, "####"):
-        assert json.loads(_predict(url, query)) == {"model": "null", "detections": []}
+        assert json.loads(_predicted(url, query)) == {"model": "null", "detections": []}
     name = requests.post(f"{url}/getname/", timeout=TIMEOUT_S).json()["name"]
     port = url.rpartition(":")[2]
     assert name == f"Tailrace null Network SUT {socket.gethostname()}:{port}"
@@ -48,7 +48,7 @@ def test_a_picture_is_answered_as_predict_does(
     wanted = [client.post("/predict/shapes", content=data).content for data in pictures]
     url = str(client.base_url).rstrip("/")
     with ThreadPoolExecutor(6) as threads:
-        found = threads.map(lambda data: _predict(url, _base64(data)), pictures)
+        found = threads.map(lambda data: _predicted(url, _base64(data)), pictures)
         assert list(found) == wanted
 
 
@@ -80,7 +80,7 @@ def test_loadgen_itself_as_the_demonstration_drives_it(
     def ask(queries: list[lg.QuerySample]) -> None:
         responses, kept = [], []
         for query in queries:
-            answer = array.array("B", _predict(url, f"feature {query.index}"))
+            answer = array.array("B", _predicted(url, f"feature {query.index}"))
             kept.append(answer)
             responses.append(lg.QuerySampleResponse(query.id, *answer.buffer_info()))
         lg.QuerySamplesComplete(responses)

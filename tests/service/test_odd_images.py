@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.kit.pictures import chunk, picture, png_of, saved, segment
+from tests.kit.pictures import chunk, image_file, picture, png_of, segment
 
 MIB = 2**20
 Make = Callable[[bytes, bytes], bytes]
@@ -47,7 +47,7 @@ def detections(answer: httpx.Response) -> list[tuple[str, list[float]]]:
 
 # What has the very pixels of the PNG, or of the JPEG, has its very answer.
 SAME_AS_PNG: dict[str, Make] = {
-    "alpha": lambda jpeg, png: saved(picture(png).convert("RGBA"), "PNG"),
+    "alpha": lambda jpeg, png: image_file(picture(png).convert("RGBA"), "PNG"),
     "16 bits": lambda jpeg, png: cv2.imencode(
         ".png", np.asarray(picture(png))[:, :, ::-1].astype(np.uint16) * 257
     )[1].tobytes(),
@@ -55,7 +55,7 @@ SAME_AS_PNG: dict[str, Make] = {
         ".png", np.asarray(picture(png).convert("RGBA"))[:, :, (2, 1, 0, 3)].astype(np.uint16) * 257
     )[1].tobytes(),
     "interlaced": lambda jpeg, png: adam7(png),
-    "EXIF": lambda jpeg, png: saved(picture(png), "PNG", exif=rotated_by_exif()),
+    "EXIF": lambda jpeg, png: image_file(picture(png), "PNG", exif=rotated_by_exif()),
     "comment": lambda jpeg, png: png[:33] + chunk(b"tEXt", b"k\0v") * 50 + png[33:],
     "garbage behind": lambda jpeg, png: png + random.Random(1).randbytes(100_000),
 }
@@ -68,12 +68,12 @@ SAME_AS_JPEG: dict[str, Make] = {
     "many segments": lambda jpeg, png: jpeg[:2] + segment(0xEB, bytes(9)) * 3000 + jpeg[2:],
 }
 SIMILAR: dict[str, Make] = {
-    "CMYK": lambda jpeg, png: saved(picture(png).convert("CMYK"), "JPEG", quality=95),
-    "progressive": lambda jpeg, png: saved(picture(png), "JPEG", quality=95, progressive=True),
-    "palette": lambda jpeg, png: saved(picture(png).quantize(256), "PNG"),
-    "grey JPEG": lambda jpeg, png: saved(picture(png).convert("L"), "JPEG", quality=95),
-    "grey PNG": lambda jpeg, png: saved(picture(png).convert("L"), "PNG"),
-    "grey and alpha": lambda jpeg, png: saved(picture(png).convert("LA"), "PNG"),
+    "CMYK": lambda jpeg, png: image_file(picture(png).convert("CMYK"), "JPEG", quality=95),
+    "progressive": lambda jpeg, png: image_file(picture(png), "JPEG", quality=95, progressive=True),
+    "palette": lambda jpeg, png: image_file(picture(png).quantize(256), "PNG"),
+    "grey JPEG": lambda jpeg, png: image_file(picture(png).convert("L"), "JPEG", quality=95),
+    "grey PNG": lambda jpeg, png: image_file(picture(png).convert("L"), "PNG"),
+    "grey and alpha": lambda jpeg, png: image_file(picture(png).convert("LA"), "PNG"),
 }
 
 
@@ -104,7 +104,7 @@ def test_other_colours_have_a_similar_answer(
     image = picture(png)
     plain = image.convert("L").convert("RGB") if kind.startswith("grey") else image
     url = "/predict/shapes?threshold=0.7"
-    expected = detections(client.post(url, content=saved(plain, "PNG")))
+    expected = detections(client.post(url, content=image_file(plain, "PNG")))
     found = detections(client.post(url, content=SIMILAR[kind](jpeg, png)))
     assert expected
     assert sorted(label for label, _ in found) == sorted(label for label, _ in expected)
@@ -117,7 +117,7 @@ def test_other_colours_have_a_similar_answer(
 @pytest.mark.parametrize("form", ["JPEG", "PNG"])
 @pytest.mark.parametrize("size", [(1, 1), (65_000, 1), (1, 65_000), (2, 2), (1, 300)])
 def test_odd_sizes_are_answered(client: httpx.Client, form: str, size: tuple[int, int]) -> None:
-    body = saved(Image.new("RGB", size, (200, 30, 30)), form)
+    body = image_file(Image.new("RGB", size, (200, 30, 30)), form)
     for _, (left, top, right, bottom) in detections(client.post("/predict/shapes", content=body)):
         assert 0 <= left <= right <= size[0]
         assert 0 <= top <= bottom <= size[1]

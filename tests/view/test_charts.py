@@ -26,7 +26,7 @@ WHOLE = msgspec.structs.replace(
 )
 
 
-def at(path: list[str]) -> Any:
+def point_at(path: list[str]) -> Any:
     """What an interval has there, as JSON."""
     found = msgspec.to_builtins(WHOLE)
     for key in path:
@@ -42,17 +42,17 @@ def test_each_line_stands_for_something_that_an_interval_has(name: str) -> None:
     assert lines or chart["heat"]
     assert len({line["id"] for line in lines}) == len(lines)
     for line in lines:
-        at(line["path"])
+        point_at(line["path"])
 
 
 def test_each_fact_and_column_is_something_that_an_interval_has() -> None:
     config = configure("elapsed", ())
     for fact in config["facts"]:
-        assert at(fact["path"]) is not None
+        assert point_at(fact["path"]) is not None
     for name in config["columns"]:
-        assert isinstance(at([name]), int | float)
+        assert isinstance(point_at([name]), int | float)
     for series in config["series"]:
-        assert set(at([series["field"]])) == set(config["statistics"])
+        assert set(point_at([series["field"]])) == set(config["statistics"])
 
 
 def test_a_count_is_drawn_in_the_chart_that_it_names() -> None:

@@ -61,7 +61,7 @@ async def page(browser: Browser, request: pytest.FixtureRequest) -> AsyncIterato
     assert errors == []
 
 
-async def draw(page: Page, xray: Xray | None, label: str = "Tail X-ray") -> None:
+async def draw_xray(page: Page, xray: Xray | None, label: str = "Tail X-ray") -> None:
     await page.evaluate(DRAW, [msgspec.to_builtins(xray), label])
 
 
@@ -80,7 +80,7 @@ async def widths(page: Page, row: int) -> list[float]:
 
 @pytest.mark.smoke
 async def test_bars_are_as_long_as_the_time(page: Page) -> None:
-    await draw(page, XRAY)
+    await draw_xray(page, XRAY)
     assert await widths(page, 0) == pytest.approx(
         [v / 50 for v in XRAY.median_ms.values()], abs=0.01
     )
@@ -89,7 +89,7 @@ async def test_bars_are_as_long_as_the_time(page: Page) -> None:
 
 
 async def test_it_says_what_explains_the_gap(page: Page) -> None:
-    await draw(page, XRAY, label="A: ")
+    await draw_xray(page, XRAY, label="A: ")
     await expect(page.locator(".xray-said")).to_have_text(
         "A: infer explains 85 % of the gap of 40.0 ms between the median and the slowest 1 % "
         "(12 from 39.8 ms on)."
@@ -110,12 +110,12 @@ async def test_it_says_what_explains_the_gap(page: Page) -> None:
 
 
 async def test_none_and_no_gap(page: Page) -> None:
-    await draw(page, None)
+    await draw_xray(page, None)
     await expect(page.locator(".xray-said")).to_contain_text("once 100 requests")
     flat: Any = msgspec.structs.replace(
         XRAY, tail_ms=XRAY.median_ms, gap_ms=dict.fromkeys(XRAY.gap_ms, 0.0), explains=None
     )
-    await draw(page, flat)
+    await draw_xray(page, flat)
     await expect(page.locator(".xray-said")).to_contain_text("took the same time")
 
 

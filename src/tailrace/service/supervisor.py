@@ -36,7 +36,7 @@ _FIRST_DELAY_S = 0.5
 _LONGEST_DELAY_S = 30.0
 _LAST_WORDS_S = 1.0
 # What a worker needs to end once its grace is over.
-_KILL_AFTER_S = 1.0
+KILL_AFTER_S = 1.0
 
 
 def supervise(
@@ -100,7 +100,7 @@ class _Supervisor:
         for process in self._running.values():
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
-        _, slow = await asyncio.wait(keepers, timeout=self._config.grace_s + _KILL_AFTER_S)
+        _, slow = await asyncio.wait(keepers, timeout=self._config.grace_s + KILL_AFTER_S)
         for process in self._running.values():
             with contextlib.suppress(ProcessLookupError):
                 process.kill()

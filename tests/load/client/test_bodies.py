@@ -11,7 +11,7 @@ from tailrace.load.client.bodies import read_bodies, text_body
 from tailrace.load.client.request import Body
 
 
-def make(folder: Path, *names: str) -> None:
+def make_files(folder: Path, *names: str) -> None:
     for name in names:
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -27,14 +27,18 @@ def test_a_file() -> None:
 
 
 def test_the_files_of_a_folder_come_in_the_order_of_their_paths(tmp_path: Path) -> None:
-    make(tmp_path, "b.json", "a/z.json", ".hidden", "a/.git/x", "a/a.bin", "a.d/q", "c/d/e/f.txt")
+    make_files(
+        tmp_path, "b.json", "a/z.json", ".hidden", "a/.git/x", "a/a.bin", "a.d/q", "c/d/e/f.txt"
+    )
     assert sent(tmp_path) == ["a/a.bin", "a/z.json", "a.d/q", "b.json", "c/d/e/f.txt"]
     assert read_bodies(tmp_path / "b.json") == [Body(b"b.json", "application/json")]
 
 
 def test_pictures_are_sent_without_what_lies_beside_them(tmp_path: Path) -> None:
     """The layout of `data generate`, `prepare` and `fetch`, and of COCO and ImageNet."""
-    make(tmp_path, "val2017/2.jpg", "val2017/1.PNG", "annotations/instances.json", "README", "x.md")
+    make_files(
+        tmp_path, "val2017/2.jpg", "val2017/1.PNG", "annotations/instances.json", "README", "x.md"
+    )
     notes: list[str] = []
     given = read_bodies(tmp_path, note=notes.append)
     assert [(body.content.decode(), body.content_type) for body in given] == [
@@ -50,14 +54,14 @@ def test_pictures_are_sent_without_what_lies_beside_them(tmp_path: Path) -> None
 
 
 def test_many_left_out_are_counted(tmp_path: Path) -> None:
-    make(tmp_path, "p.jpg", *(f"{number:04}.txt" for number in range(1234)))
+    make_files(tmp_path, "p.jpg", *(f"{number:04}.txt" for number in range(1234)))
     notes: list[str] = []
     assert len(read_bodies(tmp_path, note=notes.append)) == 1
     assert "0000.txt, 0001.txt, 0002.txt and 1,231 more" in notes[0]
 
 
 def test_links_are_followed_and_end(tmp_path: Path) -> None:
-    make(tmp_path / "elsewhere", "x.bin", "deep/y.bin")
+    make_files(tmp_path / "elsewhere", "x.bin", "deep/y.bin")
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "file").symlink_to("../elsewhere/x.bin")
@@ -68,8 +72,8 @@ def test_links_are_followed_and_end(tmp_path: Path) -> None:
 
 
 def test_every_file_is_checked_where_it_really_is(tmp_path: Path) -> None:
-    make(tmp_path / "elsewhere", "x.bin")
-    make(tmp_path / "folder", "sub/own.bin")
+    make_files(tmp_path / "elsewhere", "x.bin")
+    make_files(tmp_path / "folder", "sub/own.bin")
     (tmp_path / "folder/sub/link").symlink_to(tmp_path / "elsewhere/x.bin")
     checked: list[Path] = []
     read_bodies(tmp_path / "folder", checked.append)
@@ -127,7 +131,7 @@ def test_all_together_have_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "more").write_bytes(bytes(1001))
     with pytest.raises(UsageError, match="too much to send"):
         read_bodies(tmp_path)
-    make(tmp_path, *"abcd")
+    make_files(tmp_path, *"abcd")
     with pytest.raises(UsageError, match="holds more than 7 files"):
         read_bodies(tmp_path)
 

@@ -230,7 +230,7 @@ CASES = [
 ]
 
 
-def recorded(times_us: NDArray[np.float64]) -> Histogram:
+def recorded_latencies(times_us: NDArray[np.float64]) -> Histogram:
     return Histogram.of((times_us * 1000).astype(np.int64))
 
 
@@ -306,7 +306,7 @@ def test_more_confidence_takes_a_wider_interval(percent: float, count: int, leve
 def test_too_few_for_anything(count: int) -> None:
     assert rank_interval(50, count) is None
     assert rank_interval(99, count) is None
-    assert percentile_interval_us(recorded(np.ones(count)), 99) is None
+    assert percentile_interval_us(recorded_latencies(np.ones(count)), 99) is None
 
 
 @given(st.lists(st.integers(0, 10**13), min_size=6, max_size=300), st.sampled_from([50, 90, 95]))
@@ -331,7 +331,7 @@ def test_the_histograms_interval_covers_that_of_the_samples(
 
 def test_the_interval_surrounds_the_percentile_the_histogram_gives() -> None:
     times_us = np.random.default_rng(5).lognormal(9, 0.6, 20_000)
-    histogram = recorded(times_us)
+    histogram = recorded_latencies(times_us)
     for percent in (50, 90, 95, 99, 99.9):
         interval = percentile_interval_us(histogram, percent)
         assert interval is not None

@@ -103,7 +103,7 @@ def test_closing_starts_afresh() -> None:
     assert contents(counting.closed()) == ({}, {})
 
 
-def point(requests: list[tuple[int, ...]]) -> Point:
+def point_of(requests: list[tuple[int, ...]]) -> Point:
     """An interval in which these were answered."""
     latency = Histogram.of(array([sum(request[:4]) for request in requests]))
     measured = Measurement(series={"latency": latency}, breakdown=breakdown(requests))
@@ -114,7 +114,7 @@ def point(requests: list[tuple[int, ...]]) -> Point:
 @given(st.lists(st.lists(REQUEST, min_size=1, max_size=10), max_size=4))
 def test_points_have_the_breakdown_by_their_bins(pieces: list[list[tuple[int, ...]]]) -> None:
     for piece in pieces:
-        made = point(piece)
+        made = point_of(piece)
         counts, _ = contents(breakdown(piece))
         assert made.latency_bins == counts
         for sums_us in made.components_us.values():
@@ -131,7 +131,7 @@ def test_the_xray_of_points_is_that_of_all_their_requests() -> None:
         for service in generator.integers(10**6, 10**9, 2000).tolist()
     ]
     whole = breakdown(requests).xray()
-    merged = xray_of([point(requests[start::4]) for start in range(4)])
+    merged = xray_of([point_of(requests[start::4]) for start in range(4)])
     assert whole is not None
     assert merged is not None
     assert merged.explains == whole.explains == "infer"

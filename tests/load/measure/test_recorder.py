@@ -5,7 +5,9 @@ from tailrace.load.measure.recorder import PART, ROWS, Recorder
 from tailrace.load.measure.server_timing import OTHER
 
 
-def answer(recorder: Recorder, intended: int, sent: int, done: int, timing: bytes | None) -> None:
+def record_answer(
+    recorder: Recorder, intended: int, sent: int, done: int, timing: bytes | None
+) -> None:
     """One answered request, written down as a connection does."""
     row = recorder.row
     recorder.intended[row] = intended
@@ -23,7 +25,7 @@ def test_take_starts_afresh() -> None:
     recorder.fail("reset")
     recorder.send_lags[0] = 5000
     recorder.lag_row = 1
-    answer(recorder, 10, 20, 5000, b"a;dur=1")
+    record_answer(recorder, 10, 20, 5000, b"a;dur=1")
     recorded = recorder.take(0)
     assert recorded.reasons == {"reset": 1}
     assert set(recorded.stages) == {"a"}
@@ -62,7 +64,7 @@ def test_each_answer_keeps_its_own_stages(count: int) -> None:
         expect(stage or "service", span_us * 1000 if stage else 1_000_900)
         if stage:
             expect("network", 1_000_900 - span_us * 1000)
-        answer(recorder, 1000, 1100, 1_002_000, timing)
+        record_answer(recorder, 1000, 1100, 1_002_000, timing)
     recorded = recorder.take(0)
     sums = recorded.breakdown.table.sum(axis=1).tolist()
     found = dict(zip(recorded.breakdown.components, sums[1:], strict=True))
@@ -81,7 +83,7 @@ def test_ever_new_stages_fill_no_memory() -> None:
     for interval in range(4):
         for number in range(200):
             timing = b"i%d-n%d;dur=0.25" % (interval, number)
-            answer(recorder, 1000, 1100, 1_002_000, timing)
+            record_answer(recorder, 1000, 1100, 1_002_000, timing)
         recorded = recorder.take(0)
         stages |= set(recorded.stages)
         stages.update(*(request.stages_ms for request in recorded.slowest))
@@ -95,7 +97,7 @@ def test_ever_new_stages_fill_no_memory() -> None:
 def test_absurd_durations_are_no_overflow() -> None:
     recorder = Recorder()
     for _ in range(3 * ROWS):
-        answer(recorder, 1000, 1100, 1_002_000, b"a;dur=3600000" + b",a;dur=3600000" * 100)
+        record_answer(recorder, 1000, 1100, 1_002_000, b"a;dur=3600000" + b",a;dur=3600000" * 100)
     recorder.take(0)
 
 
@@ -117,7 +119,9 @@ def test_the_slowest_of_an_interval(count: int, order: str) -> None:
             timing = f"infer;dur={latency_ms / 2}".encode() if latency_ms % 2 else None
             if number % 2:
                 recorder.connects[recorder.row] = 100_000
-            answer(recorder, intended, intended + 250_000, intended + latency_ms * 10**6, timing)
+            record_answer(
+                recorder, intended, intended + 250_000, intended + latency_ms * 10**6, timing
+            )
         slowest = recorder.take(10**9).slowest
         expected = sorted(latencies_ms.tolist(), reverse=True)[:5]
         assert [request.latency_ms for request in slowest] == expected

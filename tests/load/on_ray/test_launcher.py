@@ -37,12 +37,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 COUNTED = [Body(b"{{counter}}", "text/plain")]
 
 
-def plan_of(url: str, profile: str = "150", **settings: Any) -> Plan:
+def ray_plan(url: str, profile: str = "150", **settings: Any) -> Plan:
     defaults = {"duration_s": 3.0, "workers": 4, "timeout_s": 10.0, "interval_s": 1.0}
     return make_plan(url, profile, settings.pop("bodies", COUNTED), **(defaults | settings))
 
 
-async def run(session: Session) -> list[Point]:
+async def run_session(session: Session) -> list[Point]:
     await session.start()
     return [interval.point async for interval in session.intervals()]
 
@@ -73,8 +73,8 @@ def worker_processes() -> list[int]:
 @pytest.mark.smoke
 async def test_a_fleet_offers_the_schedule_of_one_machine(cluster: Any, serve: Any) -> None:
     server = serve()
-    session = Session(plan_of(server.url), RayLauncher(cluster.address))
-    points = await run(session)
+    session = Session(ray_plan(server.url), RayLauncher(cluster.address))
+    points = await run_session(session)
     assert session.problems == []
     sent = [int(body) for body in server.bodies]
     assert len(sent) == len(set(sent))
@@ -114,7 +114,7 @@ async def test_the_offset_of_one_and_the_same_clock_is_within_its_error(cluster:
 async def test_a_live_change_reaches_all_at_one_instant(cluster: Any, serve: Any) -> None:
     """To within an arrival or two a worker, what is offered is the profile with its change."""
     session = Session(
-        plan_of(serve().url, profile="100", duration_s=2.5, arrivals="constant"),
+        ray_plan(serve().url, profile="100", duration_s=2.5, arrivals="constant"),
         RayLauncher(cluster.address),
     )
     await session.start()
@@ -139,7 +139,7 @@ async def test_files_that_are_named_need_be_on_one_machine_only(
     os.chdir(tmp_path)
     try:
         session = Session(
-            plan_of(
+            ray_plan(
                 serve().url,
                 arrivals="trace:arrivals.csv",
                 profile="trace(rates.csv)",
@@ -160,30 +160,30 @@ async def test_files_that_are_named_need_be_on_one_machine_only(
 async def test_large_requests_arrive_whole(cluster: Any, serve: Any) -> None:
     bodies = [Body(os.urandom(2_000_000), "application/octet-stream") for _ in range(3)]
     server = serve()
-    plan = plan_of(server.url, profile="6", bodies=bodies, workers=3, duration_s=2.0)
+    plan = ray_plan(server.url, profile="6", bodies=bodies, workers=3, duration_s=2.0)
     session = Session(plan, RayLauncher(cluster.address))
-    await run(session)
+    await run_session(session)
     assert session.total.completed == session.total.offered > 3
     assert set(server.bodies) <= {body.content for body in bodies}
 
 
 async def test_a_cluster_without_the_room(cluster: Any, serve: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr("tailrace.load.on_ray.launcher._ROOM_S", 1.0)
-    session = Session(plan_of(serve().url, workers=6), RayLauncher(cluster.address))
+    session = Session(ray_plan(serve().url, workers=6), RayLauncher(cluster.address))
     with pytest.raises(GeneratorError, match="6 load workers need as many CPUs, and of the 5"):
         await session.start()
 
 
 async def test_another_version_on_a_node(cluster: Any, serve: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr("tailrace.__version__", "99.0")
-    session = Session(plan_of(serve().url, workers=2), RayLauncher(cluster.address))
+    session = Session(ray_plan(serve().url, workers=2), RayLauncher(cluster.address))
     with pytest.raises(UsageError, match=r"and this machine 99\.0 .* install the same"):
         await session.start()
 
 
 async def test_a_killed_worker_process_is_replaced(cluster: Any, serve: Any) -> None:
     session = Session(
-        plan_of(serve().url, duration_s=None, workers=2), RayLauncher(cluster.address)
+        ray_plan(serve().url, duration_s=None, workers=2), RayLauncher(cluster.address)
     )
     await session.start()
     victims = worker_processes()
@@ -275,7 +275,9 @@ async def test_a_lost_node_is_told_and_its_share_taken_over(
     cluster: Any, victim: Any, serve: Any
 ) -> None:
     server = serve()
-    session = Session(plan_of(server.url, duration_s=None, workers=4), RayLauncher(cluster.address))
+    session = Session(
+        ray_plan(server.url, duration_s=None, workers=4), RayLauncher(cluster.address)
+    )
     await session.start()
     points: list[Point] = []
     removed_s = told_s = 0.0

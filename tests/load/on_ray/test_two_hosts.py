@@ -142,7 +142,7 @@ def hosts() -> Iterator[Hosts]:
         hosts.__exit__()
 
 
-def load(hosts: Hosts, duration: str) -> subprocess.Popen[str]:
+def start_load(hosts: Hosts, duration: str) -> subprocess.Popen[str]:
     return hosts.start(
         hosts.first,
         *(sys.executable, "-m", "tailrace", "load", f"http://{HEAD}:8000/", "--rate", "100"),
@@ -153,7 +153,7 @@ def load(hosts: Hosts, duration: str) -> subprocess.Popen[str]:
 
 def test_load_from_two_hosts_whose_clocks_differ(hosts: Hosts) -> None:
     """Told the start by the first host's clock, the second's workers would begin an hour early."""
-    process = load(hosts, "3s")
+    process = start_load(hosts, "3s")
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err + hosts.log()
     result = msgspec.json.decode(out)
@@ -168,7 +168,7 @@ def test_load_from_two_hosts_whose_clocks_differ(hosts: Hosts) -> None:
 
 def test_a_host_that_is_cut_off_is_told_within_5_s(hosts: Hosts) -> None:
     """Last of its module: the cable stays cut."""
-    process = load(hosts, "2m")
+    process = start_load(hosts, "2m")
     assert process.stderr is not None
     said: list[str] = []
     cut_s = told_s = 0.0

@@ -28,9 +28,10 @@ from tailrace.load.schedule.schedule import (
 )
 from tailrace.load.session.session import Session
 from tailrace.load.session.workers import GeneratorError
+from tests.kit.plans import make_plan
 
 
-def run(
+def run_schedule(
     arrivals: Arrivals,
     profile: Profile,
     until_s: float,
@@ -58,14 +59,14 @@ def run(
 
 
 def test_constant_rate_gives_exactly_rate_times_duration() -> None:
-    times = run(parse_arrivals("constant"), constant(250), 10)
+    times = run_schedule(parse_arrivals("constant"), constant(250), 10)
     assert len(times) == 2500
     assert np.allclose(np.diff(times), 1 / 250)
 
 
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_from_100_to_1000_live(seed: int) -> None:
-    times = run(Poisson(), constant(100), 12, change=(2.0, 1000.0), seed=seed)
+    times = run_schedule(Poisson(), constant(100), 12, change=(2.0, 1000.0), seed=seed)
     after = times[times >= 2.0] - 2.0
     assert len(after) / 10 == pytest.approx(1000, rel=0.03)
     # No burst: no 10 ms holds more than Poisson gives once in a million.
@@ -79,20 +80,20 @@ def test_from_100_to_1000_live(seed: int) -> None:
 def test_the_first_interval_after_a_change_has_the_new_rate() -> None:
     firsts = []
     for seed in range(200):
-        times = run(Poisson(), constant(100), 3, change=(2.0, 1000.0), seed=seed)
+        times = run_schedule(Poisson(), constant(100), 3, change=(2.0, 1000.0), seed=seed)
         firsts.append(int((times >= 2.0).sum()))
     # Poisson: mean 1,000, standard deviation √1,000; 200 of them bound the mean to ±7.
     assert np.mean(firsts) == pytest.approx(1000, abs=7)
     assert np.std(firsts) == pytest.approx(np.sqrt(1000), rel=0.15)
-    even = run(parse_arrivals("constant"), constant(100), 3, change=(2.0, 1000.0))
+    even = run_schedule(parse_arrivals("constant"), constant(100), 3, change=(2.0, 1000.0))
     assert (even >= 2.0).sum() == pytest.approx(1000, abs=1)
 
 
 @pytest.mark.parametrize("workers", [2, 4, 10])
 def test_a_live_change_is_the_same_for_every_number_of_workers(workers: int) -> None:
-    whole = run(Poisson(), constant(500), 5, change=(1.5, 2000))
+    whole = run_schedule(Poisson(), constant(500), 5, change=(1.5, 2000))
     parts = [
-        run(Poisson(), constant(500), 5, (1.5, 2000), worker=worker, workers=workers)
+        run_schedule(Poisson(), constant(500), 5, (1.5, 2000), worker=worker, workers=workers)
         for worker in range(workers)
     ]
     assert np.array_equal(np.sort(np.concatenate(parts)), whole)
@@ -160,7 +161,9 @@ def test_what_is_skipped_is_all_that_is_due_before(arrivals: str, at_s: float, w
     """
     process = parse_arrivals(arrivals)
     profile = parse_profile("200@1s,3000..100/4s,900")
-    whole = run(process, profile, 20, change=(at_s + 0.05, 400.0), worker=worker, workers=3)
+    whole = run_schedule(
+        process, profile, 20, change=(at_s + 0.05, 400.0), worker=worker, workers=3
+    )
     schedule = Schedule(process, profile.without_past(at_s), 1, worker, 3)
     skipped = schedule.skip(at_s)
     schedule.change(at_s + 0.05, constant(400), 0)
@@ -328,9 +331,10 @@ def test_starts_as_they_are_written() -> None:
         assert parse_start(soon.astimezone(zone).isoformat()) == soon.timestamp()
     for text in ("2299-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00"):
         with pytest.raises(UsageError, match="more than a year ahead"):
-            parse_start(text)
+            make_plan("http://h/", start_at=text).check_start()
     with pytest.raises(UsageError, match="s ago"):
-        parse_start("2001-01-01T00:00:00Z")
+        make_plan("http://h/", start_at="2001-01-01T00:00:00Z").check_start()
+    make_plan("http://h/", start_at=soon.isoformat()).check_start()
     for text in ("", "12:00", "2999-01-01T00:00:00", "4000000000"):
         with pytest.raises(UsageError, match="is no time with its zone"):
             parse_start(text)

@@ -21,7 +21,7 @@ from tailrace.load.schedule.trace_file import read_trace
 TWO = "0\n1\n"
 
 
-def write(folder: Path, text: str, name: str = "trace.csv") -> str:
+def write_recording(folder: Path, text: str, name: str = "trace.csv") -> str:
     file = folder / name
     file.write_text(text)
     return str(file)
@@ -54,7 +54,7 @@ def replayed(arrivals: Arrivals, seed: int = 1) -> NDArray[np.float64]:
     ],
 )
 def test_timestamps(tmp_path: Path, text: str) -> None:
-    trace = read_trace(write(tmp_path, text))
+    trace = read_trace(write_recording(tmp_path, text))
     assert isinstance(trace, Timestamps)
     assert trace.seconds.tolist() == [0, 0.5, 2.75]
     assert trace.total == 3
@@ -62,7 +62,7 @@ def test_timestamps(tmp_path: Path, text: str) -> None:
 
 
 def test_a_named_column(tmp_path: Path) -> None:
-    path = write(tmp_path, "start,Sent at\n0,5\n1,7\n")
+    path = write_recording(tmp_path, "start,Sent at\n0,5\n1,7\n")
     trace = read_trace(path, "sent at")
     assert isinstance(trace, Timestamps)
     assert trace.seconds.tolist() == [0, 2]
@@ -96,7 +96,7 @@ def test_a_named_column(tmp_path: Path) -> None:
 )  # fmt: skip
 @pytest.mark.filterwarnings("error")
 def test_units_lines_of_json_and_zones(tmp_path: Path, text: str, options: str) -> None:
-    arrivals = parse_arrivals(f"trace:{write(tmp_path, text)}?{options}")
+    arrivals = parse_arrivals(f"trace:{write_recording(tmp_path, text)}?{options}")
     assert isinstance(arrivals, Replay)
     assert isinstance(arrivals.recording, Timestamps)
     assert arrivals.recording.times_ns.tolist() == [0, 500_000_000, 2_750_000_000]
@@ -117,10 +117,10 @@ def test_units_lines_of_json_and_zones(tmp_path: Path, text: str, options: str) 
 def test_numbers_that_can_only_be_of_another_unit_are_refused(
     tmp_path: Path, first: str, unit: str
 ) -> None:
-    path = write(tmp_path, f"timestamp\n{first}\n{first}1\n")
+    path = write_recording(tmp_path, f"timestamp\n{first}\n{first}1\n")
     with pytest.raises(UsageError, match=f"line 2: .* since 1970: say so with unit={unit}"):
         read_trace(path)
-    read_trace(write(tmp_path, f"timestamp\n{first}\n{first[:-1]}9\n"), unit=unit)
+    read_trace(write_recording(tmp_path, f"timestamp\n{first}\n{first[:-1]}9\n"), unit=unit)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_numbers_that_can_only_be_of_another_unit_are_refused(
 )
 def test_instants_beyond_64_bits_of_nanoseconds_are_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match="an instant lies between 1677 and 2262"):
-        read_trace(write(tmp_path, text))
+        read_trace(write_recording(tmp_path, text))
 
 
 @pytest.mark.parametrize(
@@ -149,17 +149,17 @@ def test_instants_beyond_64_bits_of_nanoseconds_are_refused(tmp_path: Path, text
 )
 def test_dates_that_are_none(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match="line 3: expected a date and time"):
-        read_trace(write(tmp_path, text))
+        read_trace(write_recording(tmp_path, text))
 
 
 def test_a_unit_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unit is one of s, ms, us, ns, not 'min'"):
-        parse_arrivals(f"trace:{write(tmp_path, TWO)}?unit=min")
+        parse_arrivals(f"trace:{write_recording(tmp_path, TWO)}?unit=min")
 
 
 def test_rates_have_units_as_well(tmp_path: Path) -> None:
     for text, options in (("t_ms,rate\n5000,10\n7000,0\n", ""), ("5000,10\n7000,0\n", ",unit=ms")):
-        profile = parse_profile(f"trace({write(tmp_path, text)}{options})")
+        profile = parse_profile(f"trace({write_recording(tmp_path, text)}{options})")
         assert (profile.rate(1.9), profile.rate(2.1)) == (10, 0)
         assert parse_profile(profile.expression).rate(1.9) == 10
 
@@ -174,7 +174,7 @@ def test_objects_that_are_none(tmp_path: Path) -> None:
         ('{"size": 1, "n": 2}\n', "names no column of timestamps"),
     ):
         with pytest.raises(UsageError, match=complaint):
-            read_trace(write(tmp_path, text))
+            read_trace(write_recording(tmp_path, text))
 
 
 def test_a_line_without_an_end_is_cut(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize("options", ["", "?scale=0.5&speed=3", "?scale=7.5"])
 def test_a_compact_copy_is_the_same_schedule(tmp_path: Path, options: str) -> None:
     recorded = np.random.default_rng(3).uniform(0, 50, 20_000).round(3)
-    path = write(tmp_path, "time_s,n\n" + "\n".join(f"{t},7" for t in recorded.tolist()))
+    path = write_recording(tmp_path, "time_s,n\n" + "\n".join(f"{t},7" for t in recorded.tolist()))
     arrivals = parse_arrivals(f"trace:{path}{options}")
     assert isinstance(arrivals, Replay)
     compact = parse_arrivals(arrivals.compact(tmp_path / "a.npy").expression)
@@ -269,14 +269,14 @@ def test_a_bucket_of_any_size_is_spread_in_pieces() -> None:
     ],
 )
 def test_counts(tmp_path: Path, text: str, width_s: float, counts: list[int]) -> None:
-    trace = read_trace(write(tmp_path, text))
+    trace = read_trace(write_recording(tmp_path, text))
     assert isinstance(trace, ArrivalCounts)
     assert (trace.width_s, trace.counts.tolist()) == (width_s, counts)
 
 
 @pytest.mark.parametrize("text", ["t_s,rate\n5,10\n7,0\n", "5,10\n7,0\n", "time,rps\n5,10\n7,0\n"])
 def test_rates(tmp_path: Path, text: str) -> None:
-    trace = read_trace(write(tmp_path, text))
+    trace = read_trace(write_recording(tmp_path, text))
     assert isinstance(trace, ArrivalRates)
     assert (trace.starts_s.tolist(), trace.rates_per_s.tolist()) == ([0, 2], [10, 0])
 
@@ -312,7 +312,7 @@ def test_rates(tmp_path: Path, text: str) -> None:
 )
 def test_errors_name_the_line(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
-        read_trace(write(tmp_path, text))
+        read_trace(write_recording(tmp_path, text))
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
@@ -330,7 +330,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_any_text_is_a_trace_or_a_usage_error(
     tmp_path_factory: pytest.TempPathFactory, text: str
 ) -> None:
-    path = write(tmp_path_factory.getbasetemp(), text, "fuzzed.csv")
+    path = write_recording(tmp_path_factory.getbasetemp(), text, "fuzzed.csv")
     try:
         trace = read_trace(path)
     except UsageError:
@@ -340,7 +340,7 @@ def test_any_text_is_a_trace_or_a_usage_error(
 
 def test_a_trace_is_replayed_as_recorded(tmp_path: Path) -> None:
     recorded = np.sort(np.random.default_rng(3).uniform(0, 100, 10_000))
-    path = write(tmp_path, "\n".join(f"{1e6 + t:.6f}" for t in recorded))
+    path = write_recording(tmp_path, "\n".join(f"{1e6 + t:.6f}" for t in recorded))
     arrivals = parse_arrivals(f"trace:{path}")
     times = replayed(arrivals)
     assert times == pytest.approx(recorded - recorded[0], abs=2e-6)
@@ -354,7 +354,7 @@ def test_a_trace_is_replayed_as_recorded(tmp_path: Path) -> None:
 
 
 def test_after_the_last_arrival_none_follow(tmp_path: Path) -> None:
-    path = write(tmp_path, "0\n1\n2\n")
+    path = write_recording(tmp_path, "0\n1\n2\n")
     schedule = Schedule(parse_arrivals(f"trace:{path}"), constant(2), seed=1, worker=1, workers=2)
     due = schedule.next_piece()
     assert due[0] == 500_000_000
@@ -365,14 +365,14 @@ def test_after_the_last_arrival_none_follow(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [4095, 4096, 4097, 8192])
 def test_a_trace_of_any_length_is_whole(tmp_path: Path, size: int) -> None:
-    path = write(tmp_path, "\n".join(map(str, range(size))))
+    path = write_recording(tmp_path, "\n".join(map(str, range(size))))
     assert len(replayed(parse_arrivals(f"trace:{path}"))) == size
 
 
 @pytest.mark.parametrize("scale", [0.25, 1.0, 2.0, 3.5])
 def test_scale_multiplies_timestamps(tmp_path: Path, scale: float) -> None:
     recorded = np.cumsum(np.random.default_rng(3).exponential(0.1, 20_000)).round(2)
-    path = write(tmp_path, "\n".join(map(str, recorded.tolist())))
+    path = write_recording(tmp_path, "\n".join(map(str, recorded.tolist())))
     arrivals = parse_arrivals(f"trace:{path}", scale=scale)
     times = replayed(arrivals)
     spread = 4 * np.sqrt(20_000 * (scale % 1) * (1 - scale % 1))
@@ -391,7 +391,7 @@ def test_scale_multiplies_timestamps(tmp_path: Path, scale: float) -> None:
 @pytest.mark.parametrize("scale", [0.1, 1.0, 2.5])
 def test_counts_are_spread_evenly_within_their_bucket(tmp_path: Path, scale: float) -> None:
     counts = [400, 0, 9000, 120, 3000] * 4
-    path = write(
+    path = write_recording(
         tmp_path, "second,count\n" + "\n".join(f"{n},{count}" for n, count in enumerate(counts))
     )
     arrivals = parse_arrivals(f"trace:{path}?scale={scale}")
@@ -414,7 +414,7 @@ def test_counts_of_poisson_traffic_give_poisson_traffic_back(tmp_path: Path) -> 
     """Uniform within a bucket of a Poisson count is Poisson: gaps and dispersion say so."""
     original = next(Poisson().chunks(5)) / 50
     counts = np.bincount(original[original < 75].astype(int), minlength=75)
-    path = write(
+    path = write_recording(
         tmp_path, "second,count\n" + "\n".join(f"{n},{count}" for n, count in enumerate(counts))
     )
     times = replayed(parse_arrivals(f"trace:{path}"))
@@ -427,7 +427,7 @@ def test_counts_of_poisson_traffic_give_poisson_traffic_back(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("workers", [1, 2, 4, 10])
 def test_workers_together_replay_the_one_trace(tmp_path: Path, workers: int) -> None:
-    path = write(tmp_path, "minute,count\n0,9000\n1,700\n2,5000\n")
+    path = write_recording(tmp_path, "minute,count\n0,9000\n1,700\n2,5000\n")
     arrivals = parse_arrivals(f"trace:{path}?scale=1.5")
     whole = np.concatenate(list(islice(arrivals.chunks(7), 8)))
     parts = [
@@ -439,11 +439,11 @@ def test_workers_together_replay_the_one_trace(tmp_path: Path, workers: int) -> 
 
 
 def test_expressions(tmp_path: Path) -> None:
-    path = write(tmp_path, "0\n1\n", "what? (a,b).csv")
+    path = write_recording(tmp_path, "0\n1\n", "what? (a,b).csv")
     for options in ("?scale=1", "?scale=2&speed=0.5"):
         expression = f"trace:{path}{options}"
         assert parse_arrivals(expression).expression == expression
-    plain = f"trace:{write(tmp_path, TWO)}"
+    plain = f"trace:{write_recording(tmp_path, TWO)}"
     assert parse_arrivals(plain).expression == plain
     assert parse_arrivals(plain, scale=2, speed=3).expression == f"{plain}?scale=2&speed=3"
     assert parse_arrivals(f"{plain}?scale=2", scale=2).expression == f"{plain}?scale=4"
@@ -464,13 +464,13 @@ def test_expressions(tmp_path: Path) -> None:
 )
 def test_option_errors(tmp_path: Path, options: str, complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
-        parse_arrivals(f"trace:{write(tmp_path, TWO)}{options}")
+        parse_arrivals(f"trace:{write_recording(tmp_path, TWO)}{options}")
 
 
 def test_rates_are_no_arrivals_and_arrivals_no_rates(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--profile 'trace\("):
-        parse_arrivals(f"trace:{write(tmp_path, '0,5')}")
+        parse_arrivals(f"trace:{write_recording(tmp_path, '0,5')}")
     with pytest.raises(UsageError, match="no such file"):
         parse_arrivals("trace:nowhere.csv")
     with pytest.raises(UsageError, match=r"has no column 'x', only \['a', 'time'\]"):
-        parse_arrivals(f"trace:{write(tmp_path, 'a,time')}?column=x")
+        parse_arrivals(f"trace:{write_recording(tmp_path, 'a,time')}?column=x")

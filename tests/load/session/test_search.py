@@ -167,23 +167,23 @@ def test_a_search_that_was_cut_is_not_confirmed() -> None:
     assert conclude("u", SLO, SearchLimits(), [], "SIGTERM").ended_by == "SIGTERM"
 
 
-def tally(fast: int, slow: int = 0, failed: int = 0, outstanding: int = 0) -> Measurement:
+def tally_of(fast: int, slow: int = 0, failed: int = 0, outstanding: int = 0) -> Measurement:
     return measured([10.0] * fast + [200.0] * slow, failed, backlog=outstanding)
 
 
 @pytest.mark.parametrize(
     ("total", "decision"),
     [
-        (tally(0), None),
-        (tally(458), None),
-        (tally(459), "holds"),
-        (tally(661, 1), "holds"),
-        (tally(500, 2), None),
-        (tally(300, 20), "breaks"),
-        (tally(300, failed=20), "breaks"),
+        (tally_of(0), None),
+        (tally_of(458), None),
+        (tally_of(459), "holds"),
+        (tally_of(661, 1), "holds"),
+        (tally_of(500, 2), None),
+        (tally_of(300, 20), "breaks"),
+        (tally_of(300, failed=20), "breaks"),
         # 10 requests a second and 100 ms: one may be outstanding for good reason, 500 may not.
-        (tally(459, outstanding=10), "holds"),
-        (tally(459, outstanding=500), "breaks"),
+        (tally_of(459, outstanding=10), "holds"),
+        (tally_of(459, outstanding=500), "breaks"),
     ],
 )
 def test_a_step_is_decided_as_soon_as_it_can_be(total: Measurement, decision: str | None) -> None:

@@ -39,7 +39,7 @@ def split(wire: Wire, sample: Sample) -> tuple[str, dict[str, str], bytes]:
     return first, headers, body
 
 
-def pictures(model: str = "shapes", task: Any = "detection", **headers: str) -> PictureWire:
+def wired_pictures(model: str = "shapes", task: Any = "detection", **headers: str) -> PictureWire:
     return PictureWire(TARGET, model, task, headers)
 
 
@@ -54,7 +54,7 @@ def shapes() -> Model:
 
 
 def test_a_picture_is_sent_as_it_is() -> None:
-    first, headers, body = split(pictures("a model", Authorization="Bearer x"), PICTURE)
+    first, headers, body = split(wired_pictures("a model", Authorization="Bearer x"), PICTURE)
     assert first == "POST /behind/proxy/predict/a%20model HTTP/1.1"
     assert headers["Host"] == "node:81"
     assert headers["Authorization"] == "Bearer x"
@@ -63,29 +63,33 @@ def test_a_picture_is_sent_as_it_is() -> None:
 
 def test_a_picture_with_our_counter_in_it_is_sent_as_it_is() -> None:
     sample = Sample(0, 1, 1, b"before {{counter}} after")
-    assert split(pictures(), sample)[2] == sample.content
+    assert split(wired_pictures(), sample)[2] == sample.content
 
 
 def test_a_header_that_cannot_be() -> None:
     with pytest.raises(UsageError, match="is not a header"):
-        pictures(X="a\r\nb")
+        wired_pictures(X="a\r\nb")
 
 
 def test_detections() -> None:
     row = {"label": "square", "class_id": 3, "score": 0.25, "box": [20, 10, 100.5, 50]}
     other = {"label": "?", "class_id": 90, "score": 1, "box": [-4, 0, 200, 100], "more": {}}
-    found = predicted(pictures(), {"model": "shapes", "detections": [row, other], "notice": "n"})
+    found = predicted(
+        wired_pictures(), {"model": "shapes", "detections": [row, other], "notice": "n"}
+    )
     assert found.dtype == np.float32
     np.testing.assert_allclose(
         found, [[7, 0.1, 0.1, 0.5, 0.5025, 0.25, 3], [7, 0, -0.02, 1, 1, 1, 90]], rtol=1e-6
     )
-    none = predicted(pictures(), {"model": "shapes", "detections": []})
+    none = predicted(wired_pictures(), {"model": "shapes", "detections": []})
     assert none.shape == (0, 7)
 
 
 def test_classes() -> None:
     classes = [{"label": "b", "class_id": 811, "score": None}, {"label": "c", "class_id": 1}]
-    found = predicted(pictures(task="classification"), {"model": "shapes", "classes": classes})
+    found = predicted(
+        wired_pictures(task="classification"), {"model": "shapes", "classes": classes}
+    )
     assert found.dtype == np.float32
     assert found.tolist() == [811]
 
@@ -117,13 +121,13 @@ def test_classes() -> None:
 )
 def test_no_prediction(answer: bytes, message: str) -> None:
     with pytest.raises(AnswerError, match=message):
-        pictures().decode(PICTURE, Answer(200, answer))
+        wired_pictures().decode(PICTURE, Answer(200, answer))
 
 
 @pytest.mark.parametrize("answer", [{"detections": []}, {"classes": []}])
 def test_no_class(answer: Any) -> None:
     with pytest.raises(AnswerError, match="names no class"):
-        predicted(pictures(task="classification"), {"model": "shapes", **answer})
+        predicted(wired_pictures(task="classification"), {"model": "shapes", **answer})
 
 
 @pytest.mark.parametrize("binary", [True, False])
@@ -351,7 +355,7 @@ def test_whatever_comes_is_a_record_or_an_answer_error() -> None:
     row = {"label": "", "class_id": 3, "score": 0.25, "box": [20, 10, 100.5, 50]}
     prediction = json.dumps({"model": "shapes", "detections": [row] * 3}).encode()
     good: list[tuple[Wire, Answer]] = [
-        (pictures(), Answer(200, prediction)),
+        (wired_pictures(), Answer(200, prediction)),
         *[
             (
                 TensorWire(TARGET, "shapes", served, binary, {}),

@@ -29,7 +29,7 @@ net_software_stack_sut network_topology
 """The same, of the Network division."""
 
 
-def write(root: Path, files: dict[str, str]) -> Path:
+def write_system(root: Path, files: dict[str, str]) -> Path:
     for name, text in files.items():
         file = root / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def server(tmp_path: Path) -> Path:
     ]
     cache = "sys/devices/system/cpu/cpu0/cache"
     (tmp_path / "drivers/mlx5_core").mkdir(parents=True)
-    root = write(
+    root = write_system(
         tmp_path,
         {
             "proc/cpuinfo": "\n".join(cpus),
@@ -154,7 +154,7 @@ def test_of_another_machine_nothing_is_invented(server: Path) -> None:
 
 
 def test_a_hypervisor_is_told(tmp_path: Path) -> None:
-    root = write(tmp_path, {"proc/cpuinfo": "processor\t: 0\nflags\t: fpu hypervisor\n"})
+    root = write_system(tmp_path, {"proc/cpuinfo": "processor\t: 0\nflags\t: fpu hypervisor\n"})
     assert "virtual" in str(described(read_machine(root))["hw_notes"])
 
 

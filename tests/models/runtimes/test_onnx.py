@@ -50,7 +50,7 @@ def shapes_file() -> Path:
     return file
 
 
-def write(file: Path, operator: str, element: int, size: int | str) -> Path:
+def write_onnx(file: Path, operator: str, element: int, size: int | str) -> Path:
     """A model of one operator, from `x` to `y`."""
     graph = helper.make_graph(
         [helper.make_node(operator, ["x"], ["y"])],
@@ -66,7 +66,7 @@ def write(file: Path, operator: str, element: int, size: int | str) -> Path:
 @pytest.mark.parametrize("datatype", ELEMENTS)
 def test_datatypes_are_the_protocols(tmp_path: Path, datatype: str) -> None:
     runtime: Runtime = OnnxRuntime(
-        write(tmp_path / "m.onnx", "Identity", ELEMENTS[datatype], "n"), 1
+        write_onnx(tmp_path / "m.onnx", "Identity", ELEMENTS[datatype], "n"), 1
     )
     assert runtime.inputs == (TensorInfo("x", datatype, (-1,)),)
     assert runtime.outputs == (TensorInfo("y", datatype, (-1,)),)
@@ -79,7 +79,7 @@ def test_datatypes_are_the_protocols(tmp_path: Path, datatype: str) -> None:
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
-    runtime = OnnxRuntime(write(tmp_path / "m.onnx", "Neg", TensorProto.FLOAT, 3), 1)
+    runtime = OnnxRuntime(write_onnx(tmp_path / "m.onnx", "Neg", TensorProto.FLOAT, 3), 1)
     assert runtime.run({"x": np.ones(3, np.float32)}, ["y"])[0].tolist() == [-1, -1, -1]
     for name, array in (
         ("x", np.ones(3)),

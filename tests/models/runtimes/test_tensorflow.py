@@ -66,7 +66,7 @@ def detector(tf: Any) -> None:
     tf.reduce_sum(bright, axis=1, name="num_detections")
 
 
-def expected(images: NDArray[np.uint8]) -> list[NDArray[Any]]:
+def expected_detections(images: NDArray[np.uint8]) -> list[NDArray[Any]]:
     """What `detector` computes, by numpy, in the order of OUTPUTS."""
     level = images.mean(axis=(1, 2)) / 255
     order = np.argsort(-level, axis=1)
@@ -75,7 +75,9 @@ def expected(images: NDArray[np.uint8]) -> list[NDArray[Any]]:
     return [(scores > 0.5).sum(axis=1), boxes, scores, order + 1]
 
 
-def pictures(count: int, height: int = 30, width: int = 20, seed: int = 0) -> NDArray[np.uint8]:
+def random_pictures(
+    count: int, height: int = 30, width: int = 20, seed: int = 0
+) -> NDArray[np.uint8]:
     """Random ones whose channels differ in brightness, each picture in its own way."""
     rng = np.random.default_rng(seed)
     top = rng.integers(20, 256, (count, 1, 1, 3))
@@ -83,7 +85,7 @@ def pictures(count: int, height: int = 30, width: int = 20, seed: int = 0) -> ND
 
 
 def assert_answers(found: Sequence[NDArray[Any]], images: NDArray[np.uint8]) -> None:
-    for tensor, wanted in zip(found, expected(images), strict=True):
+    for tensor, wanted in zip(found, expected_detections(images), strict=True):
         assert tensor.dtype == np.float32
         assert tensor.shape == wanted.shape
         assert np.allclose(tensor, wanted, atol=1e-5)
@@ -119,22 +121,22 @@ def test_describes_the_graph(frozen: Path, runtime: Runtime) -> None:
 def test_answers_by_what_is_in_the_pictures(
     runtime: Runtime, batch: int, height: int, width: int
 ) -> None:
-    images = pictures(batch, height, width, seed=batch)
+    images = random_pictures(batch, height, width, seed=batch)
     assert_answers(runtime.run({IMAGE: images}, OUTPUTS), images)
 
 
 @NEEDS_TENSORFLOW
 def test_outputs_come_in_the_order_asked_for(runtime: Runtime) -> None:
-    images = pictures(2)
+    images = random_pictures(2)
     scores, number = runtime.run({IMAGE: images}, [OUTPUTS[2], OUTPUTS[0]])
-    wanted = expected(images)
+    wanted = expected_detections(images)
     assert np.allclose(scores, wanted[2], atol=1e-5)
     assert np.array_equal(number, wanted[0])
 
 
 @NEEDS_TENSORFLOW
 def test_eight_threads_get_their_own_answers(runtime: Runtime) -> None:
-    batches = [pictures(1 + number % 3, seed=number) for number in range(16)]
+    batches = [random_pictures(1 + number % 3, seed=number) for number in range(16)]
     together = threading.Barrier(8, timeout=60)
 
     def call(first: int) -> None:
@@ -172,7 +174,7 @@ def test_each_call_is_computed_by_its_caller(tmp_path: Path) -> None:
 
 @NEEDS_TENSORFLOW
 def test_what_does_not_fit_is_refused(runtime: Runtime) -> None:
-    images = pictures(1)
+    images = random_pictures(1)
     for array in (images.astype(np.float32), images[0], images[..., :2], images.astype("S1")):
         with pytest.raises(RuntimeFailedError, match="image_tensor:0 is UINT8"):
             runtime.run({IMAGE: array}, OUTPUTS)

@@ -18,7 +18,7 @@ from tailrace.models.twins.layers import FeatureMap, RandomLayers
 X = FeatureMap("x", 8)
 
 
-def run(
+def run_layer(
     tmp_path: Path,
     add: Callable[[RandomLayers], FeatureMap],
     x: NDArray[np.float32],
@@ -56,7 +56,7 @@ def noise(side: int) -> NDArray[np.float32]:
 def test_sides(
     tmp_path: Path, kernel: int, stride: int, padding: int | None, side: int, expected: int
 ) -> None:
-    y = run(tmp_path, lambda to: to.conv(X, 4, kernel, stride, padding=padding), noise(side))
+    y = run_layer(tmp_path, lambda to: to.conv(X, 4, kernel, stride, padding=padding), noise(side))
     assert y.shape == (1, 4, expected, expected)
 
 
@@ -68,15 +68,15 @@ def test_deep_layers_keep_the_mean_square(tmp_path: Path) -> None:
         return x
 
     x = noise(16)
-    inside = run(tmp_path, ten, x)
+    inside = run_layer(tmp_path, ten, x)
     # Zeros at the edges take some away, chance gives or takes some.
     assert 0.3 < np.mean(inside**2) / np.mean(x**2) < 2
 
 
 def test_gain_and_bias(tmp_path: Path) -> None:
     x = noise(8)
-    one = run(tmp_path, lambda to: to.conv(X, 3, 3, padding=1), x)
-    other = run(tmp_path, lambda to: to.conv(X, 3, 3, padding=1, gain=0.5, bias=[0, 1, 2]), x)
+    one = run_layer(tmp_path, lambda to: to.conv(X, 3, 3, padding=1), x)
+    other = run_layer(tmp_path, lambda to: to.conv(X, 3, 3, padding=1, gain=0.5, bias=[0, 1, 2]), x)
     np.testing.assert_allclose(
         other, one / 2 + np.arange(3, dtype=np.float32)[:, None, None], atol=1e-5
     )
@@ -86,15 +86,17 @@ def test_each_group_sees_its_own_channels(tmp_path: Path) -> None:
     x = noise(8)
     changed = x.copy()
     changed[:, 5] += 1
-    deep = [run(tmp_path, lambda to: to.conv(X, 8, 3, groups=8), each) for each in (x, changed)]
+    deep = [
+        run_layer(tmp_path, lambda to: to.conv(X, 8, 3, groups=8), each) for each in (x, changed)
+    ]
     differs = np.abs(deep[1] - deep[0]).max(axis=(0, 2, 3)) > 0
     assert np.flatnonzero(differs).tolist() == [5]
 
 
 def test_simple_layers(tmp_path: Path) -> None:
     x = noise(6) * 9
-    np.testing.assert_array_equal(run(tmp_path, lambda to: to.relu(X), x), np.maximum(x, 0))
-    np.testing.assert_array_equal(run(tmp_path, lambda to: to.relu6(X), x), np.clip(x, 0, 6))
-    np.testing.assert_array_equal(run(tmp_path, lambda to: to.add(X, X), x), x + x)
-    pooled = run(tmp_path, lambda to: to.max_pool(X, 2, 2), x)
+    np.testing.assert_array_equal(run_layer(tmp_path, lambda to: to.relu(X), x), np.maximum(x, 0))
+    np.testing.assert_array_equal(run_layer(tmp_path, lambda to: to.relu6(X), x), np.clip(x, 0, 6))
+    np.testing.assert_array_equal(run_layer(tmp_path, lambda to: to.add(X, X), x), x + x)
+    pooled = run_layer(tmp_path, lambda to: to.max_pool(X, 2, 2), x)
     np.testing.assert_array_equal(pooled, x.reshape(1, 8, 3, 2, 3, 2).max(axis=(3, 5)))

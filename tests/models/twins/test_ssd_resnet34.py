@@ -80,7 +80,7 @@ def test_a_picture_goes_through(
     # Suppression has work to do, but is not drowned in it.
     assert 0.3 * ANCHORS < (all_scores > 0.05).sum() < 1.5 * ANCHORS
     assert bboxes.shape == (1, 200, 4)
-    _check(bboxes, labels, scores, all_boxes, all_scores, suppress)
+    _check_answers(bboxes, labels, scores, all_boxes, all_scores, suppress)
 
 
 @pytest.mark.parametrize(("passing", "most_found"), [(None, 200), (30, 30), (0, 0)])
@@ -103,7 +103,7 @@ def test_there_are_as_many_detections_as_suppression_leaves(
         OUTPUTS, dict(zip(candidates, (boxes, scores), strict=True))
     )
     assert min(most_found, 20) <= best.size <= most_found
-    _check(bboxes, numbers, best, boxes, scores, suppress)
+    _check_answers(bboxes, numbers, best, boxes, scores, suppress)
 
 
 def test_a_seed_gives_the_same_file(file: Path, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_seed_gives_the_same_file(file: Path, tmp_path: Path) -> None:
     assert (tmp_path / "again.onnx").read_bytes() != file.read_bytes()
 
 
-def _check(
+def _check_answers(
     bboxes: NDArray[Any],
     labels: NDArray[Any],
     scores: NDArray[Any],

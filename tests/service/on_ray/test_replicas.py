@@ -48,7 +48,7 @@ def _scrape(url: str) -> Scrape:
     return Scrape(httpx.get(f"{url}/metrics", timeout=TIMEOUT_S).text)
 
 
-class Load:
+class Clients:
     """Clients that each ask again as soon as they are answered."""
 
     def __init__(self, url: str, clients: int) -> None:
@@ -84,7 +84,7 @@ def short(url: str) -> str:
 
 def test_builder_serves_and_its_queue_is_ours(short: str) -> None:
     assert httpx.get(f"{short}/v2").json()["service"]["queue"] == 2
-    load = Load(short, 12)
+    load = Clients(short, 12)
     wait_until(lambda: len(load.refusals) > 20 and load.codes[200] > 5)
     load.end()
     assert set(load.codes) == {200, 503}
@@ -132,7 +132,7 @@ def test_long_queue_brings_a_replica_and_a_short_one_takes_it_away(url: str) -> 
         seen.append(_scrape(url).outcomes("shapes").get("ok", 0))
         return running_replicas(NAME)
 
-    load = Load(url, 8)
+    load = Clients(url, 8)
     wait_until(lambda: replicas() == 2)
     wait_until(
         lambda: (
