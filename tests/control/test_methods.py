@@ -46,7 +46,7 @@ class Kitchen(Protocol):
 CUPS, ADD, FILL, WATCH = methods_of(Kitchen)
 
 
-class Asked:
+class AskedControl:
     """Keeps what it is asked."""
 
     def __getattr__(self, name: str) -> Any:
@@ -91,7 +91,7 @@ def test_a_docstring_says_what_it_does_and_when_it_does_not() -> None:
 def test_a_call_becomes_a_request_and_the_same_call(
     asked: Any, given: Any, named: Any, called: Any
 ) -> None:
-    assert asked.call(Asked(), asked.bind(*given, **named)) == called
+    assert asked.call(AskedControl(), asked.bind(*given, **named)) == called
 
 
 def test_a_call_with_other_arguments_is_none() -> None:
