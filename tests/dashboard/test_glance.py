@@ -133,7 +133,7 @@ def corners(path: str) -> list[tuple[str, float, float]]:
 
 
 def test_the_last_interval_is_at_the_right_and_all_lie_within(point: Make) -> None:
-    path, *_ = sparkline([point(t, latency_ms=tail(5 + t % 7)) for t in range(121)], None)
+    path, *_ = sparkline([point(t, latency_ms=tail_of(5 + t % 7)) for t in range(121)], None)
     drawn = corners(path)
     assert [command for command, _, _ in drawn] == ["M", *"L" * 120]
     assert drawn[-1][1] == WIDTH
@@ -148,14 +148,14 @@ def test_the_last_interval_is_at_the_right_and_all_lie_within(point: Make) -> No
 def test_a_tail_over_its_bound_is_drawn_above_the_bounds_line(
     point: Make, p99_ms: float, is_above: bool
 ) -> None:
-    path, _, bound = sparkline([point(latency_ms=tail(p99_ms))], 100.0)
+    path, _, bound = sparkline([point(latency_ms=tail_of(p99_ms))], 100.0)
     assert bound is not None
     assert 0 < bound < HEIGHT
     assert (corners(path)[0][2] < bound) == is_above
 
 
 def test_the_line_is_interrupted_where_nothing_was_answered(point: Make) -> None:
-    tails = [tail(5), tail(5), tail(None), tail(5), tail(5)]
+    tails = [tail_of(5), tail_of(5), tail_of(None), tail_of(5), tail_of(5)]
     path, *_ = sparkline([point(t, latency_ms=t99) for t, t99 in enumerate(tails)], None)
     assert [command for command, _, _ in corners(path)] == ["M", "L", "M", "L"]
 
@@ -163,7 +163,7 @@ def test_the_line_is_interrupted_where_nothing_was_answered(point: Make) -> None
 def test_intervals_that_broke_an_slo_are_drawn_over_it(point: Make) -> None:
     """As they were judged, wherever their p99 lies."""
     judged = [{"p99<1s": kept} for kept in (True, False, False, True)]
-    points = [point(t, latency_ms=tail(5 + t), slo=slo) for t, slo in enumerate(judged)]
+    points = [point(t, latency_ms=tail_of(5 + t), slo=slo) for t, slo in enumerate(judged)]
     path, over, _ = sparkline(points, 1000.0)
     places = [corner[1:] for corner in corners(path)]
     assert corners(over) == [
