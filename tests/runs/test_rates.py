@@ -11,7 +11,7 @@ from tailrace.load.measure.measurement import Measurement
 from tailrace.load.session.nodes import Nodes
 from tailrace.load.session.result import answering_s
 from tailrace.runs.compare.compare import read_comparable
-from tailrace.runs.compare.figures import NAMES, figures
+from tailrace.runs.compare.series import NAMES, figures
 from tests.kit.plans import leave_run
 from tests.kit.server import answer_in_turn, answer_never
 

@@ -10,7 +10,13 @@ from rich.table import Table
 from tailrace.cli.console import literal, make_console, print_paragraph
 from tailrace.errors import UsageError
 from tailrace.runs.compare.compare import Comparable, Comparison, compare_runs, read_comparable
-from tailrace.runs.compare.regression import DEFAULT, Bound, Outcome, judge_bound, parse_bound
+from tailrace.runs.compare.regression import (
+    DEFAULT,
+    Outcome,
+    RegressionBound,
+    judge_bound,
+    parse_bound,
+)
 from tailrace.runs.directory import RUNS_DIR
 from tailrace.runs.listing import locate_run
 from tailrace.runs.summary.summary import differences_table
@@ -40,7 +46,7 @@ class Gate:
     """A baseline, read, and the bounds on being worse than it."""
 
     baseline: Comparable
-    bounds: tuple[Bound, ...]
+    bounds: tuple[RegressionBound, ...]
 
     def judge(self, run: Path) -> Judgement:
         """The run in the directory `run`, held against the baseline."""
@@ -63,7 +69,7 @@ def read_gate(baseline: str | None, bounds: Sequence[str] | None) -> Gate | None
     return open_gate(baseline, parsed)
 
 
-def open_gate(baseline: str, bounds: tuple[Bound, ...]) -> Gate:
+def open_gate(baseline: str, bounds: tuple[RegressionBound, ...]) -> Gate:
     """The gate of a baseline that is given by its directory or its name.
 
     Raises:

@@ -6,20 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailrace.load.measure.histogram import LOWEST_US, WIDTH_US, bucket_of
-from tailrace.runs.compare.series import Series
+from tailrace.runs.compare.series import RunSeries
 
 FloatArray = NDArray[np.float64]
 
 
 def series_of(
     stretch: Any, latency_ms: Any, stretches: int, failed: Any = None, length_s: float = 1.0
-) -> Series:
+) -> RunSeries:
     """A series of requests that were answered in stretch number `stretch` after `latency_ms`."""
     bucket = bucket_of(np.round(np.asarray(latency_ms) * 1000).astype(np.int64))
     used, column = np.unique(bucket, return_inverse=True)
     counts = np.zeros((stretches, len(used)))
     np.add.at(counts, (np.asarray(stretch, dtype=np.int64), column), 1)
-    return Series(
+    return RunSeries(
         length_s=np.full(stretches, length_s),
         latency_ms=(LOWEST_US[used] + (WIDTH_US[used] - 1) / 2) / 1000,
         half_width_ms=WIDTH_US[used] / 2000,
@@ -36,7 +36,7 @@ def wandering(
     duration_s: int = 60,
     wander: float = 0.2,
     scale: float = 1.0,
-) -> Series:
+) -> RunSeries:
     """Poisson arrivals, lognormal latencies around a level that wanders from second to second: an
     AR(1) process of that correlation, `wander` its standard deviation by ratio.
     """
@@ -57,7 +57,7 @@ def queue(
     arrivals_s: FloatArray,
     service_s: float,
     duration_s: int = 60,
-) -> Series:
+) -> RunSeries:
     """A queue with exponential service times: Lindley's recursion in closed form."""
     work = random.exponential(service_s, len(arrivals_s))
     done_before = np.cumsum(work) - work

@@ -8,7 +8,7 @@ import pytest
 from tailrace.runs.compare.chance import outage, tail_of_interval
 from tailrace.runs.compare.compare import compare_series
 from tailrace.runs.compare.regression import judge_bound, parse_bound
-from tailrace.runs.compare.series import Series
+from tailrace.runs.compare.series import RunSeries
 from tests.runs.compare.synthetic import FloatArray, poisson_arrivals, series_of
 
 
@@ -24,7 +24,7 @@ def test_few_blocks_leave_out_less(blocks: float, tail: float) -> None:
 
 def series(
     random: np.random.Generator, arrivals_s: FloatArray, failed: np.ndarray, length_s: float
-) -> Series:
+) -> RunSeries:
     """Requests of a run, in tenths of its length."""
     stretch = np.minimum((10 * arrivals_s / length_s).astype(int), 9)
     latency_ms = random.lognormal(2, 0.3, int((~failed).sum()))
@@ -32,7 +32,7 @@ def series(
     return series_of(stretch[~failed], latency_ms, 10, failures, length_s=length_s / 10)
 
 
-def dead_from(share: float, length_s: float, rate_per_s: float = 100, seed: int = 1) -> Series:
+def dead_from(share: float, length_s: float, rate_per_s: float = 100, seed: int = 1) -> RunSeries:
     """A run of a service that fails every request from some moment on."""
     random = np.random.default_rng(seed)
     arrivals_s = np.arange(0, length_s, 1 / rate_per_s)
@@ -134,7 +134,7 @@ def test_small_shares_of_failures_are_no_outage_alone_or_in_clusters(
     """Pairs of runs of one process, which fails single requests and all within its bursts."""
     random = np.random.default_rng(7)
 
-    def run() -> Series:
+    def run() -> RunSeries:
         arrivals_s = poisson_arrivals(random, rate_per_s, math.ceil(length_s))
         failed = random.random(len(arrivals_s)) < share
         for begin_s in random.uniform(0, length_s, random.poisson(bursts_per_s * length_s)):

@@ -20,7 +20,7 @@ from tailrace.runs.compare.compare import (
     compare_series,
     read_comparable,
 )
-from tailrace.runs.compare.series import Series
+from tailrace.runs.compare.series import RunSeries
 from tailrace.runs.listing import read_run
 from tests.kit.plans import leave_run
 from tests.kit.server import answer_after
@@ -33,7 +33,7 @@ def figure(comparison: Comparison, name: str) -> Difference:
     return next(found for found in comparison.differences if found.name == name)
 
 
-def alarms(pairs: list[tuple[Series, Series]], paired: bool = False) -> dict[str, float]:
+def alarms(pairs: list[tuple[RunSeries, RunSeries]], paired: bool = False) -> dict[str, float]:
     """Share of pairs in which a figure is called more than noise."""
     found = [
         compare_series(*pair, paired=paired, resamples=200, seed=seed)

@@ -21,8 +21,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tailrace.runs.compare.figures import NAMES, figures
-from tailrace.runs.compare.series import FloatArray, Series
+from tailrace.runs.compare.series import NAMES, FloatArray, RunSeries, figures
 
 SLOWER = 10.0
 """So many times the other run's p99 is as good as failed."""
@@ -104,7 +103,7 @@ def tail_of_interval(blocks: float, level: float = 0.95) -> float:
     return float(ndtr(-stdtrit(freedom, (1 + level) / 2) * math.sqrt(blocks / freedom)))
 
 
-def outage(base: Series, other: Series) -> str | None:
+def outage(base: RunSeries, other: RunSeries) -> str | None:
     """What went down in `other`, and did not in `base`; None where nothing did."""
     totals = [float(run.failed.sum() + run.counts.sum()) for run in (base, other)]
     length_s = float(other.length_s.sum())
@@ -130,7 +129,7 @@ def outage(base: Series, other: Series) -> str | None:
     return None
 
 
-def _beyond(run: Series, latency_ms: float) -> float:
+def _beyond(run: RunSeries, latency_ms: float) -> float:
     """How many requests failed or took longer."""
     return float(run.failed.sum() + run.counts[:, run.latency_ms > latency_ms].sum())
 
@@ -153,7 +152,7 @@ def _wilson(share: float, total: float) -> tuple[float, float]:
     return (middle - half) / (1 + square / total), (middle + half) / (1 + square / total)
 
 
-def _failing_at_the_end_s(run: Series) -> float:
+def _failing_at_the_end_s(run: RunSeries) -> float:
     """For how long nothing was answered at the end, while requests failed; 0 if that is short."""
     answered = run.counts.sum(axis=1)
     last = max((place for place, count in enumerate(answered) if count), default=-1)

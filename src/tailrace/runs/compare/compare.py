@@ -26,8 +26,17 @@ from tailrace.runs.compare.chance import (
     outage,
     tail_of_interval,
 )
-from tailrace.runs.compare.figures import NAMES, UNITS, figures, influences, occasions, rounding
-from tailrace.runs.compare.series import FloatArray, Series, read_series
+from tailrace.runs.compare.series import (
+    NAMES,
+    UNITS,
+    FloatArray,
+    RunSeries,
+    figures,
+    influences,
+    occasions,
+    read_series,
+    rounding,
+)
 from tailrace.runs.listing import read_run
 from tailrace.runs.record import RunInfo, RunRecord, UnknownRunError
 from tailrace.units import format_digits
@@ -95,7 +104,7 @@ class Comparable:
     """A run, read, as far as it is compared."""
 
     info: RunInfo
-    series: Series
+    series: RunSeries
     schedule: tuple[object, ...] | None
     """What fixed the instants of its requests; None where that is not known."""
 
@@ -132,8 +141,8 @@ def compare_runs(
 
 
 def compare_series(
-    base: Series,
-    other: Series,
+    base: RunSeries,
+    other: RunSeries,
     *,
     names: tuple[str, str] = ("base", "other"),
     notes: Sequence[str] = (),
@@ -183,7 +192,7 @@ class _Draws:
 
 
 def _draw(
-    pair: tuple[Series, Series],
+    pair: tuple[RunSeries, RunSeries],
     measured: Sequence[FloatArray],
     paired: bool,
     resamples: int,
@@ -205,7 +214,7 @@ def _draw(
 
 def _difference(
     column: int,
-    pair: tuple[Series, Series],
+    pair: tuple[RunSeries, RunSeries],
     values: Sequence[float],
     draws: _Draws | None,
     is_down: bool,
@@ -281,7 +290,7 @@ def _doubts(draws: _Draws, told: Collection[str]) -> list[str]:
     ]
 
 
-def _remarks(name: str, series: Series) -> list[str]:
+def _remarks(name: str, series: RunSeries) -> list[str]:
     remarks = []
     if len(series) < LEAST_STRETCHES:
         remarks.append(

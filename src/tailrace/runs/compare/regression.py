@@ -14,7 +14,7 @@ import msgspec
 
 from tailrace.errors import UsageError
 from tailrace.runs.compare.compare import Comparison, Difference
-from tailrace.runs.compare.figures import NAMES
+from tailrace.runs.compare.series import NAMES
 from tailrace.units import format_digits, format_figure
 
 DEFAULT = "p99+10%"
@@ -27,7 +27,7 @@ _SHARES = ("failed",)
 """Figures that are shares: their bounds are in percentage points."""
 
 
-class Bound(msgspec.Struct, frozen=True, kw_only=True):
+class RegressionBound(msgspec.Struct, frozen=True, kw_only=True):
     """How much worse one figure may be than in the run compared with."""
 
     expression: str
@@ -45,7 +45,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """One line for a person."""
 
 
-def parse_bound(text: str) -> Bound:
+def parse_bound(text: str) -> RegressionBound:
     """A bound from its expression: `p99+10%`, `mean+5%`, `failed+0.5%`, `completed/s-5%`.
 
     Raises:
@@ -62,10 +62,10 @@ def parse_bound(text: str) -> Bound:
     if (sign == "-") != (figure in _FALLING):
         worse = "lower: write -" if figure in _FALLING else "higher: write +"
         raise UsageError(f"{text!r}: {figure} is worse when it is {worse}{percent}%")
-    return Bound(expression=text.strip(), figure=figure, allowed_percent=float(percent))
+    return RegressionBound(expression=text.strip(), figure=figure, allowed_percent=float(percent))
 
 
-def judge_bound(comparison: Comparison, bound: Bound) -> Outcome:
+def judge_bound(comparison: Comparison, bound: RegressionBound) -> Outcome:
     """Whether `bound` is kept by the comparison's other run."""
     found = {difference.name: difference for difference in comparison.differences}
     difference = found[bound.figure]
@@ -111,7 +111,7 @@ def judge_bound(comparison: Comparison, bound: Bound) -> Outcome:
     )
 
 
-def _allows(bound: Bound, difference: Difference, failed: Difference) -> bool:
+def _allows(bound: RegressionBound, difference: Difference, failed: Difference) -> bool:
     """Whether a bound on failures is so wide that what was measured lies within; or one is on
     answers a second, and none are missing: they were only late.
     """
