@@ -28,6 +28,8 @@ from tests.kit.waiting import TIMEOUT_S
 if TYPE_CHECKING:
     from tests.kit.programs import ControlRoom, LaunchRoom
 
+pytestmark = pytest.mark.slow("starts a control room each time, and breaks something")
+
 INTERVAL = "interval = '200ms'"
 TARGET = """
 import sys
@@ -164,6 +166,7 @@ def test_a_target_that_dies_and_comes_back(
     )
 
 
+@pytest.mark.smoke
 def test_a_load_worker_that_is_killed(serve: Any, control_room: LaunchRoom, tmp_path: Path) -> None:
     configure(
         tmp_path, serve().url, "profile = 200", "workers = 2", "min_duration = 0", "metrics_url=''"

@@ -291,6 +291,7 @@ async def all_paths() -> list[str]:
     return paths
 
 
+@pytest.mark.slow("starts a room to list its routes")
 @pytest.mark.asyncio(loop_scope="session")
 async def test_no_route_is_open_without_the_token(room: Room) -> None:
     paths = await all_paths()

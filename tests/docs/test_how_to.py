@@ -35,6 +35,8 @@ from tests.kit.pictures import scene_bytes
 from tests.kit.programs import ServerProcess
 from tests.kit.server import http
 
+pytestmark = pytest.mark.slow("runs what the how-tos say")
+
 SERVERS = DOCS / "how-to/other-servers.md"
 TRACE = DOCS / "how-to/production-trace.md"
 MODEL = DOCS / "how-to/your-own-model.md"
@@ -143,6 +145,7 @@ def _loads(page: Path) -> list[str]:
     return [text for text in texts if text.startswith("tailrace load")]
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("name", ["oip.json", "oip.bin", "tensor.bin"])
 def test_bodies_of_the_open_inference_protocol(
     server: ServerProcess, bodies: Path, name: str
@@ -436,6 +439,7 @@ def test_the_added_model_passes_what_holds_of_every_model(tmp_path: Path) -> Non
 # A controller of your own
 
 
+@pytest.mark.smoke
 def test_the_controller_steers(
     serve: Callable[..., Any], control_room: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -465,6 +469,7 @@ REASONS = {
 """The functions that say why a run is INVALID."""
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("name", REASONS)
 def test_every_reason_is_on_the_page(name: str) -> None:
     """Each text that the code makes a reason of, by its longest stretch of fixed words."""

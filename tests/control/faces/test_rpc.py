@@ -236,7 +236,7 @@ SENT = {
 
 
 @pytest.mark.parametrize("name", SENT)
-@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_what_is_sent_is_what_arrives(name: str, data: st.DataObject) -> None:
     struct = data.draw(structs(SENT[name]))

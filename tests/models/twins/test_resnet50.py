@@ -15,6 +15,8 @@ from tailrace.datasets.shapes import draw_scene
 from tailrace.models import images
 from tailrace.models.twins import resnet50
 
+pytestmark = pytest.mark.slow("builds a twin of full size")
+
 INPUT = "input_tensor:0"
 OUTPUTS = ["ArgMax:0", "softmax_tensor:0"]
 

@@ -15,6 +15,8 @@ from tailrace.datasets.shapes import draw_scene
 from tailrace.models import images
 from tailrace.models.twins import ssd_resnet34
 
+pytestmark = pytest.mark.slow("builds a twin of full size")
+
 OUTPUTS = ["bboxes", "labels", "scores"]
 ANCHORS = 15_130
 
@@ -53,7 +55,6 @@ def test_heads_lie_on_the_published_maps(
     ]
 
 
-@pytest.mark.slow("a twin of full size")
 def test_a_picture_goes_through(
     file: Path,
     candidates: list[str],

@@ -82,6 +82,7 @@ def test_runs_of_one_queue_are_rarely_told_apart(paired: bool) -> None:
         assert share <= 0.15, name
 
 
+@pytest.mark.slow("hundreds of pairs of runs")
 def test_a_tenth_more_at_p99_is_found_in_a_minute_at_500_a_second() -> None:
     random = np.random.default_rng(13)
     found = []
@@ -122,6 +123,7 @@ def test_a_run_differs_in_nothing_from_itself(seed: int, correlation: float) -> 
             assert found.more_than_noise in (False, None)
 
 
+@pytest.mark.slow("hundreds of pairs of runs")
 @given(st.integers(0, 1000), st.floats(0.5, 2))
 @settings(max_examples=15)
 def test_the_other_way_round_every_ratio_is_inverted(seed: int, scale: float) -> None:
