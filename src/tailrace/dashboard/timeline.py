@@ -14,7 +14,7 @@ from nicegui.element import Element
 
 from tailrace.load.judge.slo import Slo
 from tailrace.view.charts import tell_slos
-from tailrace.view.static_files import MODULES
+from tailrace.view.document import MODULES
 
 
 class _Charts(

@@ -14,12 +14,11 @@ from tailrace.load.session.search import Found
 from tailrace.report import bundle
 from tailrace.report.differences import differences
 from tailrace.report.health import health, nodes
-from tailrace.report.latency import latency
+from tailrace.report.latency import latency, stages
 from tailrace.report.overview import failed, head, overview
 from tailrace.report.parts import listed, section
 from tailrace.report.searched import search
 from tailrace.report.setting import setting
-from tailrace.report.stages import stages
 from tailrace.report.subject import Subject, is_search, read_subjects
 from tailrace.runs.compare.compare import Comparison, compare
 from tailrace.runs.directory import read_search

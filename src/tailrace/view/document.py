@@ -1,24 +1,38 @@
-"""A page that is one document: it fetches no script, style or picture from anywhere."""
+"""A page that is one document, and the files that any page is made of."""
 
 import secrets
 from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
 
 from tailrace import __version__
 from tailrace.view.markup import Content, Markup, h, join
-from tailrace.view.static_files import FAVICON, MARK, STATIC, SUN_AND_MOON
 
+STATIC = Path(__file__).with_name("static")
+
+MODULES = {"tailrace-timeline": STATIC / "timeline"}
+"""Folders of modules; the `index.js` of each is what its bare name stands for."""
+
+_MARK = (STATIC / "mark.svg").read_text("utf-8")
+FAVICON = "data:image/svg+xml," + quote(_MARK)
+_SUN_AND_MOON = (
+    '<svg viewBox="0 0 24 24" aria-hidden="true"><g class="sun"><circle cx="12" cy="12" r="4.2"/>'
+    '<path d="M12 3v2.2M12 18.8V21M3 12h2.2M18.8 12H21M5.6 5.6l1.6 1.6M16.8 16.8l1.6 1.6'
+    'M18.4 5.6l-1.6 1.6M7.2 16.8l-1.6 1.6"/></g>'
+    '<path class="moon" d="M19.5 14.2A8 8 0 0 1 9.8 4.5a8 8 0 1 0 9.7 9.7Z"/></svg>'
+)
 _THEME = (STATIC / "theme.js").read_text("utf-8")
 """At once, so that nothing flashes up in the other theme."""
 
 THEME_SWITCH = h(
     "button",
-    Markup(SUN_AND_MOON),
+    Markup(_SUN_AND_MOON),
     class_="icon",
     type="button",
     aria_label="Switch the theme",
     data_testid="theme",
 )
-SIGN = h("span", Markup(MARK), class_="mark", aria_hidden="true")
+SIGN = h("span", Markup(_MARK), class_="mark", aria_hidden="true")
 
 
 def document(
