@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
 pytest.register_assert_rewrite("tests.kit")
 
@@ -23,9 +23,8 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # For a busy machine.
 os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
 
-# Examples take as long as a busy machine takes.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy")
+# Examples are those of every run, and take as long as a busy machine takes.
+settings.load_profile("ci")
 
 # Started in the background by a shell without job control, Ctrl-C is ignored, here and in all that
 # the tests start, some of which are tested for what they do on it.
@@ -120,8 +119,6 @@ async def browser() -> AsyncIterator[Any]:
 
 _SHARED = {"on_ray": "/on_ray/", "browser": "/dashboard/|/report/|test_predict_page"}
 """Tests that share a cluster or a browser, by what their paths match."""
-
-
 _COSTLY = {"cluster": "on Ray", "browser": "in a browser"}
 """Fixtures whose tests are slow."""
 
