@@ -17,6 +17,7 @@ import pytest
 from tailrace.errors import TailraceError, UsageError
 from tailrace.load.measure.samples import ABSENT, SAMPLE
 from tailrace.load.worker.messages import SampleBatch
+from tailrace.runs import sample_files
 from tailrace.runs.sample_files import SampleSink
 from tailrace.runs.samples import COLUMNS, RawSamples, read_raw_samples
 
@@ -37,7 +38,7 @@ def batch(count: int, reasons: list[str]) -> SampleBatch:
     rows["bytes"] = numbers
     rows["reason"] = np.where(failed, numbers % len(reasons), ABSENT)
     rows["target"] = numbers % 2
-    return SampleBatch(rows.tobytes(), reasons)
+    return SampleBatch(memoryview(rows.tobytes()), reasons)
 
 
 async def filled(path: Path | None) -> SampleSink:
@@ -134,6 +135,28 @@ async def test_what_is_not_installed_is_named(
     with pytest.raises(UsageError, match="pip install pandas"):
         samples.to_pandas()
     assert len((await filled(tmp_path / "s.csv")).read()) == len(samples)
+
+
+async def test_a_disk_that_is_too_slow_fills_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sample_files, "_MOST_WAITING", 10_000)
+    sink = SampleSink(tmp_path / "s.csv")
+    sink.open(URLS)
+    sink.add(0, batch(60, ["x"]))
+    await sink.write()
+    for _ in range(100):
+        sink.add(0, batch(60, ["x"]))
+    await sink.finish()
+    assert sink.broken == f"cannot write raw samples to {sink.path}: it takes too long"
+    assert len(sink.read()) == 60
+
+
+def test_a_line_that_was_cut_off_is_none(tmp_path: Path) -> None:
+    line = "1,2,3,4,200,,9,http://a/,0\n"
+    for lines, count in ((line * 2 + line[:9], 2), (line[:9], 0)):
+        (tmp_path / "s.csv").write_text(",".join(COLUMNS) + "\n" + lines)
+        assert len(read_raw_samples(tmp_path / "s.csv")) == count
 
 
 def test_a_file_of_something_else_is_one_line(tmp_path: Path) -> None:

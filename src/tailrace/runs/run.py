@@ -74,11 +74,11 @@ class Run:
                 if self.samples is not None:
                     await self.samples.write()
                 yield told
-            if self.samples is not None:
-                await self.samples.finish()
             self._result = build_result(self.session, self.path)
             if self.directory is not None:
                 self.directory.finish(self._result)
+            if self.samples is not None:
+                await self.samples.finish()
         finally:
             if self.directory is not None:
                 self.directory.close()
@@ -120,8 +120,8 @@ class Run:
 
     @property
     def problems(self) -> list[str]:
-        """What went wrong so far: workers that died, a directory that cannot be written, a fault
-        that ended it.
+        """What went wrong so far: workers that died, files that cannot be written, a fault that
+        ended it.
         """
         broken = [kept.broken for kept in (self.directory, self.samples) if kept is not None]
         return [*self.session.problems, *filter(None, (*broken, self._fault))]

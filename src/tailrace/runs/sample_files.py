@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 _MOST_REASONS = 10_000
 _OTHER = "other reasons"
+_MOST_WAITING = 2**28
+"""Bytes of samples that wait for a disk: some 5 million."""
 _ENCODING = {
     "use_dictionary": [name for name in COLUMNS if name not in TIMES],
     "column_encoding": dict.fromkeys(TIMES, "DELTA_BINARY_PACKED"),
@@ -83,6 +85,8 @@ class SampleSink:
         self._targets: Sequence[str] = ()
         self._reasons: dict[str, int] = {}
         self._batches: list[tuple[int, SampleBatch]] = []
+        self._waiting = 0
+        """Bytes of them."""
         self.about: dict[str, str] = {}
         """What a Parquet file says of the run, as metadata; to be set before the first `write`."""
         self._file: _File = _format_of(path)
@@ -101,11 +105,16 @@ class SampleSink:
 
     def add(self, worker: int, batch: SampleBatch) -> None:
         """Take what has come from a worker."""
-        self._batches.append((worker, batch))
+        if self.broken is None:
+            self._batches.append((worker, batch))
+        self._waiting += batch.rows.nbytes
+        if self._waiting > _MOST_WAITING:
+            self._break("it takes too long")
 
     async def write(self) -> None:
         """Write down what has come. A disk that fails ends the writing, not the run."""
         batches, self._batches = self._batches, []
+        self._waiting = 0
         if batches and self.broken is None:
             await asyncio.to_thread(self._write, batches)
 
@@ -114,7 +123,7 @@ class SampleSink:
         await self.write()
         try:
             await asyncio.to_thread(self._file.finish)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._break(error)
 
     def discard(self) -> None:
@@ -132,7 +141,7 @@ class SampleSink:
         rows = np.concatenate([self._whole(worker, batch) for worker, batch in batches])
         try:
             self._file.write(RawSamples(rows, list(self._reasons), self._targets), self.about)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._break(error)
 
     def _whole(self, worker: int, batch: SampleBatch) -> Rows:
@@ -150,9 +159,11 @@ class SampleSink:
             reason = _OTHER
         return self._reasons.setdefault(reason, len(self._reasons))
 
-    def _break(self, error: OSError) -> None:
+    def _break(self, error: Exception | str) -> None:
+        why = (isinstance(error, OSError) and error.strerror) or error
         if self.broken is None:
-            self.broken = f"cannot write raw samples to {self.path}: {error.strerror}"
+            self.broken = f"cannot write raw samples to {self.path}: {why}"
+            self._batches.clear()
 
 
 class _Memory:

@@ -151,6 +151,8 @@ def _read_csv(path: Path) -> Iterator[_Columns]:
         while rows := list(islice(lines, GROUP)):
             if len(rows[-1]) < len(header):
                 rows.pop()  # cut off, with the run
+            if not rows:
+                return
             yield {
                 name: values if name in TEXTS else _integers(values, name)
                 for name, values in zip(header, zip(*rows, strict=True), strict=True)
