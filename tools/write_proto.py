@@ -15,6 +15,7 @@ import msgspec
 
 from tailrace.control.faces.rpc import schema
 from tailrace.control.interface import METHODS
+from tailrace.load.settings import settings_of
 
 _HEAD = """\
 The control room over gRPC: steer the load on services, and read their tail latency back.
@@ -85,14 +86,23 @@ def _lines(made: schema.Schema) -> Iterator[str]:
 
 
 def _field_docs(struct: type[msgspec.Struct]) -> dict[str, str]:
-    """The strings that stand below the fields, inherited ones too; none where made at run time."""
+    """What the struct's fields say of themselves, as settings or in the strings below them; none of
+    one made at run time.
+    """
+    docs = {
+        name: "\n".join(
+            textwrap.wrap(f"{each.help}" + f" Default: {each.unset}." * bool(each.unset), 94)
+        )
+        for name, each in settings_of(struct).items()
+    }
     try:
         source = textwrap.dedent(inspect.getsource(struct))
     except (OSError, TypeError):
-        return {}
+        return docs
     (defined,) = ast.parse(source).body
     assert isinstance(defined, ast.ClassDef)
-    docs = _field_docs(struct.__base__) if struct.__base__ is not msgspec.Struct else {}
+    if struct.__base__ is not msgspec.Struct:
+        docs = _field_docs(struct.__base__) | docs
     for field, after in zip(defined.body, defined.body[1:], strict=False):
         match field, after:
             case (

@@ -8,7 +8,7 @@ import codecs
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -93,8 +93,10 @@ def read_lines(path: Path, most_bytes: int) -> Iterator[bytes]:
         raise UnreadableError(f"{path.name} cannot be read: {_reason(error)}") from None
 
 
-def read_json(path: Path, kind: type[_T], most_bytes: int) -> _T | None:
-    """The JSON document in the file at `path`; None where there is no file.
+def read_json(
+    path: Path, kind: type[_T], most_bytes: int, dec_hook: Callable[[type, Any], Any] | None = None
+) -> _T | None:
+    """The JSON document in the file at `path`; None where there is none. `dec_hook` is msgspec's.
 
     Raises:
         UnreadableError: as `open_file`, or it is no JSON of this kind.
@@ -103,12 +105,14 @@ def read_json(path: Path, kind: type[_T], most_bytes: int) -> _T | None:
     if data is None:
         return None
     try:
-        return decode_json(data, kind)
+        return decode_json(data, kind, dec_hook)
     except UnreadableError as error:
         raise UnreadableError(f"{path.name} cannot be read: {error}") from None
 
 
-def decode_json(data: bytes, kind: type[_T]) -> _T:
+def decode_json(
+    data: bytes, kind: type[_T], dec_hook: Callable[[type, Any], Any] | None = None
+) -> _T:
     """The JSON document `data`, with or without a byte order mark.
 
     Raises:
@@ -116,7 +120,8 @@ def decode_json(data: bytes, kind: type[_T]) -> _T:
             of more than 64 bits where any value may stand.
     """
     try:
-        value = msgspec.json.decode(plain_json(data.removeprefix(codecs.BOM_UTF8)), type=kind)
+        plain = plain_json(data.removeprefix(codecs.BOM_UTF8))
+        value = msgspec.json.decode(plain, type=kind, dec_hook=dec_hook)
     except RecursionError:
         raise UnreadableError("it nests too deeply") from None
     except UnicodeDecodeError as error:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tailrace.control.interface import NotAllowedError
 from tailrace.control.limits import LOOPBACK, Limits
 from tailrace.errors import UsageError
+from tailrace.load.schedule.arrivals import parse_arrivals
 from tailrace.load.schedule.profile import parse_profile
 
 LAB = Limits(("10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "*.lab", "triton", "web-?.example.org"))
@@ -218,9 +219,19 @@ def test_files_lie_below_the_directory(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_trace_may_not_be_read_where_files_are_limited(tmp_path: Path) -> None:
     limits = Limits(bodies=tmp_path)
-    for text in ("200", "100..1000/60s", "poisson", "gamma:2"):
-        limits.check_text(text)
-    for text in ("trace(/etc/passwd)", "100@1s, TRACE (x)", "trace:/etc/passwd", "Trace : x"):
-        with pytest.raises(NotAllowedError):
-            limits.check_text(text)
-        Limits().check_text(text)
+    rates = tmp_path / "rates.csv"
+    rates.write_text("t_s,rate\n0,5\n")
+    seen = tmp_path / "seen.csv"
+    seen.write_text("timestamp\n0\n1\n")
+    for text in ("200", "100..1000/60s"):
+        parse_profile(text, limits.files)
+    for text in ("poisson", "gamma:2"):
+        parse_arrivals(text, files=limits.files)
+    for text in ("trace({})", "100@1s, TRACE ( {} , scale=2)", '5@1s,trace("{}")'):
+        with pytest.raises(NotAllowedError, match="only the configuration file"):
+            parse_profile(text.format(rates), limits.files)
+        parse_profile(text.format(rates), Limits().files)
+    for text in ("trace:{}", "Trace : {}", " TRACE:{}?scale=2"):
+        with pytest.raises(NotAllowedError, match="only the configuration file"):
+            parse_arrivals(text.format(seen), files=limits.files)
+        parse_arrivals(text.format(seen), files=Limits().files)

@@ -59,7 +59,7 @@ def test_a_damaged_directory_is_read_as_far_as_it_goes(runs: Path, tmp_path: Pat
     (path / "latency.hlog").unlink()
     (path / "result.json").write_text("{}")
     (subject,) = read_subjects([path])
-    assert subject.asked == {}
+    assert subject.asked is None
     assert subject.environment is None
     assert subject.latency.total == 0
     assert subject.latency_ms.p99 is None

@@ -24,7 +24,7 @@ def option_of(setting: Setting, show_default: str | bool = True) -> Any:
     bounded = setting.kind == "count" and setting.most is not None and setting.most <= _WIDEST
     return typer.Option(
         setting.option,
-        help=setting.help,
+        help=setting.off or setting.help,
         metavar=None if setting.choices else setting.metavar or _METAVARS.get(setting.kind),
         min=setting.least if setting.kind == "count" else None,
         max=setting.most if bounded else None,

@@ -1,54 +1,66 @@
 """What a person or a program says of a service that is to be put under load."""
 
-from pathlib import Path
+import re
+from typing import Annotated
 
 import msgspec
 
+from tailrace.errors import UsageError
 from tailrace.load.client.target import without_credentials
-from tailrace.load.judge.verdict import MIN_DURATION_S
+from tailrace.load.config import ADVANCED, PROFILE, SERVICE, LoadConfig
+from tailrace.load.settings import setting
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MAX_NAME = 200
 
 
-class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One service that can be put under load, and how. Durations are seconds."""
+class ServiceConfig(LoadConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One service that can be put under load, and how. Durations are seconds.
 
-    id: str
-    """Letters, digits, `.`, `_`, `-`: it stands in addresses and names of run directories."""
-    url: str
-    name: str | None = None
-    """What the page calls it; the id if None."""
-    method: str | None = None
-    """None is POST with a body, else GET."""
-    headers: dict[str, str] = {}
-    body: Path | None = None
-    """A file, or a directory of files to send in turn, on the control room's machine."""
-    text: str | None = None
-    """The body itself, instead of a file."""
-    arrivals: str = "poisson"
-    profile: str = "50"
-    """A rate a second, or an expression of `tailrace load --profile`."""
-    duration_s: float | None = None
-    """None is a run that goes on until it is stopped."""
-    slo: tuple[str, ...] = ()
-    abort_on: tuple[str, ...] = ()
-    """When a run ends itself as hopeless: `failed>50%@10s`."""
-    seed: int = 1
-    workers: int = 1
-    ray: str | None = None
-    """The Ray cluster on whose nodes the load workers run, `auto` or HOST:PORT; None: this machine.
+    Files are those of the control room's machine.
     """
-    connections: int = 1024
-    reuse: str = "spread"
-    """Which idle connection a request takes: `spread`, `fifo` or `lifo`."""
-    timeout_s: float | None = None
-    """None follows the SLOs: 10 s, or twice the largest bound."""
-    min_duration_s: float = MIN_DURATION_S
-    """A shorter run is INVALID."""
-    verify: bool = True
-    """Whether an https:// server's certificate must be good."""
-    ca_file: Path | None = None
-    metrics_url: str | None = None
-    """Where the service tells of its CPU and GPU, in Prometheus' text format; None tries /metrics
-    at the URL's own host and port, "" does not ask."""
+
+    id: Annotated[
+        str,
+        setting(
+            "Id",
+            "Letters, digits, '.', '_', '-': it stands in addresses and names of run directories.",
+            group=SERVICE,
+        ),
+    ]
+    name: Annotated[
+        str | None,
+        setting("Name", "What the page calls it.", group=SERVICE, unset="the id"),
+    ] = None
+    profile: Annotated[str, PROFILE] = "50"
+    metrics_url: Annotated[
+        str | None,
+        setting(
+            "Metrics URL",
+            "Where the service tells of its CPU and GPU, in Prometheus' text format; - is nowhere.",
+            group=ADVANCED,
+            unset="/metrics at the URL's own host and port",
+            guard="targets",
+        ),
+    ] = None
+    """"" does not ask. None asks the first of several URLs, and nobody where load goes elsewhere
+    than to the URL's host."""
+
+    def check(self) -> None:
+        """Accept its settings, apart from what has to be read for that.
+
+        Raises:
+            SettingError: one is out of its bounds, or two contradict each other.
+        """
+        super().check()
+        if not _ID.fullmatch(self.id):
+            raise UsageError(
+                f"{self.id!r} cannot be an id: up to 64 letters, digits, '.', '_' or '-', "
+                "beginning with a letter or digit"
+            )
+        name = self.name or ""
+        if len(name) > _MAX_NAME or not name.isprintable():
+            raise UsageError(f"{name!r} cannot be a name: one line of up to {_MAX_NAME} characters")
 
 
 def shown(config: ServiceConfig) -> ServiceConfig:

@@ -8,8 +8,9 @@
     url = "http://10.0.0.5:8000/v2/models/ssd/infer"
     slo = "p99<100ms"
 
-The keys are those of RoomConfig and ServiceConfig; a duration is a string with its unit or a
-number of seconds, a rate a string or a number, and a relative path starts at the file's folder.
+The keys are those of RoomTable, and the settings of a ServiceConfig; a duration is a string with
+its unit or a number of seconds, a rate a string or a number, and a relative path starts at the
+file's folder.
 """
 
 import difflib
@@ -18,37 +19,23 @@ import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from tailrace.control.certificate import Certificate
 from tailrace.control.config import ServiceConfig
-from tailrace.control.config_values import (
-    ValueReader,
-    read_aborts,
-    read_arrivals,
-    read_bool,
-    read_count,
-    read_duration_s,
-    read_headers,
-    read_path,
-    read_port,
-    read_present,
-    read_profile,
-    read_rate,
-    read_slos,
-    read_text,
-    read_texts,
-    read_url,
-)
 from tailrace.control.limits import Limits
-from tailrace.control.service import prepare
-from tailrace.control.toml_lines import line_of
 from tailrace.errors import UsageError
+from tailrace.load.client.target import parse_target
 from tailrace.load.measure.point import WINDOW
+from tailrace.load.schedule.arrivals import parse_arrivals
+from tailrace.load.schedule.profile import parse_profile
+from tailrace.load.schedule.trace_file import Files
+from tailrace.load.session.plan import read_plan
+from tailrace.load.settings import Setting, SettingError, make, setting, settings_of
 from tailrace.runs.directory import RUNS_DIR
-from tailrace.units import MAX_SEED
+from tailrace.units import MAX_RATE_PER_S
 from tailrace.untrusted import UnreadableError, open_file
 
 _MAX_BYTES = 1 << 20
@@ -76,30 +63,38 @@ class RoomConfig:
     """Ids of the services that are put under load at once."""
 
 
+class RoomTable(msgspec.Struct, frozen=True, kw_only=True):
+    """The table `[room]`, as the file has it."""
+
+    host: Annotated[str, setting("Address", "To answer on.")] = "127.0.0.1"
+    port: Annotated[int, setting("Port", "Of page and REST.", ge=0, le=65535)] = 8080
+    rpc_port: Annotated[int, setting("gRPC port", "false is none.", ge=0, le=65535)] = 2222
+    window: Annotated[int, setting("Window", "Intervals taken together.", ge=1, le=3600)] = WINDOW
+    interval_s: Annotated[float, setting("Interval", "Its length.", ge=0.1, le=3600.0)] = 1.0
+    runs: Annotated[Path | None, setting("Runs", "Where runs are kept.")] = None
+    allow: Annotated[tuple[str, ...] | None, setting("Allow", "Where load may go.")] = None
+    max_rate: Annotated[
+        float | None,
+        setting("Cap", "On a service's rate.", kind="rate", gt=0, le=MAX_RATE_PER_S),
+    ] = None
+    bodies: Annotated[Path | None, setting("Bodies", "Files that may be sent.")] = None
+    tls_cert: Annotated[Path | None, setting("Certificate", "PEM file.", guard="file")] = None
+    tls_key: Annotated[Path | None, setting("Key", "PEM file.", guard="file")] = None
+    start: Annotated[bool, setting("Start", "All services at once.")] = False
+
+
 def read_config(path: Path) -> RoomConfig:
     """The configuration in the TOML file `path`.
 
     Raises:
-        UsageError: the file cannot be read or used; the message says where, down to the line.
+        UsageError: the file cannot be read or used; the message says where: by line if it is no
+            TOML, else by the way to the setting.
     """
-    text = _read(path)
+    document = _parse(_read(path), path)
     try:
-        return _room(_parse(text, path), path.parent)
-    except _PlacedError as error:
-        line = line_of(text, error.keys)
-        raise UsageError(f"{path}, line {line}: {' '.join(str(error).split())}") from None
-
-
-_Keys = tuple[str | int, ...]
-"""The way to a value: names of tables, numbers into arrays."""
-
-
-class _PlacedError(UsageError):
-    """An error that knows where in the document it lies."""
-
-    def __init__(self, keys: _Keys, reason: str) -> None:
-        super().__init__(reason)
-        self.keys = keys
+        return _room(document, path.parent)
+    except UsageError as error:
+        raise UsageError(f"{path}: {' '.join(str(error).split())}") from None
 
 
 def _read(path: Path) -> str:
@@ -131,52 +126,6 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}, {where}: {' '.join(reason.split())}") from None
 
 
-_ROOM: dict[str, ValueReader] = {
-    "host": read_text,
-    "port": read_port,
-    "rpc_port": lambda value, base: None if value is False else read_port(value, base),
-    "window": read_count(1, 3600),
-    "interval": read_duration_s(0.1),
-    "runs": read_path,
-    "allow": read_texts,
-    "max_rate": read_rate,
-    "bodies": read_path,
-    "tls_cert": read_present,
-    "tls_key": read_present,
-    "start": read_bool,
-}
-_SERVICE: dict[str, ValueReader] = {
-    "id": read_text,
-    "url": read_url,
-    "name": read_text,
-    "method": read_text,
-    "headers": read_headers,
-    "body": read_present,
-    "text": read_text,
-    "arrivals": read_arrivals,
-    "profile": read_profile,
-    "for": read_duration_s(1e-3),
-    "slo": read_slos,
-    "abort_on": read_aborts,
-    "seed": read_count(0, MAX_SEED),
-    "workers": read_count(1, 256),
-    "ray": read_text,
-    "connections": read_count(1, 1_000_000),
-    "reuse": read_text,
-    "timeout": read_duration_s(1e-3),
-    "min_duration": read_duration_s(0.0),
-    "verify": read_bool,
-    "ca_file": read_present,
-    "metrics_url": lambda value, base: read_url(value, base) if value != "" else "",
-    "start": read_bool,
-}
-_FIELDS = {
-    "for": "duration_s",
-    "timeout": "timeout_s",
-    "min_duration": "min_duration_s",
-    "interval": "interval_s",
-}
-"""Keys whose fields are called otherwise: a field has its unit in its name, a value in the file."""
 _MEANT = {
     "rate": "profile",
     "duration": "for",
@@ -190,74 +139,65 @@ _MEANT = {
 
 
 def _room(document: Mapping[str, Any], base: Path) -> RoomConfig:
-    _check_keys(document, ("room", "service"), ())
-    room = document.get("room", {})
-    if not isinstance(room, dict):
-        raise _PlacedError(("room",), "room is a table: write [room] above its keys")
-    given = _values(room, _ROOM, ("room",), base)
-    start_all = given.pop("start", False)
-    limits = _limits(given)
-    tls = _tls(given)
+    _check_keys(document, ("room", "service"), "")
+    table = document.get("room", {})
+    if not isinstance(table, dict):
+        raise UsageError("room is a table: write [room] above its keys")
+    given = _values(RoomTable, table, "room", base)
+    room = make(RoomTable, given)
+    if not room.host:
+        raise UsageError("room.host: expected an address, not an empty string")
+    if (room.tls_cert is None) != (room.tls_key is None):
+        raise UsageError("room: TLS needs both, tls_cert and tls_key")
     tables = document.get("service", [])
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise _PlacedError(
-            ("service",), "service is a list: write [[service]] above each one's keys"
-        )
+    if not isinstance(tables, list) or not all(isinstance(each, dict) for each in tables):
+        raise UsageError("service is a list: write [[service]] above each one's keys")
     services: dict[str, ServiceConfig] = {}
     start = []
-    for number, table in enumerate(tables):
-        config, started = _service(table, number, base, start_all)
+    for number, each in enumerate(tables):
+        place = f"service[{number}]"
+        started = each.pop("start", room.start)
+        if not isinstance(started, bool):
+            raise UsageError(f"{place}.start: expected true or false, not {started!r}")
+        config = _service(each, place, base)
         if config.id in services:
-            raise _PlacedError(
-                ("service", number, "id"), f"a second service has the id {config.id!r}"
-            )
+            raise UsageError(f"{place}.id: a second service has the id {config.id!r}")
         services[config.id] = config
         if started:
             start.append(config.id)
+    try:
+        limits = Limits(room.allow, room.max_rate, room.bodies)
+    except UsageError as error:
+        raise UsageError(f"room.{error}") from None
     return RoomConfig(
-        **{"runs": base / RUNS_DIR, **given},
+        host=room.host,
+        port=room.port,
+        rpc_port=None if table.get("rpc_port") is False else room.rpc_port,
+        window=room.window,
+        interval_s=room.interval_s,
+        runs=room.runs or base / RUNS_DIR,
         limits=limits,
-        tls=tls,
+        tls=Certificate(room.tls_cert, room.tls_key) if room.tls_cert and room.tls_key else None,
         services=tuple(services.values()),
         start=tuple(start),
     )
 
 
-def _limits(given: dict[str, Any]) -> Limits:
-    allow = given.pop("allow", None)
+def _service(table: Mapping[str, Any], place: str, base: Path) -> ServiceConfig:
+    given = _values(ServiceConfig, table, place, base, also=("start",))
     try:
-        return Limits(allow, given.pop("max_rate", None), given.pop("bodies", None))
-    except UsageError as error:
-        raise _PlacedError(("room", "allow"), str(error)) from None
-
-
-def _tls(given: dict[str, Any]) -> Certificate | None:
-    files = {key: given.pop(key) for key in ("tls_cert", "tls_key") if key in given}
-    if len(files) == 1:
-        raise _PlacedError(("room", *files), "TLS needs both, tls_cert and tls_key")
-    return Certificate(files["tls_cert"], files["tls_key"]) if files else None
-
-
-def _service(
-    table: Mapping[str, Any], number: int, base: Path, start: bool
-) -> tuple[ServiceConfig, bool]:
-    place = ("service", number)
-    given = _values(table, _SERVICE, place, base)
-    for key in ("id", "url"):
-        if key not in given:
-            raise _PlacedError(place, f"this service has no {key}")
-    if "body" in given and "text" in given:
-        raise _PlacedError(
-            (*place, "text"), "body and text both say what to send: give one of them"
-        )
-    start = given.pop("start", start)
-    config = ServiceConfig(**given)
-    try:
+        config = make(ServiceConfig, given)
+        for url in filter(None, (*config.urls, config.metrics_url)):
+            parse_target(url)
+        config.check()
         # The body is the controller's to read: it may be large.
-        prepare(_without_body(config))
+        read_plan(_without_body(config))
+    except SettingError as error:
+        keys = {each.name: each.key for each in settings_of(ServiceConfig).values()}
+        raise UsageError(f"{place}.{error.worded(keys.__getitem__)}") from None
     except UsageError as error:
-        raise _PlacedError(place, f"service {config.id!r}: {error}") from None
-    return config, start
+        raise UsageError(f"{place}: {error}") from None
+    return config
 
 
 def _without_body(config: ServiceConfig) -> ServiceConfig:
@@ -269,24 +209,64 @@ def _without_body(config: ServiceConfig) -> ServiceConfig:
 
 
 def _values(
-    table: Mapping[str, Any], readers: Mapping[str, ValueReader], place: _Keys, base: Path
+    struct: type[msgspec.Struct],
+    table: Mapping[str, Any],
+    place: str,
+    base: Path,
+    also: Collection[str] = (),
 ) -> dict[str, Any]:
-    """The fields of `table`, which stands at `place`, by name."""
-    _check_keys(table, readers, place)
+    """The fields of `table`, which stands at `place`, by name; what names a file has it from the
+    folder `base` on.
+    """
+    settings = {each.key: each for each in settings_of(struct).values()}
+    _check_keys(table, (*settings, *also), place)
     values = {}
     for key, value in table.items():
+        if key == "rpc_port" and value is False:
+            continue
         try:
-            values[_FIELDS.get(key, key)] = readers[key](value, base)
+            values[settings[key].name] = _placed(settings[key], value, base)
         except UsageError as error:
-            reason = str(error) if str(error).startswith(key) else f"{key}: {error}"
-            raise _PlacedError((*place, key), reason) from None
+            reason = error.reason if isinstance(error, SettingError) else str(error)
+            raise UsageError(f"{place}.{key}: {reason}") from None
     return values
 
 
-def _check_keys(table: Mapping[str, Any], known: Collection[str], place: _Keys) -> None:
+def _placed(setting: Setting, given: object, base: Path) -> Any:
+    value: Any = setting.read(given)
+    if isinstance(value, Path):
+        value = base / value
+        if setting.guard == "file":
+            try:
+                value.stat()
+            except OSError as error:
+                raise UsageError(f"cannot read {value}: {error.strerror}") from None
+    elif setting.guard == "schedule":
+        files = _Found(base)
+        if setting.name == "profile":
+            expression = parse_profile(value, files).expression
+        else:
+            expression = parse_arrivals(value, files=files).expression
+        # As it was written, if it names no file.
+        value = expression if files.any else value
+    return value
+
+
+class _Found(Files):
+    """Files from a folder on, which notes whether any was asked for."""
+
+    any = False
+
+    def find(self, name: str) -> tuple[str, str]:
+        """See Files."""
+        self.any = True
+        return super().find(name)
+
+
+def _check_keys(table: Mapping[str, Any], known: Collection[str], place: str) -> None:
     for key in table:
         if key not in known:
             meant = _MEANT.get(key)
             near = [meant] if meant in known else difflib.get_close_matches(key, known, 1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            raise _PlacedError((*place, key), f"unknown key {key!r}: {hint}")
+            raise UsageError(f"{place}{': ' * bool(place)}unknown key {key!r}: {hint}")

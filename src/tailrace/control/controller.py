@@ -17,12 +17,13 @@ from tailrace.control.interface import (
     Update,
 )
 from tailrace.control.limits import Limits
-from tailrace.control.service import Prepared, Service, Settings, prepare
+from tailrace.control.service import Prepared, Service, Settings
 from tailrace.control.window import Window
 from tailrace.errors import UsageError
 from tailrace.load.judge.ending import STOP
 from tailrace.load.measure.point import WINDOW, Point
 from tailrace.load.schedule.profile import constant, parse_profile
+from tailrace.load.session.plan import read_plan
 from tailrace.load.session.result import Result
 from tailrace.runs.directory import RUNS_DIR
 from tailrace.runs.label import delete, write_label
@@ -62,7 +63,7 @@ class Controller:
             if config.id in self._services:
                 raise UsageError(f"two services have the id {config.id!r}")
             try:
-                self._put(prepare(config))
+                self._put(Prepared(config, read_plan(config)))
             except UsageError as error:
                 raise UsageError(f"service {config.id!r}: {error}") from None
             except NotAllowedError as error:
@@ -117,8 +118,8 @@ class Controller:
 
     async def set_profile(self, service_id: str, profile: str) -> ServiceInfo:
         service = self._find(service_id)
-        self._settings.limits.check_text(profile)
-        service.follow(parse_profile(profile), profile)
+        given = parse_profile(profile, self._settings.limits.files)
+        service.follow(given, profile)
         return service.info
 
     async def latest(self, service_id: str) -> Point | None:
@@ -185,17 +186,13 @@ class Controller:
 
     async def _admit(self, config: ServiceConfig) -> Prepared:
         limits = self._settings.limits
-        await limits.check_target(config.url)
-        if config.metrics_url:
-            await limits.check_target(config.metrics_url)
-        for path in (config.body, config.ca_file):
-            if path is not None:
-                limits.check_file(path)
-        for text in (config.profile, config.arrivals):
-            limits.check_text(text)
-        prepared = await asyncio.to_thread(prepare, config, limits.check_file)
-        limits.check_profile(prepared.plan.profile)
-        return prepared
+        await limits.check_targets(config)
+        limits.check_files(config)
+        plan = await asyncio.to_thread(
+            read_plan, config, files=limits.files, check_file=limits.check_file
+        )
+        limits.check_profile(plan.profile)
+        return Prepared(config, plan)
 
     def _put(self, prepared: Prepared) -> Service:
         service = Service(prepared, self._settings, self._broadcast.publish)

@@ -1,9 +1,10 @@
 """The interface's types as JSON, the same for server and client: files' paths are strings."""
 
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+
+from tailrace.load.config import of_path, to_path
 
 T = TypeVar("T")
 
@@ -17,7 +18,7 @@ class ErrorAnswer(msgspec.Struct, frozen=True):
 
 def encode(value: object) -> bytes:
     """`value`, made of the interface's types, as JSON."""
-    return msgspec.json.encode(value, enc_hook=_plain)
+    return msgspec.json.encode(value, enc_hook=of_path)
 
 
 def decode(data: bytes, kind: type[T]) -> T:
@@ -26,12 +27,12 @@ def decode(data: bytes, kind: type[T]) -> T:
     Raises:
         msgspec.DecodeError: it is not JSON, or not of that kind.
     """
-    return msgspec.json.decode(data, type=kind, dec_hook=_restored)
+    return msgspec.json.decode(data, type=kind, dec_hook=to_path)
 
 
 def fields_of(value: msgspec.Struct) -> dict[str, Any]:
     """The fields of `value` as `encode` would have them."""
-    fields: dict[str, Any] = msgspec.to_builtins(value, enc_hook=_plain)
+    fields: dict[str, Any] = msgspec.to_builtins(value, enc_hook=of_path)
     return fields
 
 
@@ -41,20 +42,4 @@ def convert(fields: object, kind: type[T]) -> T:
     Raises:
         msgspec.ValidationError: it describes none.
     """
-    return msgspec.convert(fields, kind, dec_hook=_restored, str_keys=True)
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, Path):
-        return str(value)
-    raise NotImplementedError(f"{type(value).__name__} is no type of the interface")
-
-
-def _restored(kind: type[Any], value: object) -> Path:
-    if kind is not Path:
-        raise NotImplementedError(f"{kind.__name__} is no type of the interface")
-    if not isinstance(value, str):
-        raise TypeError("a path is a string")
-    if not value or "\0" in value:
-        raise ValueError("a path must not be empty, nor hold a zero byte")
-    return Path(value)
+    return msgspec.convert(fields, kind, dec_hook=to_path, str_keys=True)

@@ -10,10 +10,15 @@ from pathlib import Path
 
 import idna
 
+from tailrace.cluster import AUTO
+from tailrace.control.config import ServiceConfig
 from tailrace.control.interface import NotAllowedError
 from tailrace.errors import UsageError
 from tailrace.load.client.target import parse_target
+from tailrace.load.client.traffic import weighted_url
 from tailrace.load.schedule.profile import Profile
+from tailrace.load.schedule.trace_file import ANY_FILE, Files, NoFiles
+from tailrace.load.settings import settings_of
 
 LOOPBACK = ("127.0.0.0/8", "::1", "localhost")
 
@@ -23,7 +28,6 @@ _ANY = "*"
 _NAME = re.compile(r"[a-z0-9_*?-]+(\.[a-z0-9_*?-]+)*")
 _NUMERIC = re.compile(r"(.*\.)?([\d*?]+|0x[\da-f*?]*)")
 """A host that ends in a number is an address in some notation, never a name (WHATWG URL, 4.4)."""
-_READS_FILE = re.compile(r"trace\s*[(:]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +35,9 @@ class Limits:
     """None of each is no limit.
 
     `allow` lists the targets: networks and addresses (`10.0.0.0/8`, `::1`), names (`localhost`,
-    `triton`), names with wildcards (`*.lab`), or `*` for any. A name that no entry names is allowed
-    if every address that it has is. `max_rate_per_s` holds for each service: for its profile,
-    and for what is sent in any second. `bodies` is the
+    `triton`), names with wildcards (`*.lab`), Unix sockets (`/run/triton.sock`), or `*` for any. A
+    name that no entry names is allowed if every address that it has is. `max_rate_per_s` holds for
+    each service: for its profile, and for what is sent in any second. `bodies` is the
     directory below which files lie that a service added at run time may send.
 
     Raises:
@@ -46,12 +50,44 @@ class Limits:
 
     def __post_init__(self) -> None:
         for entry in self.allow or ():
-            if _network(entry) is None and entry != _ANY and not _is_name(_plain(entry)):
+            known = entry == _ANY or entry.startswith("/") or _network(entry) is not None
+            if not known and not _is_name(_plain(entry)):
                 raise UsageError(
-                    f"allow: {entry!r} is no network (10.0.0.0/8), address (::1) or name (*.lab)"
+                    f"allow: {entry!r} is no network (10.0.0.0/8), address (::1), name (*.lab) or "
+                    "socket (/run/triton.sock)"
                 )
         if self.max_rate_per_s is not None and not 0 <= self.max_rate_per_s < float("inf"):
             raise UsageError(f"the cap on the rate cannot be {self.max_rate_per_s:g}")
+
+    async def check_targets(self, config: ServiceConfig) -> None:
+        """Look whether load may go, and metrics be asked for, where `config` says.
+
+        Raises:
+            NotAllowedError: one of the places is not allowed.
+            UsageError: one is no place.
+        """
+        for each in settings_of(ServiceConfig).values():
+            value = getattr(config, each.name)
+            if not value:
+                continue
+            match each.guard:
+                case "targets":
+                    for url in value.split():
+                        await self.check_target(weighted_url(url)[1])
+                case "address" if value != AUTO:
+                    await self.check_target(f"http://{value}")
+                case "socket":
+                    self.check_socket(value)
+
+    def check_files(self, config: ServiceConfig) -> None:
+        """Look whether the files that `config` names may be read.
+
+        Raises:
+            NotAllowedError: one lies outside of `bodies`.
+        """
+        for each in settings_of(ServiceConfig).values():
+            if each.guard == "file" and (file := getattr(config, each.name)) is not None:
+                self.check_file(file)
 
     async def check_target(self, url: str) -> None:
         """Look whether load may go to `url`, an http:// or https:// one; may ask the resolver.
@@ -100,16 +136,32 @@ class Limits:
                 f"{path} may not be sent from this control room: only files below {self.bodies}"
             )
 
-    def check_text(self, text: str) -> None:
-        """Look whether a profile or arrivals may be given at run time.
+    def check_socket(self, path: Path) -> None:
+        """Look whether load may go to the Unix socket `path`, symbolic links followed.
 
         Raises:
-            NotAllowedError: it reads a file, a trace, and `bodies` limits which ones may be read.
+            NotAllowedError: `allow` names it not.
         """
-        if self.bodies is not None and _READS_FILE.search(text):
+        whole = str(path.resolve())
+        if self.allow is not None and not any(
+            entry == _ANY or (entry.startswith("/") and fnmatchcase(whole, entry))
+            for entry in self.allow
+        ):
             raise NotAllowedError(
-                f"{text!r} reads a file: here only the configuration file may name a trace"
+                f"load may not go to the socket {whole} from this control room: add {whole!r} "
+                "under `allow` if it should"
             )
+
+    @property
+    def files(self) -> Files:
+        """Which files an expression may name that is given at run time: any, or where `bodies`
+        limits which ones may be read, none.
+        """
+        if self.bodies is None:
+            return ANY_FILE
+        return NoFiles(
+            NotAllowedError("it reads a file: here only the configuration file may name a trace")
+        )
 
 
 def _plain(host: str) -> str:

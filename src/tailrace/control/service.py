@@ -1,7 +1,6 @@
 """One service in the control room: how it is configured, its run, and its last intervals."""
 
 import asyncio
-import re
 from collections import deque
 from collections.abc import Callable
 from contextlib import aclosing
@@ -10,28 +9,23 @@ from pathlib import Path
 
 import msgspec
 
-from tailrace.cluster import AUTO
 from tailrace.control.config import ServiceConfig, shown, with_credentials
 from tailrace.control.interface import ServiceInfo, State, StateError, Update
 from tailrace.control.limits import Limits
 from tailrace.control.probe import Probe, metrics_url_of
 from tailrace.control.window import Window, summarize
-from tailrace.errors import UsageError
 from tailrace.load.client.target import parse_target, without_credentials
-from tailrace.load.client.traffic import Tls
-from tailrace.load.config import LoadConfig
+from tailrace.load.client.traffic import Tls, weighted_url
 from tailrace.load.judge.ending import STOP
 from tailrace.load.judge.verdict import Verdict
 from tailrace.load.measure.point import WINDOW, Interval, Point
 from tailrace.load.on_ray import launcher_at
 from tailrace.load.schedule.profile import Profile, constant
-from tailrace.load.session.plan import Plan, read_plan
+from tailrace.load.session.plan import Plan
 from tailrace.load.session.result import Result
 from tailrace.runs.directory import RUNS_DIR, RunDirectory
 from tailrace.runs.run import Run
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_MAX_NAME = 200
 _PROBE_S = 1.0
 """A service is asked for its metrics no more often than this, however short the intervals."""
 
@@ -53,26 +47,6 @@ class Prepared:
 
     config: ServiceConfig
     plan: Plan
-
-
-def prepare(config: ServiceConfig, check_file: Callable[[Path], None] | None = None) -> Prepared:
-    """Read what `config` names: body, profile, arrivals, SLOs.
-
-    Raises:
-        UsageError: a setting cannot be used; the message names it.
-        Whatever `check_file` raises of a file that is to be sent.
-    """
-    if not _ID.fullmatch(config.id):
-        raise UsageError(
-            f"{config.id!r} cannot be an id: up to 64 letters, digits, '.', '_' or '-', "
-            "beginning with a letter or digit"
-        )
-    name = config.name or ""
-    if len(name) > _MAX_NAME or not name.isprintable():
-        raise UsageError(f"{name!r} cannot be a name: one line of up to {_MAX_NAME} characters")
-    fields = set(LoadConfig.__struct_fields__) & set(config.__struct_fields__)
-    load = LoadConfig(**{name: getattr(config, name) for name in fields})
-    return Prepared(config, read_plan(load, check_file=check_file))
 
 
 class Service:
@@ -221,13 +195,12 @@ class Service:
     async def _begin(self) -> Run:
         prepared, settings = self._prepared, self._settings
         config, profile = prepared.config, self._profile
-        cluster = f"http://{config.ray}" if config.ray not in (None, AUTO) else None
-        for url in filter(None, (config.url, config.metrics_url, cluster)):
-            await settings.limits.check_target(url)
-        config_now = msgspec.structs.replace(prepared.plan.config, interval_s=settings.interval_s)
-        plan = replace(
-            prepared.plan, config=config_now, cap_per_s=settings.limits.max_rate_per_s
-        ).at(profile)
+        await settings.limits.check_targets(config)
+        plan = prepared.plan
+        asked = msgspec.structs.replace(
+            plan.config, interval_s=config.interval_s or settings.interval_s
+        )
+        plan = replace(plan, config=asked, cap_per_s=settings.limits.max_rate_per_s).at(profile)
         plan.check_start()
         probe = self._make_probe()
         launcher = launcher_at(config.ray)
@@ -244,15 +217,18 @@ class Service:
 
     def _make_probe(self) -> Probe | None:
         config = self._prepared.config
-        tls = Tls(config.verify, config.ca_file)
+        tls = Tls(config.verify, config.ca_file, config.cert_file, config.key_file)
         interval_s = max(self._settings.interval_s, _PROBE_S)
         if config.metrics_url is not None:
             return Probe(config.metrics_url, interval_s, tls=tls) if config.metrics_url else None
+        if config.unix_socket is not None or config.connect_to is not None:
+            # Who answers at the URL's host is somebody else.
+            return None
         # The very server that the load goes to may know whom it has before it.
+        _, url = weighted_url(config.urls[0])
         given = {name.lower(): value for name, value in config.headers.items()}
-        authorization = given.get("authorization") or parse_target(config.url).authorization
-        url = metrics_url_of(config.url)
-        return Probe(url, interval_s, tls=tls, authorization=authorization)
+        authorization = given.get("authorization") or parse_target(url).authorization
+        return Probe(metrics_url_of(url), interval_s, tls=tls, authorization=authorization)
 
     async def _follow(self, run: Run) -> None:
         try:

@@ -5,7 +5,7 @@ stays in the browser until the controller has taken it.
 """
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from nicegui import Client, events, ui
 
@@ -13,15 +13,9 @@ from tailrace.control.config import ServiceConfig
 from tailrace.control.interface import LoadControl, ServiceInfo
 from tailrace.dashboard.frame import attempt, button
 from tailrace.dashboard.profile_row import Drawing
-from tailrace.dashboard.service_form import (
-    GROUPS,
-    Field,
-    FieldError,
-    Group,
-    read_config,
-    show_config,
-)
+from tailrace.dashboard.service_form import OPEN, FieldError, groups, read_config, show_config
 from tailrace.errors import TailraceError, UsageError
+from tailrace.load.settings import Setting
 from tailrace.units import parse_duration_s
 
 _NEW = ServiceConfig(id="", url="")
@@ -41,8 +35,8 @@ class ServiceDialog:
             ui.element("form").props("novalidate") as form,
         ):
             self._title()
-            for group in GROUPS:
-                self._group(group)
+            for title, fields in groups():
+                self._group(title, fields)
             with ui.element("div").classes("dialog-buttons"):
                 ui.element("p").classes("form-error").props("role=alert tabindex=-1")
                 button("Cancel").on("click", js_handler="e => e.target.closest('dialog').close()")
@@ -60,13 +54,13 @@ class ServiceDialog:
         with ui.element("h2"):
             ui.element("span").props("id=service-dialog-title")
 
-    def _group(self, group: Group) -> None:
-        tag, title = ("details", "summary") if group.folded else ("fieldset", "legend")
+    def _group(self, title: str, fields: Sequence[Setting]) -> None:
+        tag, head = ("fieldset", "legend") if title in OPEN else ("details", "summary")
         with ui.element(tag).classes("fields"):
-            with ui.element(title):
-                ui.label(group.title)
+            with ui.element(head):
+                ui.label(title)
             with ui.element("div").classes("field-grid"):
-                for field in group.fields:
+                for field in fields:
                     _field(field)
                     if field.name == "profile":
                         self._drawing = Drawing()
@@ -112,25 +106,32 @@ class ServiceDialog:
         self._client.run_javascript(f"tailrace.dialog.{answer}")
 
 
-def _field(field: Field) -> None:
+def _field(field: Setting) -> None:
     name = f"field-{field.name}"
-    with ui.element("div").classes(f"field field-{field.kind} {name}"):
+    many = field.kind in ("lines", "texts", "headers")
+    kind = "lines" if many else "number" if field.kind == "count" else field.kind
+    with ui.element("div").classes(f"field field-{kind} {name}"):
         with ui.element("label").props(f"for={name}"):
             ui.label(field.label)
-        tag = "textarea" if field.kind == "lines" else "input"
+        tag = "textarea" if many else "select" if field.choices else "input"
         control = ui.element(tag).props(
             f"id={name} name={field.name} data-testid={name} autocomplete=off spellcheck=false "
             f'aria-describedby="{name}-hint"'
         )
-        match field.kind:
+        with control:
+            for choice in field.choices:
+                ui.element("option").props(f"value={choice} label={choice}")
+        if field.unset:
+            control.props["placeholder"] = field.unset
+        match kind:
             case "lines":
                 control.props("rows=2")
             case "number":
                 control.props("type=number min=0 step=1")
             case "flag":
                 control.props("type=checkbox value=yes")
-            case "line":
+            case _ if not field.choices:
                 control.props("type=text maxlength=4000")
         if field.required:
             control.props("required aria-required=true")
-        ui.label(field.hint).classes("hint").props(f"id={name}-hint")
+        ui.label(field.help).classes("hint").props(f"id={name}-hint")

@@ -1,6 +1,5 @@
 """A profile drawn before it runs: λ(t) as an SVG, with what it amounts to."""
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +9,7 @@ from tailrace.load.schedule.profile import Profile
 from tailrace.load.schedule.profile_text import TimedSegment, parse_parts
 from tailrace.load.schedule.segments import Burst, Floats
 from tailrace.load.schedule.sine import Sine
+from tailrace.load.schedule.trace_file import NoFiles
 from tailrace.units import format_clock
 from tailrace.view.markup import h
 from tailrace.view.svg import drawing, path
@@ -24,7 +24,7 @@ _PERIODS = 3
 _ALONE_S = 60.0
 _TAIL = 0.25
 """Of what comes before it is drawn of a last part without an end."""
-_READS_A_FILE = re.compile(r"\btrace\s*\(", re.IGNORECASE)
+_NO_FILES = NoFiles(UsageError("A trace's rates are read from its file only when it is used"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,7 @@ def sketch(expression: str, duration_s: float | None = None) -> Sketch:
     """
     if len(expression) > MAX_LETTERS:
         raise UsageError(f"a profile of more than {MAX_LETTERS:,} letters is not drawn")
-    if _READS_A_FILE.search(expression):
-        raise UsageError("A trace's rates are read from its file only when it is used")
-    parts = parse_parts(expression)
+    parts = parse_parts(expression, _NO_FILES)
     profile = Profile.of_parts(parts)
     span_s = duration_s if duration_s is not None else _own_span_s(parts)
     total = profile.integral(span_s)

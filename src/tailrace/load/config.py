@@ -9,31 +9,42 @@ import reprlib
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import msgspec
-from msgspec import Meta
 
 from tailrace.errors import UsageError
 from tailrace.load.client.bodies import is_json
 from tailrace.load.settings import SettingError, make, setting, settings_of
 from tailrace.units import MAX_SEED
 
+SERVICE = "Service"
 LOAD = "Shape of the load"
 REQUESTS = "Requests"
 JUDGING = "Pass or fail"
 CONNECTIONS = "Connections"
 ADVANCED = "Advanced"
-GROUPS = (LOAD, REQUESTS, JUDGING, CONNECTIONS, ADVANCED)
+GROUPS = (SERVICE, LOAD, REQUESTS, JUDGING, CONNECTIONS, ADVANCED)
 """Of settings, in the order in which they are shown."""
 
-_YEAR_S = 366 * 86400.0
-Seconds = Annotated[float, Meta(ge=1e-3, le=_YEAR_S)]
+_YEAR_S = 365 * 86400.0
+_LEAST_S = 1e-3
 
 DEFAULT_RATE_PER_S = 100.0
 DEFAULT_DURATION_S = 30.0
 DEFAULT_TIMEOUT_S = 10.0
 DEFAULT_INTERVAL_S = 1.0
+
+
+PROFILE = setting(
+    "Profile",
+    "The rate over time: 100@30s,500 or 100..1000/60s or "
+    "sine(mean=300,amp=200,period=2m) or burst(base=100,peak=1000,every=30s,for=2s).",
+    group=LOAD,
+    metavar="PROFILE",
+    unset="100; a trace's own rate",
+    guard="schedule",
+)
 
 
 class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,24 +59,14 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         setting(
             "URL",
             "Where to send requests; several share them by weight, as 3:http://HOST/PATH.",
+            group=SERVICE,
             option="",
             metavar="URL",
             guard="targets",
         ),
     ]
     """Several stand with spaces between them."""
-    profile: Annotated[
-        str | None,
-        setting(
-            "Profile",
-            "The rate over time: 100@30s,500 or 100..1000/60s or "
-            "sine(mean=300,amp=200,period=2m) or burst(base=100,peak=1000,every=30s,for=2s).",
-            group=LOAD,
-            metavar="PROFILE",
-            unset="100; a trace's own rate",
-            guard="schedule",
-        ),
-    ] = None
+    profile: Annotated[str | None, PROFILE] = None
     arrivals: Annotated[
         str,
         setting(
@@ -78,7 +79,7 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         ),
     ] = "poisson"
     duration_s: Annotated[
-        Seconds | None,
+        float | None,
         setting(
             "Duration",
             "How long to offer load: 30s, 5m, 1h30m, 1d.",
@@ -87,6 +88,8 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             option="--for",
             key="for",
             unset="until it is stopped",
+            ge=_LEAST_S,
+            le=_YEAR_S,
         ),
     ] = None
     seed: Annotated[
@@ -121,6 +124,7 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             group=REQUESTS,
             option="--data",
             metavar="TEXT",
+            secret=True,
             kind="lines",
         ),
     ] = None
@@ -132,6 +136,7 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             group=REQUESTS,
             option="--header",
             metavar="NAME:VALUE",
+            secret=True,
         ),
     ] = {}
     """A value of several lines is as many headers of that name."""
@@ -231,37 +236,44 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         bool,
         setting(
             "Keep-alive",
-            "Send each request on a connection of its own.",
+            "Requests share connections.",
+            off="Send each request on a connection of its own.",
             group=CONNECTIONS,
             option="--no-keepalive",
             quiet=True,
         ),
     ] = True
     timeout_s: Annotated[
-        Seconds | None,
+        float | None,
         setting(
             "Timeout",
             "A request unanswered this long after its intended time fails.",
             group=CONNECTIONS,
             unset="10s, or twice the largest bound",
+            ge=_LEAST_S,
+            le=_YEAR_S,
         ),
     ] = None
     connect_timeout_s: Annotated[
-        Seconds | None,
+        float | None,
         setting(
             "Connect timeout",
             "Limit on opening a connection.",
             group=CONNECTIONS,
             unset="the timeout",
+            ge=_LEAST_S,
+            le=_YEAR_S,
         ),
     ] = None
     first_byte_timeout_s: Annotated[
-        Seconds | None,
+        float | None,
         setting(
             "First byte timeout",
             "Limit from sending to the answer's start.",
             group=CONNECTIONS,
             unset="the timeout",
+            ge=_LEAST_S,
+            le=_YEAR_S,
         ),
     ] = None
     unix_socket: Annotated[
@@ -287,7 +299,8 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         bool,
         setting(
             "Check the certificate",
-            "Accept any certificate of an https:// server.",
+            "Of an https:// server.",
+            off="Accept any certificate of an https:// server.",
             group=CONNECTIONS,
             option="--insecure",
             quiet=True,
@@ -360,12 +373,14 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         ),
     ] = None
     interval_s: Annotated[
-        Seconds | None,
+        float | None,
         setting(
             "Interval",
             "Length of an interval of results.",
             group=ADVANCED,
             unset="1s",
+            ge=_LEAST_S,
+            le=_YEAR_S,
         ),
     ] = None
     spin: Annotated[
@@ -387,7 +402,7 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         scale: float = 1.0,
         speed: float = 1.0,
         **given: Any,
-    ) -> "LoadConfig":
+    ) -> Self:
         """A configuration from values as people write them.
 
             LoadConfig.of("http://127.0.0.1:5000/gpu", rate=200, duration="30s", slo="p99<100ms")
@@ -459,7 +474,9 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         _require_one(values, "body", "text")
         _require_one(values, "unix_socket", "connect_to")
         if self.key_file is not None and self.cert_file is None:
-            raise SettingError("needs the certificate that it belongs to", "key_file")
+            raise SettingError(
+                "needs the certificate that it belongs to", "key_file", is_sentence=True
+            )
         if self.connections < self.workers:
             raise SettingError(
                 f"{self.connections} are fewer than the {self.workers} load workers", "connections"

@@ -8,6 +8,7 @@ The command line, the configuration file, the form of the page and the report's 
 `settings_of` such a struct; what a person or a program gives becomes one by `make`.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +21,11 @@ from msgspec import inspect
 
 from tailrace.errors import UsageError
 from tailrace.load.client.request import parse_header
-from tailrace.units import format_duration, parse_duration_s
+from tailrace.units import format_duration, parse_duration_s, parse_rate_per_s
 
-Kind = Literal["text", "lines", "count", "seconds", "flag", "file", "list", "texts", "headers"]
+Kind = Literal[
+    "text", "lines", "count", "seconds", "rate", "flag", "file", "list", "texts", "headers"
+]
 """How a value is written: `text` in one line, `lines` in several, `seconds` as `30s`; a `list` with
 commas, `texts` and `headers` one a line."""
 Guard = Literal["targets", "address", "file", "socket", "schedule"]
@@ -35,16 +38,17 @@ T = TypeVar("T", bound=msgspec.Struct)
 class SettingError(UsageError):
     """A setting, or several together, cannot be used."""
 
-    def __init__(self, reason: str, *names: str) -> None:
+    def __init__(self, reason: str, *names: str, is_sentence: bool = False) -> None:
         self.names = names
         """Of the fields."""
         self.reason = reason
+        self._colon = "" if is_sentence or len(names) > 1 else ":"
         super().__init__(self.worded(str))
 
     def worded(self, name: Callable[[str], str]) -> str:
         """The line, with each field called as `name` has it where the user met it."""
         names = list(map(name, self.names))
-        return f"{' and '.join(names)}{':' * (len(names) == 1)} {self.reason}"
+        return f"{' and '.join(names)}{self._colon} {self.reason}"
 
 
 def setting(
@@ -60,8 +64,12 @@ def setting(
     choices: tuple[str, ...] = (),
     guard: Guard | None = None,
     quiet: bool = False,
+    off: str = "",
+    secret: bool = False,
     kind: Kind | None = None,
-    **bounds: Any,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
 ) -> msgspec.Meta:
     """What a field says of itself beyond its name, type and default.
 
@@ -70,14 +78,16 @@ def setting(
         about: says in a line what it does, on the command line and in the form.
         group: of settings that belong together; see `config`.
         main: it is one that most runs need.
-        option: its option, if that is not made of its name; `--no-…` or the like for a flag that
-            is on unless given. "" is none.
+        option: its option, if that is not made of its name; "" is none. That of a flag which is on
+            by default turns it off, and `off` says what that does.
         key: its key in tailrace.toml, if that is not its name without its unit.
         unset: what holds where it is None, in words.
         guard: what it may lead to.
         quiet: not worth a line in a report where it is what it is by default.
+        secret: it may be, and is not written down with a run.
         kind: how it is written, if its type does not say.
-        bounds: of msgspec.Meta: ge, le, gt, max_length.
+        ge, gt, le: its bounds. They are held by `check`, not as it is decoded, so that every face
+            words them alike.
     """
     words = {
         "group": group,
@@ -89,9 +99,16 @@ def setting(
         "choices": choices,
         "guard": guard,
         "quiet": quiet,
+        "off": off,
+        "secret": secret,
         "kind": kind,
+        "least": ge,
+        "above": gt,
+        "most": le,
     }
-    return msgspec.Meta(title=label, description=about, extra=words, **bounds)
+    bounds = {"minimum": ge, "exclusiveMinimum": gt, "maximum": le, "enum": list(choices) or None}
+    schema = {name: value for name, value in bounds.items() if value is not None}
+    return msgspec.Meta(title=label, description=about, extra=words, extra_json_schema=schema)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +129,8 @@ class Setting:
     choices: tuple[str, ...]
     guard: Guard | None
     quiet: bool
+    off: str
+    secret: bool
     required: bool
     default: Any
     least: float | None
@@ -171,7 +190,7 @@ class Setting:
             case "text", str():
                 return given.strip()
             case "text", int() | float() if not isinstance(given, bool):
-                return _digits(float(given))
+                return _digits(_float(given))
             case "lines", str():
                 return given
             case "count", int() if not isinstance(given, bool):
@@ -183,8 +202,10 @@ class Setting:
                     raise UsageError(f"{given!r} is not a whole number") from None
             case "seconds", str():
                 return parse_duration_s(given)
-            case "seconds", int() | float() if not isinstance(given, bool):
-                return float(given)
+            case "seconds" | "rate", int() | float() if not isinstance(given, bool):
+                return _float(given)
+            case "rate", str():
+                return parse_rate_per_s(given)
             case "flag", bool():
                 return given
             case "flag", "yes" | "no":
@@ -223,14 +244,22 @@ class Setting:
             return value
         if self.choices and value not in self.choices:
             raise UsageError(f"must be one of {', '.join(self.choices)}, not {shown(value)}")
-        low = self.least is not None and value < self.least
-        low = low or (self.above is not None and value <= self.above)
-        # Not a number is no less, and no more.
-        if low or (self.most is not None and not value <= self.most):
-            say = _bound if self.kind == "seconds" else _count
-            least = say(self.least) if self.least is not None else f"more than {say(self.above)}"
-            raise UsageError(f"must be {least} to {say(self.most)}, not {say(value)}")
+        below = (self.least is not None and value < self.least) or (
+            self.above is not None and value <= self.above
+        )
+        # What is not a number is neither less nor more.
+        if below or (self.most is not None and not value <= self.most):
+            raise UsageError(f"must be {self._range()}, not {self._quoted(value)}")
         return value
+
+    def _range(self) -> str:
+        least = self._quoted(self.least) if self.least is not None else "more than 0"
+        return f"{least} to {self._quoted(self.most)}"
+
+    def _quoted(self, value: Any) -> str:
+        if self.kind == "seconds" and math.isfinite(value):
+            return format_duration(value)
+        return f"{value:,.10g}" if abs(value) < 2**63 else shown(value)
 
 
 _EXPECTED: dict[Kind, str] = {
@@ -238,6 +267,7 @@ _EXPECTED: dict[Kind, str] = {
     "lines": "a string",
     "count": "a whole number",
     "seconds": "a duration, as 30s",
+    "rate": "a rate, as 50k/s",
     "flag": "true or false",
     "file": "a path",
     "list": "a string, or several",
@@ -258,7 +288,7 @@ def _settings_of(struct: type[msgspec.Struct]) -> Mapping[str, Setting]:
     return {
         field.name: _setting(field)
         for field in kind.fields
-        if isinstance(field.type, inspect.Metadata)
+        if isinstance(field.type, inspect.Metadata) and "guard" in (field.type.extra or {})
     }
 
 
@@ -275,7 +305,7 @@ def make(struct: type[T], given: Mapping[str, object]) -> T:
     }
     for each in settings.values():
         if each.required and not values.get(each.name):
-            raise SettingError("is missing", each.name)
+            raise SettingError("is missing", each.name, is_sentence=True)
     return struct(**values)
 
 
@@ -286,9 +316,6 @@ def _setting(field: inspect.Field) -> Setting:
     inner = field.type.type
     if isinstance(inner, inspect.UnionType):
         (inner,) = (each for each in inner.types if not isinstance(each, inspect.NoneType))
-    least = above = most = None
-    if isinstance(inner, inspect.IntType | inspect.FloatType):
-        least, above, most = inner.ge, inner.gt, inner.le
     default = None if field.required else field.default
     if field.default_factory is not msgspec.NODEFAULT:
         default = field.default_factory()
@@ -302,9 +329,6 @@ def _setting(field: inspect.Field) -> Setting:
         key=field.name.removesuffix("_s") if key is None else key,
         required=field.required,
         default=default,
-        least=least,
-        above=above,
-        most=most,
         **words,
     )
 
@@ -334,12 +358,11 @@ def _digits(value: float) -> str:
     return format_number(value)
 
 
-def _bound(value: float | None) -> str:
-    return format_duration(value or 0.0)
-
-
-def _count(value: float | None) -> str:
-    return f"{value:,}"
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise UsageError(f"{shown(value)} is too large") from None
 
 
 def shown(value: object) -> str:

@@ -88,8 +88,7 @@ def _tick_lag(subject: Subject) -> Content:
 
 
 def _cpu(subject: Subject) -> Content:
-    workers = subject.asked.get("workers")
-    each = workers if isinstance(workers, int) and workers > 0 else 1
+    each = subject.asked.workers if subject.asked is not None else 1
     points = subject.record.points
     length_s = sum(point.interval_s for point in points)
     if not length_s:
@@ -102,7 +101,7 @@ def _cpu(subject: Subject) -> Content:
 def _count(name: str, is_level: bool, subject: Subject) -> Content:
     """A count added up, or a level at its highest; with the setting of the same name, its cap."""
     values = [getattr(point, name) for point in subject.record.points]
-    cap = subject.asked.get(name)
+    cap = getattr(subject.asked, name, None)
     whole = (max(values, default=None) if is_level else sum(values)) if values else None
     shown = number(None) if whole is None else f"{whole:,}"
     return [shown, _unit(f"of {cap:,}") if isinstance(cap, int) else None]

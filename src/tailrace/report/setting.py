@@ -1,13 +1,13 @@
 """What was asked for and where it ran: configuration and environment, with what differs marked."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from tailrace.load.schedule.schedule import WHOLE
+from tailrace.load.config import GROUPS, LoadConfig
+from tailrace.load.settings import Setting, settings_of
 from tailrace.machine.environment import PACKAGES, Environment
 from tailrace.report.parts import heads, section, table
 from tailrace.report.subject import Subject
-from tailrace.units import format_duration
+from tailrace.runs.record import Asked
 from tailrace.view.markup import Content, Markup, h
 from tailrace.view.words import NONE, started
 
@@ -63,15 +63,12 @@ def _cell(value: str) -> Markup:
     return h("span", value or NONE, class_="code")
 
 
-def _asked(key: str, say: Callable[[Any], str] = str) -> Callable[[Subject], str]:
-    def of(subject: Subject) -> str:
-        value = subject.asked.get(key)
-        try:
-            return "" if value is None or value == [] else say(value)
-        except (TypeError, ValueError):
-            return str(value)  # a file that was edited
+def _asked(say: Callable[[Asked], str]) -> Callable[[Subject], str]:
+    return lambda subject: say(subject.asked) if subject.asked is not None else ""
 
-    return of
+
+def _set(setting: Setting) -> _Row:
+    return setting.label, _asked(lambda asked: setting.say(getattr(asked, setting.name)))
 
 
 def _told(say: Callable[[Environment], object]) -> Callable[[Subject], str]:
@@ -80,14 +77,6 @@ def _told(say: Callable[[Environment], object]) -> Callable[[Subject], str]:
         return "" if value is None else str(value)
 
     return of
-
-
-def _count(value: int) -> str:
-    return f"{value:,}"
-
-
-def _part(text: str) -> str:
-    return "" if text == str(WHOLE) else text
 
 
 def _gib(size_bytes: int | None) -> str | None:
@@ -123,22 +112,17 @@ def _package(name: str) -> _Row:
 
 _CONFIGURATION: tuple[_Row, ...] = (
     ("Target", lambda subject: subject.info.target),
-    ("Method", _asked("method")),
     ("Started", lambda subject: started(subject.info.started)),
-    ("Duration asked for", _asked("duration_s", format_duration)),
     ("Profile", lambda subject: subject.info.profile),
     ("Arrivals", lambda subject: subject.info.arrivals),
-    ("Seed", _asked("seed")),
-    ("Part of the load", _asked("part", _part)),
-    ("SLOs", _asked("slos", ", ".join)),
-    ("Given up on", _asked("abort_on", ", ".join)),
-    ("Least duration for a verdict", _asked("min_duration_s", format_duration)),
-    ("Different requests", _asked("requests", _count)),
-    ("Expected of an answer", _asked("expect")),
-    ("Load workers", _asked("workers", _count)),
-    ("Connections, at most", _asked("connections", _count)),
-    ("Timeout", _asked("timeout_s", format_duration)),
-    ("Interval", _asked("interval_s", format_duration)),
+    ("Different requests", _asked(lambda asked: f"{asked.requests:,}" if asked.requests else "")),
+    # All of its settings in one.
+    ("Expected of an answer", _asked(lambda asked: asked.expect)),
+    *(
+        _set(each)
+        for each in sorted(settings_of(LoadConfig).values(), key=lambda x: GROUPS.index(x.group))
+        if each.name not in ("url", "profile", "arrivals") and not each.name.startswith("expect_")
+    ),
 )
 _ENVIRONMENT: tuple[_Row, ...] = (
     ("Processor", _told(lambda machine: machine.processor)),
@@ -152,7 +136,7 @@ _ENVIRONMENT: tuple[_Row, ...] = (
     ("System", _told(lambda machine: machine.distribution)),
     ("Kernel", _told(lambda machine: machine.kernel)),
     ("Clock source", _told(lambda machine: machine.clock_source)),
-    ("Tailrace", _asked("tailrace")),
+    ("Tailrace", _asked(lambda asked: asked.tailrace)),
     ("Python", _told(lambda machine: machine.python)),
     *map(_package, PACKAGES),
 )

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -18,7 +17,7 @@ from tailrace.machine.environment import Environment
 from tailrace.runs.directory import RUNS_DIR
 from tailrace.runs.files import RunFiles
 from tailrace.runs.listing import locate_run, read_run
-from tailrace.runs.record import RunInfo, RunRecord
+from tailrace.runs.record import Asked, RunInfo, RunRecord
 
 LABELS = "ABCDEFGH"
 """Of runs that are compared: there are colours for so many."""
@@ -34,8 +33,8 @@ class Subject:
     """A letter among several runs; empty for one alone."""
     path: Path
     record: RunRecord
-    asked: dict[str, Any]
-    """run.json; empty where it cannot be read."""
+    asked: Asked | None
+    """run.json; None where it cannot be read."""
     latency: Histogram
     """Of all intervals, from latency.hlog; empty where it cannot be read."""
 
@@ -102,7 +101,7 @@ class Subject:
     def environment(self) -> Environment | None:
         """Where the run was made; None where its run.json does not say."""
         try:
-            return msgspec.convert(self.asked.get("environment"), Environment)
+            return msgspec.convert(self.asked and self.asked.environment, Environment)
         except msgspec.ValidationError:
             return None
 
@@ -145,6 +144,6 @@ def _read_subject(label: str, path: Path) -> Subject:
         label=label,
         path=path,
         record=read_run(path.parent, path.name),
-        asked=files.asked(dict[str, Any]) or {},
+        asked=files.asked(),
         latency=files.latency(),
     )

@@ -19,13 +19,16 @@ from hdrh.log import HistogramLogWriter
 
 from tailrace import __version__
 from tailrace.errors import TailraceError, UsageError
+from tailrace.load.config import LoadConfig, of_path
 from tailrace.load.judge.slo import parse_slo
 from tailrace.load.measure.histogram import HIGHEST_US, LOWEST_US, Histogram
 from tailrace.load.measure.point import Interval
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.result import Result
 from tailrace.load.session.search import Found
+from tailrace.load.settings import settings_of
 from tailrace.machine.environment import read_environment
+from tailrace.runs.record import Asked
 from tailrace.untrusted import UnreadableError, read_json
 
 RUNS_DIR = Path("runs")
@@ -175,34 +178,18 @@ def _pretty(document: Any) -> bytes:
 
 
 def _describe(plan: Plan, path: Path) -> bytes:
-    config = plan.config
-    document = json.dumps(
-        {
-            "tailrace": __version__,
-            "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "target": config.url,
-            "arrivals": config.arrivals,
-            "profile": plan.profile.expression,
-            "duration_s": config.duration_s,
-            "seed": config.seed,
-            "part": config.part,
-            "workers": config.workers,
-            "connections": config.connections,
-            "reuse": config.reuse,
-            "keep_alive": config.keep_alive,
-            "timeout_s": config.timeout_s,
-            "expect": str(plan.expect),
-            "interval_s": config.interval_s,
-            "requests": len(plan.traffic.requests),
-            "method": config.method,
-            "slos": [slo.expression for slo in plan.slos],
-            "abort_on": [bound.expression for bound in plan.abort_on],
-            "min_duration_s": config.min_duration_s,
-            "environment": msgspec.to_builtins(read_environment()),
-        },
-        indent=2,
-        ensure_ascii=False,
+    asked = Asked(
+        **msgspec.structs.asdict(plan.config),
+        tailrace=__version__,
+        started=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        requests=len(plan.traffic.requests),
+        expect=str(plan.expect),
+        environment=read_environment(),
     )
+    fields = msgspec.to_builtins(asked, enc_hook=of_path)
+    secret = {each.name for each in settings_of(LoadConfig).values() if each.secret}
+    told = {name: value for name, value in fields.items() if name not in secret}
+    document = json.dumps(told, indent=2, ensure_ascii=False)
     try:
         # The result names the directory, too.
         str(path).encode()

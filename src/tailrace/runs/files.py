@@ -12,10 +12,12 @@ from typing import TypeVar
 
 import msgspec
 
+from tailrace.load.config import to_path
 from tailrace.load.measure.histogram import Histogram
 from tailrace.load.measure.measurement import MOST_COUNT
 from tailrace.load.measure.point import Point
 from tailrace.runs.histogram_log import LoggedIntervals, merge_log, read_log
+from tailrace.runs.record import Asked
 from tailrace.untrusted import UnreadableError, open_file, plain_json, read_json, read_lines
 
 MOST_BYTES = {
@@ -45,9 +47,9 @@ class RunFiles:
         """A line for each file that is there and cannot be read, as far as they have been asked
         for."""
 
-    def asked(self, kind: type[_T]) -> _T | None:
-        """run.json as `kind`."""
-        return self._try(lambda: self._json("run.json", kind), None)
+    def asked(self) -> Asked | None:
+        """run.json."""
+        return self._try(lambda: self._json("run.json", Asked), None)
 
     def result(self, kind: type[_T]) -> _T | None:
         """result.json as `kind`."""
@@ -91,7 +93,7 @@ class RunFiles:
                 self._note(error)
 
     def _json(self, name: str, kind: type[_T]) -> _T | None:
-        return read_json(self.path / name, kind, MOST_BYTES[name])
+        return read_json(self.path / name, kind, MOST_BYTES[name], to_path)
 
     def _lines(self, name: str) -> Iterator[bytes]:
         return read_lines(self.path / name, MOST_BYTES[name])

@@ -26,23 +26,13 @@ from tailrace.runs.directory import read_search
 from tailrace.runs.files import FILES, MOST_BYTES, RunFiles
 from tailrace.runs.histogram_log import start_of
 from tailrace.runs.label import LABEL, read_label
-from tailrace.runs.record import BROKEN, RunInfo, RunRecord, SearchInfo, UnknownRunError
+from tailrace.runs.record import BROKEN, Asked, RunInfo, RunRecord, SearchInfo, UnknownRunError
 from tailrace.untrusted import UnreadableError, open_file
 
 _REMEMBERED = 4096
 
 _Versions = tuple[tuple[int, int] | None, ...]
 _Text = Annotated[str, msgspec.Meta(max_length=2**18)]
-
-
-class _Asked(msgspec.Struct, frozen=True):
-    """What the listing takes from run.json."""
-
-    started: _Text = ""
-    target: _Text = ""
-    arrivals: _Text = ""
-    profile: _Text = ""
-    slos: list[str] = []
 
 
 class _Outcome(msgspec.Struct, frozen=True):
@@ -138,7 +128,7 @@ def read_run(base: Path, name: str) -> RunRecord:
     # Of counts that no run has, nothing is to be drawn.
     result = files.result(Result) if files.result(_Outcome) is not None else None
     points = tuple(files.points())
-    slos = readable_slos((files.asked(_Asked) or _Asked()).slos)
+    slos = readable_slos((files.asked() or Asked()).slo)
     if slos and not any(point.slo for point in points):
         points = _judged(points, slos, files.intervals().histograms())
     return RunRecord(info=_read_info(path), points=points, result=result)
@@ -218,7 +208,7 @@ def _info(path: Path, versions: _Versions) -> RunInfo:
     """
     files = RunFiles(path)
     files.look()
-    asked = files.asked(_Asked) or _Asked()
+    asked = files.asked() or Asked()
     started = asked.started or _made(versions[0])
     outcome = files.result(_Outcome)
     label = read_label(path)
@@ -228,7 +218,7 @@ def _info(path: Path, versions: _Versions) -> RunInfo:
             name=path.name,
             target=outcome.target,
             arrivals=outcome.arrivals,
-            profile=asked.profile,
+            profile=asked.profile or "",
             started=started,
             state="broken" if files.problems else "finished",
             duration_s=outcome.duration_s,
@@ -254,9 +244,9 @@ def _info(path: Path, versions: _Versions) -> RunInfo:
     latency = files.latency()
     return RunInfo(
         name=path.name,
-        target=asked.target,
+        target=asked.url,
         arrivals=asked.arrivals,
-        profile=asked.profile,
+        profile=asked.profile or "",
         started=started,
         state="broken" if files.problems else "interrupted",
         duration_s=duration_s,
@@ -266,7 +256,7 @@ def _info(path: Path, versions: _Versions) -> RunInfo:
         p99_ms=Percentiles.of(latency).p99,
         slo=kept(
             Measurement(series={"latency": latency}, reasons={"": failed}),
-            readable_slos(asked.slos),
+            readable_slos(asked.slo),
         ),
         problems=tuple(files.problems),
         title=label.title,

@@ -1,16 +1,42 @@
 """A run read back from its directory."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from tailrace.errors import TailraceError
+from tailrace.load.config import LoadConfig
 from tailrace.load.judge.verdict import Verdict
 from tailrace.load.measure.point import Point
 from tailrace.load.session.result import Result
 from tailrace.units import format_duration
 
 RunState = Literal["running", "finished", "interrupted", "broken"]
+
+
+class Asked(
+    LoadConfig,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=False,
+    rename={"url": "target", "slo": "slos"},
+):
+    """run.json: what was asked for, but for what may be secret, and where; all that follows from
+    the rest is said as well. One of another version may have more or less.
+    """
+
+    url: str = ""
+    slo: tuple[str, ...] = ()
+    tailrace: str = ""
+    """Its version."""
+    started: str = ""
+    """ISO 8601, UTC."""
+    requests: int = 0
+    """Different ones."""
+    expect: str = ""
+    """Of an answer, in words."""
+    environment: Any = None
+    """An Environment."""
 
 
 class UnknownRunError(TailraceError):

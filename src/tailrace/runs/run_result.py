@@ -15,6 +15,7 @@ from tailrace.load.measure.point import Percentiles, Point, close
 from tailrace.load.session.result import Rates, Result, confidence_ms
 from tailrace.runs.files import RunFiles
 from tailrace.runs.listing import locate_run
+from tailrace.runs.record import Asked
 from tailrace.runs.samples import RawSamples, require
 from tailrace.units import format_duration, format_figure
 
@@ -111,15 +112,6 @@ def _ms(value: float | None) -> str:
     return "–" if value is None else format_duration(value / 1000)
 
 
-class _Asked(msgspec.Struct):
-    """What is taken from run.json of a run that has no result."""
-
-    target: str = ""
-    arrivals: str = ""
-    seed: int = 0
-    slos: list[str] = []
-
-
 def read_run_result(path: Path) -> RunResult:
     """The run in the directory `path`; of one without a result, what its intervals amount to.
 
@@ -134,7 +126,7 @@ def read_run_result(path: Path) -> RunResult:
 
 
 def _so_far(files: RunFiles, timeline: tuple[Point, ...]) -> Result:
-    asked = files.asked(_Asked) or _Asked()
+    asked = files.asked() or Asked()
     counts = {
         name: one.merge(
             [getattr(each, name) for each in (timeline[-1:] if one.level else timeline)]
@@ -147,8 +139,8 @@ def _so_far(files: RunFiles, timeline: tuple[Point, ...]) -> Result:
     return close(
         Result,
         measured,
-        map(parse_slo, asked.slos),
-        target=asked.target,
+        map(parse_slo, asked.slo),
+        target=asked.url,
         arrivals=asked.arrivals,
         seed=asked.seed,
         duration_s=duration_s,

@@ -189,6 +189,8 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 def values(kind: msgspec.inspect.Type, field: str) -> st.SearchStrategy[Any]:
     """Any value that a field of an interface's struct may have."""
     match kind:
+        case msgspec.inspect.Metadata():
+            return values(kind.type, field)
         case msgspec.inspect.StructType():
             return structs(kind.cls)
         case msgspec.inspect.UnionType():

@@ -1,5 +1,4 @@
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tailrace.errors import UsageError
-from tailrace.load.schedule.profile import Profile, parse_profile
+from tailrace.load.schedule.profile import parse_profile
 from tailrace.load.schedule.profile_text import join_parts, parse_parts
-from tailrace.load.schedule.profile_toml import profile_from_toml, read_profile
 
 EXPRESSIONS = [
     "200",
@@ -183,65 +181,6 @@ def test_file_names_survive(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "expression"),
-    [
-        ("100@3s,5", "100@3s,5"),
-        (200, "200"),
-        (0.5, "0.5"),
-        ({"kind": "constant", "rate": "12k/min"}, "200"),
-        ({"kind": "ramp", "from": 100, "to": "1000/s", "over": "60s"}, "100..1000/60s"),
-        (
-            [
-                {"kind": "ramp", "from": 1, "to": 9, "over": 60, "for": "30s"},
-                {"kind": "sine", "mean": 3, "amp": 2, "period": "2m", "for": "10m"},
-                {"kind": "burst", "base": 0, "peak": 9, "every": 5, "peak_for": "2s", "for": 10},
-                {"kind": "constant", "rate": 5},
-            ],
-            "1..9/60s@30s,sine(mean=3,amp=2,period=120s)@600s,burst(base=0,peak=9,every=5s,for=2s)@10s,5",
-        ),
-    ],
-)
-def test_toml(value: object, expression: str) -> None:
-    profile = profile_from_toml(value)
-    assert isinstance(profile, Profile)
-    assert profile.expression == expression
-
-
-def test_toml_trace(tmp_path: Path) -> None:
-    file = tmp_path / "rates.csv"
-    file.write_text("t_s,rate\n0,5\n")
-    profile = profile_from_toml({"kind": "trace", "file": str(file), "scale": 2, "speed": 1.5})
-    assert profile.rate(0) == 15
-
-
-@pytest.mark.parametrize(
-    ("value", "complaint"),
-    [
-        (None, "expected a table"),
-        (True, "string or a number"),
-        ([], "no parts"),
-        (["100"], "expected a table"),
-        ({}, "kind is missing"),
-        ({"kind": "saw"}, "no profile 'saw'"),
-        ({"kind": "ramp", "from": 1}, "needs to, over"),
-        ({"kind": "constant", "rate": [5]}, r"rate must be a string or a number, not \[5\]"),
-        ({"kind": "constant", "rate": math.nan}, "'nan' is not a rate"),
-        ({"kind": "constant", "rate": 10**400}, "too large"),
-        ({"kind": "constant", "rate": 5, "for": "soon"}, "'soon' is not a duration"),
-        ({"kind": "burst", "base": 1, "peak": 2, "every": 9, "for": "2s"}, "needs peak_for"),
-        (
-            [{"kind": "constant", "rate": 5}, {"kind": "constant", "rate": 5}],
-            "part 1 needs a length",
-        ),
-        ([{"kind": "constant", "rate": 5, "for": 1}, {"kind": "x"}], "part 2: there is no profile"),
-    ],
-)
-def test_toml_errors(value: object, complaint: str) -> None:
-    with pytest.raises(UsageError, match=complaint):
-        profile_from_toml(value)
-
-
-@pytest.mark.parametrize(
     ("text", "complaint"),
     [
         ("1@1s," * 100_000 + "1", "a profile of 500,001 characters is too long"),
@@ -253,13 +192,3 @@ def test_a_long_profile_is_refused_in_a_short_line(text: str, complaint: str) ->
     with pytest.raises(UsageError, match=complaint) as raised:
         parse_profile(text)
     assert len(str(raised.value)) < 400
-
-
-def test_a_table_of_many_parts_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "long.toml"
-    file.write_text("profile = [" + '{kind="constant",rate=1,for="1s"},' * 1001 + "]")
-    with pytest.raises(UsageError, match="1,001 parts are too many"):
-        read_profile(file)
-    file.write_text("#" * (1 << 21))
-    with pytest.raises(UsageError, match="cannot read the profile"):
-        read_profile(file)

@@ -37,13 +37,13 @@ class PoolLimits:
 
     connections: int
     timeout_s: float
-    connect_timeout_s: float
-    first_byte_timeout_s: float
+    connect_s: float
+    first_byte_s: float
 
     @property
     def shortest_s(self) -> float:
         """The least time after which an answer is late."""
-        return min(self.timeout_s, self.first_byte_timeout_s)
+        return min(self.timeout_s, self.first_byte_s)
 
 
 class Pool:
@@ -80,7 +80,7 @@ class Pool:
         self._dialer = dialer
         self._limits = limits
         self._timeout_ns = int(limits.timeout_s * 1e9)
-        self._first_byte_ns = int(limits.first_byte_timeout_s * 1e9)
+        self._first_byte_ns = int(limits.first_byte_s * 1e9)
         self._reuse = reuse
         self._shelves: dict[str, deque[Connection]] = {}
         """All idle connections; by address, if requests are spread over these."""
@@ -266,7 +266,7 @@ class Pool:
     async def _dial(self, first: str | None) -> None:
         """Open a connection; where that fails it costs the oldest request that waits."""
         try:
-            await self._dialer.dial(self._connection, self._limits.connect_timeout_s, first)
+            await self._dialer.dial(self._connection, self._limits.connect_s, first)
         except OSError as error:
             if error.errno == errno.EADDRNOTAVAIL:
                 self.port_exhausted += 1

@@ -192,7 +192,7 @@ def plan_traffic(
                 key_file=_text(tls.key),
             )
         )
-        verb = method or ("POST" if bodies else "GET")
+        verb = ("POST" if bodies else "GET") if method is None else method
         encoded.append(encode_requests(target, verb, headers, bodies, number))
     return Traffic(
         endpoints,

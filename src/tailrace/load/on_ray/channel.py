@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +13,24 @@ from tailrace.errors import TailraceError, UsageError
 from tailrace.load.on_ray.agent import HEARTBEAT_S, LOST_S
 from tailrace.load.on_ray.node import Node
 from tailrace.load.schedule.arrivals import parse_arrivals
-from tailrace.load.schedule.profile_text import TimedSegment, join_parts, parse_parts
-from tailrace.load.schedule.trace import RateTrace, Replay
+from tailrace.load.schedule.profile import parse_profile
+from tailrace.load.schedule.trace_file import Files
 from tailrace.load.session.workers import Gone, Heard
 from tailrace.load.worker.messages import Change, Message, Setup, frame
 
 
-class Parcel:
+class Parcel(Files):
     """The files that messages name, by the names they have in them once they are rewritten. Each is
     read once: one that is gone later is still here.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.files: dict[str, bytes] = {}
         self._rewritten: dict[str, str] = {}
-        """Arrivals and names of files, as they were and as they are now."""
+        """Names of files, as they were and as they are now."""
+        self._packed_arrivals: str | None = None
+        """Those of its one run."""
 
     def pack(self, message: Message) -> Message:
         """The message with every file it names by the name in `files`.
@@ -61,27 +63,18 @@ class Parcel:
             case _:
                 return message
 
+    def find(self, name: str) -> tuple[str, str]:
+        """See Files."""
+        return name, self._name(name)
+
     def _arrivals(self, text: str) -> str:
-        if text not in self._rewritten:
-            arrivals = parse_arrivals(text)
-            if isinstance(arrivals, Replay):
-                arrivals = replace(arrivals, path=self._name(arrivals.path))
-            self._rewritten[text] = arrivals.expression
-        return self._rewritten[text]
+        if self._packed_arrivals is None:
+            # Once for all workers: a recording may be long.
+            self._packed_arrivals = parse_arrivals(text, files=self).expression
+        return self._packed_arrivals
 
     def _profile(self, text: str) -> str:
-        if "trace" not in text:
-            return text
-        return join_parts(
-            [
-                TimedSegment(
-                    replace(part.segment, path=self._name(part.segment.path)), part.length_s
-                )
-                if isinstance(part.segment, RateTrace)
-                else part
-                for part in parse_parts(text)
-            ]
-        )
+        return parse_profile(text, self).expression
 
     def _optional(self, path: str | None) -> str | None:
         return self._name(path) if path is not None else None

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tailrace.errors import UsageError
 from tailrace.load.schedule.segments import Floats, format_number
 from tailrace.load.schedule.trace import CHUNK, Replay, check_factors
-from tailrace.load.schedule.trace_file import read_trace
+from tailrace.load.schedule.trace_file import ANY_FILE, Files, read_trace
 
 _DWELLS = 1024
 """Dwell times drawn at a time. Like CHUNK a part of what a seed means."""
@@ -183,12 +183,15 @@ def _summed(gaps: Callable[[int], NDArray[np.float64]]) -> Iterator[Floats]:
 S = TypeVar("S", bound=np.generic)
 
 
-def parse_arrivals(text: str, scale: float = 1.0, speed: float = 1.0) -> Arrivals:
+def parse_arrivals(
+    text: str, scale: float = 1.0, speed: float = 1.0, files: Files = ANY_FILE
+) -> Arrivals:
     """The arrival process `text` describes.
 
     `constant`, `poisson`, `gamma:CV`, `mmpp:low=1,high=8,low_for=1000,high_for=100` or
     `trace:FILE[?scale=2&speed=10&column=NAME&unit=ms]`. `scale` and `speed` multiply those
-    of a trace; other arrivals take none.
+    of a trace; other arrivals take none. `files` says which files may be read, and how the
+    arrivals are to name them.
 
     Raises:
         UsageError: there is no such process, a value is missing or unusable, or a trace's file is.
@@ -200,7 +203,7 @@ def parse_arrivals(text: str, scale: float = 1.0, speed: float = 1.0) -> Arrival
         hint = f"did you mean {near[0]}? There are" if near else "choose from"
         raise UsageError(f"unknown arrivals {text!r}: {hint} {', '.join(_EXAMPLES)}")
     if kind == "trace":
-        return _parse_trace(rest, scale, speed)
+        return _parse_trace(rest, scale, speed, files)
     if scale != 1 or speed != 1:
         raise UsageError(f"scale and speed belong to a trace; {kind} arrivals take the rate alone")
     if colon and kind in ("constant", "poisson"):
@@ -250,7 +253,7 @@ def _parse_mmpp(rest: str) -> Mmpp:
     return Mmpp(**values)
 
 
-def _parse_trace(rest: str, scale: float, speed: float) -> Replay:
+def _parse_trace(rest: str, scale: float, speed: float, files: Files) -> Replay:
     path, question, query = rest.rpartition("?")
     if not question:
         path, query = rest, ""
@@ -260,11 +263,12 @@ def _parse_trace(rest: str, scale: float, speed: float) -> Replay:
     unknown = options.keys() - {"scale", "speed", "column", "unit"}
     if unknown:
         raise UsageError(f"a trace has no option {min(unknown)!r}: scale, speed, column and unit")
-    path, column, unit = path.strip(), options.get("column"), options.get("unit")
+    column, unit = options.get("column"), options.get("unit")
+    path, name = files.find(path.strip())
     scale *= _number(options.get("scale", "1"), "scale")
     speed *= _number(options.get("speed", "1"), "speed")
     check_factors(scale, speed)
-    return Replay.of(read_trace(path, column, unit), path, column, unit, scale, speed)
+    return Replay.of(read_trace(path, column, unit), name, column, unit, scale, speed)
 
 
 _MMPP_KEYS = tuple(field.name for field in fields(Mmpp))
@@ -275,5 +279,5 @@ _KINDS: dict[str, Callable[[str], Arrivals]] = {
     "poisson": lambda _: Poisson(),
     "gamma": _parse_gamma,
     "mmpp": _parse_mmpp,
-    "trace": lambda rest: _parse_trace(rest, 1.0, 1.0),
+    "trace": lambda rest: _parse_trace(rest, 1.0, 1.0, ANY_FILE),
 }

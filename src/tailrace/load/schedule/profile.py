@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from tailrace.errors import UsageError
 from tailrace.load.schedule.profile_text import TimedSegment, join_parts, parse_parts
 from tailrace.load.schedule.segments import ConstantRate, Floats, Segment
+from tailrace.load.schedule.trace_file import ANY_FILE, Files
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -217,12 +218,13 @@ def constant(rate_per_s: float) -> Profile:
     return Profile.of_parts([TimedSegment(ConstantRate(float(rate_per_s)), None)])
 
 
-def parse_profile(text: str) -> Profile:
+def parse_profile(text: str, files: Files = ANY_FILE) -> Profile:
     """The profile an expression describes: `200`, `100@30s,500`, `100..1000/60s,sine(…)`.
 
     The language is that of profile_text.py. The last part goes on for as long as the run does.
+    `files` says which files may be read, and how the profile is to name them.
 
     Raises:
         UsageError: the expression cannot be read; the message says which part and where.
     """
-    return Profile.of_parts(parse_parts(text))
+    return Profile.of_parts(parse_parts(text, files))

@@ -14,7 +14,7 @@ given to the last part changes nothing: that part goes on for as long as the run
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tailrace.errors import UsageError
@@ -28,7 +28,7 @@ from tailrace.load.schedule.segments import (
 )
 from tailrace.load.schedule.sine import Sine
 from tailrace.load.schedule.trace import RateTrace, check_factors
-from tailrace.load.schedule.trace_file import read_trace
+from tailrace.load.schedule.trace_file import ANY_FILE, Files, read_trace
 from tailrace.units import parse_duration_s, parse_rate_per_s
 
 MAX_PARTS = 1000
@@ -47,7 +47,7 @@ class TimedSegment:
     length_s: float | None
 
 
-def parse_parts(text: str) -> list[TimedSegment]:
+def parse_parts(text: str, files: Files = ANY_FILE) -> list[TimedSegment]:
     """The parts of a profile expression, in order; only the last may have no length.
 
     Raises:
@@ -70,7 +70,7 @@ def parse_parts(text: str) -> list[TimedSegment]:
         try:
             if not piece.strip():
                 raise UsageError("a rate is missing here, as in 200")
-            part = _parse_part(piece.strip(), text, at)
+            part = _parse_part(piece.strip(), text, at, files)
         except UsageError as error:
             if isinstance(error, _PlacedError):
                 raise
@@ -87,13 +87,7 @@ def join_parts(parts: Sequence[TimedSegment]) -> str:
     return ",".join(_join(part) for part in parts)
 
 
-def make_segment(kind: str, values: Mapping[str, str]) -> Segment:
-    """The segment of a kind, `ramp`, `sine`, `burst`, `constant` or `trace`, from its values.
-
-    Raises:
-        UsageError: the kind or a key is unknown, a key is missing or a value cannot be used.
-    """
-    _check_kind(kind)
+def _make_segment(kind: str, values: dict[str, str], files: Files) -> Segment:
     needed, optional, make = _KINDS[kind]
     for key in values:
         if key not in (*needed, *optional):
@@ -101,15 +95,10 @@ def make_segment(kind: str, values: Mapping[str, str]) -> Segment:
     missing = [key for key in needed if key not in values]
     if missing:
         raise UsageError(f"{kind} needs {', '.join(missing)} as well, as in {_EXAMPLES[kind]}")
-    return make(dict(values))
+    return make(values, files)
 
 
-def parse_length_s(text: str) -> float:
-    """Seconds in `text`, at most MAX_LENGTH_S.
-
-    Raises:
-        UsageError: `text` is not a duration, or too long a one.
-    """
+def _parse_length_s(text: str) -> float:
     return parse_duration_s(text, most_s=MAX_LENGTH_S)
 
 
@@ -152,26 +141,26 @@ def _split(
     yield offset + start, piece[start:]
 
 
-def _parse_part(part: str, text: str, at: int) -> TimedSegment:
+def _parse_part(part: str, text: str, at: int, files: Files) -> TimedSegment:
     (_, shape), *lengths = _split(part, "@", text, at)
     if len(lengths) > 1:
         raise _PlacedError(text, f"{part!r} has two lengths", lengths[1][0] - 1)
-    segment = _parse_shape(shape.rstrip(), text, at)
+    segment = _parse_shape(shape.rstrip(), text, at, files)
     if lengths:
         offset, length = lengths[0]
         try:
-            return TimedSegment(segment, parse_length_s(length))
+            return TimedSegment(segment, _parse_length_s(length))
         except UsageError as error:
             raise _PlacedError(text, str(error), offset) from None
     return TimedSegment(segment, segment.over_s if isinstance(segment, Ramp) else None)
 
 
-def _parse_shape(shape: str, text: str, at: int) -> Segment:
+def _parse_shape(shape: str, text: str, at: int, files: Files) -> Segment:
     call = _CALL.fullmatch(shape)
     if call is not None:
         kind = call[1].lower()
         _check_kind(kind)
-        return make_segment(kind, dict(_values(kind, call[2], text, at + call.start(2))))
+        return _make_segment(kind, dict(_values(kind, call[2], text, at + call.start(2))), files)
     if ".." in shape:
         return _parse_ramp(shape, text, at)
     return ConstantRate(parse_rate_per_s(shape))
@@ -185,7 +174,7 @@ def _parse_ramp(shape: str, text: str, at: int) -> Ramp:
         raise _PlacedError(text, reason, dots)
     end, slash, over = rest.rpartition("/")
     try:
-        over_s = parse_length_s(over)
+        over_s = _parse_length_s(over)
     except UsageError:
         slash = ""
     if not slash or not end.strip():
@@ -242,43 +231,43 @@ def _number(text: str, what: str) -> float:
         raise UsageError(f"{what} is a number, not {text!r}") from None
 
 
-def _sine(values: dict[str, str]) -> Segment:
+def _sine(values: dict[str, str], _: Files) -> Segment:
     return Sine(
         parse_rate_per_s(values["mean"]),
         parse_rate_per_s(values["amp"]),
-        parse_length_s(values["period"]),
+        _parse_length_s(values["period"]),
         _number(values.get("phase", "0"), "phase"),
     )
 
 
-def _burst(values: dict[str, str]) -> Segment:
+def _burst(values: dict[str, str], _: Files) -> Segment:
     return Burst(
         parse_rate_per_s(values["base"]),
         parse_rate_per_s(values["peak"]),
-        parse_length_s(values["every"]),
-        parse_length_s(values["for"]),
+        _parse_length_s(values["every"]),
+        _parse_length_s(values["for"]),
     )
 
 
-def _ramp(values: dict[str, str]) -> Segment:
+def _ramp(values: dict[str, str], _: Files) -> Segment:
     return Ramp(
         parse_rate_per_s(values["from"]),
         parse_rate_per_s(values["to"]),
-        parse_length_s(values["over"]),
+        _parse_length_s(values["over"]),
     )
 
 
-def _trace(values: dict[str, str]) -> Segment:
-    path, unit = values["file"], values.get("unit")
+def _trace(values: dict[str, str], files: Files) -> Segment:
+    (path, name), unit = files.find(values["file"]), values.get("unit")
     scale = _number(values.get("scale", "1"), "scale")
     speed = _number(values.get("speed", "1"), "speed")
     check_factors(scale, speed)
-    return RateTrace.of(read_trace(path, unit=unit), path, unit, scale, speed)
+    return RateTrace.of(read_trace(path, unit=unit), name, unit, scale, speed)
 
 
-_Make = Callable[[dict[str, str]], Segment]
+_Make = Callable[[dict[str, str], Files], Segment]
 _KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], _Make]] = {
-    "constant": (("rate",), (), lambda values: ConstantRate(parse_rate_per_s(values["rate"]))),
+    "constant": (("rate",), (), lambda values, _: ConstantRate(parse_rate_per_s(values["rate"]))),
     "ramp": (("from", "to", "over"), (), _ramp),
     "sine": (("mean", "amp", "period"), ("phase",), _sine),
     "burst": (("base", "peak", "every", "for"), (), _burst),

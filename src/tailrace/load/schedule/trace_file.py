@@ -30,7 +30,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tailrace.errors import UsageError
+from tailrace.errors import TailraceError, UsageError
 from tailrace.load.schedule.instants import (
     UNITS,
     Read,
@@ -60,6 +60,39 @@ _MAX_RATES = 1_000_000
 """Eleven days of seconds: every load worker reads them, and once more at a live change."""
 _MAX_COUNT = 1e15
 _NUMPY = b"\x93NUMPY"
+
+
+class Files:
+    """How an expression comes by the files that it names: any is read, by its path from `base` on,
+    or from the current folder.
+    """
+
+    def __init__(self, base: Path | None = None) -> None:
+        self._base = base
+
+    def find(self, name: str) -> tuple[str, str]:
+        """(where the file lies that an expression calls `name`, what to call it from now on).
+
+        Raises:
+            TailraceError: it may not be read.
+        """
+        path = name if self._base is None else str(self._base / name)
+        return path, path
+
+
+class NoFiles(Files):
+    """None may be read, for the reason given."""
+
+    def __init__(self, refusal: TailraceError) -> None:
+        super().__init__()
+        self._refusal = refusal
+
+    def find(self, name: str) -> tuple[str, str]:
+        """See Files."""
+        raise self._refusal
+
+
+ANY_FILE = Files()
 
 Row = tuple[int, list[str]]
 """The number of a line, and its fields."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +27,7 @@ from tailrace.load.judge.slo import Slo, parse_slo
 from tailrace.load.schedule.arrivals import parse_arrivals
 from tailrace.load.schedule.profile import Profile, constant, parse_profile
 from tailrace.load.schedule.schedule import Part, parse_part, parse_start
+from tailrace.load.schedule.trace_file import ANY_FILE, Files
 from tailrace.load.settings import SettingError
 from tailrace.units import MAX_DURATION_S, format_duration
 
@@ -106,7 +108,7 @@ def read_plan(
     *,
     duration_s: float | None = None,
     interval_s: float = DEFAULT_INTERVAL_S,
-    cap_per_s: float | None = None,
+    files: Files = ANY_FILE,
     check_file: Check | None = None,
     note: Callable[[str], None] | None = None,
 ) -> Plan:
@@ -116,19 +118,20 @@ def read_plan(
         duration_s: how long a run lasts whose configuration does not say, unless a trace does;
             None: until it is stopped.
         interval_s: of a configuration that says none.
+        files: which ones arrivals and profile may name.
         check_file: raises where a file may not be sent.
         note: told which files of a directory are left out.
 
     Raises:
         UsageError: a setting cannot be used; the message names it.
-        Whatever `check_file` raises.
+        Whatever `files` and `check_file` raise.
     """
     config.check()
     if config.ray is not None:
         _of("ray", check_address, config.ray)
-    arrivals = _of("arrivals", parse_arrivals, config.arrivals)
+    arrivals = _of("arrivals", partial(parse_arrivals, files=files), config.arrivals)
     if config.profile is not None:
-        profile = _of("profile", parse_profile, config.profile)
+        profile = _of("profile", partial(parse_profile, files=files), config.profile)
     else:
         profile = constant(arrivals.natural_rate_per_s or DEFAULT_RATE_PER_S)
     lasts_s = config.duration_s
@@ -141,17 +144,19 @@ def read_plan(
             )
     slos = tuple(_of("slo", parse_slo, text) for text in config.slo)
     traffic = _read_traffic(config, check_file, note)
+    # Of this type, whatever more a configuration says: load workers know no other.
+    said = {name: getattr(config, name) for name in LoadConfig.__struct_fields__}
+    known = {
+        "url": without_credentials(config.url),
+        "method": _method_of(traffic),
+        "profile": profile.expression,
+        "duration_s": lasts_s,
+        "timeout_s": choose_timeout_s(config.timeout_s, slos),
+        "interval_s": config.interval_s or interval_s,
+        "keep_alive": not traffic.requests[0].manner & LAST,
+    }
     return Plan(
-        config=msgspec.structs.replace(
-            config,
-            url=without_credentials(config.url),
-            method=_method_of(traffic),
-            profile=profile.expression,
-            duration_s=lasts_s,
-            timeout_s=choose_timeout_s(config.timeout_s, slos),
-            interval_s=config.interval_s or interval_s,
-            keep_alive=not traffic.requests[0].manner & LAST,
-        ),
+        config=LoadConfig(**(said | known)),
         traffic=traffic,
         profile=profile,
         expect=parse_expect(config.expect_status, config.expect_size, config.expect_body),
@@ -159,7 +164,6 @@ def read_plan(
         abort_on=tuple(_of("abort_on", parse_abort_on, text) for text in config.abort_on),
         part=_of("part", parse_part, config.part),
         start_at=_of("start_at", parse_start, config.start_at) if config.start_at else None,
-        cap_per_s=cap_per_s,
     )
 
 

@@ -50,8 +50,8 @@ class Setup(msgspec.Struct, tag=True, frozen=True, kw_only=True):
         return PoolLimits(
             connections=-(-config.connections // config.workers),
             timeout_s=timeout_s,
-            connect_timeout_s=min(config.connect_timeout_s or timeout_s, timeout_s),
-            first_byte_timeout_s=min(config.first_byte_timeout_s or timeout_s, timeout_s),
+            connect_s=min(config.connect_timeout_s or timeout_s, timeout_s),
+            first_byte_s=min(config.first_byte_timeout_s or timeout_s, timeout_s),
         )
 
 

@@ -238,6 +238,8 @@ def value_name(enum: str, text: str) -> str:
 
 def strip_none(kind: inspect.Type) -> tuple[inspect.Type, bool]:
     """The type apart from its None, and whether it has one."""
+    if isinstance(kind, inspect.Metadata):
+        kind = kind.type
     if not isinstance(kind, inspect.UnionType):
         return kind, False
     (inner,) = (option for option in kind.types if not isinstance(option, inspect.NoneType))
