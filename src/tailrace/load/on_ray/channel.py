@@ -151,7 +151,7 @@ class RayChannel:
     async def _listen(self) -> None:
         reason: str | None = None
         while reason is None:
-            answer = asyncio.ensure_future(_await(self._agent.hear.remote()))
+            answer = asyncio.ensure_future(self._agent.hear.remote())
             try:
                 if not await _within(answer, LOST_S):
                     self._node.doubtful = True
@@ -190,7 +190,3 @@ async def _within(answer: asyncio.Future[Any], seconds: float) -> bool:
         if (await asyncio.wait([answer], timeout=HEARTBEAT_S))[0]:
             return True
     return False
-
-
-async def _await(reference: Any) -> Any:
-    return await reference

@@ -79,7 +79,8 @@ class RayLauncher:
         self._nodes = name_nodes(_nodes())
         self._group = placement_group([{"CPU": 1}] * workers, strategy="SPREAD")
         try:
-            await asyncio.wait_for(_await(self._group.ready()), _ROOM_S)
+            async with asyncio.timeout(_ROOM_S):
+                await self._group.ready()
         except TimeoutError:
             raise GeneratorError(self._no_room(workers)) from None
         agents = [
@@ -208,10 +209,6 @@ class RayLauncher:
 
 def _nodes() -> list[dict[str, Any]]:
     return ray.nodes()  # type: ignore[no-untyped-call, no-any-return]
-
-
-async def _await(reference: Any) -> Any:
-    return await reference
 
 
 def _line(error: BaseException) -> str:
