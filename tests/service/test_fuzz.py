@@ -74,6 +74,9 @@ def test_every_route_keeps_to_its_description(
         timeout=300,
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    routes = sum(len(path) for path in description["paths"].values())
-    assert f"Tested: {routes}" in run.stdout or mode == "negative"
+    routes = [route for path in description["paths"].values() for route in path.values()]
+    if mode == "negative":
+        # Nothing wrong can be sent to a route that takes nothing.
+        routes = [route for route in routes if {"parameters", "requestBody"} & route.keys()]
+    assert f"Tested: {len(routes)}\n" in run.stdout, run.stdout
     assert httpx.get(f"{shapes_server.url}/v2/health/ready").status_code == 200
