@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from ray.util import get_node_ip_address
 from tailrace import cluster
 from tailrace.errors import TailraceError, UsageError
 from tests.kit import cli
+from tests.kit.plans import await_intervals
+from tests.kit.waiting import wait_until
 
 
 @pytest.mark.parametrize("address", ["nonsense", "auto:x", "ray://host:10001", ":6379", "host:"])
@@ -97,11 +98,8 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
     )
     address = f"{get_node_ip_address()}:{port}"
     try:
-        ends_s = time.monotonic() + 120
-        while not is_listening(address):
-            assert time.monotonic() < ends_s
-            assert process.poll() is None
-            time.sleep(0.2)
+        wait_until(lambda: is_listening(address) or process.poll() is not None)
+        assert process.poll() is None
         yield address, home
     finally:
         process.send_signal(signal.SIGTERM)
@@ -153,11 +151,7 @@ def test_a_run_that_is_terminated_says_nothing_of_ray(
         *("--for", "60s", "--out", str(tmp_path / "run")),
         env=_home_environment(home),
     )
-    timeline = tmp_path / "run/timeline.jsonl"
-    ends_s = time.monotonic() + 60
-    while not (timeline.exists() and timeline.stat().st_size):
-        assert time.monotonic() < ends_s
-        time.sleep(0.1)
+    await_intervals(tmp_path / "run", 1)
     process.send_signal(signal.SIGTERM)
     said, noted = process.communicate(timeout=60)
     assert "***" not in noted, noted

@@ -4,7 +4,6 @@ import json
 import resource
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 
 from tailrace.runs.samples import read_raw_samples
 from tests.kit import cli
+from tests.kit.waiting import wait_until
 
 pytestmark = pytest.mark.slow("a file system of its own")
 
@@ -102,22 +102,10 @@ def test_a_search_that_finds_no_room_keeps_what_fits(serve: Any, tmp_path: Path)
 
 
 def test_a_search_that_is_killed_keeps_the_steps_it_had(serve: Any, tmp_path: Path) -> None:
-    process = cli.start(
-        "find",
-        serve().url,
-        *SEARCH,
-        *QUICK[:4],
-        "--confirm",
-        "60s",
-        cwd=tmp_path,
-        stdout=None,
-        stderr=None,
-        text=False,
-    )
-    file, until_s = tmp_path / "f" / "find.json", time.monotonic() + 30
-    while not file.exists():
-        assert time.monotonic() < until_s
-        time.sleep(0.02)
+    words = ("find", serve().url, *SEARCH, *QUICK[:4], "--confirm", "60s")
+    process = cli.start(*words, cwd=tmp_path, stdout=None, stderr=None)
+    file = tmp_path / "f" / "find.json"
+    wait_until(file.exists)
     process.send_signal(signal.SIGKILL)
     process.wait(10)
     kept = json.loads(file.read_text())

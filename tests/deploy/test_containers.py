@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from tailrace.control.config_file import read_config
 from tailrace.models import zoo
 from tailrace.units import parse_duration_s
 from tests.deploy.manifests import DEPLOY, Document, find, parse, tool
+from tests.kit.waiting import wait_until
 
 if TYPE_CHECKING:
     import httpx
@@ -180,10 +180,10 @@ def test_room_of_the_compose_file_is_up_and_loads_its_service(
     # The service takes its load, and tells it alone what CPU it uses.
     authorized = {"Authorization": "Bearer secret"}
     running.ask("POST", "/services/service/start", headers=authorized)
-    ends_s = time.monotonic() + 60
-    while not (point := running.ask("GET", "/services/service/latest", headers=authorized)) or (
-        "cpu_percent" not in point["server"]
-    ):
-        assert time.monotonic() < ends_s, point
-        time.sleep(0.1)
+
+    def with_cpu() -> Any:
+        point = running.ask("GET", "/services/service/latest", headers=authorized)
+        return point if point and "cpu_percent" in point["server"] else None
+
+    point = wait_until(with_cpu)
     assert point["failed"] == {}

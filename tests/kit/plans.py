@@ -20,7 +20,7 @@ from tailrace.load.session.result import Result
 from tailrace.load.session.session import Session
 from tailrace.runs.directory import RunDirectory
 from tailrace.runs.run import Run
-from tests.kit.waiting import until
+from tests.kit.waiting import until, wait_until
 
 
 def make_plan(
@@ -68,3 +68,9 @@ def load_workers() -> list[int]:
     ]
     name = b"\0-m\0tailrace.load.worker\0"
     return [pid for pid in sorted(children) if name in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def await_intervals(run: Path, count: int) -> None:
+    """Return when so many intervals of a run in progress are written down in its directory."""
+    file = run / "timeline.jsonl"
+    wait_until(lambda: file.exists() and file.read_bytes().count(b"\n") >= count)

@@ -24,19 +24,11 @@ from tailrace.load.session.workers import GeneratorError
 from tailrace.runs.directory import RunDirectory, RunDirectoryError
 from tailrace.runs.run import Run
 from tests.kit import cli
-from tests.kit.plans import make_plan
+from tests.kit.plans import await_intervals, make_plan
 
 
 def plan_of(url: str, rate: str = "300", duration_s: float = 1.5) -> Plan:
     return make_plan(url, rate, duration_s=duration_s, slo="p99<5s")
-
-
-def await_intervals(run: Path, count: int) -> None:
-    """Return when so many intervals of a run in progress are written down."""
-    timeline, until_s = run / "timeline.jsonl", time.monotonic() + 30
-    while not timeline.exists() or timeline.read_bytes().count(b"\n") < count:
-        assert time.monotonic() < until_s
-        time.sleep(0.02)
 
 
 async def test_a_run_leaves_result_timeline_and_histogram_log(serve: Any, tmp_path: Path) -> None:

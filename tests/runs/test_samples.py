@@ -4,9 +4,7 @@ import csv
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,8 @@ from tailrace.load.worker.messages import SampleBatch
 from tailrace.runs import sample_files
 from tailrace.runs.sample_files import SampleSink
 from tailrace.runs.samples import COLUMNS, RawSamples, read_raw_samples
+from tests.kit import cli
+from tests.kit.plans import await_intervals
 
 URLS = ["http://a/", 'http://b/,"x"']
 KINDS = [".csv", ".parquet"]
@@ -170,13 +170,16 @@ def test_a_file_of_something_else_is_one_line(tmp_path: Path) -> None:
 def test_a_run_that_is_killed_keeps_the_rows_of_its_intervals(
     serve: Any, tmp_path: Path, kind: str
 ) -> None:
-    command = (sys.executable, "-m", "tailrace", "load", serve().url, "--for", "60s")
     options = ("--out", "run", "--interval", "200ms", "--samples", f"s{kind}")
-    process = subprocess.Popen([*command, *options], cwd=tmp_path, start_new_session=True)
-    timeline, until_s = tmp_path / "run" / "timeline.jsonl", time.monotonic() + 30
-    while not timeline.exists() or timeline.read_bytes().count(b"\n") < 4:
-        assert time.monotonic() < until_s
-        time.sleep(0.02)
+    process = cli.start(
+        *("load", serve().url, "--for", "60s", *options),
+        cwd=tmp_path,
+        start_new_session=True,
+        stdout=None,
+        stderr=None,
+    )
+    timeline = tmp_path / "run" / "timeline.jsonl"
+    await_intervals(timeline.parent, 4)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     points = [json.loads(line) for line in timeline.read_text().splitlines()]
