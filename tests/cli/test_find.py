@@ -49,7 +49,10 @@ def test_failures_break_an_slo(serve: Any, tmp_path: Path) -> None:
         *("--step", "1s", "--longest", "2s", "--confirm", "1s", "--out", "found"),
         cwd=tmp_path,
     )
-    assert "breaks" in finished.stderr
+    assert "  breaks  " in finished.stderr
+    steps = json.loads((tmp_path / "found" / "find.json").read_text())["steps"]
+    broken = [step for step in steps if step["decision"] == "breaks"]
+    assert all(step["failed"] > 0 for step in broken), broken
 
 
 def test_ctrl_c_keeps_what_was_found(serve: Any, tmp_path: Path) -> None:
