@@ -26,7 +26,7 @@ there are, and their order, is said by the data: the first that is met has the f
 Clock = Literal["wall", "elapsed"]
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """A line of a chart, or an entry of the facts about one moment."""
 
     id: str
@@ -37,19 +37,19 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     take: Literal["worst", "mean", "rate", "last"] = "worst"
     """Of intervals that are drawn as one: the highest, the mean by answers, what it comes to a
     second, or the last."""
-    words: Literal["", "amount", "lag", "per second"] = ""
-    """How its value is worded, if not as a number."""
     colour: str = ""
     """A variable of the style sheet."""
+    fill: float | None = None
+    words: Literal["", "amount", "lag", "per second"] = ""
+    """How its value is worded, if not as a number."""
     kind: Literal["", "bar"] = ""
     width: float | None = None
     dash: tuple[int, ...] = ()
     step: str = ""
-    fill: float | None = None
     stacked: bool = False
 
 
-class Chart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Chart(msgspec.Struct, frozen=True, omit_defaults=True):
     """One chart; what is not said of it is as usual."""
 
     name: str
@@ -77,211 +77,107 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 _AREA = 0.14
+_LAGS = "per interval, the generator's own"
+_LOAD = "of one core, all together"
+_AT_END = "at the interval's end"
+_HEAT = "requests a second in each 12 % of latency"
 
 
 def _declared(chart: str) -> tuple[Line, ...]:
+    """Of the counts that say so, the first one filled."""
+    counts = [(name, count) for name, count in COUNTS.items() if count.chart == chart]
     return tuple(
-        Line(
-            id=name,
-            label=count.label,
-            path=(name,),
-            colour=f"c-{count.colour}",
-            fill=None if number else _AREA,
-        )
-        for number, (name, count) in enumerate(
-            item for item in COUNTS.items() if item[1].chart == chart
-        )
+        Line(name, count.label, (name,), "worst", f"c-{count.colour}", None if at else _AREA)
+        for at, (name, count) in enumerate(counts)
     )
 
 
 def _latency(name: str, **look: Any) -> Line:
-    colour = f"c-{name.replace('.', '')}"
-    return Line(id=name, label=name, path=("latency_ms", name), colour=colour, **look)
+    return Line(name, name, ("latency_ms", name), colour=f"c-{name.replace('.', '')}", **look)
 
 
-_QPS = Line(id="qps", label="QPS", path=("completed",), take="rate", colour="c-qps", fill=_AREA)
-_RPS = Line(id="rps", label="RPS", path=("sent",), take="rate", colour="c-rps")
+_QPS = Line("qps", "QPS", ("completed",), "rate", "c-qps", _AREA)
+_RPS = Line("rps", "RPS", ("sent",), "rate", "c-rps")
 _ASKED = Line(
-    id="asked",
-    label="asked",
-    path=("target_per_s",),
-    take="last",
-    colour="c-asked",
-    width=1.2,
-    dash=(4, 3),
-    step="end",
+    "asked", "asked", ("target_per_s",), "last", "c-asked", width=1.2, dash=(4, 3), step="end"
 )
-_LAG = Line(
-    id="lag",
-    label=TAIL,
-    path=("send_lag_us", TAIL),
-    words="lag",
-    colour="c-lag",
-    fill=_AREA,
+_LAG = Line("lag", TAIL, ("send_lag_us", TAIL), "worst", "c-lag", _AREA, "lag")
+_TICK = Line("tick", "latest", ("tick_lag_ms",), "worst", "c-lag", _AREA)
+_CPU = Line("cpu", "CPU", ("server", "cpu_percent"), "worst", "c-cpu", _AREA)
+_GPU = Line("gpu", "GPU", ("server", "gpu_percent"), "worst", "c-gpu")
+_LOAD_CPU = Line("cpu", "CPU", ("cpu_percent",), "worst", "c-cpu", _AREA)
+_FAILURE = Line("*", "*", ("failed", "*"), "rate", kind="bar")
+_FAILURES = Line("failures", "", ("failed",), "rate")
+_STAGE = Line("*", "*", ("stages_ms", "*", STATISTICS[0]), "mean", fill=0.85, width=0, stacked=True)
+_PERCENTILES = (
+    _latency(MEDIAN),
+    _latency(TAIL, width=2.4),
+    _latency(HIGHEST, width=1.2, dash=(5, 3)),
 )
-_CPU = Line(id="cpu", label="CPU", path=("server", "cpu_percent"), colour="c-cpu", fill=_AREA)
-_LOAD_CPU = Line(id="cpu", label="CPU", path=("cpu_percent",), colour="c-cpu", fill=_AREA)
-_LAGS = "per interval, the generator's own"
-_LOAD = "of one core, all together"
-_HEAT = "requests a second in each 12 % of latency"
-
+_ABOUT = "per interval, from the intended time, log scale"
 _CHARTS = (
+    Chart("latency", "Latency", "ms", _ABOUT, _PERCENTILES, log=True, slo=True, marks="thin"),
+    Chart("heatmap", "Latency heatmap", "ms", _HEAT, log=True, slo=True, heat=True),
     Chart(
-        name="latency",
-        title="Latency",
-        unit="ms",
-        about="per interval, from the intended time, log scale",
-        log=True,
-        marks="thin",
-        slo=True,
-        lines=(
-            _latency(MEDIAN),
-            _latency(TAIL, width=2.4),
-            _latency(HIGHEST, width=1.2, dash=(5, 3)),
-        ),
-    ),
-    Chart(
-        name="heatmap",
-        title="Latency heatmap",
-        unit="ms",
-        about=_HEAT,
-        log=True,
-        slo=True,
-        heat=True,
-    ),
-    Chart(
-        name="rates",
-        title="Rate",
-        unit="req/s",
-        about="asked for, sent (RPS), completed (QPS)",
+        *("rates", "Rate", "req/s", "asked for, sent (RPS), completed (QPS)"),
+        (_ASKED, _QPS, _RPS),
         marks="named",
-        lines=(_ASKED, _QPS, _RPS),
     ),
     Chart(
-        name="failures",
-        title="Failures",
-        unit="/s",
-        about="by kind",
+        *("failures", "Failures", "/s", "by kind", (_FAILURE,), "failures"),
         occurring=True,
         none="no failures",
-        named="failures",
-        lines=(Line(id="*", label="*", path=("failed", "*"), take="rate", kind="bar"),),
     ),
     Chart(
-        name="in-flight",
-        title="In flight",
-        unit="requests",
-        about="at the interval's end",
+        *("in-flight", "In flight", "requests", _AT_END),
+        _declared("in-flight"),
         words="amount",
-        lines=_declared("in-flight"),
     ),
-    Chart(name="send-lag", title="Send lag", unit="", about=_LAGS, words="lag", lines=(_LAG,)),
+    Chart("send-lag", "Send lag", "", _LAGS, (_LAG,), words="lag"),
     Chart(
-        name="stages",
-        title="Stages",
-        unit="ms",
-        about="means, stacked",
+        *("stages", "Stages", "ms", "means, stacked", (_STAGE,), "stages"),
         occurring=True,
         optional=True,
-        named="stages",
-        lines=(
-            Line(
-                id="*",
-                label="*",
-                path=("stages_ms", "*", STATISTICS[0]),
-                take="mean",
-                width=0,
-                fill=0.85,
-                stacked=True,
-            ),
-        ),
     ),
     Chart(
-        name="server",
-        title="Service's CPU and GPU",
-        unit="%",
-        about="by its own /metrics; CPU of one core",
+        *("server", "Service's CPU and GPU", "%", "by its own /metrics; CPU of one core"),
+        (_CPU, _GPU),
         occurring=True,
         optional=True,
-        lines=(_CPU, Line(id="gpu", label="GPU", path=("server", "gpu_percent"), colour="c-gpu")),
     ),
-    Chart(name="load-cpu", title="Load workers' CPU", unit="%", about=_LOAD, lines=(_LOAD_CPU,)),
+    Chart("load-cpu", "Load workers' CPU", "%", _LOAD, (_LOAD_CPU,)),
+    Chart("tick-lag", "Tick lag", "ms", "the generator's latest clock tick", (_TICK,)),
     Chart(
-        name="tick-lag",
-        title="Tick lag",
-        unit="ms",
-        about="the generator's latest clock tick",
-        lines=(Line(id="tick", label="latest", path=("tick_lag_ms",), colour="c-lag", fill=_AREA),),
-    ),
-    Chart(
-        name="connections",
-        title="Connections",
-        unit="",
-        about="open, and requests that waited for one",
+        *("connections", "Connections", "", "open, and requests that waited for one"),
+        _declared("connections"),
         words="amount",
-        lines=_declared("connections"),
     ),
 )
 
 
 def _compared(name: str, title: str, unit: str, about: str, line: Line, **more: Any) -> Chart:
     lines = (msgspec.structs.replace(line, label=title, fill=None),)
-    return Chart(
-        name=f"runs-{name}", title=title, unit=unit, about=about, by_run=True, lines=lines, **more
-    )
+    return Chart(f"runs-{name}", title, unit, about, lines, by_run=True, **more)
+
+
+def _compared_latency(name: str) -> Chart:
+    title, about = f"Latency {name}", "per interval, log scale"
+    return _compared(name, title, "ms", about, _latency(name), log=True, slo=name == TAIL)
 
 
 _TAIL_FIRST = (TAIL, MEDIAN, HIGHEST)
+_OF_SERVER = "by its own /metrics; of one core"
 _COMPARED = (
-    *(
-        _compared(
-            name,
-            f"Latency {name}",
-            "ms",
-            "per interval, log scale",
-            _latency(name),
-            log=True,
-            slo=name == TAIL,
-        )
-        for name in _TAIL_FIRST
-    ),
+    *map(_compared_latency, _TAIL_FIRST),
     _compared("qps", "Completed", "req/s", "QPS", _QPS),
+    _compared("failures", "Failures", "/s", "of every kind", _FAILURES),
     _compared(
-        "failures",
-        "Failures",
-        "/s",
-        "of every kind",
-        Line(id="failures", label="", path=("failed",), take="rate"),
-    ),
-    _compared(
-        "in-flight",
-        "In flight",
-        "requests",
-        "at the interval's end",
-        _declared("in-flight")[0],
-        words="amount",
+        *("in-flight", "In flight", "requests", _AT_END), _declared("in-flight")[0], words="amount"
     ),
     _compared("send-lag", f"Send lag {TAIL}", "", _LAGS, _LAG, words="lag"),
     _compared("load-cpu", "Load workers' CPU", "%", _LOAD, _LOAD_CPU),
-    _compared(
-        "server",
-        "Service's CPU",
-        "%",
-        "by its own /metrics; of one core",
-        _CPU,
-        occurring=True,
-        optional=True,
-    ),
-    Chart(
-        name="runs-heatmap",
-        title="",
-        unit="ms",
-        about=_HEAT,
-        log=True,
-        slo=True,
-        heat=True,
-        by_run=True,
-    ),
+    _compared(*("server", "Service's CPU", "%", _OF_SERVER), _CPU, occurring=True, optional=True),
+    Chart("runs-heatmap", "", "ms", _HEAT, by_run=True, log=True, slo=True, heat=True),
 )
 _BY_NAME = {chart.name: chart for chart in (*_CHARTS, *_COMPARED)}
 
