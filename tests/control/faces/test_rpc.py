@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import grpc
 import grpc.aio
@@ -144,6 +144,34 @@ class Widget(msgspec.Struct):
     name: str = ""
     weight: float | None = None
     by_name: dict[str, float | None] = {}
+
+
+def about(kind: Any, **bounds: float) -> Any:
+    return Annotated[kind, msgspec.Meta(description="It is so.", title="x", **bounds)]
+
+
+class Told(msgspec.Struct):
+    """Widget and more, with words and bounds at every place."""
+
+    size: about(int, ge=0)
+    name: about(str) = ""
+    weight: about(about(float, ge=0) | None) = None
+    by_name: about(dict[str, about(about(float, ge=0) | None)]) = {}
+    reuse: about(Literal["fifo", "lifo"]) = "fifo"
+    sums: dict[str, about(tuple[about(int, ge=0), ...])] = {}
+    bounds: dict[str, about(tuple[about(float), float] | None)] = {}
+    names: about(tuple[about(str), ...]) = ()
+
+
+def test_words_and_bounds_make_no_other_message() -> None:
+    plain, told = (widget({}, struct).held[struct.__name__] for struct in (Widget, Told))
+    assert {name: told[name] for name in plain} == plain
+    assert [told[name][1] for name in ("reuse", "sums", "bounds", "names")] == [
+        "optional string",
+        "map<string, Sums>",
+        "map<string, Bounds>",
+        "repeated string",
+    ]
 
 
 def widget(held: schema.Held, struct: type[msgspec.Struct] = Widget) -> Schema:

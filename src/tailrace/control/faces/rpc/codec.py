@@ -14,7 +14,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError
 from msgspec import inspect
 
-from tailrace.control.faces.rpc.schema import message_class, strip_none, value_name
+from tailrace.control.faces.rpc.schema import bare, message_class, strip_none, value_name
 from tailrace.errors import TailraceError, UsageError
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
@@ -147,6 +147,7 @@ def _repeated(kind: inspect.Type, fill: _Turn | None, read: _Turn | None) -> _Wa
 
 
 def _value(kind: inspect.Type, field: FieldDescriptor) -> _Ways:
+    kind = bare(kind)
     if isinstance(kind, inspect.StructType):
         assert field.message_type is not None
         return _struct(kind.cls, field.message_type)

@@ -63,11 +63,12 @@ class Sums(msgspec.Struct):
     us: tuple[int, ...]
 
 
-BOXES: tuple[tuple[inspect.Type, type[msgspec.Struct]], ...] = (
-    (inspect.type_info(float | None), Number),
-    (inspect.type_info(tuple[float, float] | None), Bounds),
-    (inspect.type_info(tuple[int, ...]), Sums),
-)
+BOXES: dict[str, type[msgspec.Struct]] = {
+    "float|none": Number,
+    "(float, float)|none": Bounds,
+    "(int, ...)": Sums,
+}
+"""By the shape of the value."""
 _INTEGER = re.compile(r"\bu?int(32|64)\b")
 _SCALARS: dict[type[inspect.Type], str] = {
     inspect.BoolType: "bool",
@@ -178,18 +179,16 @@ class Schema:
 
     def _name(self, kind: inspect.Type) -> str:
         """What a value of a field, of a repeated field or of a map is called."""
-        if isinstance(kind, inspect.Metadata):
-            return self._name(kind.type)
+        kind = bare(kind)
         if isinstance(kind, inspect.StructType):
             return self._add(kind)
         if isinstance(kind, inspect.LiteralType):
             return self._enum(kind)
         if type(kind) in _SCALARS:
             return _SCALARS[type(kind)]
-        for boxed, struct in BOXES:
-            if boxed == kind:
-                self.add(struct)
-                return struct.__name__
+        if box := BOXES.get(_shape(kind)):
+            self.add(box)
+            return box.__name__
         raise TypeError(f"has a type that no message holds: {kind}")
 
     def _enum(self, kind: inspect.LiteralType) -> str:
@@ -236,14 +235,31 @@ def value_name(enum: str, text: str) -> str:
     return f"{re.sub('(?<!^)(?=[A-Z])', '_', enum)}_{text}".upper()
 
 
+def bare(kind: inspect.Type) -> inspect.Type:
+    """The type without what is said about it."""
+    return bare(kind.type) if isinstance(kind, inspect.Metadata) else kind
+
+
 def strip_none(kind: inspect.Type) -> tuple[inspect.Type, bool]:
     """The type apart from its None, and whether it has one."""
-    if isinstance(kind, inspect.Metadata):
-        kind = kind.type
+    kind = bare(kind)
     if not isinstance(kind, inspect.UnionType):
         return kind, False
     (inner,) = (option for option in kind.types if not isinstance(option, inspect.NoneType))
-    return inner, True
+    return bare(inner), True
+
+
+def _shape(kind: inspect.Type) -> str:
+    """The type in a few words, whatever its bounds."""
+    inner, nullable = strip_none(kind)
+    match inner:
+        case inspect.VarTupleType(item_type=item):
+            said = f"({_shape(item)}, ...)"
+        case inspect.TupleType(item_types=items):
+            said = f"({', '.join(map(_shape, items))})"
+        case _:
+            said = type(inner).__name__.removesuffix("Type").lower()
+    return said + "|none" * nullable
 
 
 @cache
