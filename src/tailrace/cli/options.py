@@ -21,13 +21,13 @@ _WIDEST = 10**9
 
 def option_of(setting: Setting, show_default: str | bool = True) -> Any:
     """The option of a setting, as typer has them."""
-    bounded = setting.kind == "count" and setting.most is not None and setting.most <= _WIDEST
+    bounded = setting.kind == "count" and setting.le is not None and setting.le <= _WIDEST
     return typer.Option(
         setting.option,
         help=setting.off or setting.help,
         metavar=None if setting.choices else setting.metavar or _METAVARS.get(setting.kind),
-        min=setting.least if setting.kind == "count" else None,
-        max=setting.most if bounded else None,
+        min=setting.ge if setting.kind == "count" else None,
+        max=setting.le if bounded else None,
         show_default=show_default,
         rich_help_panel=None if setting.main else setting.group,
     )

@@ -98,10 +98,7 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     method: Annotated[
         str | None,
         setting(
-            "Method",
-            "HTTP method; POST with a body, else GET.",
-            group=REQUESTS,
-            metavar="NAME",
+            "Method", "HTTP method; POST with a body, else GET.", group=REQUESTS, metavar="NAME"
         ),
     ] = None
     body: Annotated[
@@ -386,10 +383,7 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     spin: Annotated[
         bool,
         setting(
-            "Spin",
-            "Keep a core busy for each worker, to be less late.",
-            group=ADVANCED,
-            quiet=True,
+            "Spin", "Keep a core busy for each worker, to be less late.", group=ADVANCED, quiet=True
         ),
     ] = False
 

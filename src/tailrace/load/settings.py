@@ -11,7 +11,7 @@ The command line, the configuration file, the form of the page and the report's 
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -51,91 +51,66 @@ class SettingError(UsageError):
         return f"{' and '.join(names)}{self._colon} {self.reason}"
 
 
-def setting(
-    label: str,
-    about: str,
-    *,
-    group: str = "",
-    main: bool = False,
-    option: str | None = None,
-    key: str | None = None,
-    unset: str = "",
-    metavar: str = "",
-    choices: tuple[str, ...] = (),
-    guard: Guard | None = None,
-    quiet: bool = False,
-    off: str = "",
-    secret: bool = False,
-    kind: Kind | None = None,
-    ge: float | None = None,
-    gt: float | None = None,
-    le: float | None = None,
-) -> msgspec.Meta:
-    """What a field says of itself beyond its name, type and default.
+_OF_NAME = "="
 
-    Args:
-        label: names it in the form and in reports.
-        about: says in a line what it does, on the command line and in the form.
-        group: of settings that belong together; see `config`.
-        main: it is one that most runs need.
-        option: its option, if that is not made of its name; "" is none. That of a flag which is on
-            by default turns it off, and `off` says what that does.
-        key: its key in tailrace.toml, if that is not its name without its unit.
-        unset: what holds where it is None, in words.
-        guard: what it may lead to.
-        quiet: not worth a line in a report where it is what it is by default.
-        secret: it may be, and is not written down with a run.
-        kind: how it is written, if its type does not say.
-        ge, gt, le: its bounds. They are held by `check`, not as it is decoded, so that every face
-            words them alike.
+
+def setting(label: str, about: str, **words: Any) -> msgspec.Meta:
+    """What a field says of itself beyond its name, type and default: a label, a line for a person,
+    and any other of Setting's words.
     """
-    words = {
-        "group": group,
-        "main": main,
-        "option": option,
-        "key": key,
-        "unset": unset,
-        "metavar": metavar,
-        "choices": choices,
-        "guard": guard,
-        "quiet": quiet,
-        "off": off,
-        "secret": secret,
-        "kind": kind,
-        "least": ge,
-        "above": gt,
-        "most": le,
+    declared = Setting(label=label, help=about, **words)
+    bounds = {
+        "minimum": declared.ge,
+        "exclusiveMinimum": declared.gt,
+        "maximum": declared.le,
+        "enum": list(declared.choices) or None,
     }
-    bounds = {"minimum": ge, "exclusiveMinimum": gt, "maximum": le, "enum": list(choices) or None}
-    schema = {name: value for name, value in bounds.items() if value is not None}
-    return msgspec.Meta(title=label, description=about, extra=words, extra_json_schema=schema)
+    return msgspec.Meta(
+        title=label,
+        description=about,
+        extra={"setting": declared},
+        # Not msgspec's own bounds: `check` holds these, so that every face words them alike.
+        extra_json_schema={name: value for name, value in bounds.items() if value is not None},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """One setting, as its field declares it."""
 
-    name: str
-    kind: Kind
+    name: str = ""
+    """Of the field; so are `required` and `default`."""
+    required: bool = False
+    default: Any = None
     label: str
+    """Names it in the form and in reports."""
     help: str
-    group: str
-    main: bool
-    option: str
-    """`--connections`; "" for one that the command line has otherwise."""
-    key: str
-    unset: str
-    metavar: str
-    choices: tuple[str, ...]
-    guard: Guard | None
-    quiet: bool
-    off: str
-    secret: bool
-    required: bool
-    default: Any
-    least: float | None
-    above: float | None
-    most: float | None
+    """Says in a line what it does, on the command line and in the form."""
+    group: str = ""
+    """Of settings that belong together; see `config`."""
+    main: bool = False
+    """It is one that most runs need."""
+    option: str = _OF_NAME
+    """`--connections`; "" for one that the command line has otherwise. That of a flag which is on
+    by default turns it off, and `off` says what that does."""
+    off: str = ""
+    key: str = _OF_NAME
+    """In tailrace.toml: its name without its unit, as a rule."""
+    unset: str = ""
+    """What holds where it is None, in words."""
+    metavar: str = ""
+    choices: tuple[str, ...] = ()
+    guard: Guard | None = None
+    """What it may lead to."""
+    quiet: bool = False
+    """Not worth a line in a report where it is what it is by default."""
+    secret: bool = False
+    """It may be, and is not written down with a run."""
+    kind: Kind = "text"
+    """How it is written; follows from its type where that is no text."""
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
 
     def read(self, given: object) -> Any:
         """The value that is given: itself, a text that says it, or a plain number.
@@ -244,17 +219,17 @@ class Setting:
             return value
         if self.choices and value not in self.choices:
             raise UsageError(f"must be one of {', '.join(self.choices)}, not {shown(value)}")
-        below = (self.least is not None and value < self.least) or (
-            self.above is not None and value <= self.above
+        below = (self.ge is not None and value < self.ge) or (
+            self.gt is not None and value <= self.gt
         )
         # What is not a number is neither less nor more.
-        if below or (self.most is not None and not value <= self.most):
+        if below or (self.le is not None and not value <= self.le):
             raise UsageError(f"must be {self._range()}, not {self._quoted(value)}")
         return value
 
     def _range(self) -> str:
-        least = self._quoted(self.least) if self.least is not None else "more than 0"
-        return f"{least} to {self._quoted(self.most)}"
+        least = self._quoted(self.ge) if self.ge is not None else "more than 0"
+        return f"{least} to {self._quoted(self.le)}"
 
     def _quoted(self, value: Any) -> str:
         if self.kind == "seconds" and math.isfinite(value):
@@ -288,7 +263,7 @@ def _settings_of(struct: type[msgspec.Struct]) -> Mapping[str, Setting]:
     return {
         field.name: _setting(field)
         for field in kind.fields
-        if isinstance(field.type, inspect.Metadata) and "guard" in (field.type.extra or {})
+        if isinstance(field.type, inspect.Metadata) and "setting" in (field.type.extra or {})
     }
 
 
@@ -311,25 +286,22 @@ def make(struct: type[T], given: Mapping[str, object]) -> T:
 
 def _setting(field: inspect.Field) -> Setting:
     assert isinstance(field.type, inspect.Metadata)
-    words = dict(field.type.extra or {})
-    about = field.type.extra_json_schema or {}
+    declared: Setting = (field.type.extra or {})["setting"]
     inner = field.type.type
     if isinstance(inner, inspect.UnionType):
         (inner,) = (each for each in inner.types if not isinstance(each, inspect.NoneType))
     default = None if field.required else field.default
     if field.default_factory is not msgspec.NODEFAULT:
         default = field.default_factory()
-    option, key = words.pop("option"), words.pop("key")
-    return Setting(
+    unitless = field.name.removesuffix("_s")
+    made: dict[str, Any] = {"option": f"--{unitless.replace('_', '-')}", "key": unitless}
+    return replace(
+        declared,
         name=field.name,
-        label=about["title"],
-        help=about["description"],
-        kind=words.pop("kind") or _KINDS[type(inner)],
-        option=f"--{field.name.removesuffix('_s').replace('_', '-')}" if option is None else option,
-        key=field.name.removesuffix("_s") if key is None else key,
         required=field.required,
         default=default,
-        **words,
+        kind=_KINDS[type(inner)] if declared.kind == "text" else declared.kind,
+        **{word: text for word, text in made.items() if getattr(declared, word) == _OF_NAME},
     )
 
 
