@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -83,26 +84,20 @@ def report(begin_s: float, end_s: float, sent: int, cpu_s: float) -> Measurement
     )
 
 
-class _Link:
-    """As much of a link as Nodes looks at."""
-
-    begun_s, lost = 0.0, False
-
-    def __init__(self, node: str) -> None:
-        self.node = node
-
-
 def test_a_node_is_measured_by_the_time_that_it_was_there() -> None:
-    whole, lost, later = links = [_Link(name) for name in ("whole", "lost", "later")]
-    nodes = Nodes()
-    nodes.join(links)  # type: ignore[arg-type]
+    whole, lost, later = workers = [
+        SimpleNamespace(node=name, begun_s=0.0, lost=False) for name in ("whole", "lost", "later")
+    ]
+    launcher = SimpleNamespace(clock_errors_s={})
+    nodes = Nodes(SimpleNamespace(all=workers), launcher)  # type: ignore[arg-type]
     reports: list[tuple[Any, Measurement]] = [
         # 10 s of offering, and 10 s more until all was answered.
         *((whole, report(0, 10, 1000, 5.0)), (whole, report(10, 20, 0, 5.0))),
         (lost, report(0, 2, 200, 1.0)),
         (later, report(8, 10, 200, 1.0)),
     ]
-    nodes.add(reports, 10.0, links, {})  # type: ignore[arg-type]
-    figures = nodes.total(10.0, links, {})  # type: ignore[arg-type]
+    nodes.add(reports, 10.0)  # type: ignore[arg-type]
+    figures = nodes.total(10.0)
+    assert figures.keys() == {"whole", "lost", "later"}
     assert {name: node.rps for name, node in figures.items()} == dict.fromkeys(figures, 100)
     assert {name: node.cpu_percent for name, node in figures.items()} == dict.fromkeys(figures, 50)
