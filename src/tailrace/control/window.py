@@ -5,7 +5,15 @@ from statistics import fmean
 
 from tailrace.load.measure.breakdown import Xray
 from tailrace.load.measure.measurement import added
-from tailrace.load.measure.point import Bound, Figures, Interval, Percentiles, Point, close
+from tailrace.load.measure.point import (
+    Bound,
+    Figures,
+    Interval,
+    Percentiles,
+    Point,
+    close,
+    cpu_percent,
+)
 from tailrace.load.session.result import answering_s
 
 
@@ -52,6 +60,6 @@ def summarize(history: Collection[Interval], slos: Iterable[Bound] = ()) -> Wind
         avg_qps=round(avg_qps, 3),
         sr_percent=round(100 * avg_qps / avg_rps, 2) if avg_rps else None,
         avg_99th_ms=round(fmean(p99s), 4) if p99s else None,
-        cpu_percent=round(measured.cpu_ns / (seconds * 1e7), 2) if seconds else 0.0,
+        cpu_percent=cpu_percent(measured, seconds),
         points=tuple(interval.point for interval in history),
     )

@@ -11,7 +11,7 @@ from tailrace.errors import TailraceError
 from tailrace.load.judge.slo import parse_slo
 from tailrace.load.judge.verdict import Verdict
 from tailrace.load.measure.measurement import COUNTS, Measurement
-from tailrace.load.measure.point import Percentiles, Point, close
+from tailrace.load.measure.point import Percentiles, Point, close, per_s
 from tailrace.load.session.result import Rates, Result, confidence_ms
 from tailrace.runs.files import RunFiles
 from tailrace.runs.listing import locate_run
@@ -135,7 +135,6 @@ def _so_far(files: RunFiles, timeline: tuple[Point, ...]) -> Result:
     }
     measured = Measurement(**counts, series={"latency": files.latency()})
     duration_s = timeline[-1].t_s if timeline else 0.0
-    per_s = 1 / duration_s if duration_s else 0.0
     return close(
         Result,
         measured,
@@ -145,7 +144,7 @@ def _so_far(files: RunFiles, timeline: tuple[Point, ...]) -> Result:
         seed=asked.seed,
         duration_s=duration_s,
         rate=Rates(
-            *(round(n * per_s, 3) for n in (measured.offered, measured.sent, measured.completed))
+            *(per_s(n, duration_s) for n in (measured.offered, measured.sent, measured.completed))
         ),
         confidence_ms=confidence_ms(measured.latency),
         service_ms=Percentiles(),

@@ -6,7 +6,7 @@ from itertools import chain, groupby
 from typing import Any, TypeVar
 
 from tailrace.load.measure.measurement import COUNTS
-from tailrace.load.measure.point import SERIES, Percentiles, Point
+from tailrace.load.measure.point import SERIES, Percentiles, Point, per_s
 
 _T = TypeVar("_T")
 
@@ -54,8 +54,8 @@ def _merge(index: int, points: list[Point]) -> Point:
         interval_s=length_s,
         target_per_s=last.target_per_s,
         failed=_sum(point.failed for point in points),
-        rps=round(sum(point.sent for point in points) / length_s, 3),
-        qps=round(sum(weights) / length_s, 3),
+        rps=per_s(declared["sent"], length_s),
+        qps=per_s(sum(weights), length_s),
         tick_lag_ms=max(point.tick_lag_ms for point in points),
         stages_ms={
             name: _join([point.stages_ms.get(name, Percentiles()) for point in points], weights)

@@ -247,6 +247,16 @@ def kept(measured: Measurement, slos: Iterable[Bound]) -> dict[str, bool]:
     return {slo.expression: slo.holds(measured) for slo in slos}
 
 
+def per_s(count: int, seconds: float) -> float:
+    """A rate; 0 where there was no time."""
+    return round(count / seconds, 3) if seconds > 0 else 0.0
+
+
+def cpu_percent(measured: Measurement, seconds: float) -> float:
+    """What the load workers took of one core, all together; 0 where there was no time."""
+    return round(measured.cpu_ns / (seconds * 1e7), 2) if seconds > 0 else 0.0
+
+
 _FiguresT = TypeVar("_FiguresT", bound=Figures)
 
 

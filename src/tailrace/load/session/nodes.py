@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from tailrace.load.measure.measurement import Measurement, added
-from tailrace.load.measure.point import NodeFigures
+from tailrace.load.measure.point import NodeFigures, cpu_percent, per_s
 from tailrace.load.session.workers import Launcher, WorkerHandle, Workers
 
 
@@ -52,9 +52,9 @@ class Nodes:
             offering_s = min(length_s, there_s)
             figures[node] = NodeFigures(
                 workers=at_work[node],
-                rps=round(measured.sent / offering_s, 3) if offering_s > 0 else 0.0,
+                rps=per_s(measured.sent, offering_s),
                 send_lag_p99_us=round(lag.percentile_us(99)[0], 4) if lag.total else None,
-                cpu_percent=round(measured.cpu_ns / (there_s * 1e7), 2) if there_s > 0 else 0.0,
+                cpu_percent=cpu_percent(measured, there_s),
                 seen_s=round(self._total[node].end_ns / 1e9, 6),
                 clock_error_ms=round(clock_errors_s.get(node, 0.0) * 1e3, 4),
             )

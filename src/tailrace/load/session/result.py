@@ -6,7 +6,15 @@ from tailrace.load.judge.confidence import percentile_interval_us
 from tailrace.load.judge.verdict import Verdict
 from tailrace.load.measure.breakdown import Xray
 from tailrace.load.measure.histogram import Histogram
-from tailrace.load.measure.point import PERCENTS, Figures, NodeFigures, Percentiles, close, kept
+from tailrace.load.measure.point import (
+    PERCENTS,
+    Figures,
+    NodeFigures,
+    Percentiles,
+    close,
+    kept,
+    per_s,
+)
 from tailrace.load.measure.server_timing import MOST_STAGES, OTHER
 from tailrace.load.session.session import Session
 
@@ -62,10 +70,6 @@ def build_result(session: Session, run: str | None) -> Result:
     total = session.total
     duration_s = session.duration_s
     answered_s = total.answered_ns / 1e9
-    per_s, answered_per_s = (
-        1 / length_s if length_s > 0 else 0.0
-        for length_s in (duration_s, answering_s(duration_s, answered_s))
-    )
     return close(
         Result,
         total,
@@ -76,9 +80,9 @@ def build_result(session: Session, run: str | None) -> Result:
         answered_s=round(answered_s, 6) if total.completed else None,
         ended_by=session.ended_by,
         rate=Rates(
-            round(total.offered * per_s, 3),
-            round(total.sent * per_s, 3),
-            round(total.completed * answered_per_s, 3),
+            per_s(total.offered, duration_s),
+            per_s(total.sent, duration_s),
+            per_s(total.completed, answering_s(duration_s, answered_s)),
         ),
         confidence_ms=confidence_ms(total.latency),
         send_lag_us=msgspec.to_builtins(Percentiles.of(total.send_lag, 1)),

@@ -18,6 +18,8 @@ from tailrace.load.measure.point import (
     NodeFigures,
     Point,
     close,
+    cpu_percent,
+    per_s,
 )
 from tailrace.load.measure.server_timing import StageNames
 from tailrace.load.schedule.profile import Profile, constant
@@ -377,9 +379,9 @@ class Session:
             t_s=round(t_s, 6),
             wall_time=round(self.start_wall_time + t_s, 6),
             interval_s=round(length_s, 6),
-            rps=round(measured.sent / length_s, 3),
-            qps=round(measured.completed / length_s, 3),
-            cpu_percent=round(measured.cpu_ns / (length_s * 1e7), 2),
+            rps=per_s(measured.sent, length_s),
+            qps=per_s(measured.completed, length_s),
+            cpu_percent=cpu_percent(measured, length_s),
             target_per_s=(
                 0.0 if ended else self.profile.rate(min(t_s, end_s)) / self.plan.part.parts
             ),
