@@ -72,8 +72,9 @@ def create_app(
 
     @ui.page("/services")
     async def services_page(client: Client) -> None:
+        said = await board.all()
         with frame(client, "Services", active="services"):
-            Overview(control, board, client)
+            Overview(control, board, client, said)
 
     @ui.page("/services/{id}")
     async def one_service_page(id: str, client: Client) -> Response | None:  # noqa: A002

@@ -25,15 +25,16 @@ class _Services(Element, component="static/services.js"):
 
 
 class Overview:
-    """The page in one browser."""
+    """The page in one browser, which begins with what the board has `said`."""
 
-    def __init__(self, control: LoadControl, board: Board, client: Client) -> None:
+    def __init__(self, control: LoadControl, board: Board, client: Client, said: str) -> None:
         self._control = control
         self._board = board
         self._client = client
         self._form = ServiceDialog(control, client)
         self._rows = _Services()
         self._rows.props["example"] = _EXAMPLE
+        self._rows.props["first"] = said
         self._rows.on("start-all", self._start_all, [])
         self._rows.on("stop-all", self._stop_all, [])
         self._rows.on("add", self._form.add, [])

@@ -79,7 +79,7 @@ export default {
           <button type="button" class="button danger" data-testid="remove-really" @click="remove">Remove</button>
         </div>
       </dialog>
-      <section v-if="told && !ids.length" class="card empty-room" data-testid="empty">
+      <section v-if="!ids.length" class="card empty-room" data-testid="empty">
         <h2>No services yet</h2>
         <span class="hint">A service is one HTTP endpoint that is put under load. Add one here, or list yours in
           tailrace.toml and start the control room with it:</span>
@@ -88,10 +88,14 @@ export default {
         <button type="button" class="button primary" @click="$emit('add')">Add a service</button>
       </section>
     </div>`,
-  props: { example: String },
+  // first: what `show` is told to begin with, as JSON.
+  props: { example: String, first: String },
   emits: ["start-all", "stop-all", "add", "toggle", "rate", "change", "remove"],
   // typed: a rate that is being typed is left alone until it is entered or left.
-  data: () => ({ told: false, ids: [], rows: {}, typed: {}, asked: null, cells: CELLS }),
+  data: () => ({ ids: [], rows: {}, typed: {}, asked: null, cells: CELLS }),
+  created() {
+    this.show(JSON.parse(this.first));
+  },
   computed: {
     shown() {
       return this.ids.map((id) => this.rows[id]).filter(Boolean);
@@ -120,7 +124,6 @@ export default {
     },
     // ids: of all services, in order; rows: of those that changed, {id, rate, texts, flags, path, over, bound}.
     show({ ids, rows }) {
-      this.told = true;
       this.ids = ids;
       for (const row of rows) this.rows[row.id] = row;
     },
