@@ -22,7 +22,7 @@ async def test_requests_that_wait_have_a_limit(
     asked = plan(
         serve(answer_never).url, profile="20000", duration_s=None, connections=1, timeout_s=0.7
     )
-    workers = Workers(asked, ProcessLauncher(), lambda *_: None, lambda *_: None)
+    workers = Workers(asked, ProcessLauncher(), *[lambda *_: None] * 3)
     setup = workers._setup(0, asked.profile, 0.0)
 
     async def heard(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
