@@ -66,8 +66,8 @@ def test_a_demo_of_given_length_ends_by_itself(tmp_path: Path) -> None:
         read_addresses(process)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    (line,) = [line for line in err.splitlines() if "RPS" in line]
-    for word in ("offered", "RPS", "QPS", "p50", "p99", "failures", "target 40/s", "0:03 left"):
+    line = next(line for line in err.splitlines() if "RPS" in line)
+    for word in ("offered", "RPS", "QPS", "p50", "p99", "failures", "target 40/s", " left"):
         assert word in line
     assert "p99.9" in out
     assert "infer" in out

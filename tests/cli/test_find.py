@@ -19,7 +19,6 @@ failing = answer_by(lambda number: http(b"", 500 if number % 20 == 0 else 200))
 """Five times as many failures as a p99 bears: 5 %."""
 
 
-@pytest.mark.smoke
 def test_a_search_up_to_its_limit(serve: Any, tmp_path: Path) -> None:
     """A server that holds everything: the highest rate allowed is found, confirmed and drawn."""
     finished = cli.run(
@@ -42,6 +41,7 @@ def test_a_search_up_to_its_limit(serve: Any, tmp_path: Path) -> None:
     assert finished.stderr.count("  holds  ") == 3
 
 
+@pytest.mark.smoke
 def test_failures_break_an_slo(serve: Any, tmp_path: Path) -> None:
     finished = cli.run(
         "find",
