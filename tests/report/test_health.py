@@ -38,4 +38,5 @@ def test_every_count_that_says_so_has_a_row(runs: Path) -> None:
     said = [count.health for count in COUNTS.values() if count.health]
     assert said
     assert [name for name in said if name in text] == said
-    assert f"of {subject.asked['connections']:,}" in text
+    assert subject.asked is not None
+    assert f"of {subject.asked.connections:,}" in text
