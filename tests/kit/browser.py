@@ -40,16 +40,17 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def watched_page(browser: Browser, *origins: str, **context: Any) -> AsyncIterator[Page]:
-    """A page in a fresh profile; fails if its console has an error or a warning, or if anything is
-    fetched whose address starts otherwise than `origins`.
+async def watched_page(
+    browser: Browser, *origins: str, console: bool = True, **context: Any
+) -> AsyncIterator[Page]:
+    """A page in a fresh profile; fails if a script of it does, if its console has an error or a
+    warning (unless `console` is false), or if anything is fetched whose address starts otherwise
+    than `origins`.
     """
     complaints: list[str] = []
 
     def hear(line: ConsoleMessage) -> None:
-        # Of tests that look at the pixels of a canvas.
-        of_a_test = "willReadFrequently" in line.text
-        if line.type in ("error", "warning") and not of_a_test:
+        if console and line.type in ("error", "warning"):
             complaints.append(f"{line.type}: {line.text}")
 
     def note(request: Request) -> None:

@@ -50,7 +50,7 @@ def open_page(browser: Browser, shapes_server: Any) -> Open:
     async def opened(
         path: str = "/predict/shapes", url: str = shapes_server.url, **context: Any
     ) -> AsyncIterator[Page]:
-        async with watched_page(browser, url, f"blob:{url}", **context) as page:
+        async with watched_page(browser, url, f"blob:{url}", console=False, **context) as page:
             await page.goto(url + path)
             yield page
 
