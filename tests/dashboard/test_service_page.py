@@ -44,8 +44,8 @@ async def stop(page: Page) -> None:
 
 
 @pytest.mark.smoke
-async def test_start_move_the_rate_and_stop(url: str, open_page: Open) -> None:
-    async with open_page(url) as page:
+async def test_start_move_the_rate_and_stop(room: Room, open_page: Open) -> None:
+    async with room() as url, open_page(url) as page:
         await expect(page).to_have_title("Service 1 · Tailrace control room")
         await expect(page.get_by_test_id("state")).to_have_text("idle")
         await expect(page.get_by_test_id("empty")).to_contain_text(

@@ -176,9 +176,9 @@ def test_fleet_sends_each_part_of_one_schedule() -> None:
         command, options = parse(arguments(container, values))
         assert command == "load"
         parse_rate_per_s(options["rate"])
-        parse_duration_s(options["duration"])
+        parse_duration_s(options["duration_s"])
         assert [parse_slo(text).expression for text in options["slo"]] == ["p99<100ms"]
-        assert dict(map(parse_header, options["header"])) == {
+        assert dict(map(parse_header, options["headers"])) == {
             "Authorization": "Bearer TAILRACE_TOKEN"
         }
         assert options["start_at"] == FUTURE
