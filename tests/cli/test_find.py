@@ -41,7 +41,6 @@ def test_a_search_up_to_its_limit(serve: Any, tmp_path: Path) -> None:
     assert finished.stderr.count("  holds  ") == 3
 
 
-@pytest.mark.smoke
 def test_failures_break_an_slo(serve: Any, tmp_path: Path) -> None:
     finished = cli.run(
         "find",

@@ -145,8 +145,9 @@ def _loads(page: Path) -> list[str]:
     return [text for text in texts if text.startswith("tailrace load")]
 
 
-@pytest.mark.smoke
-@pytest.mark.parametrize("name", ["oip.json", "oip.bin", "tensor.bin"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("oip.json", marks=pytest.mark.smoke), "oip.bin", "tensor.bin"]
+)
 def test_bodies_of_the_open_inference_protocol(
     server: ServerProcess, bodies: Path, name: str
 ) -> None:

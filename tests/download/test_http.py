@@ -152,6 +152,7 @@ def test_a_stalled_server_counts_as_dropped(server: FileServer, tmp_path: Path) 
     assert server.ranges_asked_for == [None, "bytes=120000-"]
 
 
+@pytest.mark.slow("the waits between tries add up")
 def test_tries_come_to_an_end(server: FileServer, tmp_path: Path) -> None:
     server.cuts = [1000] + [0] * 20
     with pytest.raises(TailraceError, match=r"broke off at byte 1,000 .* run this again"):

@@ -197,6 +197,10 @@ class Server:
         try:
             if self._greeting:
                 writer.write(self._greeting)
+                writer.write_eof()
+                # Closed with bytes unread, it would be reset, perhaps before the greeting is read.
+                while await reader.read(1 << 16):
+                    pass
                 return
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")

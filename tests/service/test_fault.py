@@ -41,6 +41,7 @@ def faulty() -> Iterator[Mapping[str, ServerProcess]]:
             server.close()
 
 
+@pytest.mark.slow("a service and a run for each stage")
 @pytest.mark.parametrize("stage", STAGES)
 async def test_the_xray_names_the_faulty_stage(
     faulty: Mapping[str, ServerProcess], stage: str

@@ -340,6 +340,7 @@ def test_starts_as_they_are_written() -> None:
             parse_start(text)
 
 
+@pytest.mark.slow("starts far enough ahead for the slowest worker")
 async def test_parts_send_the_one_schedule_together(serve: Any, plan: Any) -> None:
     server = serve()
     # Ahead of when the slowest of their workers is there.

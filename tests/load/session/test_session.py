@@ -281,6 +281,7 @@ async def test_the_slowest_requests_bring_their_stages(serve: Any, offer: Any) -
         )
 
 
+@pytest.mark.alone("90 % of its requests are answered at once, if nothing else holds them up")
 async def test_a_stall_shows_in_every_request_it_held_up(serve: Any, offer: Any) -> None:
     """A server that stops for 1 s at 100 requests a second delays about 100 of them, evenly from
     1 s down to 0. A generator that waits for answers would show a single slow one.
@@ -318,6 +319,7 @@ async def test_it_waits_for_what_is_in_flight(serve: Any, offer: Any) -> None:
     assert session.total.latency.percentile_us(50)[0] == pytest.approx(1e6, rel=0.2)
 
 
+@pytest.mark.slow("answers come after the longest limit that there is by default, 10 s")
 async def test_every_limit_on_a_request_follows_the_timeout(serve: Any, offer: Any) -> None:
     url = serve(answer_after(10.2)).url
     session, _ = await offer(url, duration_s=0.1, arrivals="constant", timeout_s=12.0)

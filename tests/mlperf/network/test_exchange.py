@@ -162,9 +162,7 @@ async def test_nobody_listens(open_pool: Open) -> None:
     with refusing() as port:
         pool = open_pool(port)
         failures = await asyncio.gather(*[failure_of(pool) for _ in range(20)])
-    assert {failure.reason for failure in failures} == {
-        "connect: cannot reach node:80: Connection refused"
-    }
+    assert {failure.reason for failure in failures} == {"connect: cannot reach node:80: refused"}
 
 
 async def test_a_name_that_does_not_resolve(open_pool: Open) -> None:
@@ -295,10 +293,10 @@ async def test_tls(serve: Any, open_pool: Open, tmp_path: Path) -> None:
     assert (await good.ask(GET)).body == b"ok"
     failure = await failure_of(open_pool(port, tls=True))
     assert failure.kind == "connect"
-    assert "certificate is not trusted" in failure.message
+    assert "certificate not trusted" in failure.message
 
 
 async def test_tls_to_a_server_without(serve: Any, open_pool: Open) -> None:
     failure = await failure_of(open_pool(serve(greeting=http("", 400)).port, tls=True))
     assert failure.kind == "connect"
-    assert "does not speak TLS" in failure.message
+    assert "TLS failed" in failure.message

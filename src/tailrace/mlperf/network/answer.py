@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import ssl
 from typing import NamedTuple
 
 import msgspec
@@ -67,19 +64,6 @@ def shortened(text: str) -> str:
     """Text of others, on one line of bearable length."""
     text = " ".join(text.split())
     return text if len(text) <= _LONGEST_MESSAGE else f"{text[: _LONGEST_MESSAGE - 1]}…"
-
-
-def why_unreachable(error: Exception) -> str:
-    """What kept a connection from being opened, in a few words."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({error.verify_message})"
-    if isinstance(error, ssl.SSLError):
-        return f"it does not speak TLS ({error.reason or error})"
-    if isinstance(error, TimeoutError):
-        return "no connection in time"
-    if isinstance(error, OSError) and error.errno and not isinstance(error, socket.gaierror):
-        return os.strerror(error.errno)
-    return getattr(error, "strerror", None) or str(error)
 
 
 class _ErrorBody(msgspec.Struct):

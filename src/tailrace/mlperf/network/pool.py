@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from time import monotonic_ns
 
 from tailrace.load.client.dialer import Dialer
-from tailrace.mlperf.network.answer import Answer, ExchangeError, Failure, why_unreachable
+from tailrace.load.measure.failures import connect_reason
+from tailrace.mlperf.network.answer import Answer, ExchangeError, Failure
 from tailrace.mlperf.network.exchange import Buffers, Connection, Exchange
 
 _DIALS_AT_ONCE = 128
@@ -149,7 +150,8 @@ class Pool:
             await self._dialer.dial(lambda _: Connection(self), timeout_s)
         except OSError as error:
             if self.waiting:
-                message = f"cannot reach {self.authority}: {why_unreachable(error)}"
+                why = connect_reason(error).removeprefix("connect: ")
+                message = f"cannot reach {self.authority}: {why}"
                 self.waiting.popleft().failed(Failure("connect", message))
 
 
