@@ -165,7 +165,7 @@ def test_allow_on_the_command_line(control_room: LaunchRoom) -> None:
     [
         (["nonsense"], "'nonsense' is not a URL to load"),
         (["--config", "absent.toml"], "cannot read absent.toml: No such file or directory"),
-        (["--config", "bad.toml"], "bad.toml, line 2: unknown key 'prot': did you mean port?"),
+        (["--config", "bad.toml"], "bad.toml: room: unknown key 'prot': did you mean port?"),
         (["--config", "broken.toml"], "broken.toml, line 1, column 6: "),
         (["--max-rate", "fast"], "'fast' is not a rate"),
         (["--allow", "10.0.0.0/99"], "allow: '10.0.0.0/99' is no network"),

@@ -95,7 +95,8 @@ def test_a_search_that_finds_no_room_keeps_what_fits(serve: Any, tmp_path: Path)
     assert line == "tailrace: error: cannot write f: File too large"
     found = json.loads(finished.stdout)
     assert found["rate_per_s"] == 200
-    assert len(found["steps"]) == 3
+    # A step in which the generator is late is tried again.
+    assert len(found["steps"]) >= 3
     assert not list(tmp_path.glob("f/*.tmp"))
     kept = json.loads((tmp_path / "f" / "find.json").read_text())
     assert kept["steps"] == found["steps"][: len(kept["steps"])] != []

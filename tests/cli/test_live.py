@@ -80,7 +80,7 @@ def test_failures_of_the_whole_window_are_told() -> None:
     assert {"failures 7", "p99 250 ms", "p50 1.00 ms"} <= set(fields)
 
 
-@pytest.mark.slow("starts a run, and reads its terminal")
+@pytest.mark.alone("a step in which the generator is late is tried again")
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_a_search_says_how_far_it_is(serve: Any, tmp_path: Path, columns: int) -> None:
     out, screens = watched(

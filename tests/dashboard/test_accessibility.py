@@ -99,7 +99,7 @@ async def test_few_services(room: Room, browser: Browser, services: int, scheme:
 async def test_the_dialogs(busy: str, browser: Browser, scheme: str) -> None:
     async with opened(browser, f"{busy}/services", scheme) as page:
         await page.get_by_test_id("add").click()
-        for title in ("Request", "Advanced"):
+        for title in ("Requests", "Advanced"):
             await page.get_by_test_id("service-dialog").get_by_text(title, exact=True).click()
         await page.get_by_test_id("save").click()
         await expect(page.get_by_test_id("service-dialog").get_by_role("alert")).not_to_be_empty()
