@@ -20,19 +20,23 @@ from tests.kit.samples import POINT, SERVICE
 Room = Callable[..., AbstractAsyncContextManager[str]]
 
 
-@asynccontextmanager
-async def _room(*arguments: str) -> AsyncIterator[str]:
+def _room(*arguments: str) -> AbstractAsyncContextManager[str]:
     """A control room; gives its address."""
+    return _serving("room.py", *arguments)
+
+
+@asynccontextmanager
+async def _serving(program: str, *arguments: str) -> AsyncIterator[str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        str(Path(__file__).with_name("room.py")),
+        str(Path(__file__).with_name(program)),
         *arguments,
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
     try:
         url = (await process.stdout.readline()).decode().strip()
-        assert url, "the control room did not start"
+        assert url, f"{program} did not start"
         yield url
     finally:
         if process.returncode is None:
@@ -50,6 +54,12 @@ def room() -> Room:
 def room_for_module() -> Room:
     """The same for a fixture that a module shares."""
     return _room
+
+
+@pytest.fixture(scope="module")
+def gallery_of() -> Room:
+    """Starts the gallery of a folder of intervals; gives its address."""
+    return lambda folder: _serving("gallery.py", folder)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -1,10 +1,8 @@
 """The machines of a fleet on the page, in a real browser."""
 
-import asyncio
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -39,27 +37,14 @@ NODES = {
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def gallery(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+async def gallery(tmp_path_factory: pytest.TempPathFactory, gallery_of: Any) -> AsyncIterator[str]:
     """The gallery's address."""
     folder = tmp_path_factory.mktemp("gallery")
     for name, nodes in (("far", NODES), ("near", {})):
         points = [msgspec.structs.replace(POINT, nodes=nodes)]
         (folder / f"{name}.json").write_bytes(msgspec.json.encode(points))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(Path(__file__).with_name("gallery.py")),
-        str(folder),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    try:
-        url = (await process.stdout.readline()).decode().strip()
-        assert url, "the gallery did not start"
+    async with gallery_of(str(folder)) as url:
         yield url
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
 
 
 @pytest.mark.smoke

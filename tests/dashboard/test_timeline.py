@@ -1,9 +1,7 @@
 """The timeline in a real browser, over intervals of which every figure is known."""
 
-import asyncio
 import csv
 import re
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from itertools import pairwise
@@ -106,7 +104,7 @@ LENGTHS = {"hour": 3600, "short": 120, "run": 90, "none": 0}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def gallery(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+async def gallery(tmp_path_factory: pytest.TempPathFactory, gallery_of: Any) -> AsyncIterator[str]:
     """The gallery's address."""
     folder = tmp_path_factory.mktemp("gallery")
     for name, count in LENGTHS.items():
@@ -114,21 +112,8 @@ async def gallery(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str
         (folder / f"{name}.json").write_bytes(msgspec.json.encode(points))
     foreign = [make_foreign(index) for index in range(60)]
     (folder / "foreign.json").write_bytes(msgspec.json.encode(foreign))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(Path(__file__).with_name("gallery.py")),
-        str(folder),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    try:
-        url = (await process.stdout.readline()).decode().strip()
-        assert url, "the gallery did not start"
+    async with gallery_of(str(folder)) as url:
         yield url
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
 
 
 async def drawn(page: Page, columns: int, chart: str = "latency") -> None:
