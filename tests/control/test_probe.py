@@ -138,9 +138,11 @@ async def test_after_three_failures_it_is_asked_only_now_and_then(serve: Any) ->
     server = serve(answer)
     async with probing(server.url, retry_s=1.0) as probe:
         await tells(probe, gpu_percent=50)
-        await until(lambda: len(server.heads) >= FAILURES + 2)
+        await until(lambda: len(server.heads) >= FAILURES + 5)
     gaps_s = [(b - a) / 1e9 for a, b in zip(server.arrived_ns, server.arrived_ns[1:], strict=False)]
-    assert max(gaps_s) == gaps_s[FAILURES - 1] > 0.9
+    # The shortest of the others: a busy machine makes any gap longer.
+    assert min(gaps_s[: FAILURES - 1]) < 0.9 < gaps_s[FAILURES - 1]
+    assert min(gaps_s[FAILURES:]) < 0.9
 
 
 async def test_nobody_there_is_no_error() -> None:

@@ -31,8 +31,8 @@ class _SchedAttr(ctypes.Structure):
     ]
 
 
-def shorten_time_slice() -> bool:
-    """Ask for short slices for the calling thread and all that it starts from now on.
+def shorten_time_slice(slice_ns: int = SLICE_NS) -> bool:
+    """Ask for slices of `slice_ns` for the calling thread and all that it starts from now on.
 
     Returns whether the kernel has them; where it does not, nothing changes.
     """
@@ -44,9 +44,9 @@ def shorten_time_slice() -> bool:
     size = ctypes.sizeof(attr)
     if libc.syscall(get_attr, 0, ctypes.byref(attr), size, 0) != 0:
         return False
-    attr.size, attr.runtime_ns = size, SLICE_NS
+    attr.size, attr.runtime_ns = size, slice_ns
     if libc.syscall(set_attr, 0, ctypes.byref(attr), 0) != 0:
         return False
     # Older kernels take the call and forget the slice.
     libc.syscall(get_attr, 0, ctypes.byref(attr), size, 0)
-    return bool(attr.runtime_ns == SLICE_NS)
+    return bool(attr.runtime_ns == slice_ns)
