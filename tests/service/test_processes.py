@@ -86,14 +86,16 @@ def test_grace_is_a_bound(launch: Launch, workers: str) -> None:
         )
         assert _read_head(connection).startswith(b"HTTP/1.1 100 ")
         # The body never comes; without a bound this would not return.
-        assert server.stop() == 0
+        server.process.send_signal(signal.SIGTERM)
+        assert _read_head(connection).startswith(b"HTTP/1.1 503 ")
+    assert server.process.wait(TIMEOUT_S) == 0
 
 
 async def test_stopping_answers_what_has_begun_and_what_waits(
     launch: Launch, draw: Callable[..., bytes]
 ) -> None:
     picture = draw(1_000_002, size_px=(4000, 3000))
-    server = launch("shapes", "--port", "0", "--concurrency", "1").start()
+    server = launch("shapes", "--port", "0", "--concurrency", "1", "--grace", "100s").start()
     requests = 16
 
     def all_there(scrape: Any) -> bool:
@@ -111,6 +113,23 @@ async def test_stopping_answers_what_has_begun_and_what_waits(
         answers = await posts
     assert [answer.status_code for answer in answers] == [200] * requests
     assert server.process.wait(TIMEOUT_S) == 0
+
+
+async def test_what_is_unanswered_when_the_grace_is_over_is_told_so(launch: Launch) -> None:
+    fault = ("--fault", "stage=infer,delay=600s,share=1")
+    server = launch("null", "--port", "0", "--concurrency", "1", "--grace", "200ms", *fault).start()
+    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT_S) as client:
+        gets = asyncio.gather(*(client.get("/gpu") for _ in range(2)))
+        # One is at work, one waits.
+        await asyncio.to_thread(
+            server.scrape_until, lambda scrape: scrape("tailrace_queue_depth", worker="1") == 1
+        )
+        server.process.send_signal(signal.SIGTERM)
+        answers = await gets
+    assert [answer.status_code for answer in answers] == [503, 503]
+    assert {answer.json()["error"] for answer in answers} == {"the service is stopping"}
+    assert server.process.wait(TIMEOUT_S) == 0
+    assert not [line for line in server.rest() if "Traceback" in line]
 
 
 async def _ask_on(port: int, endings: Counter[str], keep: bool) -> None:

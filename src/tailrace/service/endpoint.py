@@ -51,7 +51,13 @@ class Endpoint:
         call = Call(scope, receive)
         meter = self._service.meter
         try:
-            answer = await self._answer(call)
+            try:
+                answer = await self._answer(call)
+            except asyncio.CancelledError as error:
+                if self._service.stopping:
+                    # The grace is over.
+                    raise NotReadyError("the service is stopping") from error
+                raise
         except TailraceError as error:
             meter.count(self._model_of(call), _outcome(error), call.clock.age_ns)
             await refusal(error)(scope, receive, send)

@@ -166,6 +166,7 @@ class Worker:
 
     def _stop(self) -> None:
         self._meter.set_ready(False)
+        self._service.stopping = True
         self._stopping.set()
 
 

@@ -40,6 +40,9 @@ class Service:
         self.faults = None if config.fault is None else Faults(config.fault)
         self.slowest_s = 0.0
         """The longest inference of the warm-up."""
+        self.stopping = False
+        """Whether whoever serves it has begun to end: requests cancelled from then on are refused,
+        earlier their clients have left."""
         self._models: dict[str, Model] = {}
         self._pictures: Pictures | None = None
         self._drawn = DrawnPictures()
