@@ -50,7 +50,7 @@ def test_what_somebody_else_wrote_is_no_label_and_leads_nowhere(tmp_path: Path) 
     assert len(list_runs(tmp_path)[0].title) == 200
     outside = tmp_path / "outside"
     outside.write_text("mine")
-    for name in ("label.json", "label.json.tmp"):
+    for name in ("label.json", ".label.json.tmp"):
         (path / name).unlink(missing_ok=True)
         (path / name).symlink_to(outside)
         write_label(path, "new", None)

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,39 @@ async def test_a_disk_that_is_too_slow_fills_no_memory(
     await sink.finish()
     assert sink.broken == f"cannot write raw samples to {sink.path}: it takes too long"
     assert len(sink.read()) == 60
+
+
+KILLED_WRITING = """
+import asyncio, resource, signal, sys
+from pathlib import Path
+from tests.runs.test_samples import URLS, batch
+from tailrace.runs.sample_files import SampleSink
+
+async def write():
+    sink = SampleSink(Path(sys.argv[1]))
+    sink.open(URLS)
+    sink.add(0, batch(60, ["x"]))
+    await sink.write()
+    # The kernel kills it in the middle of a file.
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
+    sink.add(0, batch(6000, ["x"]))
+    await sink.write()
+
+asyncio.run(write())
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_that_were_cut_off_harm_no_others(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"s{kind}"
+    killed = subprocess.run([sys.executable, "-c", KILLED_WRITING, path], check=False)
+    assert killed.returncode == -signal.SIGXFSZ
+    samples = read_raw_samples(path)
+    assert 60 <= len(samples) < 6060
+    assert samples["bytes"][:60].tolist() == list(range(60))
+    if kind == ".parquet":
+        assert len(pd.read_parquet(f"{path}.parts")) == 60
 
 
 def test_a_line_that_was_cut_off_is_none(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ import contextlib
 import fcntl
 import json
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import chain, count
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import msgspec
 from hdrh.histogram import HdrHistogram
@@ -208,13 +209,28 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    with written(path) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def written(path: Path) -> Iterator[BinaryIO]:
+    """A new file to write, which is at `path` once it is whole.
+
+    Until then its name begins with a dot: who reads a directory as one set of data passes it over.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    # Where somebody else left a link, it is not written through.
+    temporary.unlink(missing_ok=True)
     with contextlib.ExitStack() as unless_written:
         unless_written.callback(temporary.unlink, missing_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        with temporary.open("xb") as file:
+            yield file
         temporary.replace(path)
         unless_written.pop_all()
 

@@ -46,8 +46,6 @@ def write_label(path: Path, title: str | None, note: str | None) -> None:
     if len(note) > _MOST_NOTE:
         raise UsageError(f"a note has at most {_MOST_NOTE:,} characters, not {len(note):,}")
     try:
-        # Where somebody else left a link, it is not written through.
-        (path / f"{LABEL}.tmp").unlink(missing_ok=True)
         write_atomically(path / LABEL, msgspec.json.encode(Label(title=title, note=note)))
     except (OSError, ValueError) as error:
         raise RunDirectoryError(f"cannot write {path / LABEL}: {_reason(error)}") from None

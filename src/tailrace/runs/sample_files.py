@@ -6,20 +6,20 @@ killed, that directory is a data set that any reader of Parquet takes.
 """
 
 import asyncio
-import contextlib
 import csv
 import io
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from tailrace.errors import UsageError
 from tailrace.load.measure.samples import ABSENT, SAMPLE, TIMES, Rows
 from tailrace.load.worker.messages import SampleBatch
+from tailrace.runs.directory import written
 from tailrace.runs.samples import (
     COLUMNS,
     FIELDS,
@@ -241,7 +241,7 @@ class _Parquet:
         from pyarrow import parquet
 
         self._schema = _schema(about)
-        with _written(self._part(self._count)) as file:
+        with written(self._part(self._count)) as file:
             parquet.write_table(_table(samples, self._schema), file, **_ENCODING)
         self._count += 1
 
@@ -250,7 +250,7 @@ class _Parquet:
         import pyarrow
         from pyarrow import parquet
 
-        with _written(self._path) as file:
+        with written(self._path) as file:
             with parquet.ParquetWriter(file, self._schema, **_ENCODING) as writer:
                 waiting = [self._schema.empty_table()]
                 for number in range(self._count):
@@ -280,18 +280,6 @@ def _format_of(path: Path | None) -> _File:
         case ".parquet":
             return _Parquet(path)
     raise UsageError(f"raw samples go to a .parquet or .csv file, not to {path}")
-
-
-@contextlib.contextmanager
-def _written(path: Path) -> Iterator[BinaryIO]:
-    """A new file, which gets its name once it is whole."""
-    temporary = path.with_name(path.name + ".tmp")
-    with contextlib.ExitStack() as unless_written:
-        unless_written.callback(temporary.unlink, missing_ok=True)
-        with temporary.open("wb") as file:
-            yield file
-        temporary.replace(path)
-        unless_written.pop_all()
 
 
 def _schema(about: Mapping[str, str]) -> "pyarrow.Schema":
