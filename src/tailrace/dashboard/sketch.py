@@ -7,8 +7,7 @@ import numpy as np
 from tailrace.errors import UsageError
 from tailrace.load.schedule.profile import Profile
 from tailrace.load.schedule.profile_text import TimedSegment, parse_parts
-from tailrace.load.schedule.segments import Burst, Floats
-from tailrace.load.schedule.sine import Sine
+from tailrace.load.schedule.segments import Floats
 from tailrace.load.schedule.trace_file import NoFiles
 from tailrace.units import format_clock
 from tailrace.view.markup import h
@@ -20,7 +19,7 @@ WIDTH, HEIGHT = 480, 64
 
 _COLUMNS = 240
 _PERIODS = 3
-"""So many of a sine or a burst that goes on for as long as the run does."""
+"""So many are drawn of what repeats for as long as the run goes on."""
 _ALONE_S = 60.0
 _TAIL = 0.25
 """Of what comes before it is drawn of a last part without an end."""
@@ -66,11 +65,9 @@ def sketch(expression: str, duration_s: float | None = None) -> Sketch:
 def _own_span_s(parts: list[TimedSegment]) -> float:
     before_s = sum(part.length_s or 0.0 for part in parts[:-1])
     last = parts[-1]
-    match last.segment:
-        case Sine(period_s=period_s) | Burst(every_s=period_s):
-            return before_s + (last.length_s or _PERIODS * period_s)
-        case _:
-            return before_s + (last.length_s or (_TAIL * before_s or _ALONE_S))
+    if last.segment.period_s is not None:
+        return before_s + (last.length_s or _PERIODS * last.segment.period_s)
+    return before_s + (last.length_s or (_TAIL * before_s or _ALONE_S))
 
 
 def _means(profile: Profile, span_s: float) -> Floats:

@@ -6,7 +6,9 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from tailrace.errors import UsageError
+from tailrace.load.config import LoadConfig
 from tailrace.load.schedule.arrivals import (
+    KINDS,
     Arrivals,
     ConstantArrivals,
     Gamma,
@@ -17,9 +19,23 @@ from tailrace.load.schedule.arrivals import (
 )
 from tailrace.load.schedule.profile import parse_profile
 from tailrace.load.schedule.schedule import Schedule
+from tailrace.load.settings import settings_of
 
 MMPP = "mmpp:low=1,high=8,low_for=1000,high_for=100"
 DRAWN = ["poisson", "gamma:0.3", "gamma:1", "gamma:2", MMPP]
+
+
+def test_every_kind_is_tried_here_and_named_where_arrivals_are_set() -> None:
+    assert {text.partition(":")[0] for text in ("constant", "trace:", *DRAWN)} == KINDS.keys()
+    help_ = settings_of(LoadConfig)["arrivals"].help
+    assert [kind.written for kind in KINDS.values() if kind.written not in help_] == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_takes_nothing_refuses_it_and_the_others_say_what_they_need(kind: str) -> None:
+    takes_nothing = ":" not in KINDS[kind].written
+    with pytest.raises(UsageError, match=f"{kind} arrivals take no 'x'" if takes_nothing else "."):
+        parse_arrivals(f"{kind}:x")
 
 
 def first(arrivals: Arrivals, count: int, seed: int = 1) -> NDArray[np.float64]:

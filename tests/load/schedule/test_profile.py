@@ -12,7 +12,7 @@ from tailrace.load.schedule.profile import (
     constant,
     parse_profile,
 )
-from tailrace.load.schedule.profile_text import TimedSegment
+from tailrace.load.schedule.profile_text import KINDS, TimedSegment
 from tailrace.load.schedule.segments import Burst, ConstantRate, Floats, Ramp, Segment
 from tailrace.load.schedule.sine import Sine
 
@@ -78,6 +78,18 @@ def check_identity(profile: Profile, t_s: float) -> None:
 @given(data=st.data())
 def test_inverse_inverts_the_integral(kind: str, data: st.DataObject) -> None:
     check_identity(alone(data.draw(kinds[kind])), data.draw(st.floats(0, 1e5)))
+
+
+def test_every_function_but_a_files_is_tried_here() -> None:
+    assert kinds.keys() == KINDS.keys() - {"trace"}
+
+
+@given(segments, st.floats(0, 1e4))
+def test_what_has_a_period_has_as_many_arrivals_in_each(segment: Segment, x_s: float) -> None:
+    if segment.period_s is not None:
+        areas = segment.integral(np.array([x_s, x_s + segment.period_s]))
+        once = float(segment.integral(np.array(segment.period_s)))
+        assert areas[1] - areas[0] == pytest.approx(once, rel=1e-6, abs=16 * math.ulp(areas[1]))
 
 
 @given(sequences(), st.floats(0, 1e4))

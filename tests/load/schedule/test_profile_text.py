@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from tailrace.errors import UsageError
 from tailrace.load.schedule.profile import parse_profile
-from tailrace.load.schedule.profile_text import join_parts, parse_parts
+from tailrace.load.schedule.profile_text import KINDS, join_parts, parse_parts
 
 EXPRESSIONS = [
     "200",
@@ -65,6 +66,14 @@ def test_many_spellings_have_one_expression(text: str, expression: str) -> None:
 def test_a_canonical_expression_reads_as_itself(text: str) -> None:
     assert parse_profile(text).expression == text
     assert join_parts(parse_parts(text)) == text
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"trace"}))
+def test_an_error_of_a_function_shows_how_it_is_written(kind: str) -> None:
+    example = KINDS[kind].example
+    with pytest.raises(UsageError, match=re.escape(f"as in {example}")):
+        parse_profile(f"{kind}(x)")
+    assert parse_parts(parse_profile(example).expression) == parse_parts(example)
 
 
 @pytest.mark.parametrize(

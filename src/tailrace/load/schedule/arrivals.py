@@ -198,18 +198,19 @@ def parse_arrivals(
     """
     kind, colon, rest = text.strip().partition(":")
     kind = kind.strip().lower()
-    if kind not in _KINDS:
-        near = difflib.get_close_matches(kind, _KINDS, 1)
+    if kind not in KINDS:
+        near = difflib.get_close_matches(kind, KINDS, 1)
         hint = f"did you mean {near[0]}? There are" if near else "choose from"
-        raise UsageError(f"unknown arrivals {text!r}: {hint} {', '.join(_EXAMPLES)}")
+        written = ", ".join(each.written for each in KINDS.values())
+        raise UsageError(f"unknown arrivals {text!r}: {hint} {written}")
     if kind == "trace":
         return _parse_trace(rest, scale, speed, files)
     if scale != 1 or speed != 1:
         raise UsageError(f"scale and speed belong to a trace; {kind} arrivals take the rate alone")
-    if colon and kind in ("constant", "poisson"):
+    if colon and ":" not in KINDS[kind].written:
         raise UsageError(f"{kind} arrivals take no {rest!r}")
     try:
-        return _KINDS[kind](rest)
+        return KINDS[kind].parse(rest)
     except UsageError as error:
         raise UsageError(f"arrivals {text!r}: {error}") from None
 
@@ -273,11 +274,23 @@ def _parse_trace(rest: str, scale: float, speed: float, files: Files) -> Replay:
 
 _MMPP_KEYS = tuple(field.name for field in fields(Mmpp))
 _MMPP_EXAMPLE = "mmpp:low=1,high=8,low_for=1000,high_for=100"
-_EXAMPLES = ("constant", "poisson", "gamma:CV", _MMPP_EXAMPLE, "trace:FILE")
-_KINDS: dict[str, Callable[[str], Arrivals]] = {
-    "constant": lambda _: ConstantArrivals(),
-    "poisson": lambda _: Poisson(),
-    "gamma": _parse_gamma,
-    "mmpp": _parse_mmpp,
-    "trace": lambda rest: _parse_trace(rest, 1.0, 1.0, ANY_FILE),
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of arrivals."""
+
+    written: str
+    """How, with what it takes; the setting `arrivals` says the same."""
+    parse: Callable[[str], Arrivals]
+    """Of what stands behind the colon."""
+
+
+KINDS = {
+    "constant": Kind("constant", lambda _: ConstantArrivals()),
+    "poisson": Kind("poisson", lambda _: Poisson()),
+    "gamma": Kind("gamma:CV", _parse_gamma),
+    "mmpp": Kind(_MMPP_EXAMPLE, _parse_mmpp),
+    "trace": Kind("trace:FILE", lambda rest: _parse_trace(rest, 1.0, 1.0, ANY_FILE)),
 }
+"""All that `parse_arrivals` knows, by name."""

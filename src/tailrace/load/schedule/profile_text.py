@@ -88,14 +88,15 @@ def join_parts(parts: Sequence[TimedSegment]) -> str:
 
 
 def _make_segment(kind: str, values: dict[str, str], files: Files) -> Segment:
-    needed, optional, make = _KINDS[kind]
+    known = KINDS[kind]
     for key in values:
-        if key not in (*needed, *optional):
-            raise UsageError(f"{kind} has no {key!r}: it takes {', '.join((*needed, *optional))}")
-    missing = [key for key in needed if key not in values]
+        if key not in (*known.needed, *known.optional):
+            takes = ", ".join((*known.needed, *known.optional))
+            raise UsageError(f"{kind} has no {key!r}: it takes {takes}")
+    missing = [key for key in known.needed if key not in values]
     if missing:
-        raise UsageError(f"{kind} needs {', '.join(missing)} as well, as in {_EXAMPLES[kind]}")
-    return make(values, files)
+        raise UsageError(f"{kind} needs {', '.join(missing)} as well, as in {known.example}")
+    return known.make(values, files)
 
 
 def _parse_length_s(text: str) -> float:
@@ -185,9 +186,9 @@ def _parse_ramp(shape: str, text: str, at: int) -> Ramp:
 
 
 def _check_kind(kind: str) -> None:
-    if kind not in _KINDS:
-        near = difflib.get_close_matches(kind, _KINDS, 1)
-        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(_KINDS)}"
+    if kind not in KINDS:
+        near = difflib.get_close_matches(kind, KINDS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(KINDS)}"
         raise UsageError(f"there is no profile {kind!r}: {hint}")
 
 
@@ -199,7 +200,7 @@ def _values(kind: str, inside: str, text: str, at: int) -> Iterator[tuple[str, s
         if kind == "trace" and number == 0:
             key, value = "file", _file_name(piece.strip(), text, offset)
         elif not equals or not value:
-            reason = f"{piece.strip()!r} is not key=value, as in {_EXAMPLES[kind]}"
+            reason = f"{piece.strip()!r} is not key=value, as in {KINDS[kind].example}"
             raise _PlacedError(text, reason, offset)
         if key in seen:
             raise _PlacedError(text, f"{key!r} is given twice", offset)
@@ -265,18 +266,30 @@ def _trace(values: dict[str, str], files: Files) -> Segment:
     return RateTrace.of(read_trace(path, unit=unit), name, unit, scale, speed)
 
 
-_Make = Callable[[dict[str, str], Files], Segment]
-_KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], _Make]] = {
-    "constant": (("rate",), (), lambda values, _: ConstantRate(parse_rate_per_s(values["rate"]))),
-    "ramp": (("from", "to", "over"), (), _ramp),
-    "sine": (("mean", "amp", "period"), ("phase",), _sine),
-    "burst": (("base", "peak", "every", "for"), (), _burst),
-    "trace": (("file",), ("scale", "speed", "unit"), _trace),
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A function of a profile, `KIND(KEY=VALUE,…)`."""
+
+    example: str
+    make: Callable[[dict[str, str], Files], Segment]
+    """Of the values, by key."""
+    needed: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+
+KINDS = {
+    "constant": Kind(
+        "constant(rate=200)",
+        lambda values, _: ConstantRate(parse_rate_per_s(values["rate"])),
+        ("rate",),
+    ),
+    "ramp": Kind("ramp(from=100,to=1000,over=60s)", _ramp, ("from", "to", "over")),
+    "sine": Kind(
+        "sine(mean=300,amp=200,period=120s)", _sine, ("mean", "amp", "period"), ("phase",)
+    ),
+    "burst": Kind(
+        "burst(base=100,peak=1000,every=30s,for=2s)", _burst, ("base", "peak", "every", "for")
+    ),
+    "trace": Kind("trace(rates.csv)", _trace, ("file",), ("scale", "speed", "unit")),
 }
-_EXAMPLES = {
-    "constant": "constant(rate=200)",
-    "ramp": "ramp(from=100,to=1000,over=60s)",
-    "sine": "sine(mean=300,amp=200,period=120s)",
-    "burst": "burst(base=100,peak=1000,every=30s,for=2s)",
-    "trace": "trace(rates.csv)",
-}
+"""All functions that a profile knows, by name."""

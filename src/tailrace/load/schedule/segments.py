@@ -67,6 +67,10 @@ class Segment(Protocol):
     def peak_per_s(self) -> float:
         """The highest rate, or a bound above it."""
 
+    @property
+    def period_s(self) -> float | None:
+        """After how long it begins anew; None where it never does."""
+
     def rate(self, x_s: Floats) -> Floats:
         """λ(x), arrivals a second, of the shape of `x_s`."""
 
@@ -85,6 +89,8 @@ class ConstantRate:
     """The same rate r for ever, 0 or more: λ = r, Λ(x) = r·x, Λ⁻¹(v) = v / r."""
 
     rate_per_s: float
+
+    period_s = None
 
     def __post_init__(self) -> None:
         check_rate(self.rate_per_s)
@@ -132,6 +138,8 @@ class Ramp:
     from_per_s: float
     to_per_s: float
     over_s: float
+
+    period_s = None
 
     def __post_init__(self) -> None:
         check_rate(self.from_per_s)
@@ -213,6 +221,10 @@ class Burst:
         base, peak = format_number(self.base_per_s), format_number(self.peak_per_s)
         every, for_ = format_number(self.every_s), format_number(self.for_s)
         return f"burst(base={base},peak={peak},every={every}s,for={for_}s)"
+
+    @property
+    def period_s(self) -> float:
+        return self.every_s
 
     def rate(self, x_s: Floats) -> Floats:
         calm = np.fmod(x_s, self.every_s) < self.every_s - self.for_s

@@ -178,6 +178,8 @@ class RateTrace:
     rates_per_s: Floats
     areas: Floats
 
+    period_s = None
+
     @classmethod
     def of(
         cls,
