@@ -14,7 +14,7 @@ from typing import Annotated, Any, Self
 import msgspec
 
 from tailrace.errors import UsageError
-from tailrace.load.client.bodies import is_json
+from tailrace.load.client.request import is_json
 from tailrace.load.settings import SettingError, make, setting, settings_of
 from tailrace.units import MAX_SEED
 

@@ -128,7 +128,7 @@ async def test_an_address_that_refuses_costs_no_request() -> None:
 @on_uvloop
 async def test_an_address_that_dies_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its connections end; the others take its requests, and it has its share again later."""
-    monkeypatch.setattr("tailrace.load.client.addresses._LEFT_OUT_S", 0.2)
+    monkeypatch.setattr("tailrace.load.client.dialer._LEFT_OUT_S", 0.2)
     port = await listening(answer_ok, "127.0.0.1")
     mortal = await Server(answer_ok, "127.0.0.2", port).listen()
     pool = make_pool(port, "127.0.0.1", "127.0.0.2")

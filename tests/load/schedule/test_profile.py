@@ -13,8 +13,7 @@ from tailrace.load.schedule.profile import (
     parse_profile,
 )
 from tailrace.load.schedule.profile_text import KINDS, TimedSegment
-from tailrace.load.schedule.segments import Burst, ConstantRate, Floats, Ramp, Segment
-from tailrace.load.schedule.sine import Sine
+from tailrace.load.schedule.segments import Burst, ConstantRate, Floats, Ramp, Segment, Sine
 
 rates = st.floats(0.1, 1e5)
 rates_or_0 = st.just(0.0) | rates

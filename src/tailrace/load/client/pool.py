@@ -15,8 +15,15 @@ from time import monotonic_ns
 
 from tailrace.load.client.connection import Connection
 from tailrace.load.client.dialer import Dialer
-from tailrace.load.client.expect import ANY_2XX, CheckedConnection, Expect, good_statuses, look_into
-from tailrace.load.client.sampled import SampledCheckedConnection, SampledConnection
+from tailrace.load.client.expect import (
+    ANY_2XX,
+    CheckedConnection,
+    Expect,
+    SampledCheckedConnection,
+    SampledConnection,
+    good_statuses,
+    look_into,
+)
 from tailrace.load.measure.failures import connect_reason
 from tailrace.load.measure.recorder import LAST_ROW, Recorder
 

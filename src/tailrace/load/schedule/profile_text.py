@@ -24,9 +24,9 @@ from tailrace.load.schedule.segments import (
     ConstantRate,
     Ramp,
     Segment,
+    Sine,
     format_number,
 )
-from tailrace.load.schedule.sine import Sine
 from tailrace.load.schedule.trace import RateTrace, check_factors
 from tailrace.load.schedule.trace_file import ANY_FILE, Files, read_trace
 from tailrace.units import parse_duration_s, parse_rate_per_s

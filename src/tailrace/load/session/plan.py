@@ -11,9 +11,8 @@ import msgspec
 
 from tailrace.cluster import check_address
 from tailrace.errors import UsageError
-from tailrace.load.client.bodies import Check, read_bodies, text_body
 from tailrace.load.client.expect import Expect, parse_expect
-from tailrace.load.client.request import LAST
+from tailrace.load.client.request import LAST, Check, read_bodies, text_body
 from tailrace.load.client.target import parse_address, without_credentials
 from tailrace.load.client.traffic import Tls, Traffic, plan_traffic
 from tailrace.load.config import (
