@@ -1,6 +1,6 @@
 """What is read from the functions of an interface, with one made for it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Protocol
 
 import msgspec
@@ -39,7 +39,7 @@ class Kitchen(Protocol):
         """Fill it."""
 
     @method("GET", "/cups/{id}/stream")
-    def watch(self, service_id: str) -> AsyncIterator[Cup]:
+    def watch(self, service_id: str) -> AsyncGenerator[Cup]:
         """Watch it."""
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from tailrace.control.interface import Update
 
@@ -24,7 +24,7 @@ class Broadcast:
 
     async def watch(
         self, service_id: str | None, now: Callable[[], Sequence[Update]]
-    ) -> AsyncIterator[Update]:
+    ) -> AsyncGenerator[Update, None]:
         """What `now` gives, then every update of the service, or of all for None.
 
         Of one service it ends with the update that says it is removed.

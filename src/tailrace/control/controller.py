@@ -1,7 +1,7 @@
 """The controller: LoadControl over load sessions in this process, one run a service at a time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 from tailrace.control.broadcast import Broadcast
@@ -129,7 +129,7 @@ class Controller:
     async def window(self, service_id: str) -> Window:
         return self._find(service_id).summary()
 
-    def watch(self, service_id: str | None = None) -> AsyncIterator[Update]:
+    def watch(self, service_id: str | None = None) -> AsyncGenerator[Update, None]:
         watched = [self._find(service_id)] if service_id is not None else None
 
         def now() -> Sequence[Update]:

@@ -5,14 +5,13 @@ to it and add nothing of their own, and `tailrace.connect` gives a remote object
 methods. All of them are coroutines, but for `watch`, which gives an asynchronous iterator.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator
-from typing import Any, Literal, Protocol
+from collections.abc import AsyncGenerator
+from typing import Literal, Protocol
 
 import msgspec
 
 from tailrace.control.config import ServiceConfig
-from tailrace.control.methods import method, methods_of, waits
+from tailrace.control.methods import method, methods_of
 from tailrace.control.window import Window
 from tailrace.errors import TailraceError
 from tailrace.load.judge.verdict import Verdict
@@ -34,7 +33,6 @@ __all__ = [
     "UnknownRunError",
     "UnknownServiceError",
     "Update",
-    "WaitingControl",
     "Window",
 ]
 
@@ -183,7 +181,7 @@ class LoadControl(Protocol):
         """The last `window` intervals taken together."""
 
     @method("GET", "/services/{id}/stream", "/stream")
-    def watch(self, service_id: str | None = None) -> AsyncIterator[Update]:
+    def watch(self, service_id: str | None = None) -> AsyncGenerator[Update, None]:
         """One Update of the service at once, then one each interval and each change, until closed;
         None watches all services, those added later included.
 
@@ -232,33 +230,3 @@ class LoadControl(Protocol):
 
 METHODS = methods_of(LoadControl)
 """Those of LoadControl, in its order."""
-
-
-class WaitingControl(ABC):
-    """LoadControl for plain scripts: each method waits for the answer, `watch` is an iterator."""
-
-    list = waits(LoadControl.list)
-    get = waits(LoadControl.get)
-    config = waits(LoadControl.config)
-    add = waits(LoadControl.add)
-    change = waits(LoadControl.change)
-    remove = waits(LoadControl.remove)
-    start = waits(LoadControl.start)
-    stop = waits(LoadControl.stop)
-    set_rate = waits(LoadControl.set_rate)
-    set_profile = waits(LoadControl.set_profile)
-    latest = waits(LoadControl.latest)
-    window = waits(LoadControl.window)
-    runs = waits(LoadControl.runs)
-    run = waits(LoadControl.run)
-    searches = waits(LoadControl.searches)
-    label_run = waits(LoadControl.label_run)
-    delete_run = waits(LoadControl.delete_run)
-
-    @abstractmethod
-    def watch(self, service_id: str | None = None) -> Iterator[Update]:
-        """As LoadControl's."""
-
-    @abstractmethod
-    def wait(self, method: str, *given: Any, **named: Any) -> Any:
-        """What LoadControl's method of that name answers."""

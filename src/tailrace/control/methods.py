@@ -4,19 +4,16 @@ All of it is read from the method itself, its signature and its docstring; `meth
 cannot say.
 """
 
-import functools
 import inspect
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from tailrace.errors import TailraceError, known
 
-P = ParamSpec("P")
-T = TypeVar("T")
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 _SAID = "_method"
@@ -116,9 +113,9 @@ def method(
         signature = inspect.signature(function)
         hints = get_type_hints(function)
         answer = hints.pop("return")
-        streams = get_origin(answer) is AsyncIterator
+        streams = get_origin(answer) is AsyncGenerator
         if streams:
-            (answer,) = get_args(answer)
+            answer = get_args(answer)[0]
         request, takes_request = _request(called, signature, hints)
         about, _, raised = (inspect.getdoc(function) or "").partition("\n\nRaises:\n")
         setattr(
@@ -150,19 +147,6 @@ def methods_of(interface: type) -> tuple[Method, ...]:
     """What `method` said of the functions of `interface`, in their order."""
     functions = vars(interface).values()
     return tuple(getattr(function, _SAID) for function in functions if hasattr(function, _SAID))
-
-
-def waits(
-    function: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[Any, P], T]:
-    """A function of LoadControl as one that waits for the answer."""
-
-    def wait(self: Any, /, *given: P.args, **named: P.kwargs) -> T:
-        answer: T = self.wait(function.__name__, *given, **named)
-        return answer
-
-    functools.update_wrapper(wait, function)
-    return wait
 
 
 def _request(

@@ -8,8 +8,13 @@ import os
 import re
 from pathlib import Path
 
-from tailrace.control.client.remote import RemoteControl, TokenError, UnreachableError, remote
-from tailrace.control.client.sync import SyncControl
+from tailrace.control.client.remote import (
+    RemoteControl,
+    SyncControl,
+    TokenError,
+    Transport,
+    UnreachableError,
+)
 from tailrace.errors import UsageError
 from tailrace.net import trusting
 
@@ -49,14 +54,18 @@ def connect(
     if ca_file is not None and not secure:
         raise UsageError(f"{address} is not encrypted, so a ca_file is of no use to it")
     tls = trusting(ca_file) if secure else None
+    transport: Transport
     if scheme in ("http", "https"):
         from tailrace.control.client.rest import RestTransport
 
-        return remote(RestTransport(address.rstrip("/"), token, tls))
-    from tailrace.control.client.rpc import RpcTransport
+        transport = RestTransport(address.rstrip("/"), token, tls)
+    else:
+        from tailrace.control.client.rpc import RpcTransport
 
-    roots = Path(ca_file).read_bytes() if ca_file is not None else None
-    return remote(RpcTransport(f"{host}:{port or _RPC_PORT}", token, tls=secure, roots=roots))
+        roots = Path(ca_file).read_bytes() if ca_file is not None else None
+        transport = RpcTransport(f"{host}:{port or _RPC_PORT}", token, tls=secure, roots=roots)
+    # Its methods are made from LoadControl's, which mypy does not see.
+    return RemoteControl(transport)  # type: ignore[abstract]
 
 
 def connect_sync(

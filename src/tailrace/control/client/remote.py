@@ -1,9 +1,13 @@
-"""What `tailrace.connect` gives: LoadControl, and an end."""
+"""A control room elsewhere: LoadControl over a transport, awaited or not."""
 
+import asyncio
+import atexit
+import concurrent.futures
 import contextlib
 import functools
-from collections.abc import AsyncGenerator, Callable
-from typing import Any, Protocol, Self, cast
+import threading
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 import msgspec
 
@@ -11,31 +15,23 @@ from tailrace.control.interface import METHODS, LoadControl, Update
 from tailrace.control.methods import Method
 from tailrace.errors import TailraceError
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 
 class UnreachableError(TailraceError):
     """No control room answers, or it has gone away."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(f"no control room answers at {address}: {reason}")
 
 
 class TokenError(TailraceError):
     """The control room asks for a token, or for another one."""
 
-
-class RemoteControl(LoadControl, Protocol):
-    """A control room elsewhere, as an asynchronous context manager; use it on one event loop.
-
-    Besides what LoadControl says every method raises UnreachableError where no control room
-    answers, `watch` also when it goes away; and TokenError where it asks for another token.
-    """
-
-    async def __aenter__(self) -> Self: ...
-
-    async def __aexit__(self, *_: object) -> None: ...
-
-    async def close(self) -> None:
-        """Hang up; streams end."""
-
-    def watch(self, service_id: str | None = None) -> AsyncGenerator[Update, None]:
-        """See LoadControl; `aclose` ends it."""
+    def __init__(self, address: str, *, given: bool) -> None:
+        said = "does not accept this token" if given else "asks for a token: set TAILRACE_TOKEN"
+        super().__init__(f"the control room at {address} {said}")
 
 
 class Transport(Protocol):
@@ -51,25 +47,12 @@ class Transport(Protocol):
         """Hang up; streams end."""
 
 
-def unreachable(address: str, reason: str) -> UnreachableError:
-    """The error for a control room that did not answer, for this reason."""
-    return UnreachableError(f"no control room answers at {address}: {reason}")
+class RemoteControl(LoadControl):
+    """A control room elsewhere, as an asynchronous context manager; use it on one event loop.
 
-
-def token_error(address: str, *, given: bool) -> TokenError:
-    """The error for a refused token, or for none."""
-    if given:
-        return TokenError(f"the control room at {address} does not accept this token")
-    return TokenError(f"the control room at {address} asks for a token: set TAILRACE_TOKEN")
-
-
-def remote(transport: Transport) -> RemoteControl:
-    """The control room that `transport` reaches."""
-    return cast(RemoteControl, _Remote(transport))
-
-
-class _Remote:
-    """Has besides these every method of LoadControl."""
+    Besides what LoadControl says every method raises UnreachableError where no control room
+    answers, `watch` also when it goes away; and TokenError where it asks for another token.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -81,14 +64,15 @@ class _Remote:
         await self.close()
 
     async def close(self) -> None:
+        """Hang up; streams end."""
         await self._transport.close()
 
 
-def _ask(method: Method) -> Callable[..., Any]:
-    async def ask(self: _Remote, *given: Any, **named: Any) -> Any:
+def _remote(method: Method) -> Callable[..., Any]:
+    async def ask(self: RemoteControl, *given: Any, **named: Any) -> Any:
         return await self._transport.ask(method, method.bind(*given, **named))
 
-    async def stream(self: _Remote, *given: Any, **named: Any) -> AsyncGenerator[Any, None]:
+    async def stream(self: RemoteControl, *given: Any, **named: Any) -> AsyncGenerator[Any, None]:
         request = method.bind(*given, **named)
         async with contextlib.aclosing(self._transport.stream(method, request)) as items:
             async for item in items:
@@ -98,5 +82,126 @@ def _ask(method: Method) -> Callable[..., Any]:
 
 
 for _method in METHODS:
-    _function = functools.wraps(getattr(LoadControl, _method.name))(_ask(_method))
-    setattr(_Remote, _method.name, _function)
+    _function = functools.wraps(getattr(LoadControl, _method.name))(_remote(_method))
+    setattr(RemoteControl, _method.name, _function)
+
+
+def _waits(
+    function: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Any, P], T]:
+    """A function of LoadControl as one that waits for the answer."""
+
+    def wait(self: "SyncControl", /, *given: P.args, **named: P.kwargs) -> T:
+        answer: T = self._wait(getattr(self._remote, function.__name__)(*given, **named))
+        return answer
+
+    functools.update_wrapper(wait, function)
+    return wait
+
+
+class _ClosedError(RuntimeError):
+    """Asked after `close`, or ended by it."""
+
+
+class SyncControl:
+    """LoadControl for plain scripts: each method waits for the answer, `watch` is an iterator.
+
+    It talks in a thread of its own, which ends with `close`.
+    """
+
+    def __init__(self, remote: RemoteControl) -> None:
+        self._remote = remote
+        self._streams: set[AsyncGenerator[Update, None]] = set()
+        self._closed = False
+        self._asking = threading.Lock()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        # Not later: a script that ends with a stream open would wait for a thread that is gone.
+        atexit.register(self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    list = _waits(LoadControl.list)
+    get = _waits(LoadControl.get)
+    config = _waits(LoadControl.config)
+    add = _waits(LoadControl.add)
+    change = _waits(LoadControl.change)
+    remove = _waits(LoadControl.remove)
+    start = _waits(LoadControl.start)
+    stop = _waits(LoadControl.stop)
+    set_rate = _waits(LoadControl.set_rate)
+    set_profile = _waits(LoadControl.set_profile)
+    latest = _waits(LoadControl.latest)
+    window = _waits(LoadControl.window)
+    runs = _waits(LoadControl.runs)
+    run = _waits(LoadControl.run)
+    searches = _waits(LoadControl.searches)
+    label_run = _waits(LoadControl.label_run)
+    delete_run = _waits(LoadControl.delete_run)
+
+    def watch(self, service_id: str | None = None) -> Iterator[Update]:
+        """As LoadControl's."""
+        updates = self._remote.watch(service_id)
+        self._streams.add(updates)
+        # A reading that is interrupted takes a moment to end.
+        reading = asyncio.Lock()
+
+        async def read() -> Update | None:
+            async with reading:
+                return await anext(updates, None)
+
+        async def end() -> None:
+            async with reading:
+                await updates.aclose()
+
+        with contextlib.suppress(_ClosedError):
+            try:
+                while (update := self._wait(read())) is not None:
+                    yield update
+            finally:
+                self._streams.discard(updates)
+                self._wait(end())
+
+    def close(self) -> None:
+        """Hang up; streams end, whichever thread reads them."""
+        with self._asking:
+            if self._closed:
+                return
+            self._closed = True
+        atexit.unregister(self.close)
+        asyncio.run_coroutine_threadsafe(self._hang_up(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop):
+            self._loop.run_forever()
+
+    def _wait(self, answer: Coroutine[Any, Any, T]) -> T:
+        # Nothing is asked after it closes, and what was before is ended by that.
+        with self._asking:
+            if self._closed:
+                answer.close()
+                raise _ClosedError("this connection to a control room is closed")
+            future = asyncio.run_coroutine_threadsafe(answer, self._loop)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.cancel()
+            raise
+        except concurrent.futures.CancelledError:
+            raise _ClosedError("this connection to a control room was closed") from None
+
+    async def _hang_up(self) -> None:
+        asked = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+        for updates in list(self._streams):
+            await updates.aclose()
+        await self._remote.close()

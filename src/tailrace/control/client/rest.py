@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from tailrace.control.client.remote import token_error, unreachable
+from tailrace.control.client.remote import TokenError, UnreachableError
 from tailrace.control.interface import UnknownRunError, UnknownServiceError, Update
 from tailrace.control.json_codec import ErrorAnswer, decode, encode, fields_of
 from tailrace.control.methods import Method
@@ -68,7 +68,7 @@ class RestTransport:
         try:
             answer = await self._http.request(method.verb, path, content=body, timeout=timeout)
         except httpx.TransportError as error:
-            raise unreachable(self._base, _reason(error)) from None
+            raise UnreachableError(self._base, _reason(error)) from None
         if not answer.is_success:
             raise self._refused(answer, answer.content)
         return self._read(answer.content, method) if method.status != 204 else None
@@ -90,8 +90,8 @@ class RestTransport:
                         if path != method.paths[-1] and update.service.state == "removed":
                             return
         except httpx.TransportError as error:
-            raise unreachable(self._base, _reason(error)) from None
-        raise unreachable(self._base, "the stream has ended")
+            raise UnreachableError(self._base, _reason(error)) from None
+        raise UnreachableError(self._base, "the stream has ended")
 
     def _read(self, data: bytes, method: Method) -> Any:
         try:
@@ -101,7 +101,7 @@ class RestTransport:
 
     def _refused(self, answer: httpx.Response, data: bytes) -> TailraceError:
         if answer.status_code == httpx.codes.UNAUTHORIZED:
-            return token_error(self._base, given=self._token is not None)
+            return TokenError(self._base, given=self._token is not None)
         try:
             refusal = decode(data, ErrorAnswer)
         except msgspec.DecodeError:

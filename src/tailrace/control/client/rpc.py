@@ -8,7 +8,7 @@ import grpc
 import grpc.aio
 import msgspec
 
-from tailrace.control.client.remote import token_error, unreachable
+from tailrace.control.client.remote import TokenError, UnreachableError
 from tailrace.control.faces.rpc import ERROR_KEY, KEEPALIVE
 from tailrace.control.faces.rpc.codec import codec
 from tailrace.control.faces.rpc.schema import SERVICE
@@ -101,8 +101,8 @@ class RpcTransport:
             return known(metadata[ERROR_KEY])(line)
         match code:
             case grpc.StatusCode.UNAUTHENTICATED:
-                return token_error(self._address, given=bool(self._metadata))
+                return TokenError(self._address, given=bool(self._metadata))
             case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
-                return unreachable(self._address, line.rpartition("last error: ")[2])
+                return UnreachableError(self._address, line.rpartition("last error: ")[2])
             case _:
                 return TailraceError(f"the control room at {self._address}: {code.name}, {line}")

@@ -176,14 +176,10 @@ class _Face:
             return grpc.unary_stream_rpc_method_handler(stream)
         return grpc.unary_unary_rpc_method_handler(answer)
 
-    async def _packed(self, updates: AsyncIterator[Update]) -> AsyncGenerator[bytes]:
-        try:
+    async def _packed(self, updates: AsyncGenerator[Update, None]) -> AsyncGenerator[bytes]:
+        async with contextlib.aclosing(updates):
             async for update in updates:
                 yield self._updates.bytes_of(update)
-        finally:
-            # A generator is closed at once when its reader has gone, not when it is collected.
-            if isinstance(updates, AsyncGenerator):
-                await updates.aclose()
 
 
 class PackedUpdates:
