@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tailrace.service.on_ray import options
+from tailrace.service.on_ray.replicas import read_arguments
 from tests.deploy.manifests import DEPLOY, find, render
 
 # Ray's own schema, of an older pydantic.
@@ -41,7 +41,7 @@ def test_application_takes_its_arguments(
     (application,) = yaml.safe_load(service["serveConfigV2"])["applications"]
     module, _, builder = application["import_path"].partition(":")
     assert callable(getattr(importlib.import_module(module), builder))
-    config, scale = options.read_arguments(application["args"])
+    config, scale = read_arguments(application["args"])
     config.check_settings()
     (group,) = service["rayClusterConfig"]["workerGroupSpecs"]
     (container,) = group["template"]["spec"]["containers"]

@@ -198,10 +198,9 @@ def serve(
         serve_here(config)
     else:
         from tailrace.cluster import require_ray
-        from tailrace.service.on_ray.options import parse_scale
 
-        scale = parse_scale(replicas or "1")
         require_ray()
+        from tailrace.service.on_ray.replicas import parse_scale
         from tailrace.service.on_ray.serving import serve_on_ray
 
-        serve_on_ray(config, scale, ray)
+        serve_on_ray(config, parse_scale(replicas or "1"), ray)

@@ -1,23 +1,119 @@
-"""The one actor that knows all replicas of a service."""
+"""The one actor that knows all replicas of a service, and what they have counted.
 
-from __future__ import annotations
+Each replica sends the whole of its counters about once a second, and when it is told to end. What
+has come since its last row is added to the worker of its rank, so that no counter ever goes
+backwards: not when a replica dies, nor when another takes its rank.
+"""
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import ray
+from numpy.typing import NDArray
 from ray import serve
 from ray.exceptions import RayActorError, RayError
 from ray.serve.exceptions import RayServeException
 
 from tailrace.cluster import NAMESPACE
-from tailrace.service.meter import Snapshot
-from tailrace.service.on_ray.tally import Row, Tally
+from tailrace.service.meter import (
+    Snapshot,
+    WorkerState,
+    answered,
+    counts_by_model,
+    latest_cells,
+)
+from tailrace.service.usage import Usage
 
 REPLICA = "replica"
 """Name of the deployment of the replicas."""
-
+SILENT_S = 5.0
+"""A replica not heard of for so long, that did not take its leave, has died."""
 _LOOK_EVERY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one replica says of itself."""
+
+    rank: int
+    """0 is the first."""
+    ready: bool
+    waiting: int
+    running: int
+    cells: NDArray[np.int64]
+    """Its counters since it began: those of its row of a `Sheet`."""
+    used: Usage | None
+    leaving: bool = False
+    """Whether this is its last."""
+
+
+_NOBODY = Row(0, False, 0, 0, np.zeros(0, np.int64), None)
+"""Of a rank that has no replica at the moment."""
+
+
+class Tally:
+    """The rows of all replicas of a service of `models`, those that are gone included; `now_s` is
+    the clock by which they fall silent."""
+
+    def __init__(self, models: Sequence[str], now_s: Callable[[], float] = time.monotonic) -> None:
+        self._models = models
+        self._latest = latest_cells(models)
+        self._now_s = now_s
+        self._heard: dict[str, tuple[Row, float]] = {}
+        """The last row of each replica, and when it came."""
+        self._gone: set[str] = set()
+        self._cells: dict[int, NDArray[np.int64]] = {}
+        """Counters of each rank."""
+        self._restarts: Counter[int] = Counter()
+
+    def take(self, replica: str, row: Row) -> None:
+        """Counts what `replica`, by its unique id, has counted since its last row."""
+        added = row.cells
+        if replica in self._heard:
+            added = added - self._heard[replica][0].cells
+        before = self._cells.get(row.rank, np.zeros_like(row.cells))
+        cells = self._cells[row.rank] = before + added
+        cells[self._latest] = np.maximum(before[self._latest], row.cells[self._latest])
+        self._heard[replica] = row, self._now_s()
+        self._gone.discard(replica)
+        if row.leaving:
+            self._gone.add(replica)
+
+    def snapshot(self) -> Snapshot:
+        """What all have counted, and what those that are left do now."""
+        self._note_deaths()
+        heard = sorted(self._heard.items(), key=lambda item: item[1][1])
+        holders = {row.rank: row for replica, (row, _) in heard if replica not in self._gone}
+        models = {}
+        if self._cells:
+            rows = np.array(list(self._cells.values()))
+            whole = rows.sum(axis=0)
+            whole[self._latest] = rows[:, self._latest].max(axis=0)
+            models = counts_by_model(self._models, whole.tolist())
+        workers = [self._state(rank, holders.get(rank, _NOBODY)) for rank in sorted(self._cells)]
+        return Snapshot(models, workers, one_machine=False)
+
+    def _state(self, rank: int, holder: Row) -> WorkerState:
+        return WorkerState(
+            name=str(rank + 1),
+            ready=holder.ready,
+            waiting=holder.waiting,
+            running=holder.running,
+            answered=answered(self._models, self._cells[rank].tolist()),
+            restarts=self._restarts[rank],
+            used=holder.used,
+        )
+
+    def _note_deaths(self) -> None:
+        now_s = self._now_s()
+        for replica, (row, at_s) in self._heard.items():
+            if replica not in self._gone and now_s - at_s > SILENT_S:
+                self._gone.add(replica)
+                self._restarts[row.rank] += 1
 
 
 class Registry:
@@ -56,11 +152,7 @@ class Registry:
         return self._failure
 
     async def check_health(self) -> None:
-        """Asked by Ray Serve every second.
-
-        Raises:
-            Exception: what ended one of its tasks.
-        """
+        """Asked by Ray Serve every second; raises what ended one of its tasks."""
         for task in self._tasks:
             if task.done():
                 task.result()

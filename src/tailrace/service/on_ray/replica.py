@@ -1,7 +1,5 @@
 """One replica: a `Service` in an actor of Ray Serve."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import gc
@@ -23,7 +21,7 @@ from tailrace.service import usage
 from tailrace.service.app import build
 from tailrace.service.config import ServiceConfig
 from tailrace.service.meter import Meter, Snapshot, new_sheet
-from tailrace.service.on_ray.tally import Row
+from tailrace.service.on_ray.registry import Row
 from tailrace.service.service import Service
 from tailrace.service.sheet import READY, RUNNING, WAITING
 from tailrace.service.slices import shorten_time_slice

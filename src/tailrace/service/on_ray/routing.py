@@ -1,7 +1,5 @@
 """Which replica a request goes to."""
 
-from __future__ import annotations
-
 import random
 
 from ray.serve.request_router import (

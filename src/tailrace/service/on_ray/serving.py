@@ -1,7 +1,5 @@
 """`tailrace serve --ray`: Ray Serve on a cluster for as long as the command runs."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import http.client
@@ -27,9 +25,8 @@ from tailrace.cluster import connect, quietly
 from tailrace.errors import TailraceError, UsageError
 from tailrace.net import is_loopback, resolve
 from tailrace.service.config import TOKEN_VARIABLE, ServiceConfig
-from tailrace.service.on_ray.options import Scale
 from tailrace.service.on_ray.registry import running_replicas
-from tailrace.service.on_ray.replicas import APPLICATION, REGISTRY, application
+from tailrace.service.on_ray.replicas import APPLICATION, REGISTRY, Scale, application
 from tailrace.service.workers import bind, say
 
 _OWNER = "serve-command"

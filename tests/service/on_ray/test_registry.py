@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 
 from tailrace.service.meter import Meter, new_sheet
-from tailrace.service.on_ray.tally import SILENT_S, Row, Tally
+from tailrace.service.on_ray.registry import SILENT_S, Row, Tally
 from tailrace.service.stages import StageClock
 from tailrace.service.usage import Usage
 from tests.kit.clock import Clock
