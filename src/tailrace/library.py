@@ -16,7 +16,6 @@ from typing import Any, TypeVar, cast
 
 from tailrace.errors import UsageError
 from tailrace.load.config import DEFAULT_DURATION_S, LoadConfig
-from tailrace.load.on_ray import launcher_at
 from tailrace.load.session.plan import Plan, read_plan
 from tailrace.load.session.search import Found, Searcher, SearchLimits, Step, find_rate
 from tailrace.load.settings import settings_of
@@ -172,9 +171,7 @@ def find(
         warmup_s=_seconds(warmup),
         confirm_s=_seconds(confirm),
     )
-    searcher = Searcher(
-        plan, plan.slos[0], limits, make_launcher=lambda: launcher_at(plan.config.ray)
-    )
+    searcher = Searcher(plan, plan.slos[0], limits)
     steps: list[Step] = []
 
     def keep(found: Found) -> None:

@@ -20,7 +20,7 @@ from tailrace.load.client.traffic import Tls, plan_traffic
 from tailrace.load.measure.histogram import HIGHEST_US
 from tailrace.load.measure.point import Point
 from tailrace.load.session.plan import Plan
-from tailrace.load.session.workers import GeneratorError
+from tailrace.load.worker.launcher import GeneratorError
 from tailrace.runs.directory import RunDirectory, RunDirectoryError
 from tailrace.runs.run import Run
 from tests.kit import cli

@@ -156,7 +156,6 @@ async def _find(
     from tailrace.cli.live import LiveLine
     from tailrace.cli.output import interruptible
     from tailrace.load.measure.point import WINDOW, latency_of
-    from tailrace.load.on_ray import launcher_at
     from tailrace.load.session.search import Searcher, find_rate, outlook
     from tailrace.report.searched import draw_search
     from tailrace.runs.directory import RUNS_DIR, RunDirectoryError, new_directory, write_search
@@ -184,7 +183,7 @@ async def _find(
             ]
         )
 
-    searcher = Searcher(plan, slo, limits, show, lambda: launcher_at(plan.config.ray))
+    searcher = Searcher(plan, slo, limits, show)
     directory = out or new_directory(RUNS_DIR, "find")
     problems: list[str] = []
 

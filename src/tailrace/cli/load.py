@@ -102,7 +102,6 @@ def load(
 
     from tailrace.cli import gate, output
     from tailrace.cluster import quietly
-    from tailrace.load.on_ray import launcher_at
     from tailrace.load.session.plan import read_plan
     from tailrace.runs.directory import RUNS_DIR, RunDirectory
     from tailrace.runs.run import Run
@@ -122,14 +121,13 @@ def load(
     sink = SampleSink(samples, samples_share) if samples is not None else None
     files = SummaryFiles("load", plan.config.url, junit, markdown)
     with files.failures():
-        launcher = launcher_at(config.ray)
         directory = (
             RunDirectory(out, plan)
             if out is not None
             else RunDirectory.create(RUNS_DIR, "load", plan)
         )
         with quietly():
-            run = Run(plan, directory, launcher=launcher, samples=sink)
+            run = Run(plan, directory, samples=sink)
             result = uvloop.run(output.follow(run))
         # What is not there whole can be no better or worse than another.
         is_kept = directory.broken is None and (sink is None or sink.broken is None)

@@ -19,7 +19,6 @@ from tailrace.load.client.traffic import Tls, weighted_url
 from tailrace.load.judge.ending import STOP
 from tailrace.load.judge.verdict import Verdict
 from tailrace.load.measure.point import WINDOW, Interval, Point
-from tailrace.load.on_ray import launcher_at
 from tailrace.load.schedule.profile import Profile, constant
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.result import Result
@@ -203,9 +202,8 @@ class Service:
         plan = replace(plan, config=asked, cap_per_s=settings.limits.max_rate_per_s).at(profile)
         plan.check_start()
         probe = self._make_probe()
-        launcher = launcher_at(config.ray)
         directory = RunDirectory.create(settings.runs_dir, config.id, plan)
-        run = Run(plan, directory, probe.latest if probe is not None else None, launcher)
+        run = Run(plan, directory, probe.latest if probe is not None else None)
         await run.start()
         self._probe = probe
         return run

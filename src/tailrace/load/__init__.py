@@ -5,8 +5,8 @@
 - `measure`: what is counted and timed: rows of requests, histograms, sums of them.
 - `judge`: whether SLOs are kept, whether the figures are to be trusted.
 - `worker`: one process a core, which sends its share of the schedule.
+- `on_ray`: workers on the nodes of a Ray cluster.
 - `session`: a whole run: its workers, its changes while it runs, its result; series of runs.
-- `on_ray`: a session's workers on the nodes of a Ray cluster.
 
 A request's way: schedule → worker → client → HTTP → client → measure → session. Nothing here
 knows models or our own service: targets are URLs.

@@ -7,7 +7,6 @@ from pathlib import Path
 from types import TracebackType
 
 from tailrace.load.measure.point import Point
-from tailrace.load.on_ray import launcher_at
 from tailrace.load.schedule.profile import parse_profile
 from tailrace.load.session.plan import Plan
 from tailrace.runs.directory import RunDirectory
@@ -48,8 +47,7 @@ class LiveRun:
         if self._begun is not None:
             raise RuntimeError("a run begins once: start another one")
         directory = RunDirectory(self._out, self._plan) if self._out is not None else None
-        launcher = launcher_at(self._plan.config.ray)
-        self._begun = Run(self._plan, directory, launcher=launcher, samples=self._samples)
+        self._begun = Run(self._plan, directory, samples=self._samples)
         await self._begun.start()
         self._following = asyncio.create_task(self._follow())
         return self

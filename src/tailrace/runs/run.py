@@ -13,7 +13,6 @@ from tailrace.load.measure.point import Interval
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.result import Result, build_result
 from tailrace.load.session.session import Session
-from tailrace.load.session.workers import Launcher
 from tailrace.runs.directory import RunDirectory
 from tailrace.runs.sample_files import SampleSink
 
@@ -22,9 +21,8 @@ class Run:
     """One load execution and its directory of results, if there is to be one.
 
     Start it, read `intervals` to their end, then `result` is there and the directory complete.
-    `probe` is asked at the end of each interval for what goes into its `Point.server`; the load
-    workers come from `launcher`, or are processes of this machine. `samples` takes the raw samples
-    that it asks for.
+    `probe` is asked at the end of each interval for what goes into its `Point.server`;
+    `samples` takes the raw samples that it asks for.
     """
 
     def __init__(
@@ -32,14 +30,13 @@ class Run:
         plan: Plan,
         directory: RunDirectory | None,
         probe: Callable[[], dict[str, float]] | None = None,
-        launcher: Launcher | None = None,
         samples: SampleSink | None = None,
     ) -> None:
         if samples is None:
-            self.session = Session(plan, launcher)
+            self.session = Session(plan)
         else:
             plan = replace(plan, samples_share=samples.share)
-            self.session = Session(plan, launcher, samples.add)
+            self.session = Session(plan, sampled=samples.add)
         self.directory = directory
         self.samples = samples
         self._probe = probe

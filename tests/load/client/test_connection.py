@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from tailrace.load.client.request import Body
 from tailrace.load.session.session import Session
-from tailrace.load.session.workers import GeneratorError
+from tailrace.load.worker.launcher import GeneratorError
 from tests.kit.ports import refusing, silent
 from tests.kit.server import OK, answer_by, answer_never, answer_raw, http
 from tests.kit.tls import certified

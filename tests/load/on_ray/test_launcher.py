@@ -25,7 +25,7 @@ from tailrace.load.schedule.arrivals import Poisson
 from tailrace.load.schedule.profile import constant, parse_profile
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.session import Session
-from tailrace.load.session.workers import GeneratorError
+from tailrace.load.worker.launcher import GeneratorError
 from tailrace.runs.samples import read_raw_samples
 from tests.kit import cli
 from tests.kit.plans import make_plan

@@ -27,7 +27,7 @@ from tailrace.load.schedule.schedule import (
     parse_start,
 )
 from tailrace.load.session.session import Session
-from tailrace.load.session.workers import GeneratorError
+from tailrace.load.worker.launcher import GeneratorError
 from tests.kit.plans import make_plan
 
 

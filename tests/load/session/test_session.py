@@ -20,7 +20,7 @@ from tailrace.load.measure.server_timing import OTHER
 from tailrace.load.schedule.arrivals import Poisson
 from tailrace.load.schedule.profile import constant, parse_profile
 from tailrace.load.session.session import Session
-from tailrace.load.session.workers import (
+from tailrace.load.worker.launcher import (
     Channel,
     GeneratorError,
     Gone,

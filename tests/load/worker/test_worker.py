@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tailrace.load.session.workers import ProcessLauncher, Workers
+from tailrace.load.session.workers import Workers
 from tailrace.load.worker import worker as worker_module
+from tailrace.load.worker.launcher import ProcessLauncher
 from tailrace.load.worker.worker import Worker
 from tests.kit.server import answer_never
 from tests.kit.waiting import until

@@ -19,10 +19,9 @@ import tailrace
 from tailrace.cluster import connect, take_signals_back
 from tailrace.errors import UsageError
 from tailrace.load.client.request import Request
-from tailrace.load.on_ray.agent import HEARTBEAT_S, Agent
-from tailrace.load.on_ray.channel import Parcel, RayChannel
+from tailrace.load.on_ray.channel import HEARTBEAT_S, Agent, Parcel, RayChannel
 from tailrace.load.on_ray.node import ClockWatch, Node, name_nodes, read_clock
-from tailrace.load.session.workers import Channel, GeneratorError, Gone, Heard
+from tailrace.load.worker.launcher import Channel, GeneratorError, Gone, Heard
 from tailrace.load.worker.messages import Setup, encoder
 
 _ROOM_S = 10.0

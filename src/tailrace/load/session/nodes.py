@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 
 from tailrace.load.measure.measurement import Measurement, added
 from tailrace.load.measure.point import NodeFigures, cpu_percent, per_s
-from tailrace.load.session.workers import Launcher, WorkerHandle, Workers
+from tailrace.load.session.workers import WorkerHandle, Workers
+from tailrace.load.worker.launcher import Launcher
 
 
 class Nodes:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from tailrace.cluster import check_address
+from tailrace.cluster import check_address, require_ray
 from tailrace.errors import UsageError
 from tailrace.load.client.expect import Expect, parse_expect
 from tailrace.load.client.request import LAST, Check, read_bodies, text_body
@@ -81,8 +81,11 @@ class Plan:
         """Look whether it may begin now.
 
         Raises:
-            UsageError: its start has passed, or is more than a year ahead.
+            UsageError: its start has passed, or is more than a year ahead; or it is for a Ray
+                cluster, and Ray is not installed.
         """
+        if self.config.ray is not None:
+            require_ray()
         ahead_s = self.start_at - time.time() if self.start_at is not None else 0.0
         if ahead_s < 0:
             raise SettingError(f"{self.config.start_at} was {-ahead_s:.0f} s ago", "start_at")

@@ -28,7 +28,6 @@ from tailrace.load.measure.point import Interval, Percentiles
 from tailrace.load.schedule.profile import constant
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.session import Session
-from tailrace.load.session.workers import Launcher
 from tailrace.units import format_duration, format_figure
 
 Decision = Literal["holds", "breaks", "late"]
@@ -233,7 +232,6 @@ class Searcher:
         plan: what to offer, but for the rate and the duration.
         slo: the percentile SLO to search under.
         on_interval: told of the rate and each interval as it ends.
-        make_launcher: of what starts the load workers of a step; None: processes of this machine.
 
     Raises:
         UsageError: the SLO is not on a percentile.
@@ -245,7 +243,6 @@ class Searcher:
         slo: Slo,
         limits: SearchLimits,
         on_interval: Callable[[float, Interval], object] = lambda *_: None,
-        make_launcher: Callable[[], Launcher | None] = lambda: None,
     ) -> None:
         if slo.percent is None:
             raise UsageError(f"{slo.expression!r}: a search needs a percentile, as in p99<100ms")
@@ -253,7 +250,6 @@ class Searcher:
         self.slo = slo
         self.limits = limits
         self._on_interval = on_interval
-        self._make_launcher = make_launcher
         self._session: Session | None = None
         self.cut_by: str | None = None
         """Who ended the search before its time, as `cancel` was told."""
@@ -281,7 +277,7 @@ class Searcher:
             min_duration_s=0.0,
         )
         plan = replace(self.plan, config=config, slos=(slo,)).at(constant(rate_per_s))
-        session = self._session = Session(plan, self._make_launcher())
+        session = self._session = Session(plan)
         counted = Measurement()
         decision: Decision | None = None
         reason = ""

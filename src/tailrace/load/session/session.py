@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
+from tailrace.cluster import require_ray
 from tailrace.errors import UsageError
 from tailrace.load.judge.ending import ABORT_ON, DURATION, FAULT, STOP, WORKERS, AbortWatch
 from tailrace.load.judge.verdict import Verdict, judge, missing_for
@@ -26,13 +27,8 @@ from tailrace.load.schedule.profile import Profile, constant
 from tailrace.load.schedule.segments import ConstantRate, format_number
 from tailrace.load.session.nodes import Nodes
 from tailrace.load.session.plan import Plan
-from tailrace.load.session.workers import (
-    GeneratorError,
-    Launcher,
-    ProcessLauncher,
-    WorkerHandle,
-    Workers,
-)
+from tailrace.load.session.workers import WorkerHandle, Workers
+from tailrace.load.worker.launcher import GeneratorError, Launcher, ProcessLauncher
 from tailrace.load.worker.messages import Abandon, Change, SampleBatch, Snapshot, Stop
 
 _SETTLE_MARGIN_S = 5.0
@@ -47,9 +43,9 @@ class Session:
     All methods belong to one event loop. Where a worker dies another takes its share over, if one
     can be had; the run goes on with the others in any case, and `problems` says what is missing.
 
-    `launcher` starts the workers: processes of this machine if None. `sampled` is called with the
-    raw samples that the plan asks for and the number of the worker they come from: with those of an
-    interval before it is among `intervals`.
+    `launcher` starts the workers, in place of the one that the plan asks for. `sampled` is called
+    with the raw samples that the plan asks for and the number of the worker they come from: with
+    those of an interval before it is among `intervals`.
     """
 
     def __init__(
@@ -68,7 +64,7 @@ class Session:
         """What cut it short, if anything did: a word of `ending`, or the name of a signal."""
         self._start_ns = 0
         self._end_s = plan.config.duration_s
-        self._launcher = launcher or ProcessLauncher()
+        self._launcher = launcher or _launcher_at(plan.config.ray)
         self._workers = Workers(plan, self._launcher, self._received, self._lost, sampled)
         self._nodes = Nodes(self._workers, self._launcher)
         self._stages = StageNames()
@@ -422,6 +418,16 @@ class Session:
     async def _disband(self) -> None:
         self._workers.drop()
         await self._workers.end()
+
+
+def _launcher_at(ray: str | None) -> Launcher:
+    """What starts load workers on the Ray cluster at an address, or here if there is none."""
+    if ray is None:
+        return ProcessLauncher()
+    require_ray()
+    from tailrace.load.on_ray.launcher import RayLauncher
+
+    return RayLauncher(ray)
 
 
 def _name(worker: WorkerHandle) -> str:
