@@ -13,11 +13,11 @@ import trustme
 
 from tailrace.load.measure.breakdown import Xray
 from tailrace.load.session.session import Session
-from tests.kit.plans import load_workers
+from tests.kit.plans import load_workers, reached
 from tests.kit.server import OK, answer_after
 from tests.kit.tls import certified
 
-DELAY_S = 0.4
+DELAY_S = 1.2
 """Far more than what other programs on a busy machine add."""
 
 TIMED = OK.replace(b"\r\n\r\n", b"\r\nServer-Timing: queue;dur=0.2, infer;dur=1.5\r\n%b\r\n")
@@ -82,7 +82,7 @@ async def test_a_slow_way_is_the_network(serve: Any, offer: Any) -> None:
         return DELAY_S if next(slow) % 33 == 32 else 0.0
 
     async with slow_proxy(serve(answer_timed).port, way) as url:
-        session, _ = await offer(url, profile="80", duration_s=2.0)
+        session, _ = await offer(url, profile="80", duration_s=1.5)
     xray = explained(session)
     assert xray.explains == "network"
     assert xray.tail_ms["network"] > 900 * DELAY_S
@@ -95,7 +95,7 @@ async def test_without_server_timing_network_and_service_are_one(serve: Any, off
         await asyncio.sleep(DELAY_S if number % 33 == 32 else 0.002)
         writer.write(OK)
 
-    session, _ = await offer(serve(late).url, profile="80", duration_s=2.0)
+    session, _ = await offer(serve(late).url, profile="80", duration_s=1.5)
     xray = explained(session)
     assert xray.explains == "service"
     assert "network" not in xray.tail_ms
@@ -117,7 +117,7 @@ async def test_late_handshakes_are_the_connection(serve: Any, offer: Any, tmp_pa
         session, _ = await offer(
             url.replace("http:", "https:"),
             profile="80",
-            duration_s=2.0,
+            duration_s=1.5,
             ca_file=tmp_path / "ca.pem",
         )
     xray = explained(session)
@@ -132,7 +132,7 @@ async def test_late_handshakes_are_the_connection(serve: Any, offer: Any, tmp_pa
 async def test_at_the_cap_requests_wait_for_a_connection(serve: Any, offer: Any) -> None:
     """One connection, which takes some 300 requests a second, and a burst of 600."""
     session, _ = await offer(
-        serve(answer_timed).url, profile="50@1s,600@500ms,50", duration_s=2.5, connections=1
+        serve(answer_timed).url, profile="50@500ms,600@500ms,50", duration_s=2.0, connections=1
     )
     xray = explained(session)
     assert session.total.cap_waits > 50
@@ -142,14 +142,13 @@ async def test_at_the_cap_requests_wait_for_a_connection(serve: Any, offer: Any)
 
 
 async def test_a_stalled_generator_is_send_lag(serve: Any, plan: Any) -> None:
-    session = Session(plan(serve(answer_timed).url, profile="200", duration_s=2.5))
+    session = Session(plan(serve(answer_timed).url, profile="200", duration_s=2.0))
     await session.start()
     (process,) = load_workers()
-    for _ in range(3):
-        await asyncio.sleep(0.3)
-        os.kill(process, signal.SIGSTOP)
-        await asyncio.sleep(0.2)
-        os.kill(process, signal.SIGCONT)
+    await reached(session, 0.5)
+    os.kill(process, signal.SIGSTOP)
+    await reached(session, 1.3)
+    os.kill(process, signal.SIGCONT)
     async for _ in session.intervals():
         pass
     xray = explained(session)

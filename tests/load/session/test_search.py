@@ -257,7 +257,10 @@ async def test_a_step_that_the_cap_on_connections_broke_says_so(serve: Any, plan
     limits = SearchLimits(step_s=2, longest_s=4, warmup_s=0.4)
     capped = plan(serve(answer_after(0.05)).url, interval_s=0.2, connections=4)
     slo = parse_slo("p99<500ms")
-    broke = await Searcher(capped, slo, limits, lambda *_: None).measure(150, 2)
+    searcher = Searcher(capped, slo, limits, lambda *_: None)
+    # A busy machine's step is late, and is tried again, as by a search.
+    while (broke := await searcher.measure(150, 2)).decision == "late":
+        pass
     assert broke.decision == "breaks"
     assert "requests waited for a free connection" in (broke.doubt or "")
     found = conclude("u", slo, limits, [step(60, True, 2), broke])
