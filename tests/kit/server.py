@@ -60,11 +60,15 @@ def answer_raw(*pieces: bytes, close: bool = False) -> Answer:
     return answer
 
 
-def answer_by(choose: Callable[[int], bytes]) -> Answer:
+def answer_by(
+    choose: Callable[[int], bytes], closes: Callable[[int], bool] = lambda number: False
+) -> Answer:
     """What is chosen for the number of the request, at once."""
 
     async def answer(number: int, body: bytes, writer: asyncio.StreamWriter) -> None:
         writer.write(choose(number))
+        if closes(number):
+            writer.close()
 
     return answer
 
