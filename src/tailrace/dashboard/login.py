@@ -6,23 +6,25 @@ import re
 import secrets
 import time
 from hashlib import sha256
+from pathlib import Path
+from string import Template
 from urllib.parse import parse_qs, unquote
 
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
-from starlette.responses import RedirectResponse, Response
-from starlette.types import Receive, Scope
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import Scope
 
-from tailrace.control.faces.answers import answer_error
+from tailrace.control.faces.answers import NO_STORE, answer_error
 from tailrace.control.guesses import Clock, Guesses, network_of, too_many
-from tailrace.dashboard.body_limit import BodyError, read_body, refuse_body
-from tailrace.dashboard.cross_site import CrossSiteError, is_told
-from tailrace.dashboard.login_page import login_page
 from tailrace.errors import TailraceError
+from tailrace.plain import as_html
 
-_FORM_BYTES = 4096
-_FORM_S = 10.0
 _LOCAL = re.compile(r'/(?![/\\])[!"$-~]*')
+# The page on which a browser is asked for the token; it fetches nothing.
+_PAGE = Template(Path(__file__).with_name("login.html").read_text("utf-8"))
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; \
+frame-ancestors 'none'; base-uri 'none'"
 
 
 class UnauthorizedError(TailraceError):
@@ -43,47 +45,33 @@ class Login:
         self._sessions = Sessions(clock)
         self._guesses = guesses or Guesses(clock)
 
-    async def answer(self, scope: Scope, receive: Receive) -> Response | None:
+    def answer(self, scope: Scope, headers: Headers) -> Response | None:
         """None for a request that may pass; else what to answer instead."""
-        headers = Headers(scope=scope)
-        if scope["type"] == "http" and scope["method"] == "POST":
-            if scope["path"] == "/login":
-                return await self._log_in(scope, receive)
-            if scope["path"] == "/logout":
-                return self._log_out(scope)
-        if self._sessions.knows(_session(scope)):
-            return _lets_session(scope, headers)
+        path = scope["path"]
+        if (path, scope.get("method")) == ("/logout", "POST"):
+            return self._end(scope)
+        if self.has_session(scope):
+            return RedirectResponse("/", 303) if path == "/login" else None
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             refusal = self._look_at(given.strip().encode("latin-1"), scope)
             return refusal and _unauthorized(*refusal)
-        if _is_navigation(scope, headers):
-            if scope["path"] == "/login":
-                return login_page("/")
-            return login_page(_way_back(_address(scope)))
-        return _unauthorized("send the token: Authorization: Bearer TOKEN", 0)
+        if scope.get("method") in ("GET", "HEAD") and "text/html" in headers.get("accept", ""):
+            return _page("/" if path == "/login" else _way_back(_address(scope)))
+        return _unauthorized("send the token: Authorization: Bearer TOKEN")
 
-    def _look_at(self, given: bytes, scope: Scope) -> tuple[str, float] | None:
-        """None for the token; else why not, and after how many seconds to try again."""
-        address = client_address(scope)
-        if wait_s := self._guesses.wait_s(address):
-            return too_many(wait_s), wait_s
-        if hmac.compare_digest(given, self._token):
-            return None
-        self._guesses.count_wrong(address, given)
-        return "this is not the token", 0.0
+    def has_session(self, scope: Scope) -> bool:
+        """Whether the request is one of a browser that has logged in."""
+        return self._sessions.knows(_session(scope))
 
-    async def _log_in(self, scope: Scope, receive: Receive) -> Response:
-        try:
-            body = await read_body(scope, receive, _FORM_BYTES, _FORM_S)
-        except BodyError as error:
-            return refuse_body(error)
-        form = parse_qs(body.decode("latin-1"), encoding="utf-8", errors="surrogateescape")
-        to = _way_back(form.get("to", ["/"])[0])
-        given = form.get("token", [""])[0].encode("utf-8", "surrogateescape")
+    def begin(self, scope: Scope, form: bytes) -> Response:
+        """Answer the login page's `form`."""
+        fields = parse_qs(form.decode("latin-1"), encoding="utf-8", errors="surrogateescape")
+        to = _way_back(fields.get("to", ["/"])[0])
+        given = fields.get("token", [""])[0].encode("utf-8", "surrogateescape")
         refusal = self._look_at(given, scope)
         if refusal is not None:
-            return login_page(to, *refusal)
+            return _page(to, *refusal)
         welcome = RedirectResponse(to, 303)
         welcome.set_cookie(
             cookie_name(scope),
@@ -94,11 +82,21 @@ class Login:
         )
         return welcome
 
-    def _log_out(self, scope: Scope) -> Response:
+    def _end(self, scope: Scope) -> Response:
         self._sessions.end(_session(scope))
         farewell = RedirectResponse("/", 303)
         farewell.delete_cookie(cookie_name(scope), httponly=True, samesite="strict")
         return farewell
+
+    def _look_at(self, given: bytes, scope: Scope) -> tuple[str, float] | None:
+        """None for the token; else why not, and after how many seconds to try again."""
+        address = client_address(scope)
+        if wait_s := self._guesses.wait_s(address):
+            return too_many(wait_s), wait_s
+        if hmac.compare_digest(given, self._token):
+            return None
+        self._guesses.count_wrong(address, given)
+        return "this is not the token", 0.0
 
 
 class Sessions:
@@ -146,24 +144,6 @@ def _session(scope: Scope) -> str:
     return HTTPConnection(scope).cookies.get(cookie_name(scope), "")
 
 
-def _lets_session(scope: Scope, headers: Headers) -> Response | None:
-    if scope["path"] == "/login":
-        return RedirectResponse("/", 303)
-    # The one case in which a browser may tell nothing: a GET over plain HTTP to another machine.
-    if scope["path"].endswith(".do") and not is_told(headers):
-        return answer_error(
-            CrossSiteError(
-                "Refused: whose page asked for this cannot be told over plain HTTP; use POST, the "
-                "bearer token, or HTTPS"
-            )
-        )
-    return None
-
-
-def _is_navigation(scope: Scope, headers: Headers) -> bool:
-    return scope.get("method") in ("GET", "HEAD") and "text/html" in headers.get("accept", "")
-
-
 def _address(scope: Scope) -> str:
     path: bytes = scope["raw_path"]
     query: bytes = scope["query_string"]
@@ -175,12 +155,29 @@ def _way_back(address: str) -> str:
     return address if _LOCAL.fullmatch(address) and ".do" not in unquote(address) else "/"
 
 
-def _unauthorized(message: str, wait_s: float) -> Response:
-    refusal = answer_error(UnauthorizedError(message), 429 if wait_s else 401)
+def _page(to: str, problem: str = "", wait_s: float = 0.0) -> Response:
+    """The login page, which leads to the local address `to`; `problem` is why the last attempt
+    failed.
+    """
+    wrong = f'<p class="wrong" role="alert">{as_html(problem.capitalize())}.</p>' if problem else ""
+    html = _PAGE.substitute(
+        invalid=' aria-invalid="true"' if problem else "", wrong=wrong, to=as_html(to)
+    )
+    headers = {**NO_STORE, "Content-Security-Policy": _POLICY}
+    return _refused(HTMLResponse(html, 401, headers), wait_s)
+
+
+def _unauthorized(message: str, wait_s: float = 0.0) -> Response:
+    return _refused(answer_error(UnauthorizedError(message), 401), wait_s)
+
+
+def _refused(answer: Response, wait_s: float) -> Response:
+    """`answer`, with status 429 and Retry-After if the next attempt has to wait for `wait_s`."""
+    answer.headers["WWW-Authenticate"] = "Bearer"
     if wait_s:
-        refusal.headers["Retry-After"] = str(math.ceil(wait_s))
-    refusal.headers["WWW-Authenticate"] = "Bearer"
-    return refusal
+        answer.status_code = 429
+        answer.headers["Retry-After"] = str(math.ceil(wait_s))
+    return answer
 
 
 def _digest(name: str) -> bytes:
