@@ -23,8 +23,8 @@ from tailrace.runs import listing
 from tailrace.runs.directory import RUNS_DIR, write_search
 from tailrace.runs.live import LiveRun, print_line, rate_per_s_of
 from tailrace.runs.record import RunInfo
+from tailrace.runs.run import SampleSink
 from tailrace.runs.run_result import RunResult, read_run_result
-from tailrace.runs.sample_files import SampleSink
 from tailrace.runs.samples import RawSamples, read_raw_samples
 from tailrace.units import parse_duration_s
 

@@ -16,8 +16,8 @@ import pytest
 from tailrace.errors import TailraceError, UsageError
 from tailrace.load.measure.samples import ABSENT, SAMPLE
 from tailrace.load.worker.messages import SampleBatch
-from tailrace.runs import sample_files
-from tailrace.runs.sample_files import SampleSink
+from tailrace.runs import run
+from tailrace.runs.run import SampleSink
 from tailrace.runs.samples import COLUMNS, RawSamples, read_raw_samples
 from tests.kit import cli
 from tests.kit.plans import await_intervals
@@ -37,7 +37,7 @@ def batch(count: int, reasons: list[str]) -> SampleBatch:
     rows["done_ns"] = numbers * 1000 + 3
     rows["status"] = np.where(failed, 0, 200)
     rows["bytes"] = numbers
-    rows["reason"] = np.where(failed, numbers % len(reasons), ABSENT)
+    rows["failure"] = np.where(failed, numbers % len(reasons), ABSENT)
     rows["target"] = numbers % 2
     return SampleBatch(memoryview(rows.tobytes()), reasons)
 
@@ -141,7 +141,7 @@ async def test_what_is_not_installed_is_named(
 async def test_a_disk_that_is_too_slow_fills_no_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sample_files, "_MOST_WAITING", 10_000)
+    monkeypatch.setattr(run, "_MOST_WAITING", 10_000)
     sink = SampleSink(tmp_path / "s.csv")
     sink.open(URLS)
     sink.add(0, batch(60, ["x"]))
@@ -157,7 +157,7 @@ KILLED_WRITING = """
 import asyncio, resource, signal, sys
 from pathlib import Path
 from tests.runs.test_samples import URLS, batch
-from tailrace.runs.sample_files import SampleSink
+from tailrace.runs.run import SampleSink
 
 async def write():
     sink = SampleSink(Path(sys.argv[1]))

@@ -104,8 +104,7 @@ def load(
     from tailrace.cluster import quietly
     from tailrace.load.session.plan import read_plan
     from tailrace.runs.directory import RUNS_DIR, RunDirectory
-    from tailrace.runs.run import Run
-    from tailrace.runs.sample_files import SampleSink
+    from tailrace.runs.run import Run, SampleSink
     from tailrace.runs.summary.formats import SummaryFiles
     from tailrace.runs.summary.summary import of_load
 

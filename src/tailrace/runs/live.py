@@ -10,9 +10,8 @@ from tailrace.load.measure.point import Point
 from tailrace.load.schedule.profile import parse_profile
 from tailrace.load.session.plan import Plan
 from tailrace.runs.directory import RunDirectory
-from tailrace.runs.run import Run
+from tailrace.runs.run import Run, SampleSink
 from tailrace.runs.run_result import RunResult
-from tailrace.runs.sample_files import SampleSink
 from tailrace.units import parse_rate_per_s
 
 

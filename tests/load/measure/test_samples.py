@@ -35,7 +35,7 @@ async def sampled(
     reasons = [
         [*batch.reasons, ""][number]
         for batch, part in zip(batches, rows, strict=True)
-        for number in part["reason"]
+        for number in part["failure"]
     ]
     return session, np.concatenate([np.empty(0, SAMPLE), *rows]), reasons
 
@@ -69,7 +69,7 @@ async def test_every_request_is_a_row_and_the_histograms_agree(serve: Any, check
     assert counts.pop("") == total.completed
     assert counts == total.reasons
     assert {"http: 503", "timeout: no answer", "reset: within the answer"} == set(counts)
-    good = rows[rows["reason"] == ABSENT]
+    good = rows[rows["failure"] == ABSENT]
     latencies = good["done_ns"] - good["intended_ns"]
     assert int(latencies.sum()) == total.latency.sum_ns
     assert int(latencies.max()) == total.latency.max_ns

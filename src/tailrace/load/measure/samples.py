@@ -20,13 +20,13 @@ SAMPLE = np.dtype(
         ("done_ns", "<i8"),
         ("bytes", "<i8"),
         ("status", "<i2"),
-        ("reason", "<i2"),
+        ("failure", "<i2"),
         ("target", "<i4"),
     ]
 )
 """One request. Times are ns since the run's start, by CLOCK_MONOTONIC of the worker's machine; one
 that there is not is ABSENT. `bytes` are those of the answer, its head included, as far as it came;
-`status` is 0 without one; `reason` is the number of the failure's reason, ABSENT for a good answer;
+`status` is 0 without one; `failure` is the number of its reason, ABSENT for a good answer;
 `target` is the number of the URL.
 """
 ABSENT = -1
@@ -86,7 +86,7 @@ class SampleLog:
                 np.subtract(column, self.start_ns, out=rows[name])
             else:
                 rows[name] = column
-        rows["reason"] = ABSENT
+        rows["failure"] = ABSENT
         if count:
             self._hand_on(rows, [])
 
