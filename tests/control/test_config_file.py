@@ -89,8 +89,11 @@ def test_every_key(room: Path) -> None:
         window=30,
         interval_s=0.5,
         runs=room / "results",
-        limits=Limits(("10.0.0.0/8", "*.lab"), 50_000.0, room / "pictures"),
-        tls=Certificate(room / "room.pem", room / "room.key"),
+        allow=("10.0.0.0/8", "*.lab"),
+        max_rate_per_s=50_000.0,
+        bodies=room / "pictures",
+        tls_cert=room / "room.pem",
+        tls_key=room / "room.key",
         services=(
             ServiceConfig(
                 id="triton",
@@ -125,6 +128,13 @@ def test_every_key(room: Path) -> None:
         ),
         start=("triton",),
     )
+
+
+def test_limits_and_tls_follow(room: Path) -> None:
+    config = read_config(write_config(room, FULL))
+    assert config.limits == Limits(("10.0.0.0/8", "*.lab"), 50_000.0, room / "pictures")
+    assert config.tls == Certificate(room / "room.pem", room / "room.key")
+    assert RoomConfig().tls is None
 
 
 def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
@@ -213,6 +223,7 @@ SERVICE = '[[service]]\nid = "a"\nurl = "http://h/"\n'
             "[room]\nallow = [\n'10.0.0.0/8',\n3]",
             "room.allow: expected a string, or several, not an array",
         ),
+        ("[room]\nallow = '10.0.0.0/99'", "room.allow: '10.0.0.0/99' is no network"),
         ("[room]\nhost = []", "room.host: expected a string, not an array"),
         ("[room]\nhost = ''", "room.host: expected an address, not an empty string"),
         ('[room]\nruns = "a\\u0000b"', "room.runs: expected a path, not 'a\\x00b'"),

@@ -6,9 +6,8 @@ import os
 import re
 import socket
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -103,6 +102,7 @@ def dashboard(
 
     Services come from the file and the URLs given, and are added and changed while it runs.
     """
+    import msgspec
     import uvloop
 
     from tailrace.control.config_file import CONFIG_FILE, RoomConfig, read_config
@@ -110,20 +110,19 @@ def dashboard(
 
     file = config or (CONFIG_FILE if CONFIG_FILE.exists() else None)
     room = read_config(file) if file is not None else RoomConfig()
-    limits = room.limits
-    if allow is not None:
-        limits = replace(limits, allow=tuple(allow))
-    if max_rate is not None:
-        limits = replace(limits, max_rate_per_s=parse_rate_per_s(max_rate))
-    room = replace(
-        room,
-        host=room.host if host is None else host,
-        port=room.port if port is None else port,
-        rpc_port=None if no_rpc else room.rpc_port if rpc_port is None else rpc_port,
-        runs=room.runs if runs is None else runs,
-        limits=limits,
-        services=(*room.services, *services_of(urls or [], room.services)),
-    )
+    given: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "rpc_port": rpc_port,
+        "runs": runs,
+        "allow": None if allow is None else tuple(allow),
+        "max_rate_per_s": None if max_rate is None else parse_rate_per_s(max_rate),
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    if no_rpc:
+        given["rpc_port"] = None
+    services = (*room.services, *services_of(urls or [], room.services))
+    room = msgspec.structs.replace(room, **given, services=services)
     room, token = guarded(room)
     with listen(room.host, [room.port]) as page:
         uvloop.run(_dashboard(room, page, token))
@@ -160,6 +159,8 @@ def guarded(room: "RoomConfig") -> "tuple[RoomConfig, str | None]":
     Raises:
         UsageError: other machines can reach it, and there is no token.
     """
+    import msgspec
+
     from tailrace.control.limits import LOOPBACK
     from tailrace.net import is_loopback
     from tailrace.service.config import TOKEN_VARIABLE
@@ -172,12 +173,12 @@ def guarded(room: "RoomConfig") -> "tuple[RoomConfig, str | None]":
             f"host {room.host} can be reached from other machines, and whoever reaches this can "
             f"put load on others: set a token in {TOKEN_VARIABLE}, or use 127.0.0.1"
         )
-    limits = replace(
-        room.limits,
-        allow=LOOPBACK if room.limits.allow is None else room.limits.allow,
-        bodies=Path.cwd() if room.limits.bodies is None else room.limits.bodies,
+    limited = msgspec.structs.replace(
+        room,
+        allow=LOOPBACK if room.allow is None else room.allow,
+        bodies=Path.cwd() if room.bodies is None else room.bodies,
     )
-    return replace(room, limits=limits), token
+    return limited, token
 
 
 async def _dashboard(room: "RoomConfig", page: socket.socket, token: str | None) -> None:

@@ -18,7 +18,7 @@ from tailrace.load.client.target import parse_target
 from tailrace.load.client.traffic import weighted_url
 from tailrace.load.schedule.profile import Profile
 from tailrace.load.schedule.trace_file import ANY_FILE, Files, NoFiles
-from tailrace.load.settings import settings_of
+from tailrace.load.settings import SettingError, settings_of
 
 LOOPBACK = ("127.0.0.0/8", "::1", "localhost")
 
@@ -52,9 +52,10 @@ class Limits:
         for entry in self.allow or ():
             known = entry == _ANY or entry.startswith("/") or _network(entry) is not None
             if not known and not _is_name(_plain(entry)):
-                raise UsageError(
-                    f"allow: {entry!r} is no network (10.0.0.0/8), address (::1), name (*.lab) or "
-                    "socket (/run/triton.sock)"
+                raise SettingError(
+                    f"{entry!r} is no network (10.0.0.0/8), address (::1), name (*.lab) or "
+                    "socket (/run/triton.sock)",
+                    "allow",
                 )
         if self.max_rate_per_s is not None and not 0 <= self.max_rate_per_s < float("inf"):
             raise UsageError(f"the cap on the rate cannot be {self.max_rate_per_s:g}")
