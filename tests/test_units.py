@@ -5,6 +5,7 @@ from tailrace.units import (
     format_clock,
     format_duration,
     format_figure,
+    number,
     parse_bytes,
     parse_duration_s,
     parse_rate_per_s,
@@ -137,3 +138,20 @@ def test_a_figure_has_no_exponent(value: float, shown: str) -> None:
 )
 def test_a_clock(seconds: float, shown: str) -> None:
     assert format_clock(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (0, "0.00"),
+        (0.1234, "0.12"),
+        (9.994, "9.99"),
+        (9.996, "10.0"),
+        (99.96, "100"),
+        (1234.5, "1,234"),
+        (123456, "123,456"),
+    ],
+)
+def test_numbers_have_three_figures(value: float | None, text: str) -> None:
+    assert number(value) == text

@@ -1,9 +1,13 @@
-"""Durations, rates and sizes as people write them: `30s`, `1h30m`, `200/s`, `12k/min`, `64MiB`."""
+"""Durations, rates and sizes as people write them, `30s`, `1h30m`, `200/s`, `12k/min`, `64MiB`, and
+numbers as they read them; view/static/timeline/format.js words these alike.
+"""
 
 import re
 
 from tailrace.errors import UsageError
 
+NONE = "–"
+"""In place of a number that there is none of."""
 MAX_DURATION_S = 1e9
 """Over 30 years: what is longer is a slip, and far below what 64 bits of nanoseconds hold."""
 MAX_RATE_PER_S = 1e12
@@ -89,6 +93,14 @@ def parse_rate_per_s(text: str) -> float:
     return rate_per_s
 
 
+def number(value: float | None) -> str:
+    """`value` to three figures, but never fewer than all digits before the point."""
+    if value is None:
+        return NONE
+    digits = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
+    return f"{value:,.{digits}f}"
+
+
 def format_digits(value: float, sign: str = "") -> str:
     """`value` in three significant digits and without an exponent: `9,410`; with `sign` "+", always
     with its sign.
@@ -136,7 +148,7 @@ def format_clock(seconds: float) -> str:
 
 def format_lag(value_us: float | None) -> str:
     """A lateness in µs, as every face words it: `85 µs`, `1.2 ms`, a dash where there is none."""
-    return "–" if value_us is None else format_duration(value_us / 1e6)
+    return NONE if value_us is None else format_duration(value_us / 1e6)
 
 
 def _power(value: float) -> str:

@@ -18,7 +18,7 @@ import pytest
 from tailrace.cli.live import EVERY_S, LiveLine, fit
 from tailrace.cli.output import describe_interval
 from tailrace.load.measure.point import Percentiles
-from tailrace.view.words import number
+from tailrace.units import number
 from tests.kit import cli
 from tests.kit.samples import POINT
 from tests.kit.server import answer_raw, http

@@ -23,7 +23,7 @@ from tailrace.dashboard.timeline import Timeline
 from tailrace.load.judge.slo import parse_slo
 from tailrace.load.measure.point import Point
 from tailrace.view.charts import LIVE, configure
-from tailrace.view.tables import nodes_table
+from tailrace.view.parts import nodes_table
 
 SLOS = [parse_slo("p99<100ms")]
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from playwright.async_api import Page, expect
 
-from tailrace.view.tables import failures_table
+from tailrace.view.parts import failures_table
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 

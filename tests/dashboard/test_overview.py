@@ -9,8 +9,7 @@ import httpx
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tailrace.units import format_duration, format_lag
-from tailrace.view.words import number
+from tailrace.units import format_duration, format_lag, number
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 Room = Callable[..., AbstractAsyncContextManager[str]]

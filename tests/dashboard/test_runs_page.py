@@ -22,7 +22,7 @@ from tailrace.report.subject import LABELS
 from tailrace.runs.compare.compare import compare
 from tailrace.runs.directory import write_search
 from tailrace.runs.listing import FILES
-from tailrace.view.words import number
+from tailrace.units import number
 from tests.kit.plans import leave_run
 from tests.kit.samples import FOUND
 from tests.kit.server import Server

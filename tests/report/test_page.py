@@ -20,7 +20,7 @@ from tailrace.report.page import make_page
 from tailrace.runs.compare.compare import compare
 from tailrace.runs.directory import write_search
 from tailrace.runs.label import write_label
-from tailrace.view.words import number
+from tailrace.units import number
 from tests.kit.browser import Open, watched_page
 from tests.report.conftest import INTERVALS
 

@@ -81,3 +81,22 @@ def test_a_run_is_found_by_path_or_by_name(
 def test_more_runs_than_colours_are_too_many(runs: Path) -> None:
     with pytest.raises(UsageError, match="too many"):
         read_subjects([runs / "fast"] * (len(LABELS) + 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("2030-01-04T10:11:12.131+00:00", "2030-01-04 10:11:12 UTC"),
+        ("2030-01-04T10:11:12Z", "2030-01-04 10:11:12 UTC"),
+        ("2030-01-04T10:11:12+02:00", "2030-01-04T10:11:12+02:00"),
+        ("yesterday", "yesterday"),
+    ],
+)
+def test_only_an_instant_in_utc_is_said_as_one(
+    runs: Path, tmp_path: Path, text: str, said: str
+) -> None:
+    path = shutil.copytree(runs / "fast", tmp_path / "run")
+    asked = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps({**asked, "started": text}))
+    (subject,) = read_subjects([path])
+    assert subject.started == said

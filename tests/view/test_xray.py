@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Page, Route, expect
 from tailrace.load.measure.breakdown import Xray
 from tailrace.load.measure.histogram import BINS_PER_DECADE
 from tailrace.load.measure.point import Point
-from tailrace.view.document import STATIC
+from tailrace.view.markup import STATIC
 from tests.kit.samples import POINT, xray_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -159,7 +159,7 @@ async def _find(
     from tailrace.load.session.search import Searcher, find_rate, outlook
     from tailrace.report.searched import draw_search
     from tailrace.runs.directory import RUNS_DIR, RunDirectoryError, new_directory, write_search
-    from tailrace.view.words import number
+    from tailrace.units import number
 
     line = LiveLine()
     steps: list[Step] = []

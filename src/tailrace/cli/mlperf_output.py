@@ -10,7 +10,7 @@ from tailrace.mlperf.accuracy import Score
 from tailrace.mlperf.check import TestCheck
 from tailrace.mlperf.outcome import Outcome
 from tailrace.mlperf.result import Result
-from tailrace.view.words import number
+from tailrace.units import number
 
 _LATENCY = "latency_"
 

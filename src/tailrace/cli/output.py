@@ -36,9 +36,9 @@ from tailrace.units import (
     format_duration,
     format_figure,
     format_lag,
+    number,
     parse_duration_s,
 )
-from tailrace.view.words import number
 
 
 def positive_duration_s(option: str, text: str, least_s: float = 1e-3) -> float:

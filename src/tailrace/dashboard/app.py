@@ -21,7 +21,7 @@ from tailrace.dashboard.runs_page import runs_page, runs_router
 from tailrace.dashboard.service_page import service_page
 from tailrace.openapi_page import page as openapi_page
 from tailrace.runs.directory import RUNS_DIR
-from tailrace.view.document import FAVICON
+from tailrace.view.markup import FAVICON
 
 
 def create_app(

@@ -12,8 +12,7 @@ from tailrace.dashboard.figures import failures_by_reason
 from tailrace.load.judge.slo import Slo
 from tailrace.load.judge.verdict import is_late
 from tailrace.load.measure.point import Point
-from tailrace.units import format_duration, format_lag
-from tailrace.view.words import NONE, number
+from tailrace.units import NONE, format_duration, format_lag, number
 
 EVERY_S = 1.0
 """Browsers are told of new intervals this often at most."""

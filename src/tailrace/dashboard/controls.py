@@ -9,7 +9,7 @@ from tailrace.control.interface import LoadControl
 from tailrace.dashboard.feed import Feed
 from tailrace.dashboard.frame import attempt
 from tailrace.dashboard.profile_row import ProfileRow
-from tailrace.view.words import NONE, number
+from tailrace.units import NONE, number
 
 RATES: tuple[float, ...] = (
     *(0, 1, 2, 3, 4, 5, 6, 8),

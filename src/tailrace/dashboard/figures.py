@@ -8,9 +8,8 @@ from tailrace.load.judge.slo import parse_slo
 from tailrace.load.measure.failures import describe_failures
 from tailrace.load.measure.measurement import COUNTS
 from tailrace.load.measure.point import Point
-from tailrace.units import format_duration, format_lag
+from tailrace.units import NONE, format_duration, format_lag, number
 from tailrace.view.charts import HIGHEST
-from tailrace.view.words import NONE, number
 
 _WARNING = {name: count for name, count in COUNTS.items() if count.warns}
 

@@ -17,8 +17,7 @@ import tailrace
 from tailrace.dashboard.login import cookie_name
 from tailrace.errors import TailraceError
 from tailrace.report.page import Frame, make_notice
-from tailrace.view.document import SIGN, THEME_SWITCH
-from tailrace.view.markup import Markup, h, join
+from tailrace.view.markup import SIGN, THEME_SWITCH, Markup, h, join
 
 TITLE = "Tailrace control room"
 

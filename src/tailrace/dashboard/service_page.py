@@ -12,11 +12,10 @@ from tailrace.dashboard.figures import FIGURES, broken, spans
 from tailrace.dashboard.timeline import Timeline
 from tailrace.load.measure.point import Point
 from tailrace.plain import as_html
-from tailrace.units import format_clock
+from tailrace.units import NONE, format_clock
 from tailrace.view.charts import LIVE, configure
 from tailrace.view.markup import Markup
-from tailrace.view.tables import failures_table, nodes_table
-from tailrace.view.words import NONE
+from tailrace.view.parts import failures_table, nodes_table
 
 _NOTHING = summarize(())
 

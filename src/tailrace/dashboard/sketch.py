@@ -9,10 +9,9 @@ from tailrace.load.schedule.profile import Profile
 from tailrace.load.schedule.profile_text import TimedSegment, parse_parts
 from tailrace.load.schedule.segments import Floats
 from tailrace.load.schedule.trace_file import NoFiles
-from tailrace.units import format_clock
+from tailrace.units import format_clock, number
 from tailrace.view.markup import h
 from tailrace.view.svg import drawing, path
-from tailrace.view.words import number
 
 MAX_LETTERS = 4000
 WIDTH, HEIGHT = 480, 64

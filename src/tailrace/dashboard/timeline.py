@@ -14,7 +14,7 @@ from nicegui.element import Element
 
 from tailrace.load.judge.slo import Slo
 from tailrace.view.charts import tell_slos
-from tailrace.view.document import MODULES
+from tailrace.view.markup import MODULES
 
 
 class _Charts(

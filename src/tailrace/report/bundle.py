@@ -14,7 +14,7 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
-from tailrace.view.document import MODULES, STATIC
+from tailrace.view.markup import MODULES, STATIC
 
 _STATIC = Path(str(files("tailrace.report") / "static"))
 

@@ -3,12 +3,11 @@
 import math
 from collections.abc import Sequence
 
-from tailrace.report.parts import chip, listed, section, table
 from tailrace.report.subject import Subject
 from tailrace.runs.compare.compare import Comparison, Difference
-from tailrace.units import format_digits
+from tailrace.units import NONE, format_digits, number
 from tailrace.view.markup import Content, Markup, h
-from tailrace.view.words import NONE, number
+from tailrace.view.parts import card, listed, section, table
 
 _SAME = "not distinguishable"
 _UNTOLD = "cannot be told"
@@ -20,33 +19,24 @@ def differences(subjects: Sequence[Subject], comparisons: Sequence[Comparison]) 
     """
     if not comparisons:
         return None
-    base = subjects[0]
-    heads: list[Content] = ["Figure", chip(subjects, base)]
-    heads += [[chip(subjects, other), f" against {base.label}"] for other in subjects[1:]]
-    rows: list[tuple[Content, ...]] = [
+    base, *others = subjects
+    compared = list(zip(others, comparisons, strict=True))
+    heads = ["Figure", base.chip, *([other.chip, f" against {base.label}"] for other in others)]
+    rows = [
         (
             [of_one[0].name.removesuffix("/s"), h("span", f", {of_one[0].unit}", class_="unit")],
             _shown(of_one[0].base),
-            *(_cell(one) for one in of_one),
+            *map(_cell, of_one),
         )
         for of_one in zip(*(comparison.differences for comparison in comparisons), strict=True)
     ]
-    notes = [
-        [chip(subjects, other), " ", note]
-        for other, comparison in zip(subjects[1:], comparisons, strict=True)
-        for note in comparison.notes
-    ]
+    findings = [[other.chip, " ", in_words(found, base.label)] for other, found in compared]
+    notes = [[other.chip, " ", note] for other, found in compared for note in found.notes]
     return section(
         "differences",
         "Differences",
-        listed(
-            [
-                [chip(subjects, other), " ", in_words(comparison, base.label)]
-                for other, comparison in zip(subjects[1:], comparisons, strict=True)
-            ],
-            "findings",
-        ),
-        table("differences-table", heads, rows),
+        listed(findings, "findings"),
+        card(table("differences-table", heads, rows)),
         listed(notes, "notes"),
         about="ratio to the first run with its 95 % interval, by a bootstrap over intervals; "
         "noise: the interval holds 1",

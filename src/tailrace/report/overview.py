@@ -4,13 +4,19 @@ from collections.abc import Sequence
 
 from tailrace.load.judge.ending import describe_end
 from tailrace.load.measure.point import MAIN
-from tailrace.report.parts import chip, listed, section, table, title_block, with_unit
 from tailrace.report.subject import Subject
-from tailrace.units import format_clock, format_digits, format_lag
+from tailrace.units import NONE, format_clock, format_digits, format_lag, number
 from tailrace.view.charts import HIGHEST, TAIL
 from tailrace.view.markup import Content, Markup, h
-from tailrace.view.tables import failures_table
-from tailrace.view.words import NONE, number, started
+from tailrace.view.parts import (
+    card,
+    failures_table,
+    listed,
+    section,
+    table,
+    title_block,
+    with_unit,
+)
 
 _STATES = {
     "running": "In progress while this was made: these are the intervals that it had finished.",
@@ -30,10 +36,11 @@ def head(subjects: Sequence[Subject]) -> Markup:
             h("p", ", ".join(targets), class_="url"),
             class_="title",
         )
-    info = subjects[0].info
+    (subject,) = subjects
+    info = subject.info
     facts = [
         info.name,
-        started(info.started),
+        subject.started,
         f"{format_clock(info.duration_s)} of load",
         f"{info.completed + info.failed:,} requests",
     ]
@@ -44,24 +51,21 @@ def overview(subjects: Sequence[Subject]) -> Content:
     """The verdict and the main figures of one run; of several, a table of them."""
     if len(subjects) == 1:
         return [_verdict(subjects[0]), _tiles(subjects[0])]
-    return section("runs", "Runs", _runs(subjects), [_notes(subjects, one) for one in subjects])
+    return section("runs", "Runs", _runs(subjects), list(map(_notes, subjects)))
 
 
 def failed(subjects: Sequence[Subject]) -> Content:
     """Why requests failed, a table for each run with failures; nothing without any."""
-    failing = [subject for subject in subjects if sum(subject.reasons.values())]
+    failing = [subject for subject in subjects if subject.failures]
     if not failing:
         return None
     return section(
         "failures",
         "Failures",
         [
-            h(
-                "div",
-                h("p", chip(subjects, subject)) if len(subjects) > 1 else None,
+            card(
+                h("p", subject.chip) if subject.chip else None,
                 failures_table(subject.reasons, subject.examples),
-                class_="card scroll",
-                tabindex=0,
             )
             for subject in failing
         ],
@@ -81,19 +85,16 @@ def _badge(subject: Subject) -> Markup:
 
 
 def _slos(subject: Subject) -> Content:
-    items: list[Content] = [
-        h("span", f"{text} {'kept' if kept else 'broken'}", class_="kept" if kept else "broken")
-        for text, kept in subject.info.slo.items()
-    ]
-    return listed(items, "slos")
+    words = {text: "kept" if kept else "broken" for text, kept in subject.info.slo.items()}
+    spans = [h("span", f"{text} {word}", class_=word) for text, word in words.items()]
+    return listed(spans, "slos")
 
 
 def _reasons(subject: Subject) -> list[Content]:
-    state = _STATES.get(subject.info.state)
     info = subject.info
     cut = describe_end(info.ended_by, format_clock(info.duration_s))
     reasons = info.verdict.reasons if info.verdict else []
-    return [*filter(None, (state, cut)), *info.problems, *reasons]
+    return [*filter(None, (_STATES.get(info.state), cut)), *info.problems, *reasons]
 
 
 def _verdict(subject: Subject) -> Markup:
@@ -107,16 +108,19 @@ def _verdict(subject: Subject) -> Markup:
 
 
 def _tiles(subject: Subject) -> Markup:
-    failures = sum(subject.reasons.values())
+    failures, result = subject.failures, subject.result
     total = subject.info.completed + failures
     share = f"{format_digits(100 * failures / total)} % of {total:,}" if failures else ""
-    result = subject.record.result
     late_us = result.send_lag_us.get("p99") if result is not None else None
     rate = f"of {number(result.rate.offered)} offered" if result is not None else ""
     return h(
         "div",
         [
-            _tile(name, with_unit(subject.latency_ms.get(name), "ms"), _span(subject, name))
+            _tile(
+                name,
+                with_unit(subject.latency_ms.get(name), "ms"),
+                f"95 %: {subject.interval(name) or 'too few requests'}",
+            )
             for name in MAIN
         ],
         _tile("completed", with_unit(subject.completed_per_s, "/s"), rate),
@@ -124,13 +128,6 @@ def _tiles(subject: Subject) -> Markup:
         _tile("send lag p99", format_lag(late_us), "the generator's own"),
         class_="card figures",
     )
-
-
-def _span(subject: Subject, name: str) -> str:
-    interval = subject.confidence_ms.get(name)
-    if interval is None:
-        return "95 %: too few requests"
-    return f"95 %: {number(interval[0])} – {number(interval[1])}"
 
 
 def _tile(label: str, value: Content, note: str, *, bad: bool = False) -> Markup:
@@ -148,33 +145,23 @@ def _runs(subjects: Sequence[Subject]) -> Markup:
     heads = ["Run", "Verdict", *units[:2], "95 % interval", units[2], "Completed, /s", "Failed"]
     rows: list[tuple[Content, ...]] = []
     for subject in subjects:
-        info, interval = subject.info, subject.confidence_ms.get(TAIL)
-        when = " · ".join((started(info.started), format_clock(info.duration_s), info.profile))
+        info = subject.info
+        when = " · ".join((subject.started, format_clock(info.duration_s), info.profile))
+        name = h("div", subject.chip, " ", info.title or info.name, class_="run-name")
         rows.append(
             (
-                [
-                    h(
-                        "div",
-                        chip(subjects, subject),
-                        " ",
-                        info.title or info.name,
-                        class_="run-name",
-                    ),
-                    h("small", when),
-                ],
+                [name, h("small", when)],
                 [_badge(subject), _slos(subject)],
                 *(number(subject.latency_ms.get(name)) for name in MAIN[:2]),
-                f"{number(interval[0])} – {number(interval[1])}" if interval else NONE,
+                subject.interval(TAIL) or NONE,
                 number(subject.latency_ms.get(HIGHEST)),
                 number(subject.completed_per_s),
-                f"{sum(subject.reasons.values()):,}",
+                f"{subject.failures:,}",
             )
         )
-    return table("runs-table", heads, rows)
+    return card(table("runs-table", heads, rows))
 
 
-def _notes(subjects: Sequence[Subject], subject: Subject) -> Content:
-    reasons = _reasons(subject)
-    if not reasons:
-        return None
-    return h("div", chip(subjects, subject), listed(reasons, "reasons"), class_="why")
+def _notes(subject: Subject) -> Content:
+    reasons = listed(_reasons(subject), "reasons")
+    return h("div", subject.chip, reasons, class_="why") if reasons else None

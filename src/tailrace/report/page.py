@@ -13,12 +13,10 @@ from tailrace.load.session.result import Result
 from tailrace.load.session.search import Found
 from tailrace.report import bundle
 from tailrace.report.differences import differences
-from tailrace.report.health import health, nodes
+from tailrace.report.facts import health, nodes, setting
 from tailrace.report.latency import latency, stages
 from tailrace.report.overview import failed, head, overview
-from tailrace.report.parts import listed, section
 from tailrace.report.searched import search
-from tailrace.report.setting import setting
 from tailrace.report.subject import Subject, is_search, read_subjects
 from tailrace.runs.compare.compare import Comparison, compare
 from tailrace.runs.directory import read_search
@@ -32,8 +30,8 @@ from tailrace.view.charts import (
     configure,
     tell_slos,
 )
-from tailrace.view.document import SIGN, THEME_SWITCH, document
-from tailrace.view.markup import Content, Markup, h
+from tailrace.view.markup import SIGN, THEME_SWITCH, Content, Markup, document, h
+from tailrace.view.parts import listed, section
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,9 +84,7 @@ def make_page(paths: Sequence[Path], frame: Frame | None = None) -> Page:
     subjects = read_subjects([path for path in paths if path not in searches])
     comparisons = [compare(subjects[0].path, other.path) for other in subjects[1:]]
     told = Document(
-        runs=tuple(
-            Told(run=str(one.path), info=one.info, result=one.record.result) for one in subjects
-        ),
+        runs=tuple(Told(run=str(one.path), info=one.info, result=one.result) for one in subjects),
         comparisons=tuple(comparisons),
         searches=tuple(searches.values()),
     )
@@ -121,7 +117,7 @@ def make_notice(title: str, content: Content, frame: Frame) -> str:
 def _sections(subjects: Sequence[Subject], comparisons: Sequence[Comparison], each: int) -> Content:
     alone = len(subjects) == 1
     runs = [] if alone else [subject.name for subject in subjects]
-    failing = any(sum(subject.reasons.values()) for subject in subjects)
+    failing = any(subject.failures for subject in subjects)
     charts = [name for name in (RUN if alone else COMPARED) if failing or "failures" not in name]
     of_health = RUN_HEALTH if alone else COMPARED_HEALTH
     thinned: list[Content] = [

@@ -6,12 +6,11 @@ from textwrap import shorten, wrap
 
 from tailrace.load.judge.slo import parse_slo
 from tailrace.load.session.search import Found, Step
-from tailrace.report.parts import section, table, title_block
 from tailrace.runs.label import read_label
-from tailrace.units import format_clock, format_digits, format_figure
+from tailrace.units import format_clock, format_digits, format_figure, number
 from tailrace.view.markup import Content, Markup, h
+from tailrace.view.parts import card, section, table, title_block
 from tailrace.view.svg import Area, drawing, ticks_of
-from tailrace.view.words import number
 
 _TITLE, _TARGET = 80, 98
 """Characters of a line that have room in the picture."""
@@ -70,18 +69,14 @@ def search(path: Path, found: Found) -> Content:
                 ),
                 class_="card searched",
             ),
-            table(
-                "steps-table",
-                _HEADS,
-                [_step(step) for step in found.steps],
-            ),
+            card(table("steps-table", _HEADS, map(_step, found.steps))),
         ),
     ]
 
 
 def _step(step: Step) -> tuple[Content, ...]:
     return (
-        f"{format_figure(step.rate_per_s)}",
+        format_figure(step.rate_per_s),
         h("span", step.decision, class_=_CLASSES.get(step.decision)),
         number(step.percentile_ms),
         f"{step.over:,}",

@@ -9,20 +9,20 @@ import msgspec
 
 from tailrace.errors import UsageError
 from tailrace.load.judge.slo import Slo, readable_slos
-from tailrace.load.measure.failures import count_failure
 from tailrace.load.measure.histogram import Histogram
-from tailrace.load.measure.point import Percentiles
-from tailrace.load.session.result import confidence_ms
+from tailrace.load.measure.measurement import COUNTS
+from tailrace.load.measure.point import Figures, Percentiles
+from tailrace.load.session.result import Result, confidence_ms
 from tailrace.machine.environment import Environment
 from tailrace.runs.directory import RUNS_DIR
 from tailrace.runs.files import RunFiles
 from tailrace.runs.listing import locate_run, read_run
 from tailrace.runs.record import Asked, RunInfo, RunRecord
+from tailrace.units import number
+from tailrace.view.markup import Markup, h
 
 LABELS = "ABCDEFGH"
 """Of runs that are compared: there are colours for so many."""
-
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -48,49 +48,78 @@ class Subject:
         """Label and name: one run among several is known by both."""
         return f"{self.label} {self.info.name}".strip()
 
+    @property
+    def look(self) -> str:
+        """The class of what is drawn of it: each of several runs has its colour."""
+        return f"run-{LABELS.index(self.label)}" if self.label else "alone"
+
+    @property
+    def chip(self) -> Markup | None:
+        """Its label in its colour; None for one alone."""
+        return h("b", self.label, class_=f"chip {self.look}") if self.label else None
+
+    @property
+    def started(self) -> str:
+        """When, as a person reads it; what is no instant in UTC as it is."""
+        text = self.info.started
+        day, t, time = text.partition("T")
+        return f"{day} {time[:8]} UTC" if t and text.endswith(("Z", "+00:00")) else text
+
+    @property
+    def result(self) -> Result | None:
+        """None where it did not come to its end."""
+        return self.record.result
+
+    @property
+    def parts(self) -> Sequence[Figures]:
+        """What it adds up from: its result; without one, its finished intervals."""
+        return self.record.points if self.result is None else [self.result]
+
     @cached_property
     def latency_ms(self) -> Percentiles:
         """Of the whole run; without a result, of its finished intervals."""
-        result = self.record.result
-        return result.latency_ms if result is not None else Percentiles.of(self.latency)
+        return Percentiles.of(self.latency) if self.result is None else self.result.latency_ms
 
     @cached_property
-    def confidence_ms(self) -> dict[str, Interval | None]:
+    def confidence_ms(self) -> dict[str, tuple[float, float] | None]:
         """95 % confidence interval of each percentile, ms."""
-        if self.record.result is not None:
-            return self.record.result.confidence_ms
-        return confidence_ms(self.latency)
+        return confidence_ms(self.latency) if self.result is None else self.result.confidence_ms
 
-    @property
+    def interval(self, name: str) -> str | None:
+        """95 % confidence interval of a percentile, ms, as a person reads it."""
+        found = self.confidence_ms.get(name)
+        return f"{number(found[0])} – {number(found[1])}" if found else None
+
+    @cached_property
     def reasons(self) -> dict[str, int]:
         """Failures by reason, or by kind where the run knows no more."""
-        return self._failures[0]
+        total: dict[str, int] = COUNTS["reasons"].merge(
+            [part.reasons or part.failed for part in self.parts]
+        )
+        return total
 
     @property
-    def examples(self) -> dict[str, str]:
-        """Answers that were failures, by their reason."""
-        return self._failures[1]
+    def failures(self) -> int:
+        """How many requests failed."""
+        return sum(self.reasons.values())
 
     @cached_property
-    def _failures(self) -> tuple[dict[str, int], dict[str, str]]:
-        result = self.record.result
-        if result is not None:
-            return result.reasons or result.failed, result.examples
-        reasons: dict[str, int] = {}
-        examples: dict[str, str] = {}
-        for point in self.record.points:
-            for reason, count in (point.reasons or point.failed).items():
-                count_failure(reasons, reason, count)
-            examples = {**point.examples, **examples}
-        return reasons, examples
+    def examples(self) -> dict[str, str]:
+        """Answers that were failures, by their reason."""
+        shown: dict[str, str] = COUNTS["examples"].merge([part.examples for part in self.parts])
+        return shown
 
     @property
     def completed_per_s(self) -> float | None:
         """Mean rate of answers over the run."""
-        result, info = self.record.result, self.info
-        if result is not None:
-            return result.rate.completed
-        return info.completed / info.duration_s if info.duration_s > 0 else None
+        if self.result is not None:
+            return self.result.rate.completed
+        return self.info.completed / self.info.duration_s if self.info.duration_s > 0 else None
+
+    @property
+    def stages(self) -> dict[str, Percentiles]:
+        """Times in ms that the service said it took; empty without a result."""
+        return {} if self.result is None else self.result.stages_ms
 
     @cached_property
     def slos(self) -> list[Slo]:
@@ -116,9 +145,11 @@ def read_subjects(paths: Sequence[Path]) -> list[Subject]:
     if len(paths) > len(LABELS):
         raise UsageError(f"{len(paths)} runs are too many for one report: {len(LABELS)} at most")
     labels = LABELS if len(paths) > 1 else ("",)
-    return [
-        _read_subject(label, path.resolve()) for label, path in zip(labels, paths, strict=False)
-    ]
+    subjects = []
+    for label, path in zip(labels, map(Path.resolve, paths), strict=False):
+        record, files = read_run(path.parent, path.name), RunFiles(path)
+        subjects.append(Subject(label, path, record, files.asked(), files.latency()))
+    return subjects
 
 
 def find_directory(text: str, base: Path = RUNS_DIR) -> Path:
@@ -136,14 +167,3 @@ def find_directory(text: str, base: Path = RUNS_DIR) -> Path:
 def is_search(path: Path) -> bool:
     """Whether this is the directory of a search, by `tailrace find`."""
     return (path / "find.json").is_file()
-
-
-def _read_subject(label: str, path: Path) -> Subject:
-    files = RunFiles(path)
-    return Subject(
-        label=label,
-        path=path,
-        record=read_run(path.parent, path.name),
-        asked=files.asked(),
-        latency=files.latency(),
-    )

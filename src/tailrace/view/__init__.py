@@ -1,7 +1,7 @@
-"""What draws, for live pages and for reports: words, tables, charts, SVG, documents.
+"""What draws, for live pages and for reports: markup, parts of pages, charts, SVG.
 
-words says how numbers and times read, markup makes HTML, tables those that both have, svg draws
-without a script, charts says which charts there are, document makes a page that fetches nothing,
+markup makes HTML, up to a page that fetches nothing; parts are the sections, lists and tables that
+pages and reports have in common; svg draws without a script; charts says which charts there are;
 static/ is what a browser runs. Nothing here serves, follows a service or knows where a run lies:
 that is dashboard's and report's.
 """

@@ -1,4 +1,4 @@
-// Numbers and times as people read them; view/words.py says the same.
+// Numbers and times as people read them; tailrace.units says the same.
 
 export const NONE = "–";
 

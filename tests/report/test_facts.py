@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tailrace.load.measure.measurement import COUNTS
-from tailrace.report.health import health
+from tailrace.report.facts import health
 from tailrace.report.subject import read_subjects
 
 

@@ -1,16 +1,57 @@
-"""Tables that pages and reports have in common."""
+"""Parts that pages and reports have in common: sections, lists, tables, figures."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 
 from tailrace.load.measure.failures import MOST_REASONS
 from tailrace.load.measure.point import NodeFigures
-from tailrace.units import format_clock, format_lag
+from tailrace.units import NONE, format_clock, format_lag, number
 from tailrace.view.markup import Content, Markup, h, text_of
-from tailrace.view.words import NONE, number
 
 _EXAMPLE = 500
 """Characters of an answer: a run keeps fewer, a file that was edited may have more."""
+
+
+def title_block(title: str, facts: Sequence[str], target: str, note: str) -> Markup:
+    """The heading of a run or a search: `target` stands below it unless it is the title, and what
+    a person noted line by line.
+    """
+    return h(
+        "div",
+        h("h1", title, class_="target"),
+        h("p", target, class_="url") if target != title else None,
+        h("p", " · ".join(filter(None, facts)), class_="hint"),
+        [h("p", line) for line in note.splitlines()],
+        class_="title",
+    )
+
+
+def section(name: str, title: str | None, *content: Content, about: str | None = None) -> Markup:
+    """A section of the page; `about` is the small print beside its heading; without a title
+    it has none.
+    """
+    return h(
+        "section",
+        h("h2", title, h("small", about) if about else None) if title else None,
+        content,
+        id=name,
+        class_="chapter",
+    )
+
+
+def with_unit(value: float | None, unit: str) -> Content:
+    """A figure as a person reads it."""
+    return NONE if value is None else [number(value), small_unit(unit)]
+
+
+def small_unit(text: str) -> Markup:
+    """The unit behind a figure, or what the figure is of."""
+    return h("span", f" {text}", class_="unit")
+
+
+def listed(items: Sequence[Content], class_: str) -> Content:
+    """A list; nothing where it has no items."""
+    return h("ul", [h("li", item) for item in items], class_=class_) if items else None
 
 
 def table(look: str, heads: Sequence[Content], rows: Iterable[Sequence[Content]]) -> Markup:
@@ -24,11 +65,20 @@ def table(look: str, heads: Sequence[Content], rows: Iterable[Sequence[Content]]
     return h("table", head, body, class_=f"{look} stack" if heads else look)
 
 
+def card(*content: Content) -> Markup:
+    """Something wide on a card, in which it can be scrolled sideways."""
+    return h("div", content, class_="card scroll", tabindex=0)
+
+
 def failures_table(reasons: Mapping[str, int], examples: Mapping[str, str]) -> Markup:
     """Failures by reason, the most frequent first, each with an answer that shows it."""
     ordered = sorted(reasons.items(), key=lambda item: -item[1])
     rows = [
-        (reason, f"{count:,}", _answer(examples.get(reason, "")))
+        (
+            reason,
+            f"{count:,}",
+            h("pre", examples[reason][:_EXAMPLE]) if examples.get(reason) else NONE,
+        )
         for reason, count in ordered[:MOST_REASONS]
     ]
     return table("failures-table", ("Reason", "Failed", "An answer"), rows)
@@ -73,7 +123,3 @@ def _row(cells: Sequence[Content], names: Sequence[str]) -> Markup:
     if span > 1:
         told[-1] = h("td", figures[-1], colspan=span, class_="whole")
     return h("tr", h("th", first, scope="row"), told)
-
-
-def _answer(text: str) -> Content:
-    return h("pre", text[:_EXAMPLE]) if text else NONE

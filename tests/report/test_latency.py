@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tailrace.load.measure.histogram import Histogram
-from tailrace.report.plot import draw_distribution, draw_percentiles
+from tailrace.report.latency import draw_distribution, draw_percentiles
 from tailrace.report.subject import Subject, read_subjects
 
 
