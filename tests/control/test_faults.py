@@ -7,7 +7,6 @@ import json
 import os
 import re
 import resource
-import select
 import signal
 import socket
 import subprocess
@@ -23,7 +22,7 @@ import pytest
 
 from tailrace.runs.listing import list_runs
 from tests.kit.server import answer_never
-from tests.kit.waiting import TIMEOUT_S
+from tests.kit.waiting import TIMEOUT_S, await_exit
 
 if TYPE_CHECKING:
     from tests.kit.programs import ControlRoom, LaunchRoom
@@ -312,7 +311,7 @@ def test_a_control_room_killed_mid_run(
     room.process.kill()
     room.process.wait(TIMEOUT_S)
     for worker in workers:
-        gone(worker)
+        await_exit(worker)
     again = control_room().ready()
     again.expect(r"^1 run was interrupted; the finished intervals are listed at http://\S+/runs$")
     (info,) = again.ask("GET", "/runs")
@@ -325,16 +324,6 @@ def test_a_control_room_killed_mid_run(
     assert last["point"] in run["points"]
     assert again.ask("GET", "/services/x")["state"] == "idle"
     assert again.ask("POST", "/services/x/start")["state"] == "running"
-
-
-def gone(pid: int) -> None:
-    """Return once there is no process `pid`, which is no child of this one."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    with os.fdopen(descriptor) as file:
-        assert select.select([file], [], [], 20)[0], f"process {pid} lives on"
 
 
 def test_a_signal_while_a_run_starts(serve: Any, control_room: LaunchRoom, tmp_path: Path) -> None:
@@ -363,7 +352,7 @@ def test_a_stop_at_any_moment_of_a_start_ends_the_load(
     assert room.ask("POST", "/services/x/stop")["state"] == "idle"
     starter.join(TIMEOUT_S)
     for worker in workers:
-        gone(worker)
+        await_exit(worker)
     assert room.ask("GET", "/services/x")["state"] == "idle"
     assert_no_run_is_cut_short(tmp_path)
 

@@ -3,6 +3,8 @@ that passes never takes.
 """
 
 import asyncio
+import os
+import select
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -28,3 +30,13 @@ def wait_until(condition: Callable[[], T], timeout_s: float = TIMEOUT_S) -> T:
         assert time.monotonic() < ends_s, "it never came to be"
         time.sleep(0.01)
     return value
+
+
+def await_exit(pid: int) -> None:
+    """Return once there is no process `pid`, which need be no child of this one."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    with os.fdopen(descriptor) as file:
+        assert select.select([file], [], [], TIMEOUT_S)[0], f"process {pid} lives on"

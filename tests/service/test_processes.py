@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import re
-import select
 import shutil
 import signal
 import socket
@@ -20,24 +19,11 @@ import pytest
 
 from tailrace.machine.cgroup import cores
 from tailrace.models import store, zoo
-from tests.kit.waiting import TIMEOUT_S, until
+from tests.kit.waiting import TIMEOUT_S, await_exit, until
 
 pytestmark = pytest.mark.slow("starts a service of its own each time")
 
 Launch = Callable[..., Any]
-
-
-def _ended(pid: int) -> bool:
-    """Waits for a process that is not ours to end."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        readable, _, _ = select.select([handle], [], [], TIMEOUT_S)
-        return bool(readable)
-    finally:
-        os.close(handle)
 
 
 def _read_head(connection: socket.socket) -> bytes:
@@ -239,8 +225,8 @@ def test_killed_worker_is_replaced(launch: Launch, jpeg: bytes) -> None:
     assert [scrape("tailrace_worker_restarts_total", worker=worker) for worker in "12"] == [1, 0]
     assert scrape("tailrace_worker_requests_total", worker="1") >= 3
     assert server.stop() == 0
-    assert _ended(heir)
-    assert _ended(survivor)
+    await_exit(heir)
+    await_exit(survivor)
 
 
 def _predict(server: Any, picture: bytes) -> int:
@@ -286,7 +272,7 @@ def test_connections_wait_for_the_only_worker_to_be_replaced(launch: Launch, jpe
     assert _predict(server, jpeg) == 200
     (victim,) = server.workers()
     os.kill(victim, signal.SIGKILL)
-    assert _ended(victim)
+    await_exit(victim)
     # Nobody is there to answer, but nobody is refused.
     assert httpx.get(f"{server.url}/v2/health/live", timeout=TIMEOUT_S).status_code == 200
     while _ready(server) == 503:
@@ -397,6 +383,7 @@ def test_no_worker_outlives_its_parent(launch: Launch, count: int) -> None:
     workers = server.workers()
     assert len(workers) == count
     server.process.kill()
-    assert all(_ended(pid) for pid in workers)
+    for pid in workers:
+        await_exit(pid)
     with pytest.raises(ConnectionError):
         socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT_S)

@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,22 +27,32 @@ from tailrace.load.worker.launcher import (
     Gone,
     Heard,
     ProcessLauncher,
-    WorkerProcess,
 )
 from tailrace.load.worker.messages import Message, Reader, Setup, Snapshot, frame
-from tests.kit.plans import reached, scheduled
+from tests.kit.cli import command
+from tests.kit.plans import await_intervals, reached, scheduled
+from tests.kit.programs import Program
 from tests.kit.server import OK, answer_after, answer_never, answer_raw
+from tests.kit.waiting import await_exit
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("workers", [1, 3])
 async def test_what_is_offered_is_the_schedule(serve: Any, offer: Any, workers: int) -> None:
     server = serve()
-    session, intervals = await offer(server.url, profile="400", duration_s=2.0, workers=workers)
-    assert session.total.offered == len(scheduled(400, 2.0)) == len(server.arrived_ns)
+    bodies = [Body(str(number).encode(), "text/plain") for number in range(7)]
+    session, intervals = await offer(
+        server.url, profile="400", interval_s=0.25, bodies=bodies, workers=workers
+    )
+    assert session.total.offered == len(scheduled(400, 1.0)) == len(server.arrived_ns)
     assert session.total.completed == session.total.offered
-    assert session.duration_s == 2.0
-    assert [interval.point.index for interval in intervals] == [0, 1, 2, 3]
+    assert session.duration_s == 1.0
+    # Until the last answer is there.
+    assert len(intervals) >= 4
+    assert [interval.point.index for interval in intervals] == list(range(len(intervals)))
     assert sum(interval.point.offered for interval in intervals) == session.total.offered
+    # Bodies are sent in turn over all workers.
+    sent = sorted(int(body) for body in server.bodies)
+    assert sent == sorted(number % 7 for number in range(session.total.offered))
 
 
 @pytest.mark.alone("holds arrivals against the server's clock")
@@ -67,14 +78,6 @@ async def test_poisson_counts_at_the_server(serve: Any, offer: Any) -> None:
     counts, _ = np.histogram(arrived, bins=np.arange(0, 2.95, 0.1))
     # In 100 ms bins what this machine adds in lateness weighs little.
     assert 0.4 < counts.var() / counts.mean() < 2.5
-
-
-async def test_bodies_are_sent_in_turn_over_all_workers(serve: Any, offer: Any) -> None:
-    server = serve()
-    bodies = [Body(str(number).encode(), "text/plain") for number in range(7)]
-    session, _ = await offer(server.url, profile="200", bodies=bodies, workers=3)
-    sent = sorted(int(body) for body in server.bodies)
-    assert sent == sorted(number % 7 for number in range(session.total.offered))
 
 
 @pytest.mark.alone("holds arrivals against the server's clock")
@@ -104,17 +107,17 @@ async def test_a_live_change_of_poisson_load_has_no_burst_in_the_schedule(
 ) -> None:
     """Intended times under the change that really happened, from the profile the session kept."""
     server = serve()
-    session = Session(plan(server.url, profile="100", duration_s=2.0))
+    session = Session(plan(server.url, profile="100", duration_s=1.2))
     await session.start()
-    await reached(session, 0.5)
+    await reached(session, 0.3)
     change_s = session.set_rate(1000)
     async for _ in session.intervals():
         pass
     units = np.concatenate([next(Poisson().chunks(1))])
     intended = session.profile.inverse(units)
-    intended = intended[intended < 2.0]
+    intended = intended[intended < 1.2]
     assert session.total.offered == len(intended)
-    counts, _ = np.histogram(intended, bins=np.arange(change_s, 2.0, 0.010))
+    counts, _ = np.histogram(intended, bins=np.arange(change_s, 1.2, 0.010))
     assert counts.max() <= stats.poisson.isf(1e-6, 10)
 
 
@@ -123,63 +126,62 @@ async def test_a_change_is_exact_though_something_is_always_due(
     serve: Any, plan: Any, spin: bool
 ) -> None:
     """At 3,000/s there is no gap to work it into the schedule: it is done at the last moment."""
-    settings = {"profile": "3000", "arrivals": "constant", "duration_s": 1.5, "spin": spin}
+    settings = {"profile": "3000", "arrivals": "constant", "duration_s": 1.0, "spin": spin}
     session = Session(plan(serve().url, **settings))
     await session.start()
-    for at_s, rate in ((0.2, 2500), (0.4, 4000), (0.6, 3000)):
+    for at_s, rate in ((0.2, 2500), (0.35, 4000), (0.5, 3000)):
         await reached(session, at_s)
         session.set_rate(rate)
     async for _ in session.intervals():
         pass
     intended = session.profile.inverse(np.arange(8000, dtype=np.float64))
     # A stall of this machine at the very instant lets the few that were due go at the old rate.
-    assert session.total.offered == pytest.approx((intended < 1.5).sum(), abs=5)
+    assert session.total.offered == pytest.approx((intended < 1.0).sum(), abs=5)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-async def test_a_live_profile_is_offered_as_it_says(serve: Any, plan: Any, workers: int) -> None:
-    session = Session(plan(serve().url, profile="100", duration_s=2.0, workers=workers))
+async def test_a_live_profile_is_offered_as_it_says(serve: Any, plan: Any) -> None:
+    session = Session(plan(serve().url, profile="100", duration_s=1.5, workers=2))
     await session.start()
     points = []
     async for interval in session.intervals():
         points.append(interval.point)
         if len(points) == 1:
-            change_s = session.follow(parse_profile("100..900/1s,0"))
+            change_s = session.follow(parse_profile("100..900/800ms,0"))
             # The ramp begins at its foot, and rises while one looks.
             assert 100 <= session.rate_per_s < 300
-    changed = constant(100).changed(change_s, parse_profile("100..900/1s,0"))
+    changed = constant(100).changed(change_s, parse_profile("100..900/800ms,0"))
     intended = changed.inverse(next(Poisson().chunks(1)))
     # A worker that learns of it late has sent a few at the old rate.
-    assert session.total.offered == pytest.approx((intended < 2.0).sum(), abs=5)
+    assert session.total.offered == pytest.approx((intended < 1.5).sum(), abs=5)
     for point in points[1:]:
-        if point.t_s <= 2.0:
+        if point.t_s <= 1.5:
             assert point.target_per_s == pytest.approx(changed.rate(point.t_s), rel=1e-4)
 
 
 async def test_a_profile_set_while_the_run_starts_holds_from_its_start(
     serve: Any, plan: Any
 ) -> None:
-    session = Session(plan(serve().url, profile="100", duration_s=1.0, workers=2))
+    session = Session(plan(serve().url, profile="100", duration_s=0.5, workers=2))
     starting = asyncio.create_task(session.start())
     await asyncio.sleep(0)
     assert session.set_rate(50) == 0
     assert session.set_rate(400) == 0
     await starting
     points = [interval.point async for interval in session.intervals()]
-    assert session.total.offered == len(scheduled(400, 1.0))
+    assert session.total.offered == len(scheduled(400, 0.5))
     assert [(event.text, event.t_s) for event in points[0].events] == [("50/s", 0), ("400/s", 0)]
 
 
 async def test_hundreds_of_changes_leave_a_session_as_small_as_it_was(
     serve: Any, plan: Any
 ) -> None:
-    session = Session(plan(serve().url, profile="100", duration_s=3.0, interval_s=0.1))
+    session = Session(plan(serve().url, profile="100", duration_s=1.5, interval_s=0.1))
     await session.start()
     made: list[float] = []
     points: list[Point] = []
     async for interval in session.intervals():
         points.append(interval.point)
-        if interval.point.t_s < 2.5:
+        if interval.point.t_s < 1.2:
             made += [session.set_rate(100 + number) for number in range(40)]
             # What is still to be told, and what went on as the last interval ended.
             told_s = points[-1].t_s
@@ -313,10 +315,10 @@ async def test_a_stall_shows_in_every_request_it_held_up(serve: Any, offer: Any)
 
 
 async def test_it_waits_for_what_is_in_flight(serve: Any, offer: Any) -> None:
-    session, _ = await offer(serve(answer_after(1.0)).url, profile="50", duration_s=0.5)
+    session, _ = await offer(serve(answer_after(0.7)).url, profile="50", duration_s=0.5)
     assert session.total.failed == {}
     assert session.total.completed == session.total.offered > 10
-    assert session.total.latency.percentile_us(50)[0] == pytest.approx(1e6, rel=0.2)
+    assert session.total.latency.percentile_us(1)[0] >= 0.699e6
 
 
 @pytest.mark.slow("answers come after the longest limit that there is by default, 10 s")
@@ -329,17 +331,23 @@ async def test_every_limit_on_a_request_follows_the_timeout(serve: Any, offer: A
 async def test_requests_beyond_the_connection_cap_are_late_not_lost(serve: Any, offer: Any) -> None:
     server = serve(answer_after(0.1))
     session, intervals = await offer(
-        server.url, profile="100", duration_s=1.0, arrivals="constant", connections=5
+        server.url,
+        profile="200",
+        arrivals="constant",
+        duration_s=0.5,
+        interval_s=0.2,
+        connections=10,
     )
-    # 5 connections of 100 ms serve 50 a second: 100 requests take 2 s, the last waits 1 s.
-    assert server.connections == 5
+    # 10 connections of 100 ms serve 100 a second: 100 requests take 1 s, the last waits 0.4 s.
+    assert server.connections == 10
     assert session.total.completed == 100
     assert max(interval.point.backlog for interval in intervals) > 10
-    assert session.total.latency.max_ns / 1e9 == pytest.approx(1.1, abs=0.2)
-    assert session.total.of("service").percentile_us(50)[0] / 1e6 == pytest.approx(0.1, abs=0.05)
+    service, latency = session.total.of("service"), session.total.latency
+    assert latency.max_ns / 1e9 >= 0.5
+    assert 0.0999 <= service.percentile_us(50)[0] / 1e6 < latency.percentile_us(50)[0] / 1e6
     # Waiting for a connection is no lateness of the generator's, and the verdict says so.
     waits_ns = int(session.total.breakdown.sums_ns["connection-wait"].sum())
-    assert waits_ns / 100 / 1e9 == pytest.approx(0.5, abs=0.2)
+    assert waits_ns / 100 / 1e9 >= 0.15
     assert session.total.send_lag.percentile_us(50)[0] < 100_000
     assert any("waited for a free connection" in reason for reason in session.verdict.reasons)
 
@@ -395,30 +403,18 @@ async def test_a_recorded_rate_that_is_gone_when_the_workers_read_it(
     assert session.total.offered == session.total.completed + session.total.failures > 20
 
 
-async def test_a_worker_ends_when_its_session_is_gone(serve: Any, plan: Any) -> None:
-    session = Session(plan(serve().url, duration_s=60.0))
-    await session.start()
-    worker = session._workers.all[0].channel
-    assert isinstance(worker, WorkerProcess)
-    assert worker._transport is not None
-    worker._transport.abort()
-    await asyncio.wait_for(worker.closed(), 5)
-    session.stop()
-    async for _ in session.intervals():
-        pass
-
-
-async def test_stages_are_read_from_server_timing(serve: Callable[..., Any], offer: Any) -> None:
-    timed = answer_raw(
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
-        b"Server-Timing: queue;dur=2, infer;dur=30.5\r\n\r\nok"
-    )
-
-    session, intervals = await offer(serve(timed).url, duration_s=0.5)
-    assert set(session.total.stages) == {"queue", "infer"}
-    assert session.total.stages["infer"].total == session.total.completed
-    assert Percentiles.of(session.total.stages["infer"]).p50 == pytest.approx(30.5, rel=0.001)
-    assert intervals[0].point.stages_ms["queue"].mean == pytest.approx(2, rel=0.001)
+def test_a_worker_ends_when_its_session_is_gone(serve: Any, tmp_path: Path) -> None:
+    words = ("load", serve().url, "--workers", 2, "--for", "60s", "--out", "run")
+    program = Program(command(*words), cwd=tmp_path, stderr=subprocess.PIPE)
+    try:
+        await_intervals(tmp_path / "run", 1)
+        workers = program.workers()
+        assert len(workers) == 2
+        program.process.kill()
+        for pid in workers:
+            await_exit(pid)
+    finally:
+        program.close()
 
 
 async def test_all_lines_of_server_timing_count(serve: Callable[..., Any], offer: Any) -> None:
@@ -433,10 +429,11 @@ async def test_all_lines_of_server_timing_count(serve: Callable[..., Any], offer
         b"2\r\nok\r\n0\r\nServer-Timing: send;dur=2\r\n\r\n"
     )
 
-    session, _ = await offer(serve(timed).url, duration_s=0.3)
-    assert session.total.completed
+    session, intervals = await offer(serve(timed).url, duration_s=0.3)
     means_ms = {name: Percentiles.of(h).mean for name, h in session.total.stages.items()}
     assert means_ms == {"app": 40, "edge": 1, "send": 2}
+    assert session.total.stages["app"].total == session.total.completed > 0
+    assert intervals[0].point.stages_ms["send"].mean == pytest.approx(2, rel=0.001)
 
 
 async def test_the_beginning_of_a_long_server_timing_counts(serve: Any, offer: Any) -> None:
@@ -464,7 +461,9 @@ async def test_a_server_of_ever_new_stages_fills_no_memory(serve: Any, offer: An
 
     session, intervals = await offer(
         serve(timed).url,
-        profile="300",
+        profile="500",
+        duration_s=0.5,
+        interval_s=0.25,
         workers=2,
         bodies=[Body(b"{{counter}}", "text/plain")],
     )
