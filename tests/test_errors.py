@@ -6,7 +6,7 @@ import pytest
 from tailrace.control.interface import NotAllowedError, StateError, UnknownServiceError
 from tailrace.errors import TailraceError, UsageError, known, known_as
 from tailrace.runs.directory import RunDirectoryError
-from tailrace.runs.record import UnknownRunError
+from tailrace.runs.listing import UnknownRunError
 
 
 class OddRateError(UsageError):

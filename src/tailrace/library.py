@@ -21,8 +21,8 @@ from tailrace.load.session.search import Found, Searcher, SearchLimits, Step, fi
 from tailrace.load.settings import settings_of
 from tailrace.runs import listing
 from tailrace.runs.directory import RUNS_DIR, write_search
+from tailrace.runs.listing import RunInfo
 from tailrace.runs.live import LiveRun, print_line, rate_per_s_of
-from tailrace.runs.record import RunInfo
 from tailrace.runs.run import SampleSink
 from tailrace.runs.run_result import RunResult, read_run_result
 from tailrace.runs.samples import RawSamples, read_raw_samples

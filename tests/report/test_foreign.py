@@ -20,8 +20,7 @@ from tailrace.errors import TailraceError, UsageError
 from tailrace.report.page import make_page
 from tailrace.report.subject import find_directory
 from tailrace.runs.compare.compare import compare
-from tailrace.runs.listing import list_runs, list_searches, read_run
-from tailrace.runs.record import RunInfo, RunRecord, SearchInfo
+from tailrace.runs.listing import RunInfo, RunRecord, SearchInfo, list_runs, list_searches, read_run
 from tests.kit.hostile import device, link, sparse
 from tests.kit.samples import FOUND
 

@@ -18,8 +18,7 @@ from tailrace.report import page as report_page
 from tailrace.report.differences import in_words, judge
 from tailrace.report.page import make_page
 from tailrace.runs.compare.compare import compare
-from tailrace.runs.directory import write_search
-from tailrace.runs.label import write_label
+from tailrace.runs.directory import write_label, write_search
 from tailrace.units import number
 from tests.kit.browser import Open, watched_page
 from tests.report.conftest import INTERVALS

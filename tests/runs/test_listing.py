@@ -22,8 +22,7 @@ from tailrace.load.measure.histogram import HIGHEST_US
 from tailrace.load.measure.point import Point
 from tailrace.runs.directory import RunDirectory
 from tailrace.runs.files import FILES
-from tailrace.runs.listing import list_runs, list_searches, read_run
-from tailrace.runs.record import RunInfo, UnknownRunError
+from tailrace.runs.listing import RunInfo, UnknownRunError, list_runs, list_searches, read_run
 from tailrace.runs.run import Run
 from tests.kit.plans import leave_run, make_plan
 from tests.kit.samples import POINT

@@ -25,8 +25,7 @@ from tailrace.load.measure.point import WINDOW, Point
 from tailrace.load.schedule.profile import constant, parse_profile
 from tailrace.load.session.plan import read_plan
 from tailrace.load.session.result import Result
-from tailrace.runs.directory import RUNS_DIR
-from tailrace.runs.label import delete, write_label
+from tailrace.runs.directory import RUNS_DIR, delete, write_label
 from tailrace.runs.listing import find_either, is_running, list_runs, list_searches, read_run
 
 

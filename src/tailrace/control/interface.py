@@ -16,7 +16,7 @@ from tailrace.control.window import Window
 from tailrace.errors import TailraceError
 from tailrace.load.judge.verdict import Verdict
 from tailrace.load.measure.point import Point
-from tailrace.runs.record import RunInfo, RunRecord, SearchInfo, UnknownRunError
+from tailrace.runs.listing import RunInfo, RunRecord, SearchInfo, UnknownRunError
 
 __all__ = [
     "METHODS",

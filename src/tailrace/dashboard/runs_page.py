@@ -18,10 +18,9 @@ from tailrace.dashboard.frame import answer_page, frame, header, missing
 from tailrace.errors import TailraceError
 from tailrace.report.page import Frame, make_notice, make_page
 from tailrace.report.subject import LABELS
+from tailrace.runs.directory import Label, read_label
 from tailrace.runs.files import FILES, MOST_BYTES
-from tailrace.runs.label import Label, read_label
-from tailrace.runs.listing import find_either, find_run, is_running
-from tailrace.runs.record import UnknownRunError
+from tailrace.runs.listing import UnknownRunError, find_either, is_running
 from tailrace.untrusted import UnreadableError, open_file
 from tailrace.view.markup import Content, Markup, h
 
@@ -99,7 +98,7 @@ def runs_router(base: Path) -> APIRouter:
     @routes.get("/runs/{name}/{file}")
     async def save(name: str, file: str) -> Response:
         try:
-            path = (await asyncio.to_thread(find_run, base, name)) / file
+            path = (await asyncio.to_thread(find_either, base, name)) / file
             if file not in FILES:
                 raise FileNotFoundError
             # Of a run in progress it grows while it is sent: no length is promised.

@@ -13,7 +13,7 @@ from tailrace.load.measure.point import NodeFigures, Point
 from tailrace.load.settings import Setting, settings_of
 from tailrace.machine.environment import PACKAGES, Environment
 from tailrace.report.subject import Subject
-from tailrace.runs.record import Asked
+from tailrace.runs.files import Asked
 from tailrace.units import NONE, format_lag, number
 from tailrace.view.markup import Content, Markup, h
 from tailrace.view.parts import card, nodes_table, section, small_unit, table, with_unit

@@ -20,7 +20,7 @@ from tailrace.report.searched import search
 from tailrace.report.subject import Subject, is_search, read_subjects
 from tailrace.runs.compare.compare import Comparison, compare
 from tailrace.runs.directory import read_search
-from tailrace.runs.record import RunInfo
+from tailrace.runs.listing import RunInfo
 from tailrace.runs.thin import MOST_INTERVALS, thin
 from tailrace.view.charts import (
     COMPARED,

@@ -6,7 +6,7 @@ from textwrap import shorten, wrap
 
 from tailrace.load.judge.slo import parse_slo
 from tailrace.load.session.search import Found, Step
-from tailrace.runs.label import read_label
+from tailrace.runs.directory import read_label
 from tailrace.units import format_clock, format_digits, format_figure, number
 from tailrace.view.markup import Content, Markup, h
 from tailrace.view.parts import card, section, table, title_block

@@ -15,9 +15,8 @@ from tailrace.load.measure.point import Figures, Percentiles
 from tailrace.load.session.result import Result, confidence_ms
 from tailrace.machine.environment import Environment
 from tailrace.runs.directory import RUNS_DIR
-from tailrace.runs.files import RunFiles
-from tailrace.runs.listing import locate_run, read_run
-from tailrace.runs.record import Asked, RunInfo, RunRecord
+from tailrace.runs.files import Asked, RunFiles
+from tailrace.runs.listing import RunInfo, RunRecord, locate_run, read_run
 from tailrace.units import number
 from tailrace.view.markup import Markup, h
 

@@ -5,19 +5,19 @@ numbers are held to what a run can count, so that whoever draws or adds them up 
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-from tailrace.load.config import to_path
+from tailrace.load.config import LoadConfig, to_path
+from tailrace.load.judge.slo import Slo, readable_slos
 from tailrace.load.measure.histogram import Histogram
-from tailrace.load.measure.measurement import MOST_COUNT
-from tailrace.load.measure.point import Point
-from tailrace.runs.histogram_log import LoggedIntervals, merge_log, read_log
-from tailrace.runs.record import Asked
+from tailrace.load.measure.measurement import MOST_COUNT, Measurement
+from tailrace.load.measure.point import Point, kept
+from tailrace.runs.histogram_log import LoggedIntervals, merge_log, read_log, start_of
 from tailrace.untrusted import UnreadableError, open_file, plain_json, read_json, read_lines
 
 MOST_BYTES = {
@@ -33,6 +33,31 @@ _TAIL = 1 << 16
 """Bytes at the end of a timeline, among which is its last line."""
 
 _T = TypeVar("_T")
+
+
+class Asked(
+    LoadConfig,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=False,
+    rename={"url": "target", "slo": "slos"},
+):
+    """run.json: what was asked for, but for what may be secret, and where; all that follows from
+    the rest is said as well. One of another version may have more or less.
+    """
+
+    url: str = ""
+    slo: tuple[str, ...] = ()
+    tailrace: str = ""
+    """Its version."""
+    started: str = ""
+    """ISO 8601, UTC."""
+    requests: int = 0
+    """Different ones."""
+    expect: str = ""
+    """Of an answer, in words."""
+    environment: Any = None
+    """An Environment."""
 
 
 class RunFiles:
@@ -62,6 +87,17 @@ class RunFiles:
                 yield point
             else:  # a file that was edited: which bin a sum belongs to cannot be told
                 yield msgspec.structs.replace(point, components_us={})
+
+    def judged(self) -> tuple[Point, ...]:
+        """The intervals, with the SLOs that each kept: those of a run that was made before each was
+        judged as it ended, too.
+        """
+        points = tuple(self.points())
+        slos = readable_slos((self.asked() or Asked()).slo)
+        if not slos or any(point.slo for point in points):
+            return points
+        latencies = self.intervals().histograms()
+        return tuple(_judged(point, slos, latencies.get(start_of(point))) for point in points)
 
     def lines(self, kind: type[_T]) -> Iterator[_T]:
         """The lines of timeline.jsonl as `kind`; one that is damaged is passed over."""
@@ -126,6 +162,17 @@ def _decoded(lines: Iterator[bytes], kind: type[_T]) -> Iterator[_T]:
             yield decoder.decode(plain_json(line))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
+
+
+def _judged(point: Point, slos: Sequence[Slo], latency: Histogram | None) -> Point:
+    if latency is None or not (point.completed or point.failed):
+        return point
+    measured = Measurement(
+        completed=point.completed,
+        reasons=point.reasons or point.failed,
+        series={"latency": latency},
+    )
+    return msgspec.structs.replace(point, slo=kept(measured, slos))
 
 
 def _fits(bins: int, sums: tuple[int, ...]) -> bool:

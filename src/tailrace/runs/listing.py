@@ -1,4 +1,4 @@
-"""Runs read back from their directories, whatever state these are in.
+"""Runs and searches read back from their directories, whatever state these are in.
 
 A run that was killed, a disk that was full, a file that was edited: what can be read is shown.
 Everything here may be called from any thread, and blocks for as long as the disk takes.
@@ -6,28 +6,26 @@ Everything here may be called from any thread, and blocks for as long as the dis
 
 import fcntl
 import os
-from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
-from tailrace.errors import UsageError
-from tailrace.load.judge.slo import Slo, readable_slos
+from tailrace.errors import TailraceError, UsageError
+from tailrace.load.judge.slo import readable_slos
 from tailrace.load.judge.verdict import Verdict
-from tailrace.load.measure.histogram import Histogram
 from tailrace.load.measure.measurement import MOST_COUNT, Count, Measurement
 from tailrace.load.measure.point import Percentiles, Point, Seconds, kept
 from tailrace.load.session.result import Result
 from tailrace.load.session.search import Found
-from tailrace.runs.directory import read_search
-from tailrace.runs.files import FILES, MOST_BYTES, RunFiles
-from tailrace.runs.histogram_log import start_of
-from tailrace.runs.label import LABEL, read_label
-from tailrace.runs.record import BROKEN, Asked, RunInfo, RunRecord, SearchInfo, UnknownRunError
+from tailrace.runs.directory import LABEL, read_label, read_search
+from tailrace.runs.files import FILES, MOST_BYTES, Asked, RunFiles
+from tailrace.units import format_duration
 from tailrace.untrusted import UnreadableError, open_file
+
+RunState = Literal["running", "finished", "interrupted", "broken"]
 
 _REMEMBERED = 4096
 
@@ -35,8 +33,90 @@ _Versions = tuple[tuple[int, int] | None, ...]
 _Text = Annotated[str, msgspec.Meta(max_length=2**18)]
 
 
+class UnknownRunError(TailraceError):
+    """There is no run of this name."""
+
+    http_status = 404
+    rpc_status = "NOT_FOUND"
+
+
+class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A run at a glance."""
+
+    def __repr__(self) -> str:
+        p99 = "–" if self.p99_ms is None else format_duration(self.p99_ms / 1000)
+        return (
+            f"{self.name}: {self.target}, {self.profile}, {self.state}, "
+            f"{self.completed:,} answered, {self.failed:,} failed, p99 {p99}"
+        )
+
+    name: str
+    """Of its directory."""
+    target: str
+    arrivals: str
+    profile: str
+    started: str
+    """ISO 8601, UTC."""
+    state: RunState
+    """`interrupted`: whoever made it is gone and left no result; the finished intervals are kept.
+    `broken`: a file of it cannot be read; what the others say is here.
+    """
+    duration_s: float
+    """How long it offered load; of a run without a result, up to its last finished interval."""
+    ended_by: str | None = None
+    """As its result has it; None while there is none."""
+    intervals: int
+    completed: int
+    failed: int
+    p99_ms: float | None
+    """Of all completed requests, from merged histograms."""
+    verdict: Verdict | None = None
+    """None while there is no result."""
+    slo: dict[str, bool] = {}
+    problems: tuple[str, ...] = ()
+    """Which of its files cannot be read, and why."""
+    title: str = ""
+    """What a person called it."""
+    note: str = ""
+    """What a person wrote about it."""
+
+
+BROKEN = "broken"
+"""What ended a search of which the outcome cannot be read."""
+
+
+class SearchInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A search for the highest rate within an SLO, at a glance."""
+
+    name: str
+    """Of its directory."""
+    target: str
+    slo: str
+    rate_per_s: float | None
+    """The highest rate found; None if there is none."""
+    confirmed: bool
+    reason: str
+    steps: int
+    """Rates that were tried."""
+    ended: str
+    """ISO 8601, UTC."""
+    ended_by: str | None = None
+    """What cut it short, if anything did; or BROKEN."""
+    title: str = ""
+    note: str = ""
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A run whole."""
+
+    info: RunInfo
+    points: tuple[Point, ...]
+    """Every finished interval, oldest first."""
+    result: Result | None
+
+
 class _Outcome(msgspec.Struct, frozen=True):
-    """What it takes from result.json."""
+    """What a RunInfo takes from result.json; or from all that is there, where that is not."""
 
     target: _Text
     arrivals: _Text
@@ -44,13 +124,13 @@ class _Outcome(msgspec.Struct, frozen=True):
     completed: Count
     failed: dict[str, Count]
     latency_ms: Percentiles
-    verdict: Verdict
+    verdict: Verdict | None
     slo: dict[str, bool] = {}
     ended_by: str | None = None
 
 
 class _Line(msgspec.Struct, frozen=True):
-    """What it takes from a line of timeline.jsonl; the rest of it is skipped."""
+    """What it takes from a line of timeline.jsonl."""
 
     index: Count
     t_s: Seconds
@@ -82,26 +162,24 @@ def find_either(base: Path, name: str) -> Path:
     Raises:
         UnknownRunError: `base` lists neither.
     """
-    if name not in _names(base) | _names(base, "find.json"):
+    # Only what the directory itself lists: no name, however it is written, leads out of it.
+    if name not in _names(base, "run.json", "find.json"):
         raise UnknownRunError(f"no run or search {name!r} in {base}")
     return base / name
 
 
 def is_running(path: Path) -> bool:
-    """Whether the run in the directory `path` is in progress."""
-    return _is_held(path / "timeline.jsonl")
-
-
-def find_run(base: Path, name: str) -> Path:
-    """The directory of the run `name` below `base`.
-
-    Raises:
-        UnknownRunError: `base` lists no run of that name.
+    """Whether the run in the directory `path` is in progress: its timeline is locked by a process.
+    The kernel lets go of the lock when that ends, however it ends.
     """
-    # Only what the directory itself lists: no name, however it is written, leads out of it.
-    if name not in _names(base):
-        raise UnknownRunError(f"no run {name!r} in {base}")
-    return base / name
+    try:
+        with open_file(path / "timeline.jsonl", MOST_BYTES["timeline.jsonl"]) as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (OSError, UnreadableError):
+        return False
+    return False
 
 
 def locate_run(base: Path, text: str) -> Path:
@@ -123,44 +201,24 @@ def read_run(base: Path, name: str) -> RunRecord:
     Raises:
         UnknownRunError: there is none of that name.
     """
-    path = find_run(base, name)
+    if name not in _names(base):
+        raise UnknownRunError(f"no run {name!r} in {base}")
+    path = base / name
     files = RunFiles(path)
     # Of counts that no run has, nothing is to be drawn.
     result = files.result(Result) if files.result(_Outcome) is not None else None
-    points = tuple(files.points())
-    slos = readable_slos((files.asked() or Asked()).slo)
-    if slos and not any(point.slo for point in points):
-        points = _judged(points, slos, files.intervals().histograms())
-    return RunRecord(info=_read_info(path), points=points, result=result)
+    return RunRecord(info=_read_info(path), points=files.judged(), result=result)
 
 
-def _judged(
-    points: Iterable[Point], slos: Sequence[Slo], latencies: Mapping[str, Histogram]
-) -> tuple[Point, ...]:
-    """Intervals of a run that was made before each was judged as it ended."""
-
-    def judged(point: Point) -> Point:
-        latency = latencies.get(start_of(point))
-        if latency is None:
-            return point
-        measured = Measurement(
-            completed=point.completed,
-            reasons=point.reasons or point.failed,
-            series={"latency": latency},
-        )
-        slo = kept(measured, slos) if point.completed or point.failed else {}
-        return msgspec.structs.replace(point, slo=slo)
-
-    return tuple(map(judged, points))
-
-
-def _names(base: Path, file: str = "run.json") -> set[str]:
+def _names(base: Path, *files: str) -> set[str]:
+    """Of the directories that have one of the files; of runs unless told otherwise."""
     try:
         # Names that are no text cannot be told in JSON, nor be asked for.
         return {
             name
             for name in os.listdir(base)  # noqa: PTH208
-            if name.isprintable() and os.path.lexists(f"{base}/{name}/{file}")
+            if name.isprintable()
+            and any(os.path.lexists(f"{base}/{name}/{file}") for file in files or ("run.json",))
         }
     except OSError:
         return set()
@@ -175,30 +233,15 @@ def _read_info(path: Path) -> RunInfo:
     return info
 
 
-def _is_held(timeline: Path) -> bool:
-    """Whether a process has this open for a run (see RunDirectory). The kernel lets go of its lock
-    when it ends, however it ends.
-    """
-    try:
-        with open_file(timeline, MOST_BYTES[timeline.name]) as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except (OSError, UnreadableError):
-        return False
-    return False
-
-
-def _version(path: Path) -> tuple[int, int] | None:
-    try:
-        stat = path.lstat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size
-
-
 def _versions(path: Path, *names: str) -> _Versions:
-    return tuple(_version(path / name) for name in names)
+    def version(name: str) -> tuple[int, int] | None:
+        try:
+            stat = (path / name).lstat()
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_size
+
+    return tuple(map(version, names))
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -209,30 +252,38 @@ def _info(path: Path, versions: _Versions) -> RunInfo:
     files = RunFiles(path)
     files.look()
     asked = files.asked() or Asked()
-    started = asked.started or _made(versions[0])
-    outcome = files.result(_Outcome)
-    label = read_label(path)
-    if outcome is not None:
+    state: RunState = "finished"
+    found = files.result(_Outcome)
+    if found is not None:
         last = files.last_line(_Line)
-        return RunInfo(
-            name=path.name,
-            target=outcome.target,
-            arrivals=outcome.arrivals,
-            profile=asked.profile or "",
-            started=started,
-            state="broken" if files.problems else "finished",
-            duration_s=outcome.duration_s,
-            ended_by=outcome.ended_by,
-            intervals=last.index + 1 if last else 0,
-            completed=outcome.completed,
-            failed=min(sum(outcome.failed.values()), MOST_COUNT),
-            p99_ms=outcome.latency_ms.p99,
-            verdict=outcome.verdict,
-            slo=outcome.slo,
-            problems=tuple(files.problems),
-            title=label.title,
-            note=label.note,
-        )
+        intervals = last.index + 1 if last else 0
+    else:
+        state = "interrupted"
+        found, intervals = _so_far(files, asked)
+    label = read_label(path)
+    return RunInfo(
+        name=path.name,
+        target=found.target,
+        arrivals=found.arrivals,
+        profile=asked.profile or "",
+        started=asked.started or _made(versions[0]),
+        state="broken" if files.problems else state,
+        duration_s=found.duration_s,
+        ended_by=found.ended_by,
+        intervals=intervals,
+        completed=found.completed,
+        failed=min(sum(found.failed.values()), MOST_COUNT),
+        p99_ms=found.latency_ms.p99,
+        verdict=found.verdict,
+        slo=found.slo,
+        problems=tuple(files.problems),
+        title=label.title,
+        note=label.note,
+    )
+
+
+def _so_far(files: RunFiles, asked: Asked) -> tuple[_Outcome, int]:
+    """What a run without a result amounts to, and its intervals."""
     # Added up one by one: a timeline may be longer than the memory has room for.
     intervals = completed = failed = 0
     duration_s = 0.0
@@ -242,26 +293,18 @@ def _info(path: Path, versions: _Versions) -> RunInfo:
         failed += sum(line.failed.values())
         duration_s = line.t_s
     latency = files.latency()
-    return RunInfo(
-        name=path.name,
+    measured = Measurement(series={"latency": latency}, reasons={"": failed})
+    outcome = _Outcome(
         target=asked.url,
         arrivals=asked.arrivals,
-        profile=asked.profile or "",
-        started=started,
-        state="broken" if files.problems else "interrupted",
         duration_s=duration_s,
-        intervals=intervals,
         completed=min(completed, MOST_COUNT),
-        failed=min(failed, MOST_COUNT),
-        p99_ms=Percentiles.of(latency).p99,
-        slo=kept(
-            Measurement(series={"latency": latency}, reasons={"": failed}),
-            readable_slos(asked.slo),
-        ),
-        problems=tuple(files.problems),
-        title=label.title,
-        note=label.note,
+        failed={"": failed},
+        latency_ms=Percentiles.of(latency),
+        verdict=None,
+        slo=kept(measured, readable_slos(asked.slo)),
     )
+    return outcome, intervals
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -13,9 +13,8 @@ from tailrace.load.judge.verdict import Verdict
 from tailrace.load.measure.measurement import COUNTS, Measurement
 from tailrace.load.measure.point import Percentiles, Point, close, per_s
 from tailrace.load.session.result import Rates, Result, confidence_ms
-from tailrace.runs.files import RunFiles
+from tailrace.runs.files import Asked, RunFiles
 from tailrace.runs.listing import locate_run
-from tailrace.runs.record import Asked
 from tailrace.runs.samples import RawSamples, require
 from tailrace.units import format_duration, format_figure
 

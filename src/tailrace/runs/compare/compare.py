@@ -37,8 +37,7 @@ from tailrace.runs.compare.series import (
     read_series,
     rounding,
 )
-from tailrace.runs.listing import read_run
-from tailrace.runs.record import RunInfo, RunRecord, UnknownRunError
+from tailrace.runs.listing import RunInfo, RunRecord, UnknownRunError, read_run
 from tailrace.units import format_digits
 
 LEAST_STRETCHES = 10

@@ -31,7 +31,7 @@ from msgspec import inspect
 
 from tailrace.control.interface import METHODS, State
 from tailrace.load.measure.point import EventKind
-from tailrace.runs.record import RunState
+from tailrace.runs.listing import RunState
 
 PACKAGE = "tailrace.v1"
 SERVICE = f"{PACKAGE}.LoadControl"

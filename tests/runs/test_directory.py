@@ -7,8 +7,7 @@ import msgspec
 import pytest
 
 from tailrace.errors import TailraceError, UsageError
-from tailrace.runs.directory import write_search
-from tailrace.runs.label import Label, delete, read_label, write_label
+from tailrace.runs.directory import Label, delete, read_label, write_label, write_search
 from tailrace.runs.listing import list_runs, list_searches
 from tests.kit.samples import FOUND
 
