@@ -52,7 +52,9 @@ const sketch = (api, schema, depth = 0) => {
   if (schema.const !== undefined) return JSON.stringify(schema.const);
   const pad = '  '.repeat(depth + 1);
   if (schema.properties && depth < 5) return '{\\n' + Object.entries(schema.properties).map(
-    ([key, value]) => pad + JSON.stringify(key) + ': ' + sketch(api, value, depth + 1)
+    ([key, value]) => (value.description
+      ? pad + '// ' + value.description.replace(/\\s+/g, ' ') + '\\n' : '')
+      + pad + JSON.stringify(key) + ': ' + sketch(api, value, depth + 1)
   ).join(',\\n') + '\\n' + '  '.repeat(depth) + '}';
   if (schema.items) return '[' + sketch(api, schema.items, depth) + ', …]';
   if (typeof schema.additionalProperties === 'object')
