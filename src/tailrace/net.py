@@ -1,9 +1,10 @@
 """What servers and clients of every kind ask of the network: what only this machine reaches, and
-which certificates to trust.
+which certificates to show and to trust.
 """
 
 import socket
 import ssl
+from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -61,3 +62,42 @@ def trusting(ca_file: str | Path | None, *, verify: bool = True) -> ssl.SSLConte
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """With what a server answers over TLS. PEM files: the certificate, those of its issuers after
+    it, and its key without a password.
+    """
+
+    cert: Path
+    key: Path
+
+    def context(self) -> ssl.SSLContext:
+        """For a server; TLS 1.2 or newer.
+
+        Raises:
+            UsageError: a file cannot be read or is none, or the key is not the certificate's.
+        """
+        self.pem()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            # A password, even an empty one, lest OpenSSL ask for it on the terminal.
+            context.load_cert_chain(self.cert, self.key, password="")
+        except ssl.SSLError as error:
+            raise UsageError(
+                f"no TLS with {self.cert} and {self.key} ({error.reason or 'not readable'}): they "
+                "must be PEM files, the key the certificate's own and without a password"
+            ) from None
+        return context
+
+    def pem(self) -> tuple[bytes, bytes]:
+        """The contents of both files: certificate, key.
+
+        Raises:
+            UsageError: one cannot be read.
+        """
+        try:
+            return self.cert.read_bytes(), self.key.read_bytes()
+        except OSError as error:
+            raise UsageError(f"cannot read {error.filename} for TLS: {error.strerror}") from None

@@ -18,7 +18,6 @@ import trustme
 from starlette.applications import Starlette
 
 import tailrace
-from tailrace.control.certificate import Certificate
 from tailrace.control.client import RemoteControl, TokenError, UnreachableError
 from tailrace.control.faces import rest
 from tailrace.control.faces.rpc.server import serving_rpc
@@ -26,6 +25,7 @@ from tailrace.control.interface import ServiceInfo
 from tailrace.dashboard.access import Access
 from tailrace.dashboard.server import serving
 from tailrace.errors import TailraceError, UsageError
+from tailrace.net import Certificate
 from tests.kit.ports import free_port
 from tests.kit.server import answer_raw, http
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tailrace.control.certificate import Certificate
 from tailrace.control.config import ServiceConfig
 from tailrace.control.config_file import RoomConfig, read_config
 from tailrace.control.limits import Limits
 from tailrace.errors import UsageError
 from tailrace.load.session.plan import read_plan
+from tailrace.net import Certificate
 
 FULL = """\
 # A control room with two services.

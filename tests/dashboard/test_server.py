@@ -19,11 +19,11 @@ from fastapi import FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
 from websockets.asyncio.client import connect
 
-from tailrace.control.certificate import Certificate
 from tailrace.dashboard.access import Access
 from tailrace.dashboard.server import Seldom, said_seldom, serving
 from tailrace.errors import UsageError
 from tailrace.http.guard import Limits
+from tailrace.net import Certificate
 from tests.kit.clock import Clock
 from tests.kit.waiting import TIMEOUT_S, until
 

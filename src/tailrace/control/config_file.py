@@ -23,7 +23,6 @@ from typing import Annotated, Any
 
 import msgspec
 
-from tailrace.control.certificate import Certificate
 from tailrace.control.config import ServiceConfig
 from tailrace.control.limits import Limits
 from tailrace.errors import UsageError
@@ -34,6 +33,7 @@ from tailrace.load.schedule.profile import parse_profile
 from tailrace.load.schedule.trace_file import Files
 from tailrace.load.session.plan import read_plan
 from tailrace.load.settings import Setting, SettingError, make, setting, settings_of, shown
+from tailrace.net import Certificate
 from tailrace.runs.directory import RUNS_DIR
 from tailrace.units import MAX_RATE_PER_S
 from tailrace.untrusted import UnreadableError, open_file

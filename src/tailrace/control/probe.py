@@ -3,9 +3,7 @@
 import asyncio
 import math
 import re
-import ssl
 import time
-from collections.abc import Iterable
 from statistics import fmean
 from urllib.parse import urlsplit
 
@@ -78,15 +76,14 @@ class Probe:
     ) -> None:
         self._url = _check(url)
         self._headers = _HEADERS | ({"Authorization": authorization} if authorization else {})
-        self._tls = tls or Tls()
         self._interval_s = interval_s
         self._retry_s = max(retry_s, interval_s)
         self._task: asyncio.Task[None] | None = None
         self._cpu: tuple[float, dict[Labels, float]] | None = None
         self._latest: dict[str, float] = {}
-        self._context: ssl.SSLContext | bool = False
-        if self._url.scheme == "https":
-            self._context = trusting(self._tls.ca_file, verify=self._tls.verify)
+        tls = tls or Tls()
+        is_https = self._url.scheme == "https"
+        self._context = trusting(tls.ca_file, verify=tls.verify) if is_https else False
 
     async def start(self) -> None:
         """Begin to read, in the background."""
@@ -165,9 +162,7 @@ def _grown(before: dict[Labels, float], now: dict[Labels, float]) -> float:
     """By how much counters grew together. One that fell began anew from 0; one that is new has no
     past to be measured from.
     """
-    pairs: Iterable[tuple[float, float]] = (
-        (before[labels], value) for labels, value in now.items() if labels in before
-    )
+    pairs = [(before[labels], value) for labels, value in now.items() if labels in before]
     return sum(value - old if value >= old else value for old, value in pairs)
 
 

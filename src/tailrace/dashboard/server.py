@@ -12,11 +12,11 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import Response
 
-from tailrace.control.certificate import Certificate
 from tailrace.control.faces.answers import answer_error
 from tailrace.control.faces.rpc.server import MOST_CONNECTIONS
 from tailrace.errors import TailraceError
 from tailrace.http.guard import Guard, Limits
+from tailrace.net import Certificate
 from tailrace.plain import plain
 
 LIMITS = Limits(connections=2048, bodies_bytes=128 * 2**20, other_files=256 + MOST_CONNECTIONS)

@@ -15,7 +15,6 @@ import msgspec
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from tailrace.control.certificate import Certificate
 from tailrace.control.faces.rpc import ERROR_KEY, KEEPALIVE
 from tailrace.control.faces.rpc.access import TokenInterceptor
 from tailrace.control.faces.rpc.codec import Codec, codec
@@ -24,7 +23,7 @@ from tailrace.control.guesses import Guesses
 from tailrace.control.interface import METHODS, LoadControl, Point, RunRecord, Update
 from tailrace.control.methods import Method
 from tailrace.errors import TailraceError, UsageError, known_as
-from tailrace.net import is_loopback
+from tailrace.net import Certificate, is_loopback
 
 MOST_CONNECTIONS = 1024
 """Open at once; more are refused."""
