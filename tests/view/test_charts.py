@@ -1,9 +1,11 @@
 """The charts as they are declared: each line is of something that an interval has."""
 
+import re
 from typing import Any
 
 import msgspec
 import pytest
+from tailrace.view.document import STATIC
 
 from tailrace.load.measure.measurement import COUNTS
 from tailrace.load.measure.point import MAIN, Percentiles
@@ -64,6 +66,16 @@ def test_a_count_is_drawn_in_the_chart_that_it_names() -> None:
     declared = {(count.chart, name) for name, count in COUNTS.items() if count.chart}
     assert declared <= drawn
     assert len(declared) > 2
+
+
+def test_each_line_has_its_colour_in_either_theme() -> None:
+    sheets = [(STATIC / name).read_text("utf-8") for name in ("page.css", "timeline.css")]
+    themes = [sheet.split(':root[data-theme="dark"] {', 1) for sheet in sheets]
+    lines = [line for chart in configure("wall", ALL)["charts"] for line in chart.get("lines", [])]
+    named = {line["colour"] for line in lines if "colour" in line}
+    assert named
+    for theme in zip(*themes, strict=True):
+        assert named <= set(re.findall(r"--(c-[\w-]+):", "".join(theme)))
 
 
 def test_the_main_percentiles_are_the_lines_of_the_latency_chart() -> None:

@@ -10,7 +10,7 @@ from tailrace.load.measure.histogram import BINS_PER_DECADE, Histogram
 from tailrace.load.measure.point import STATISTICS, times_of
 from tailrace.report.subject import Subject
 from tailrace.units import NONE, number
-from tailrace.view.charts import COLOURS, LISTED
+from tailrace.view.charts import COLOURS, LISTED, tell_slos
 from tailrace.view.markup import Content, Markup, h
 from tailrace.view.parts import card, listed, section, table
 from tailrace.view.svg import Area, LogAxis, drawing, path, ticks_of
@@ -138,7 +138,11 @@ def draw_percentiles(subjects: Sequence[Subject]) -> Markup | None:
     deepest = max(1.0, *(math.log10(subject.latency.total) for subject in shown))
     values = [_ms(subject.latency, percent) for subject in shown for percent in (1.0, 100.0)]
     slos = sorted(
-        {(slo.expression, 1000 * slo.bound_s) for subject in subjects for slo in subject.slos}
+        {
+            (told["expression"], told["bound_ms"])
+            for subject in subjects
+            for told in tell_slos(subject.slos)
+        }
     )
     up = _AREA.log_up([*values, *(bound for _, bound in slos)])
 

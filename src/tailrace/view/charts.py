@@ -241,5 +241,5 @@ def configure(clock: Clock, charts: Iterable[str], **more: Any) -> dict[str, Any
 
 
 def tell_slos(slos: Sequence[Slo]) -> list[dict[str, Any]]:
-    """Bounds as the charts draw them."""
+    """Bounds as the charts of latency draw them."""
     return [{"expression": slo.expression, "bound_ms": slo.bound_s * 1e3} for slo in slos]

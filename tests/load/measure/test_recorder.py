@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tailrace.load.measure.point import SERIES
 from tailrace.load.measure.recorder import PART, ROWS, Recorder
 from tailrace.load.measure.server_timing import OTHER
 
@@ -29,11 +30,8 @@ def test_take_starts_afresh() -> None:
     recorded = recorder.take(0)
     assert recorded.reasons == {"reset": 1}
     assert set(recorded.stages) == {"a"}
-    assert {name: times.total for name, times in recorded.series.items()} == {
-        "latency": 1,
-        "service": 1,
-        "send_lag": 1,
-    }
+    declared = {series.name: 1 for series in SERIES.values()}
+    assert {name: times.total for name, times in recorded.series.items()} == declared
     assert len(recorded.slowest) == 1
     assert recorded.breakdown.components
     recorded = recorder.take(0)

@@ -25,16 +25,14 @@ class Slo:
 
     expression: str
     statistic: str
+    """What stands before the bound: mean, max or a percentile."""
     percent: float | None
     bound_s: float
     inclusive: bool
 
-    def count_over(self, latency: Histogram) -> int:
-        """How many of `latency` are not within the bound; a bucket that it cuts through counts."""
-        last_us = LOWEST_US[latency.buckets] + WIDTH_US[latency.buckets] - 1
-        bound_us = self.bound_s * 1e6
-        over = last_us > bound_us if self.inclusive else last_us >= bound_us
-        return int(latency.counts[over].sum())
+    def over(self, measured: Measurement) -> int:
+        """How many requests are not within the bound; those that failed are none of them."""
+        return count_over(measured.latency, self.bound_s, self.inclusive) + measured.failures
 
     def holds(self, measured: Measurement) -> bool:
         """Whether the bound is kept by what was measured.
@@ -45,14 +43,22 @@ class Slo:
         if latency.total == 0:
             return False
         if self.percent is not None:
-            rank = math.ceil(self.percent / 100 * (latency.total + failed) - 1e-9)
-            return rank <= latency.total - self.count_over(latency)
+            ended = latency.total + failed
+            return math.ceil(self.percent / 100 * ended - 1e-9) <= ended - self.over(measured)
         if failed:
             return False
         mean_us = latency.sum_ns / latency.total / 1000
         value_us = mean_us if self.statistic == "mean" else latency.max_ns / 1000
         bound_us = self.bound_s * 1e6
         return value_us <= bound_us if self.inclusive else value_us < bound_us
+
+
+def count_over(times: Histogram, bound_s: float, inclusive: bool) -> int:
+    """How many of `times` are not within a bound; a bucket that it cuts through counts."""
+    last_us = LOWEST_US[times.buckets] + WIDTH_US[times.buckets] - 1
+    bound_us = bound_s * 1e6
+    over = last_us > bound_us if inclusive else last_us >= bound_us
+    return int(times.counts[over].sum())
 
 
 def parse_slo(text: str) -> Slo:

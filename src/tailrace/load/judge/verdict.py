@@ -88,7 +88,7 @@ def missing_for(total: Measurement, slo: Slo) -> str | None:
     Failed requests are over the bound.
     """
     assert slo.percent is not None
-    over = slo.count_over(total.latency) + total.failures
+    over = slo.over(total)
     resolved = total.completed + total.failures
     if not slo.holds(total):
         share = 100 * over / resolved if resolved else 100.0

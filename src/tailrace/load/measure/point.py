@@ -72,8 +72,8 @@ STATISTICS = tuple(_FIELDS)
 """Names of all that is said of a histogram, as in JSON."""
 PERCENTS = {name: float(name[1:]) for name in STATISTICS if name[1:2].isdigit()}
 """The percentiles among them, and their percentages."""
-MAIN = (STATISTICS[1], *STATISTICS[-3:-1])
-"""Those to show where there is room for a few: the median, and the last two before the maximum."""
+MAIN = ("p50", "p99", "p99.9")
+"""Those to show where there is room for a few; the charts have a colour for each."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ import msgspec
 
 from tailrace.errors import TailraceError, UsageError
 from tailrace.load.judge.confidence import CONFIDENCE, chance_at_most, share_above, still_needed
-from tailrace.load.judge.slo import Slo
+from tailrace.load.judge.slo import Slo, count_over
 from tailrace.load.judge.verdict import connections_fault, generator_limits, late_above_s
 from tailrace.load.measure.failures import describe_failures
 from tailrace.load.measure.measurement import Measurement
@@ -215,7 +215,7 @@ def judge_step(total: Measurement, rate_per_s: float, slo: Slo) -> Decision | No
     assert slo.percent is not None
     recent = rate_per_s * slo.bound_s
     stuck = max(0, math.floor(total.outstanding - recent - 5 * math.sqrt(recent) - 10))
-    over = slo.count_over(total.latency) + total.failures + stuck
+    over = slo.over(total) + stuck
     known = total.completed + total.failures + stuck
     if known and still_needed(slo.percent, known, over) == 0:
         return "holds"
@@ -323,7 +323,7 @@ class Searcher:
             completed=counted.completed,
             failed=counted.failures,
             reasons=counted.reasons,
-            over=slo.count_over(counted.latency) + counted.failures,
+            over=slo.over(counted),
             percentile_ms=round(percentile_us / 1000, 4) if percentile_us is not None else None,
             send_lag_p99_us=Percentiles.of(counted.send_lag, 1).p99,
             doubt=connections_fault(session.total) if decision == "breaks" else None,
@@ -367,7 +367,7 @@ def _is_surely_late(total: Measurement, slo: Slo) -> bool:
         return False
     latency_s = total.latency.percentile_us(99)[0] / 1e6
     late_s = late_above_s(max(latency_s, slo.bound_s))
-    late = replace(slo, percent=99.0, bound_s=late_s, inclusive=True).count_over(total.send_lag)
+    late = count_over(total.send_lag, late_s, inclusive=True)
     return 1 - chance_at_most(late - 1, total.send_lag.total, 0.01) < 1 - CONFIDENCE
 
 
