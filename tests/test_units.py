@@ -1,9 +1,12 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tailrace.errors import UsageError
 from tailrace.units import (
     format_clock,
     format_duration,
+    format_exact,
     format_figure,
     number,
     parse_bytes,
@@ -155,3 +158,11 @@ def test_a_clock(seconds: float, shown: str) -> None:
 )
 def test_numbers_have_three_figures(value: float | None, text: str) -> None:
     assert number(value) == text
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_in_full_reads_back_as_the_same_bits(value: float) -> None:
+    text = format_exact(value)
+    assert float(text).hex() == value.hex()
+    assert not set(text) & set("eE")
+    assert not text.endswith(".0")

@@ -2,7 +2,9 @@
 numbers as they read them; view/static/timeline/format.js words these alike.
 """
 
+import math
 import re
+from decimal import Decimal
 
 from tailrace.errors import UsageError
 
@@ -99,6 +101,14 @@ def number(value: float | None) -> str:
         return NONE
     digits = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
     return f"{value:,.{digits}f}"
+
+
+def format_exact(value: float) -> str:
+    """`value` in the fewest decimal digits that read back as the same float, never `1e-05`."""
+    digits = repr(float(value))
+    if math.isfinite(value):
+        digits = format(Decimal(digits), "f")
+    return digits.removesuffix(".0")
 
 
 def format_digits(value: float, sign: str = "") -> str:

@@ -8,6 +8,7 @@ follow from it.
 import reprlib
 from collections.abc import Sequence
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -27,20 +28,23 @@ ADVANCED = "Advanced"
 GROUPS = (SERVICE, LOAD, REQUESTS, JUDGING, CONNECTIONS, ADVANCED)
 """Of settings, in the order in which they are shown."""
 
+_service, _load, _requests, _judging, _connections, _advanced = (
+    partial(setting, group=group) for group in GROUPS
+)
+
 _YEAR_S = 365 * 86400.0
-_LEAST_S = 1e-3
+_LENGTH: dict[str, Any] = {"ge": 1e-3, "le": _YEAR_S}
+"""Bounds of a length of time."""
 
 DEFAULT_RATE_PER_S = 100.0
 DEFAULT_DURATION_S = 30.0
 DEFAULT_TIMEOUT_S = 10.0
 DEFAULT_INTERVAL_S = 1.0
 
-
-PROFILE = setting(
+PROFILE = _load(
     "Profile",
     "The rate over time: 100@30s,500 or 100..1000/60s or "
     "sine(mean=300,amp=200,period=2m) or burst(base=100,peak=1000,every=30s,for=2s).",
-    group=LOAD,
     metavar="PROFILE",
     unset="100; a trace's own rate",
     guard="schedule",
@@ -56,10 +60,9 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     url: Annotated[
         str,
-        setting(
+        _service(
             "URL",
             "Where to send requests; several share them by weight, as 3:http://HOST/PATH.",
-            group=SERVICE,
             option="",
             metavar="URL",
             guard="targets",
@@ -69,45 +72,36 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     profile: Annotated[str | None, PROFILE] = None
     arrivals: Annotated[
         str,
-        setting(
+        _load(
             "Arrivals",
             "How requests are spaced: poisson, constant, gamma:CV, "
             "mmpp:low=1,high=8,low_for=1000,high_for=100, trace:FILE.",
-            group=LOAD,
             metavar="KIND",
             guard="schedule",
         ),
     ] = "poisson"
     duration_s: Annotated[
         float | None,
-        setting(
+        _load(
             "Duration",
             "How long to offer load: 30s, 5m, 1h30m, 1d.",
-            group=LOAD,
             main=True,
             option="--for",
             key="for",
             unset="until it is stopped",
-            ge=_LEAST_S,
-            le=_YEAR_S,
+            **_LENGTH,
         ),
     ] = None
-    seed: Annotated[
-        int, setting("Seed", "Same seed, same schedule.", group=LOAD, ge=0, le=MAX_SEED)
-    ] = 1
+    seed: Annotated[int, _load("Seed", "Same seed, same schedule.", ge=0, le=MAX_SEED)] = 1
     method: Annotated[
-        str | None,
-        setting(
-            "Method", "HTTP method; POST with a body, else GET.", group=REQUESTS, metavar="NAME"
-        ),
+        str | None, _requests("Method", "HTTP method; POST with a body, else GET.", metavar="NAME")
     ] = None
     body: Annotated[
         Path | None,
-        setting(
+        _requests(
             "Body",
             "A file to send, a directory of them (its pictures, if it has any), or JSON itself; "
             "{{counter}} in it is a request's number.",
-            group=REQUESTS,
             main=True,
             metavar="PATH|JSON",
             guard="file",
@@ -115,10 +109,9 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ] = None
     text: Annotated[
         str | None,
-        setting(
+        _requests(
             "Body text",
             "The body itself, instead of a file: any text.",
-            group=REQUESTS,
             option="--data",
             metavar="TEXT",
             secret=True,
@@ -127,10 +120,9 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ] = None
     headers: Annotated[
         dict[str, str],
-        setting(
+        _requests(
             "Headers",
             "'Name: value', sent with each request; repeatable, and all are sent.",
-            group=REQUESTS,
             option="--header",
             metavar="NAME:VALUE",
             secret=True,
@@ -139,31 +131,22 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A value of several lines is as many headers of that name."""
     order: Annotated[
         str,
-        setting(
-            "Order",
-            "How the bodies take turns.",
-            group=REQUESTS,
-            choices=("sequential", "random"),
-            quiet=True,
+        _requests(
+            "Order", "How the bodies take turns.", choices=("sequential", "random"), quiet=True
         ),
     ] = "sequential"
     expect_status: Annotated[
         str | None,
-        setting(
-            "Expected status",
-            "Statuses of a good answer, as 2xx,304.",
-            group=REQUESTS,
-            metavar="LIST",
-            unset="2xx",
+        _requests(
+            "Expected status", "Statuses of a good answer, as 2xx,304.", metavar="LIST", unset="2xx"
         ),
     ] = None
     expect_body: Annotated[
         tuple[str, ...],
-        setting(
+        _requests(
             "Expected body",
             "What a good answer's body says: 'body contains TEXT', 'body !contains TEXT', "
             "'json PATH', 'json !PATH', 'json PATH=VALUE'; repeatable.",
-            group=REQUESTS,
             option="--expect",
             metavar="WHAT",
             kind="texts",
@@ -171,220 +154,172 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ] = ()
     expect_size: Annotated[
         str | None,
-        setting(
+        _requests(
             "Expected size",
             "Size of a good answer's body: 512, 100.. or 100..2000.",
-            group=REQUESTS,
             metavar="BYTES",
         ),
     ] = None
     slo: Annotated[
         tuple[str, ...],
-        setting(
-            "SLOs",
-            "A bound, as p99<100ms; repeatable. Broken: exit 1.",
-            group=JUDGING,
-            main=True,
-            metavar="BOUND",
+        _judging(
+            "SLOs", "A bound, as p99<100ms; repeatable. Broken: exit 1.", main=True, metavar="BOUND"
         ),
     ] = ()
     min_duration_s: Annotated[
         float,
-        setting(
+        _judging(
             "Least duration",
             "A shorter run is INVALID; MLPerf's minimum unless told otherwise.",
-            group=JUDGING,
             ge=0,
             le=_YEAR_S,
         ),
     ] = 600.0
     abort_on: Annotated[
         tuple[str, ...],
-        setting(
+        _judging(
             "Give up on",
             "Give up once so many requests failed over so long, as failed>50%@10s; "
             "repeatable. Exit 1.",
-            group=JUDGING,
             metavar="BOUND",
         ),
     ] = ()
     connections: Annotated[
-        int,
-        setting(
-            "Connections",
-            "The most connections open at once.",
-            group=CONNECTIONS,
-            ge=1,
-            le=1_000_000,
-        ),
+        int, _connections("Connections", "The most connections open at once.", ge=1, le=1_000_000)
     ] = 1024
     reuse: Annotated[
         str,
-        setting(
+        _connections(
             "Reuse",
             "Which idle connection a request takes: the one idle for longest to the address whose "
             "turn it is, of all, or the one used last.",
-            group=CONNECTIONS,
             choices=("spread", "fifo", "lifo"),
             quiet=True,
         ),
     ] = "spread"
     keep_alive: Annotated[
         bool,
-        setting(
+        _connections(
             "Keep-alive",
             "Requests share connections.",
             off="Send each request on a connection of its own.",
-            group=CONNECTIONS,
             option="--no-keepalive",
             quiet=True,
         ),
     ] = True
     timeout_s: Annotated[
         float | None,
-        setting(
+        _connections(
             "Timeout",
             "A request unanswered this long after its intended time fails.",
-            group=CONNECTIONS,
             unset="10s, or twice the largest bound",
-            ge=_LEAST_S,
-            le=_YEAR_S,
+            **_LENGTH,
         ),
     ] = None
     connect_timeout_s: Annotated[
         float | None,
-        setting(
-            "Connect timeout",
-            "Limit on opening a connection.",
-            group=CONNECTIONS,
-            unset="the timeout",
-            ge=_LEAST_S,
-            le=_YEAR_S,
+        _connections(
+            "Connect timeout", "Limit on opening a connection.", unset="the timeout", **_LENGTH
         ),
     ] = None
     first_byte_timeout_s: Annotated[
         float | None,
-        setting(
+        _connections(
             "First byte timeout",
             "Limit from sending to the answer's start.",
-            group=CONNECTIONS,
             unset="the timeout",
-            ge=_LEAST_S,
-            le=_YEAR_S,
+            **_LENGTH,
         ),
     ] = None
     unix_socket: Annotated[
         Path | None,
-        setting(
-            "Unix socket",
-            "Connect to this Unix socket instead of the URL's host.",
-            group=CONNECTIONS,
-            guard="socket",
+        _connections(
+            "Unix socket", "Connect to this Unix socket instead of the URL's host.", guard="socket"
         ),
     ] = None
     connect_to: Annotated[
         str | None,
-        setting(
+        _connections(
             "Connect to",
             "Connect there instead of the URL's host; Host and certificate stay the URL's.",
-            group=CONNECTIONS,
             metavar="HOST:PORT",
             guard="address",
         ),
     ] = None
     verify: Annotated[
         bool,
-        setting(
+        _connections(
             "Check the certificate",
             "Of an https:// server.",
             off="Accept any certificate of an https:// server.",
-            group=CONNECTIONS,
             option="--insecure",
             quiet=True,
         ),
     ] = True
     ca_file: Annotated[
         Path | None,
-        setting(
+        _connections(
             "CA file",
             "PEM file of authorities to trust for https://.",
-            group=CONNECTIONS,
             option="--cacert",
             guard="file",
         ),
     ] = None
     cert_file: Annotated[
         Path | None,
-        setting(
+        _connections(
             "Certificate",
             "PEM file of a certificate to show to https:// servers.",
-            group=CONNECTIONS,
             option="--cert",
             guard="file",
         ),
     ] = None
     key_file: Annotated[
         Path | None,
-        setting(
+        _connections(
             "Key",
             "PEM file of its key, without a password.",
-            group=CONNECTIONS,
             option="--key",
             unset="in the certificate's file",
             guard="file",
         ),
     ] = None
-    workers: Annotated[
-        int, setting("Load workers", "Load processes.", group=ADVANCED, ge=1, le=256)
-    ] = 1
+    workers: Annotated[int, _advanced("Load workers", "Load processes.", ge=1, le=256)] = 1
     ray: Annotated[
         str | None,
-        setting(
+        _advanced(
             "Ray cluster",
             "Spread the load processes over the nodes of this Ray cluster; auto: the one that "
             "this machine is a node of.",
-            group=ADVANCED,
             metavar="auto|HOST:PORT",
             guard="address",
         ),
     ] = None
     part: Annotated[
         str,
-        setting(
+        _advanced(
             "Part of the load",
             "Send this part of the schedule alone, 0/N to N-1/N, as one of N commands that "
             "are alike in all else.",
-            group=ADVANCED,
             metavar="I/N",
             quiet=True,
         ),
     ] = "0/1"
     start_at: Annotated[
         str | None,
-        setting(
+        _advanced(
             "Start at",
             "When to begin, as 2026-11-26T22:00:00Z; the same for all parts.",
-            group=ADVANCED,
             metavar="TIME",
             unset="at once",
         ),
     ] = None
     interval_s: Annotated[
         float | None,
-        setting(
-            "Interval",
-            "Length of an interval of results.",
-            group=ADVANCED,
-            unset="1s",
-            ge=_LEAST_S,
-            le=_YEAR_S,
-        ),
+        _advanced("Interval", "Length of an interval of results.", unset="1s", **_LENGTH),
     ] = None
     spin: Annotated[
-        bool,
-        setting(
-            "Spin", "Keep a core busy for each worker, to be less late.", group=ADVANCED, quiet=True
-        ),
+        bool, _advanced("Spin", "Keep a core busy for each worker, to be less late.", quiet=True)
     ] = False
 
     @classmethod

@@ -21,7 +21,7 @@ from msgspec import inspect
 
 from tailrace.errors import UsageError
 from tailrace.load.client.request import parse_header
-from tailrace.units import format_duration, parse_duration_s, parse_rate_per_s
+from tailrace.units import format_duration, format_exact, parse_duration_s, parse_rate_per_s
 
 Kind = Literal[
     "text", "lines", "count", "seconds", "rate", "flag", "file", "list", "texts", "headers"
@@ -119,11 +119,11 @@ class Setting:
             SettingError: it is none.
         """
         try:
-            return self._check(self._read(given))
-        except SettingError:
-            raise
+            value = self._read(given)
         except UsageError as error:
             raise SettingError(str(error), self.name) from None
+        self.check(value)
+        return value
 
     def show(self, value: Any) -> str:
         """The text that `read` reads as `value`."""
@@ -132,7 +132,7 @@ class Setting:
                 return ""
             case "seconds":
                 whole = value > 0 and value % 60 == 0
-                return f"{value / 60:.0f}m" if whole else f"{_digits(value)}s"
+                return f"{value / 60:.0f}m" if whole else f"{format_exact(value)}s"
             case "flag":
                 return "yes" if value else "no"
             case "list":
@@ -165,7 +165,7 @@ class Setting:
             case "text", str():
                 return given.strip()
             case "text", int() | float() if not isinstance(given, bool):
-                return _digits(_float(given))
+                return format_exact(_float(given))
             case "lines", str():
                 return given
             case "count", int() if not isinstance(given, bool):
@@ -209,27 +209,21 @@ class Setting:
         Raises:
             SettingError: it is out of bounds, or none of the choices.
         """
-        try:
-            self._check(value)
-        except UsageError as error:
-            raise SettingError(str(error), self.name) from None
-
-    def _check(self, value: Any) -> Any:
         if value is None:
-            return value
+            return
         if self.choices and value not in self.choices:
-            raise UsageError(f"must be one of {', '.join(self.choices)}, not {shown(value)}")
-        below = (self.ge is not None and value < self.ge) or (
-            self.gt is not None and value <= self.gt
-        )
+            wanted = f"one of {', '.join(self.choices)}, not {shown(value)}"
         # What is not a number is neither less nor more.
-        if below or (self.le is not None and not value <= self.le):
-            raise UsageError(f"must be {self._range()}, not {self._quoted(value)}")
-        return value
-
-    def _range(self) -> str:
-        least = self._quoted(self.ge) if self.ge is not None else "more than 0"
-        return f"{least} to {self._quoted(self.le)}"
+        elif (
+            (self.ge is not None and not value >= self.ge)
+            or (self.gt is not None and not value > self.gt)
+            or (self.le is not None and not value <= self.le)
+        ):
+            least = self._quoted(self.ge) if self.ge is not None else "more than 0"
+            wanted = f"{least} to {self._quoted(self.le)}, not {self._quoted(value)}"
+        else:
+            return
+        raise SettingError(f"must be {wanted}", self.name)
 
     def _quoted(self, value: Any) -> str:
         if self.kind == "seconds" and math.isfinite(value):
@@ -251,13 +245,9 @@ _EXPECTED: dict[Kind, str] = {
 }
 
 
+@cache
 def settings_of(struct: type[msgspec.Struct]) -> Mapping[str, Setting]:
     """The settings of a configuration, by the names of their fields."""
-    return _settings_of(struct)
-
-
-@cache
-def _settings_of(struct: type[msgspec.Struct]) -> Mapping[str, Setting]:
     kind = inspect.type_info(struct)
     assert isinstance(kind, inspect.StructType)
     return {
@@ -321,13 +311,6 @@ def _merge(lines: Sequence[tuple[str, str]]) -> dict[str, str]:
     for name, value in lines:
         merged[name] = f"{merged[name]}\n{value}" if name in merged else value
     return merged
-
-
-def _digits(value: float) -> str:
-    # Only here: numpy takes longer to import than the help to print.
-    from tailrace.load.schedule.segments import format_number
-
-    return format_number(value)
 
 
 def _float(value: float) -> float:

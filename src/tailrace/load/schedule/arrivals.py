@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailrace.errors import UsageError
-from tailrace.load.schedule.segments import Floats, format_number
+from tailrace.load.schedule.segments import Floats
 from tailrace.load.schedule.trace import CHUNK, Replay, check_factors
 from tailrace.load.schedule.trace_file import ANY_FILE, Files, read_trace
+from tailrace.units import format_exact
 
 _DWELLS = 1024
 """Dwell times drawn at a time. Like CHUNK a part of what a seed means."""
@@ -94,7 +95,7 @@ class Gamma:
     @property
     def expression(self) -> str:
         """`gamma:2`."""
-        return f"gamma:{format_number(self.cv)}"
+        return f"gamma:{format_exact(self.cv)}"
 
     def chunks(self, seed: int) -> Iterator[Floats]:
         draw = np.random.Generator(np.random.PCG64(seed))
@@ -139,7 +140,7 @@ class Mmpp:
     def expression(self) -> str:
         """`mmpp:low=1,high=8,low_for=1000,high_for=100`."""
         names = ("low", "high", "low_for", "high_for")
-        values = ((name, format_number(getattr(self, name))) for name in names)
+        values = ((name, format_exact(getattr(self, name))) for name in names)
         return "mmpp:" + ",".join(f"{name}={value}" for name, value in values)
 
     def chunks(self, seed: int) -> Iterator[Floats]:

@@ -25,11 +25,10 @@ from tailrace.load.schedule.segments import (
     Ramp,
     Segment,
     Sine,
-    format_number,
 )
 from tailrace.load.schedule.trace import RateTrace, check_factors
 from tailrace.load.schedule.trace_file import ANY_FILE, Files, read_trace
-from tailrace.units import parse_duration_s, parse_rate_per_s
+from tailrace.units import format_exact, parse_duration_s, parse_rate_per_s
 
 MAX_PARTS = 1000
 """A live change makes each worker read them between two requests."""
@@ -222,7 +221,7 @@ def _join(part: TimedSegment) -> str:
     own = segment.over_s if isinstance(segment, Ramp) else None
     if length_s is None or length_s == own:
         return segment.expression
-    return f"{segment.expression}@{format_number(length_s)}s"
+    return f"{segment.expression}@{format_exact(length_s)}s"
 
 
 def _number(text: str, what: str) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailrace.errors import UsageError
-from tailrace.units import MAX_RATE_PER_S
+from tailrace.units import MAX_RATE_PER_S, format_exact
 
 Floats = NDArray[np.float64]
 
@@ -50,11 +50,6 @@ def check_length(length_s: float, what: str) -> float:
     if not MIN_LENGTH_S <= length_s <= MAX_LENGTH_S:
         raise UsageError(f"{what} must be between 1 ns and 1e12 s, not {length_s} s")
     return length_s
-
-
-def format_number(value: float) -> str:
-    """`value` in the fewest decimal digits that read back as the same float, never `1e-05`."""
-    return np.format_float_positional(value, unique=True, trim="-")
 
 
 class Segment(Protocol):
@@ -99,7 +94,7 @@ class ConstantRate:
     @property
     def expression(self) -> str:
         """`200`."""
-        return format_number(self.rate_per_s)
+        return format_exact(self.rate_per_s)
 
     @property
     def peak_per_s(self) -> float:
@@ -150,8 +145,8 @@ class Ramp:
     @property
     def expression(self) -> str:
         """`100..1000/60s`."""
-        start, end = format_number(self.from_per_s), format_number(self.to_per_s)
-        return f"{start}..{end}/{format_number(self.over_s)}s"
+        start, end = format_exact(self.from_per_s), format_exact(self.to_per_s)
+        return f"{start}..{end}/{format_exact(self.over_s)}s"
 
     @property
     def peak_per_s(self) -> float:
@@ -219,8 +214,8 @@ class Burst:
     @property
     def expression(self) -> str:
         """`burst(base=100,peak=1000,every=30s,for=2s)`."""
-        base, peak = format_number(self.base_per_s), format_number(self.peak_per_s)
-        every, for_ = format_number(self.every_s), format_number(self.for_s)
+        base, peak = format_exact(self.base_per_s), format_exact(self.peak_per_s)
+        every, for_ = format_exact(self.every_s), format_exact(self.for_s)
         return f"burst(base={base},peak={peak},every={every}s,for={for_}s)"
 
     @property
@@ -288,8 +283,8 @@ class Sine:
             raise UsageError("a sine's mean must be more than 0")
         if not 0 <= self.amplitude_per_s <= self.mean_per_s:
             raise UsageError(
-                f"a sine's amp, {format_number(self.amplitude_per_s)}, must not exceed its mean, "
-                f"{format_number(self.mean_per_s)}, nor be negative: a rate cannot be"
+                f"a sine's amp, {format_exact(self.amplitude_per_s)}, must not exceed its mean, "
+                f"{format_exact(self.mean_per_s)}, nor be negative: a rate cannot be"
             )
         check_length(self.period_s, "a sine's period")
         if not 0 <= self.phase < 1:
@@ -303,10 +298,10 @@ class Sine:
     @property
     def expression(self) -> str:
         """`sine(mean=300,amp=200,period=120s)`, with `,phase=0.25` if it is not 0."""
-        phase = f",phase={format_number(self.phase)}" if self.phase else ""
+        phase = f",phase={format_exact(self.phase)}" if self.phase else ""
         return (
-            f"sine(mean={format_number(self.mean_per_s)},amp={format_number(self.amplitude_per_s)},"
-            f"period={format_number(self.period_s)}s{phase})"
+            f"sine(mean={format_exact(self.mean_per_s)},amp={format_exact(self.amplitude_per_s)},"
+            f"period={format_exact(self.period_s)}s{phase})"
         )
 
     @property

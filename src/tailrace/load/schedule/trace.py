@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailrace.errors import UsageError
-from tailrace.load.schedule.segments import Floats, format_number
-from tailrace.units import MAX_RATE_PER_S
+from tailrace.load.schedule.segments import Floats
+from tailrace.units import MAX_RATE_PER_S, format_exact
 
 CHUNK = 4096
 """Arrivals drawn at a time. Part of what a seed means: another size is another schedule."""
@@ -214,8 +214,8 @@ class RateTrace:
     def expression(self) -> str:
         """`trace(rates.csv)`, with `,scale=2,speed=10` where they are not 1."""
         name = self.path if _PLAIN_FILE.fullmatch(self.path) else json.dumps(self.path)
-        scale = f",scale={format_number(self.scale)}" if self.scale != 1 else ""
-        speed = f",speed={format_number(self.speed)}" if self.speed != 1 else ""
+        scale = f",scale={format_exact(self.scale)}" if self.scale != 1 else ""
+        speed = f",speed={format_exact(self.speed)}" if self.speed != 1 else ""
         unit = f",unit={self.unit}" if self.unit is not None else ""
         return f"trace({name}{scale}{speed}{unit})"
 
@@ -310,7 +310,7 @@ class Replay:
         default.
         """
         options = [
-            f"{name}={format_number(factor)}"
+            f"{name}={format_exact(factor)}"
             for name, factor in (("scale", self.scale), ("speed", self.speed))
             # A name with a question mark must not be taken for one with options.
             if factor != 1 or (name == "scale" and "?" in self.path)

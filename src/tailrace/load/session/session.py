@@ -24,12 +24,13 @@ from tailrace.load.measure.point import (
 )
 from tailrace.load.measure.server_timing import StageNames
 from tailrace.load.schedule.profile import Profile, constant
-from tailrace.load.schedule.segments import ConstantRate, format_number
+from tailrace.load.schedule.segments import ConstantRate
 from tailrace.load.session.nodes import Nodes
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.workers import WorkerHandle, Workers
 from tailrace.load.worker.launcher import GeneratorError, Launcher, ProcessLauncher
 from tailrace.load.worker.messages import Abandon, Change, SampleBatch, Snapshot, Stop
+from tailrace.units import format_exact
 
 _SETTLE_MARGIN_S = 5.0
 _CLOCK_STEP_NS = 20_000_000
@@ -176,7 +177,7 @@ class Session:
         self._workers.tell(Change(t_s, profile.expression))
         match profile.segments:
             case (ConstantRate(rate_per_s),):
-                self._note(t_s, "rate", f"{format_number(rate_per_s)}/s")
+                self._note(t_s, "rate", f"{format_exact(rate_per_s)}/s")
             case _:
                 self._note(t_s, "profile", profile.expression)
         return t_s
@@ -258,7 +259,7 @@ class Session:
         self._reports.setdefault(measured.index, []).append((worker, measured))
         if snapshot.held and not self._held:
             self._held = True
-            cap = format_number(self.plan.cap_per_s or 0.0)
+            cap = format_exact(self.plan.cap_per_s or 0.0)
             self.problems.append(
                 f"arrivals come denser than the cap of {cap}/s allows: they are held back to it"
             )
