@@ -19,7 +19,7 @@ from tailrace.control.probe import (
     read_samples,
 )
 from tailrace.errors import UsageError
-from tailrace.load.client.traffic import Tls
+from tailrace.load.client.target import Tls
 from tailrace.runs.directory import RunDirectory
 from tailrace.runs.listing import read_run
 from tailrace.runs.run import Run

@@ -16,7 +16,8 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
-from tailrace.load.client.traffic import Tls, plan_traffic
+from tailrace.load.client.target import Tls
+from tailrace.load.client.traffic import plan_traffic
 from tailrace.load.measure.histogram import HIGHEST_US
 from tailrace.load.measure.point import Point
 from tailrace.load.session.plan import Plan

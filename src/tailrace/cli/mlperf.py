@@ -100,7 +100,7 @@ def run(
     """
     from tailrace.cli.output import positive_duration_s
     from tailrace.load.client.request import merge_headers, parse_header
-    from tailrace.load.client.traffic import Tls
+    from tailrace.load.client.target import Tls
     from tailrace.mlperf.plan import Plan
     from tailrace.mlperf.reference import parse_profile, runtime_of
     from tailrace.mlperf.scenario import find_scenario

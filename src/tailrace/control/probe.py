@@ -11,8 +11,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from tailrace.errors import UsageError
-from tailrace.load.client.target import without_credentials
-from tailrace.load.client.traffic import Tls
+from tailrace.load.client.target import Tls, without_credentials
 from tailrace.net import trusting
 
 CPU_SECONDS = "process_cpu_seconds_total"

@@ -14,8 +14,8 @@ from tailrace.control.interface import ServiceInfo, State, StateError, Update
 from tailrace.control.limits import Limits
 from tailrace.control.probe import Probe, metrics_url_of
 from tailrace.control.window import Window, summarize
-from tailrace.load.client.target import parse_target, without_credentials
-from tailrace.load.client.traffic import Tls, weighted_url
+from tailrace.load.client.target import Tls, parse_target, without_credentials
+from tailrace.load.client.traffic import weighted_url
 from tailrace.load.judge.ending import STOP
 from tailrace.load.judge.verdict import Verdict
 from tailrace.load.measure.point import WINDOW, Interval, Point

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tailrace.load.client.traffic import Tls
+from tailrace.load.client.target import Tls
 from tailrace.machine.hardware import read_machine
 from tailrace.mlperf.data import TestData, open_data, truth_of
 from tailrace.mlperf.local import LocalSystem

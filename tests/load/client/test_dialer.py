@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from tailrace.load.client.dialer import Addresses, Dialer
-from tailrace.load.client.target import Endpoint
+from tailrace.load.client.target import Endpoint, Tls
 from tailrace.load.measure.failures import connect_reason
 from tests.kit.loop import on_uvloop
 from tests.kit.pools import name_of
@@ -129,7 +129,7 @@ async def test_a_look_up_that_takes_too_long() -> None:
 
 @on_uvloop
 async def test_a_handshake_that_never_ends() -> None:
-    dialer = Dialer(Endpoint(host="127.0.0.1", port=await listening(), tls=True))
+    dialer = Dialer(Endpoint(host="127.0.0.1", port=await listening(), tls=Tls()))
     with pytest.raises(TimeoutError) as raised:
         await reach(dialer, timeout_s=0.2)
     assert connect_reason(raised.value) == "connect: TLS handshake timed out"
@@ -139,7 +139,7 @@ async def test_a_handshake_that_never_ends() -> None:
 async def test_a_certificate_that_nobody_trusts_is_not_tried_elsewhere() -> None:
     port = await listening(tls=certified())
     other = await Server(answer_ok, "127.0.0.2", port).listen()
-    dialer = Dialer(Endpoint(host="h", port=port, tls=True), name_of("127.0.0.1", "127.0.0.2"))
+    dialer = Dialer(Endpoint(host="h", port=port, tls=Tls()), name_of("127.0.0.1", "127.0.0.2"))
     with pytest.raises(ssl.SSLCertVerificationError):
         await reach(dialer)
     assert other.connections == 0
@@ -152,7 +152,9 @@ async def test_a_dial_that_ends_as_it_succeeds_leaves_all_or_nothing(tls: bool) 
     it, or there is none. The server counts what it has.
     """
     server = await Server(tls=certified() if tls else None).listen()
-    dialer = Dialer(Endpoint(host="127.0.0.1", port=server.port, tls=tls, verify=False))
+    dialer = Dialer(
+        Endpoint(host="127.0.0.1", port=server.port, tls=Tls(verify=False) if tls else None)
+    )
     begun = monotonic()
     first = await reach(dialer)
     enough_s = 20 * (monotonic() - begun)

@@ -82,8 +82,8 @@ def test_a_url_is_shown_without_credentials(url: str, shown: str) -> None:
 
 
 def test_the_certificate_is_of_the_address_without_its_zone() -> None:
-    assert parse_target("https://[fe80::1%25lo]/").server_name == "fe80::1"
-    assert parse_target("https://h/").server_name == "h"
+    assert parse_target("https://[fe80::1%25lo]/").endpoint().server_name == "fe80::1"
+    assert parse_target("https://h/").endpoint().server_name == "h"
 
 
 @pytest.mark.parametrize(

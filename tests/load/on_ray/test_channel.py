@@ -6,19 +6,19 @@ import msgspec
 import pytest
 
 from tailrace.errors import UsageError
-from tailrace.load.client.target import Endpoint
+from tailrace.load.client.target import Endpoint, Tls
 from tailrace.load.client.traffic import Turns
 from tailrace.load.config import LoadConfig
 from tailrace.load.on_ray.channel import Parcel
 from tailrace.load.worker.messages import Change, Setup, Stop
 
 
-def setup(arrivals: str, profile: str, ca_file: str | None = None) -> Setup:
+def setup(arrivals: str, profile: str, ca_file: Path | None = None) -> Setup:
     return Setup(
         config=LoadConfig(url="http://h/"),
         worker=0,
         workers=1,
-        endpoints=[Endpoint(host="h", port=443, tls=True, ca_file=ca_file)],
+        endpoints=[Endpoint(host="h", port=443, tls=Tls(ca_file=ca_file))],
         requests=[],
         turns=Turns((1,), (1.0,)),
         arrivals=arrivals,
@@ -35,7 +35,7 @@ def test_every_file_is_packed_and_named_anew(tmp_path: Path) -> None:
         setup(
             f"trace:{tmp_path}/a b.csv?scale=2",
             f'trace("{tmp_path}/r,1.csv",speed=3)',
-            f"{tmp_path}/ca.pem",
+            tmp_path / "ca.pem",
         )
     )
     assert isinstance(packed, Setup)
@@ -45,23 +45,23 @@ def test_every_file_is_packed_and_named_anew(tmp_path: Path) -> None:
     assert packed.arrivals == f"trace:{by_content[contents['a b.csv']]}?scale=2"
     assert packed.profile[0] == (0.0, 0.0, "5")
     assert packed.profile[1] == (1.0, 5.0, f"trace({by_content[contents['r,1.csv']]},speed=3)")
-    assert packed.endpoints[0].ca_file == by_content["PEM"]
+    assert packed.endpoints[0].tls == Tls(ca_file=Path(by_content["PEM"]))
 
 
 def test_a_certificate_of_ones_own_goes_along(tmp_path: Path) -> None:
     for name in ("cert.pem", "key.pem"):
         (tmp_path / name).write_text(name)
-    endpoint = Endpoint(
-        host="h", port=1, cert_file=f"{tmp_path}/cert.pem", key_file=f"{tmp_path}/key.pem"
-    )
+    tls = Tls(cert_file=tmp_path / "cert.pem", key_file=tmp_path / "key.pem")
+    endpoint = Endpoint(host="h", port=1, tls=tls)
     parcel = Parcel()
     packed = parcel.pack(msgspec.structs.replace(setup("poisson", "5"), endpoints=[endpoint]))
     assert isinstance(packed, Setup)
-    (sent,) = packed.endpoints
+    sent = packed.endpoints[0].tls
+    assert sent is not None
     assert sent.cert_file is not None
     assert sent.key_file is not None
-    assert parcel.files[sent.cert_file] == b"cert.pem"
-    assert parcel.files[sent.key_file] == b"key.pem"
+    assert parcel.files[str(sent.cert_file)] == b"cert.pem"
+    assert parcel.files[str(sent.key_file)] == b"key.pem"
 
 
 def test_a_change_is_packed_with_its_lengths(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_file_that_is_gone(tmp_path: Path) -> None:
 
 
 def test_a_unix_socket_is_on_one_machine_only() -> None:
-    endpoint = Endpoint(host="h", port=80, unix_socket="/run/service")
+    endpoint = Endpoint(host="h", port=80, unix_socket=Path("/run/service"))
     asked = msgspec.structs.replace(setup("poisson", "5"), endpoints=[endpoint])
     with pytest.raises(UsageError, match="not with --ray"):
         Parcel().pack(asked)

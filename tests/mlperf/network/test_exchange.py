@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from tailrace.load.client.dialer import Dialer
-from tailrace.load.client.target import Endpoint
+from tailrace.load.client.target import Endpoint, Tls
 from tailrace.mlperf.network.answer import Answer, ExchangeError, Failure, http_failure
 from tailrace.mlperf.network.exchange import Buffers
 from tailrace.mlperf.network.pool import Limits, Pool
@@ -289,14 +289,14 @@ async def test_tls(serve: Any, open_pool: Open, tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     port = serve(tls=certified(authority=authority)).port
-    good = open_pool(port, tls=True, ca_file=str(tmp_path / "ca.pem"))
+    good = open_pool(port, tls=Tls(ca_file=tmp_path / "ca.pem"))
     assert (await good.ask(GET)).body == b"ok"
-    failure = await failure_of(open_pool(port, tls=True))
+    failure = await failure_of(open_pool(port, tls=Tls()))
     assert failure.kind == "connect"
     assert "certificate not trusted" in failure.message
 
 
 async def test_tls_to_a_server_without(serve: Any, open_pool: Open) -> None:
-    failure = await failure_of(open_pool(serve(greeting=http("", 400)).port, tls=True))
+    failure = await failure_of(open_pool(serve(greeting=http("", 400)).port, tls=Tls()))
     assert failure.kind == "connect"
     assert "TLS failed" in failure.message

@@ -14,7 +14,7 @@ import pytest
 import trustme
 
 from tailrace.errors import TailraceError, UsageError
-from tailrace.load.client.traffic import Tls
+from tailrace.load.client.target import Tls
 from tailrace.mlperf.network.system import is_this_machine
 from tailrace.mlperf.system import Payload, Query, Sample
 from tailrace.models.model import Model

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any, cast
 
 from tailrace.errors import TailraceError, UsageError
-from tailrace.load.client.target import Endpoint
+from tailrace.load.client.target import Endpoint, Tls
 from tailrace.load.measure.measurement import MOST_ADDRESSES
 from tailrace.net import trusting
 
@@ -52,7 +52,7 @@ class Dialer:
     def __init__(self, endpoint: Endpoint, resolve: Resolve | None = None) -> None:
         self._endpoint = endpoint
         self._resolve = resolve
-        self._context = _tls_context(endpoint) if endpoint.tls else None
+        self._context = _tls_context(endpoint.tls) if endpoint.tls is not None else None
         self._addresses = Addresses()
         self._look_up: asyncio.Task[None] | None = None
         self._look_up_s = float("-inf")
@@ -60,7 +60,7 @@ class Dialer:
         self._unknown: OSError | None = None
         """Why the last one failed."""
         if endpoint.unix_socket is not None:
-            self._addresses.replace([endpoint.unix_socket])
+            self._addresses.replace([str(endpoint.unix_socket)])
             self._look_up_s = float("inf")
 
     @property
@@ -278,18 +278,18 @@ async def _resolve(host: str, port: int) -> list[str]:
         return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def _tls_context(endpoint: Endpoint) -> ssl.SSLContext:
+def _tls_context(tls: Tls) -> ssl.SSLContext:
     try:
-        context = trusting(endpoint.ca_file, verify=endpoint.verify)
+        context = trusting(tls.ca_file, verify=tls.verify)
     except UsageError as error:
         raise DialError(str(error)) from None
-    if endpoint.cert_file is not None:
+    if tls.cert_file is not None:
         try:
             # Without a password to give: OpenSSL would ask the terminal for one.
-            context.load_cert_chain(endpoint.cert_file, endpoint.key_file, lambda: "")
+            context.load_cert_chain(tls.cert_file, tls.key_file, lambda: "")
         except (OSError, ssl.SSLError) as error:
             raise DialError(
-                f"cannot use the certificate {endpoint.cert_file} with its key: {error}"
+                f"cannot use the certificate {tls.cert_file} with its key: {error}"
             ) from None
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from pathlib import Path
 from urllib.parse import SplitResult, unquote, unquote_to_bytes, urlsplit
 
 import idna
@@ -12,6 +13,31 @@ from tailrace.errors import UsageError
 _CREDENTIALS = re.compile(r"(?<=://)[^/?#]*@")
 _SCHEME = re.compile(r"\w+://")
 _ZONE = re.compile(r"[A-Za-z0-9._~-]+")
+
+
+class Tls(msgspec.Struct, frozen=True):
+    """How a server's certificate is checked, and what certificate it is shown. All files are PEM.
+
+    `ca_file` None trusts the system's authorities; `key_file` None is in the same file as
+    `cert_file`.
+    """
+
+    verify: bool = True
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """How connections to a target are made."""
+
+    host: str
+    port: int
+    unix_socket: Path | None = None
+    """To connect to instead of host and port."""
+    tls: Tls | None = None
+    server_name: str | None = None
+    """What the server's certificate must be good for, where that is not `host`."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -27,30 +53,23 @@ class Target(msgspec.Struct, frozen=True):
     authorization: str | None = None
     """What stands in the Authorization header, where the URL has credentials."""
 
-    @property
-    def server_name(self) -> str:
-        """The name or address that a certificate must be good for."""
-        return self.host.partition("%")[0]
-
-
-class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """How connections to a target are made."""
-
-    host: str
-    port: int
-    unix_socket: str | None = None
-    """Path of a Unix socket to connect to instead of host and port."""
-    tls: bool = False
-    server_name: str | None = None
-    """What the server's certificate must be good for, where that is not `host`."""
-    verify: bool = True
-    """Whether the server's certificate is checked."""
-    ca_file: str | None = None
-    """PEM file of the authorities to trust instead of the system's."""
-    cert_file: str | None = None
-    """PEM file of the certificate to show to the server."""
-    key_file: str | None = None
-    """PEM file of its key, if it is not in `cert_file`."""
+    def endpoint(
+        self,
+        tls: Tls | None = None,
+        unix_socket: Path | None = None,
+        connect_to: tuple[str, int] | None = None,
+    ) -> Endpoint:
+        """The way to it: by `tls` if it is https, and to the socket or to the host and port
+        `connect_to` in place of its own, where one is given.
+        """
+        host, port = connect_to or (self.host, self.port)
+        return Endpoint(
+            host=host,
+            port=port,
+            unix_socket=unix_socket,
+            tls=(tls or Tls()) if self.tls else None,
+            server_name=self.host.partition("%")[0],
+        )
 
 
 def parse_target(url: str) -> Target:

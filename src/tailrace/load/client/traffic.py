@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tailrace.errors import UsageError
 from tailrace.load.client.request import Body, Headers, Request, encode_requests
-from tailrace.load.client.target import Endpoint, parse_target
+from tailrace.load.client.target import Endpoint, Tls, parse_target
 from tailrace.load.schedule.arrivals import share
 
 CHUNK = 1024
@@ -127,19 +127,6 @@ class Traffic:
     turns: Turns
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """How a server's certificate is checked, and what certificate it is shown.
-
-    `ca_file` None trusts the system's authorities; `key` None is in the same file as `cert`.
-    """
-
-    verify: bool = True
-    ca_file: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
-
-
 def weighted_url(text: str) -> tuple[float, str]:
     """(weight, URL) of `http://…`, whose weight is 1, or `3:http://…`."""
     match = _WEIGHTED.fullmatch(text)
@@ -168,7 +155,6 @@ def plan_traffic(
         UsageError: a URL, weight, method or header cannot be used.
     """
     weights, endpoints, encoded = [], [], []
-    tls = tls or Tls()
     if not keep_alive:
         headers = [*headers, ("Connection", "close")]
     for number, (weight, url) in enumerate(map(weighted_url, urls)):
@@ -178,20 +164,7 @@ def plan_traffic(
                 f"the weight of {target.authority} must be more than 0 and at most 1e12"
             )
         weights.append(weight)
-        host, port = connect_to or (target.host, target.port)
-        endpoints.append(
-            Endpoint(
-                host=host,
-                port=port,
-                unix_socket=_text(unix_socket),
-                tls=target.tls,
-                server_name=target.server_name,
-                verify=tls.verify,
-                ca_file=_text(tls.ca_file),
-                cert_file=_text(tls.cert),
-                key_file=_text(tls.key),
-            )
-        )
+        endpoints.append(target.endpoint(tls, unix_socket, connect_to))
         verb = ("POST" if bodies else "GET") if method is None else method
         encoded.append(encode_requests(target, verb, headers, bodies, number))
     return Traffic(
@@ -199,7 +172,3 @@ def plan_traffic(
         [request for own in encoded for request in own],
         Turns(tuple(map(len, encoded)), tuple(weights), order),
     )
-
-
-def _text(path: Path | None) -> str | None:
-    return str(path) if path is not None else None

@@ -22,6 +22,7 @@ from ray.exceptions import RayError
 
 import tailrace
 from tailrace.errors import TailraceError, UsageError
+from tailrace.load.client.target import Tls
 from tailrace.load.on_ray.node import Node
 from tailrace.load.schedule.arrivals import parse_arrivals
 from tailrace.load.schedule.profile import parse_profile
@@ -68,12 +69,7 @@ class Parcel(Files):
                         (start, area, self._profile(text)) for start, area, text in message.profile
                     ],
                     endpoints=[
-                        msgspec.structs.replace(
-                            endpoint,
-                            ca_file=self._optional(endpoint.ca_file),
-                            cert_file=self._optional(endpoint.cert_file),
-                            key_file=self._optional(endpoint.key_file),
-                        )
+                        msgspec.structs.replace(endpoint, tls=self._tls(endpoint.tls))
                         for endpoint in message.endpoints
                     ],
                 )
@@ -95,8 +91,12 @@ class Parcel(Files):
     def _profile(self, text: str) -> str:
         return parse_profile(text, self).expression
 
-    def _optional(self, path: str | None) -> str | None:
-        return self._name(path) if path is not None else None
+    def _tls(self, tls: Tls | None) -> Tls | None:
+        if tls is None:
+            return None
+        files = {name: getattr(tls, name) for name in ("ca_file", "cert_file", "key_file")}
+        named = {name: Path(self._name(str(file))) for name, file in files.items() if file}
+        return msgspec.structs.replace(tls, **named)
 
     def _name(self, path: str) -> str:
         if path not in self._rewritten:

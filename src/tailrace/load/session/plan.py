@@ -13,8 +13,8 @@ from tailrace.cluster import check_address, require_ray
 from tailrace.errors import UsageError
 from tailrace.load.client.expect import Expect, parse_expect
 from tailrace.load.client.request import LAST, Check, read_bodies, text_body
-from tailrace.load.client.target import parse_address, without_credentials
-from tailrace.load.client.traffic import Tls, Traffic, plan_traffic
+from tailrace.load.client.target import Tls, parse_address, without_credentials
+from tailrace.load.client.traffic import Traffic, plan_traffic
 from tailrace.load.config import (
     DEFAULT_INTERVAL_S,
     DEFAULT_RATE_PER_S,

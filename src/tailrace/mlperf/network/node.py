@@ -15,8 +15,7 @@ import msgspec
 from tailrace.errors import TailraceError, UsageError
 from tailrace.load.client.dialer import Dialer
 from tailrace.load.client.request import encode_requests
-from tailrace.load.client.target import Endpoint, Target, parse_target, without_credentials
-from tailrace.load.client.traffic import Tls
+from tailrace.load.client.target import Target, Tls, parse_target, without_credentials
 from tailrace.mlperf.network.answer import Answer, ExchangeError, error_text
 from tailrace.mlperf.network.pool import Limits, Pool
 from tailrace.mlperf.network.wire import BINARY_EXTENSION, PictureWire, TensorWire, Wire
@@ -70,17 +69,7 @@ class Node:
         target = self.target
         self.url = f"{'https' if target.tls else 'http'}://{target.authority}{target.path}"
         self.model = model
-        tls = tls or Tls()
-        self.dialer = Dialer(
-            Endpoint(
-                host=target.host,
-                port=target.port,
-                tls=target.tls,
-                server_name=target.server_name,
-                verify=tls.verify,
-                ca_file=str(tls.ca_file) if tls.ca_file is not None else None,
-            )
-        )
+        self.dialer = Dialer(target.endpoint(tls))
         self._headers = headers
         self._tailrace = False
         limits = Limits(connections=4, timeout_s=_ANSWER_WITHIN_S)

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 import uvloop
 
 from tailrace.errors import TailraceError, UsageError
-from tailrace.load.client.traffic import Tls
+from tailrace.load.client.target import Tls
 from tailrace.mlperf.network.node import Node, Served
 from tailrace.mlperf.network.pool import UNSENT, Limits, Pool
 from tailrace.mlperf.network.routing import Asked, Lane, LeastOutstanding, RoundRobin, Router
