@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from tailrace.view.document import STATIC
 
 from tailrace.load.measure.measurement import COUNTS
 from tailrace.load.measure.point import MAIN, Percentiles
@@ -17,6 +16,7 @@ from tailrace.view.charts import (
     RUN_HEALTH,
     configure,
 )
+from tailrace.view.markup import STATIC
 from tests.kit.samples import POINT
 
 ALL = tuple(dict.fromkeys((*LIVE, *RUN, *RUN_HEALTH, *COMPARED, *COMPARED_HEALTH)))
