@@ -26,10 +26,11 @@ os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
 # Examples are those of every run, and take as long as a busy machine takes.
 settings.load_profile("ci")
 
-# Started in the background by a shell without job control, Ctrl-C is ignored, here and in all that
-# the tests start, some of which are tested for what they do on it.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# Whoever started the tests may have had signals ignored (nohup, a shell without job control), here
+# and in all that the tests start, some of which are tested for what they do on them.
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 
 
 @pytest.fixture

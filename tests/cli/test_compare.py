@@ -11,6 +11,7 @@ import pytest
 
 from tests.kit import cli
 from tests.kit.server import OK, Server, answer_after, answer_by, http
+from tests.kit.waiting import TIMEOUT_S
 
 SHORT = ("--rate", "200", "--for", "2s", "--interval", "100ms")
 
@@ -191,6 +192,6 @@ def test_a_run_that_is_cut_short_leaves_its_file(
     assert process.stderr is not None
     assert "RPS" in process.stderr.readline()
     process.send_signal(number)
-    process.communicate(timeout=20)
+    process.communicate(timeout=TIMEOUT_S)
     found = outcomes(tmp_path / "j.xml")
     assert found[expected] == "error"

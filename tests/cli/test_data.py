@@ -16,6 +16,7 @@ from tailrace.download.part import claimed
 from tests.kit import cli
 from tests.kit.files import CocoServer, StoppedError, stop_at
 from tests.kit.terminal import drained
+from tests.kit.waiting import TIMEOUT_S
 
 TERMINAL = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
 
@@ -67,7 +68,7 @@ def test_ctrl_c_ends_a_fetch_at_once_and_the_next_goes_on(
     process = cli.start("data", *words)
     assert server.holding.wait(60)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=15)
+    out, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130, err
     assert out == ""
     assert err.strip() == "tailrace: interrupted: run the same command again to go on"
@@ -124,7 +125,7 @@ def test_a_stopped_prepare_goes_on_without_doing_it_again(
         while b"2 of 5" not in shown:
             shown += os.read(terminal, 4096)
         process.send_signal(number)
-        assert process.wait(15) == (130 if number == signal.SIGINT else -number)
+        assert process.wait(TIMEOUT_S) == (130 if number == signal.SIGINT else -number)
         shown = drained(terminal)
     if number == signal.SIGINT:
         assert b"interrupted: run the same command again to go on" in shown

@@ -12,7 +12,7 @@ import pytest
 
 import tailrace
 from tests.kit import cli
-from tests.kit.waiting import wait_until
+from tests.kit.waiting import TIMEOUT_S, wait_until
 
 pytestmark = pytest.mark.slow("starts a service, a control room and load each time")
 
@@ -23,7 +23,7 @@ def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     yield process
     if process.poll() is None:
         process.terminate()
-        process.wait(30)
+        process.wait(TIMEOUT_S)
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.close()
@@ -48,13 +48,13 @@ def read_addresses(process: subprocess.Popen[str]) -> dict[str, str]:
 
 
 def get(url: str) -> str:
-    with urlopen(url, timeout=10) as response:
+    with urlopen(url, timeout=TIMEOUT_S) as response:
         return str(response.read().decode())
 
 
 def is_up(url: str) -> bool:
     try:
-        urlopen(url, timeout=5).close()
+        urlopen(url, timeout=TIMEOUT_S).close()
     except OSError:
         return False
     return True
@@ -93,7 +93,7 @@ async def test_ctrl_c_ends_a_demo_with_its_summary(
     while "RPS" not in (line := demo.stderr.readline()):
         assert line
     demo.send_signal(signal.SIGINT)
-    out, _ = demo.communicate(timeout=30)
+    out, _ = demo.communicate(timeout=TIMEOUT_S)
     assert demo.returncode == 0
     assert "verdict" in out
     (run,) = (tmp_path / "runs").iterdir()
@@ -108,5 +108,5 @@ def test_a_demo_killed_outright_leaves_no_service(
 ) -> None:
     service = read_addresses(demo)["service"]
     demo.kill()
-    demo.wait(10)
+    demo.wait(TIMEOUT_S)
     wait_until(lambda: not is_up(service))

@@ -11,6 +11,7 @@ import pytest
 
 from tests.kit import cli
 from tests.kit.server import answer_by, http
+from tests.kit.waiting import TIMEOUT_S
 
 pytestmark = pytest.mark.slow("starts a search each time")
 
@@ -65,7 +66,7 @@ def test_ctrl_c_keeps_what_was_found(serve: Any, tmp_path: Path) -> None:
     while "holds" not in (line := process.stderr.readline()):
         assert line
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130, err
     assert "not confirmed" in out, err
     found = json.loads((tmp_path / "found" / "find.json").read_text())

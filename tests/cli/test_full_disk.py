@@ -11,7 +11,7 @@ import pytest
 
 from tailrace.runs.samples import read_raw_samples
 from tests.kit import cli
-from tests.kit.waiting import wait_until
+from tests.kit.waiting import TIMEOUT_S, wait_until
 
 pytestmark = pytest.mark.slow("a file system of its own")
 
@@ -108,7 +108,7 @@ def test_a_search_that_is_killed_keeps_the_steps_it_had(serve: Any, tmp_path: Pa
     file = tmp_path / "f" / "find.json"
     wait_until(file.exists)
     process.send_signal(signal.SIGKILL)
-    process.wait(10)
+    process.wait(TIMEOUT_S)
     kept = json.loads(file.read_text())
     assert [step["decision"] for step in kept["steps"]][:1] == ["holds"]
     assert not kept["confirmed"]

@@ -12,6 +12,7 @@ import pytest
 
 from tests.kit import cli
 from tests.kit.server import answer_by, http
+from tests.kit.waiting import TIMEOUT_S
 
 pytestmark = pytest.mark.slow("starts a run each time")
 
@@ -160,7 +161,7 @@ def test_a_run_that_a_signal_cut_short_says_so(
     while "RPS" not in (line := process.stderr.readline()):
         assert line
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == code, err
     assert f"it was cut short by {number.name} after" in out
     assert json.loads((tmp_path / "r" / "result.json").read_text())["ended_by"] == number.name
@@ -182,7 +183,7 @@ def test_a_run_that_waits_for_its_start_is_ended_at_once(
     assert process.stderr is not None
     assert process.stderr.readline().startswith("waiting for 20")
     process.send_signal(number)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == code, err
     result = json.loads(out)
     assert result == json.loads((tmp_path / "r" / "result.json").read_text())
@@ -208,7 +209,7 @@ def test_a_signal_to_a_whole_group_is_the_command_s_alone(
     os.killpg(process.pid, number)
     if number == signal.SIGHUP:
         os.killpg(process.pid, number)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=TIMEOUT_S)
     result = json.loads(out)
     assert (result["ended_by"], result["failed"]) == (number.name, {})
     assert result["completed"] == result["offered"] > 0

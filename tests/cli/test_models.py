@@ -19,6 +19,7 @@ from tailrace.models import zoo
 from tests.kit import cli
 from tests.kit.files import FileServer, tar_gz
 from tests.kit.terminal import drained, watched
+from tests.kit.waiting import TIMEOUT_S
 
 CONTENT = random.Random(3).randbytes(300_000)
 MEMBER = "ssd_mobilenet_v1_coco_2018_01_28/frozen_inference_graph.pb"
@@ -150,7 +151,7 @@ def test_ctrl_c_leaves_what_came_to_go_on_with(
     while b"150.0/300." not in seen:  # of kB: the archive is a little larger than its file
         seen += os.read(terminal, 4096)
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=TIMEOUT_S)
     last = drained(terminal)
     assert process.returncode == 130
     assert out == ""

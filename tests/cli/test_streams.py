@@ -15,6 +15,7 @@ import pytest
 from tailrace.cli.streams import Outlet
 from tests.kit import cli
 from tests.kit.terminal import terminal
+from tests.kit.waiting import TIMEOUT_S
 
 pytestmark = pytest.mark.slow("starts a run each time")
 
@@ -126,7 +127,7 @@ def test_a_terminal_that_goes_takes_no_result_with_it(serve: Any, tmp_path: Path
         os.close(theirs)
         while b"target" not in os.read(ours, 65536):
             pass
-    process.wait(20)
+    process.wait(TIMEOUT_S)
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["ended_by"] == "SIGHUP"
     assert result["completed"] == result["offered"] > 0

@@ -9,6 +9,7 @@ import pytest
 from tailrace.control.broadcast import Broadcast
 from tailrace.control.interface import State, Update
 from tests.kit.samples import POINT, SERVICE
+from tests.kit.waiting import TIMEOUT_S
 
 
 def update(
@@ -20,7 +21,7 @@ def update(
 
 
 async def take(updates: AsyncIterator[Update], count: int) -> list[Update]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(TIMEOUT_S):
         return [await anext(updates) for _ in range(count)]
 
 

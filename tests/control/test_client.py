@@ -28,6 +28,7 @@ from tailrace.errors import TailraceError, UsageError
 from tailrace.net import Certificate
 from tests.kit.ports import free_port
 from tests.kit.server import answer_raw, http
+from tests.kit.waiting import TIMEOUT_S
 
 if TYPE_CHECKING:
     from tests.control.conftest import Room
@@ -161,14 +162,14 @@ async def test_a_killed_server_ends_a_watch_and_is_found_again(face: str) -> Non
         updates = control.watch("a")
         assert (await anext(updates)).service.id == "a"
         os.kill(process.pid, signal.SIGKILL)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(TIMEOUT_S):
             with pytest.raises(UnreachableError):
                 await anext(updates)
             with pytest.raises(UnreachableError):
                 await control.list()
-        process.wait(30)
+        process.wait(TIMEOUT_S)
     with server_process(ports[0], ports[1]):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(TIMEOUT_S):
             assert await heard(control) == ["a"]
         await control.close()
 
@@ -198,7 +199,7 @@ async def test_a_server_that_stops_ends_a_watch(room: "Room", service_id: str | 
             for updates in watches:
                 await anext(updates)
     for updates, control in zip(watches, controls, strict=True):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(TIMEOUT_S):
             with pytest.raises(UnreachableError):
                 await anext(updates)
         await control.close()
@@ -244,7 +245,7 @@ async def test_a_stream_that_waits_ends_when_another_thread_closes(room: "Room")
         waiting = asyncio.create_task(asyncio.to_thread(next, updates, None))
         await asyncio.sleep(0)
         await asyncio.to_thread(control.close)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(TIMEOUT_S):
             assert await waiting is None
         await asyncio.to_thread(control.close)
 

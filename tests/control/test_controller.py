@@ -20,6 +20,7 @@ from tailrace.control.interface import (
 from tailrace.control.limits import LOOPBACK, Limits
 from tailrace.errors import UsageError
 from tests.kit.server import answer_raw, http
+from tests.kit.waiting import TIMEOUT_S
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ async def controller(serve: Any, tmp_path: Path) -> AsyncIterator[Controller]:
 async def points(controller: Controller, service_id: str, count: int) -> list[Update]:
     """The next `count` updates that carry an interval."""
     found: list[Update] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(TIMEOUT_S):
         async for update in controller.watch(service_id):
             if update.point is not None:
                 found.append(update)
@@ -89,7 +90,7 @@ async def test_the_rate_changes_while_it_runs(controller: Controller) -> None:
     await points(controller, "a", 2)
     changed = await controller.set_rate("a", 800)
     assert changed.rate_per_s == 800
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(TIMEOUT_S):
         async for update in controller.watch("a"):
             if update.point is not None and update.point.rps > 600:
                 assert update.service.rate_per_s == 800
@@ -105,12 +106,12 @@ async def test_a_rate_of_zero_pauses(controller: Controller) -> None:
     await controller.start("a", 200)
     await points(controller, "a", 1)
     await controller.set_rate("a", 0)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(TIMEOUT_S):
         async for update in controller.watch("a"):
             if update.point is not None and update.point.sent == 0:
                 break
     await controller.set_rate("a", 200)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(TIMEOUT_S):
         async for update in controller.watch("a"):
             if update.point is not None and update.point.sent > 0:
                 break
@@ -268,7 +269,7 @@ async def test_services_come_change_and_go(controller: Controller, serve: Any) -
         await controller.get("c")
     with pytest.raises(UnknownServiceError):
         await controller.change(config)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(TIMEOUT_S):
         await watching
     assert next(entry for entry in seen if entry[0] == "c") == ("c", "idle", 30)
     assert seen[-1][:2] == ("c", "removed")
@@ -279,7 +280,7 @@ async def test_a_profile_set_while_it_runs_begins_at_once(controller: Controller
     await points(controller, "a", 1)
     changed = await controller.set_profile("a", "400@30s,10")
     assert (changed.profile, changed.rate_per_s) == ("400@30s,10", 400)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(TIMEOUT_S):
         async for update in controller.watch("a"):
             if update.point is not None and update.point.rps > 300:
                 break
@@ -370,7 +371,7 @@ async def test_a_hopeless_run_ends_itself(controller: Controller, serve: Any) ->
     )
     await controller.add(config)
     await controller.start("x", 50)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(TIMEOUT_S):
         await controller.finished("x")
     result = controller.result("x")
     assert result is not None

@@ -23,7 +23,7 @@ from tailrace.control.interface import (
 from tailrace.errors import TailraceError, UsageError
 from tailrace.runs.directory import write_search
 from tests.kit.samples import FOUND
-from tests.kit.waiting import until
+from tests.kit.waiting import TIMEOUT_S, until
 
 if TYPE_CHECKING:
     from tests.control.conftest import Room
@@ -71,7 +71,7 @@ async def first_update(
     face: LoadControl, wanted: Callable[[Update], bool], of: str | None
 ) -> Update:
     """The first update of `of` that is wanted."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(TIMEOUT_S):
         updates = face.watch(of)
         async for update in updates:
             if wanted(update):
@@ -233,7 +233,7 @@ async def test_all_services_are_watched_at_once(face: LoadControl, room: "Room")
 async def test_a_watch_ends_with_its_service(face: LoadControl, room: "Room") -> None:
     await room.controller.add(ServiceConfig(id="c", url=room.target))
     states = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(TIMEOUT_S):
         async for update in face.watch("c"):
             states.append(update.service.state)
             if len(states) == 1:
@@ -332,7 +332,7 @@ async def test_each_face_sees_what_another_changed(room: "Room") -> None:
             changed = await changing.set_rate("a", 10 + number)
             for face in faces:
                 assert await face.get("a") == changed
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(TIMEOUT_S):
                 assert await asyncio.gather(*told) == [changed] * len(faces)
 
 

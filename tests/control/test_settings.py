@@ -23,6 +23,7 @@ from tailrace.load.session.plan import read_plan
 from tailrace.load.settings import settings_of
 from tailrace.runs.directory import RunDirectory
 from tests.control.conftest import Room
+from tests.kit.waiting import TIMEOUT_S
 
 SETTINGS = settings_of(LoadConfig)
 
@@ -231,7 +232,7 @@ async def test_a_socket_that_is_allowed(serve: Any, tmp_path: Path) -> None:
     )
     await controller.add(config)
     await controller.start("x")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(TIMEOUT_S):
         async for update in controller.watch("x"):
             if update.point is not None:
                 break

@@ -12,6 +12,7 @@ from tailrace.control.config import ServiceConfig
 from tailrace.control.controller import Controller
 from tailrace.dashboard.board import Board
 from tailrace.dashboard.feed import Feeds
+from tests.kit.waiting import TIMEOUT_S
 
 
 class Listener:
@@ -24,7 +25,7 @@ class Listener:
         self.told.put_nowait(msgspec.json.decode(said))
 
     async def ids(self) -> list[object]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(TIMEOUT_S):
             return [row["id"] for row in (await self.told.get())["rows"]]
 
 
@@ -48,7 +49,7 @@ async def test_only_those_that_changed_are_told(tmp_path: Path) -> None:
     async with following_points(tmp_path) as (controller, board, listener):
         await controller.set_rate("b", 70)
         await controller.set_rate("b", 80)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(TIMEOUT_S):
             (said,) = (await listener.told.get())["rows"]
         assert (said["id"], said["rate"]) == ("b", 80)
         await controller.set_rate("c", 90)

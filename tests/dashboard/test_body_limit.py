@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 
 from tailrace.dashboard.access import BODY_BYTES, Access
 from tailrace.dashboard.server import serving
+from tests.kit.waiting import TIMEOUT_S
 
 
 @asynccontextmanager
@@ -50,7 +51,7 @@ async def test_the_longest_body_passes_and_a_longer_one_does_not(method: str) ->
 
 
 async def test_a_length_that_is_too_long_is_refused_before_a_byte_of_it() -> None:
-    async with asyncio.timeout(10), serving_limited() as url:
+    async with asyncio.timeout(TIMEOUT_S), serving_limited() as url:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
         writer.write(
             b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1099511627776\r\n"
@@ -69,7 +70,7 @@ async def test_who_has_yet_to_log_in_may_send_a_token_and_no_more() -> None:
 
 @pytest.mark.parametrize("head", [b"Content-Length: 10", b"Transfer-Encoding: chunked"])
 async def test_a_body_that_does_not_come_is_given_up(head: bytes) -> None:
-    async with asyncio.timeout(10), serving_limited(body_s=0.2) as url:
+    async with asyncio.timeout(TIMEOUT_S), serving_limited(body_s=0.2) as url:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
         writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\n" + head + b"\r\n\r\n1")
         answer = await reader.read()  # to the end: the connection is closed

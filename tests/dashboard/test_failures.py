@@ -10,6 +10,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tailrace.view.parts import failures_table
+from tests.kit.waiting import TIMEOUT_S
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 
@@ -49,7 +50,7 @@ async def test_what_a_service_refuses_with_is_on_its_page_in_its_run_and_in_the_
 ) -> None:
     async with (
         await asyncio.start_server(refuse, "127.0.0.1", 0) as server,
-        httpx.AsyncClient(base_url=url, timeout=30) as rest,
+        httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S) as rest,
     ):
         target = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         await rest.post("/api/services", json={"id": "no", "url": target, "profile": "40"})

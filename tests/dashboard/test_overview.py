@@ -10,6 +10,7 @@ import pytest
 from playwright.async_api import Locator, Page, expect
 
 from tailrace.units import format_duration, format_lag, number
+from tests.kit.waiting import TIMEOUT_S
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 Room = Callable[..., AbstractAsyncContextManager[str]]
@@ -136,7 +137,7 @@ async def test_a_second_brings_one_small_message_and_no_new_element(
             " added += [...change.addedNodes].filter(node => node.nodeType === 1).length; })"
             ".observe(document.body, {childList: true, subtree: true})"
         )
-        await asyncio.wait_for(enough.wait(), 30)
+        await asyncio.wait_for(enough.wait(), TIMEOUT_S)
         assert await page.evaluate("added") == 0
     # The first is what the page is opened with; five seconds lie between it and the last.
     assert heard[-1][0] - heard[0][0] > 3.5

@@ -26,6 +26,7 @@ from tailrace.units import number
 from tests.kit.plans import leave_run
 from tests.kit.samples import FOUND
 from tests.kit.server import Server
+from tests.kit.waiting import TIMEOUT_S
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 Room = Callable[..., AbstractAsyncContextManager[str]]
@@ -194,7 +195,7 @@ async def test_as_many_runs_are_compared_as_a_report_takes(url: str, open_page: 
             await page.get_by_label(f"Choose {name}").check()
         await page.get_by_test_id("compare").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("3 runs compared")
-    async with httpx.AsyncClient(base_url=url, timeout=30) as rest:
+    async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S) as rest:
         many = "&".join(["with=quiet"] * len(LABELS))
         assert f"{len(LABELS)} at most" in (await rest.get(f"/runs/busy?{many}")).text
 
@@ -262,7 +263,7 @@ async def test_what_cannot_be_read_says_why_and_can_be_deleted(tmp_path: Path, r
     (tmp_path / "s" / "find.json").write_text("{")
     async with (
         room("--runs", str(tmp_path)) as address,
-        httpx.AsyncClient(base_url=address, timeout=30) as rest,
+        httpx.AsyncClient(base_url=address, timeout=TIMEOUT_S) as rest,
     ):
         answer = await rest.get("/runs/s")
         assert answer.status_code == 200
@@ -296,7 +297,7 @@ async def test_an_hour_is_thinned_for_the_page_and_compressed_for_everyone(
     ]
     (tmp_path / "hour" / "timeline.jsonl").write_text("\n".join(map(json.dumps, whole)))
     async with room("--runs", str(tmp_path)) as address:
-        async with httpx.AsyncClient(base_url=address, timeout=30) as rest:
+        async with httpx.AsyncClient(base_url=address, timeout=TIMEOUT_S) as rest:
             async with rest.stream("GET", "/api/runs/hour") as answer:
                 packed = b"".join([part async for part in answer.aiter_raw()])
             assert answer.headers["content-encoding"] == "gzip"
@@ -377,7 +378,7 @@ async def test_an_unknown_run_is_not_found(url: str) -> None:
 async def test_a_run_in_progress_ends_before_ones_eyes(open_page: Open, room: Room) -> None:
     async with room() as address, open_page(f"{address}/runs") as page:
         await expect(page.get_by_test_id("no-runs")).to_be_visible()
-        async with httpx.AsyncClient(base_url=address, timeout=30) as rest:
+        async with httpx.AsyncClient(base_url=address, timeout=TIMEOUT_S) as rest:
             (await rest.post("/api/services/s1/start")).raise_for_status()
             await expect(page.locator("tbody tr")).to_contain_text("running", timeout=20_000)
             await page.locator("tbody").get_by_role("link").click()

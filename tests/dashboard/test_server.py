@@ -316,7 +316,7 @@ async def test_the_end_waits_for_nobody_and_says_nothing(
     caplog.set_level(logging.WARNING)
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(TIMEOUT_S):
         async with serving(application(), listener):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n")

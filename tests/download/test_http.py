@@ -16,6 +16,7 @@ from tailrace.download import download
 from tailrace.errors import TailraceError, UsageError
 from tests.kit.files import FileServer, StoppedError, stop_at
 from tests.kit.ports import refusing
+from tests.kit.waiting import TIMEOUT_S
 
 CONTENT = random.Random(1).randbytes(300_000)
 OTHER = random.Random(2).randbytes(250_000)
@@ -313,7 +314,7 @@ def test_a_proxy_is_used(
     server.files["http://models.invalid/file"] = CONTENT
     monkeypatch.delenv("no_proxy", raising=False)
     process = child("http://models.invalid/file", tmp_path / "file")
-    assert process.communicate(timeout=30)[0].endswith(f"sha256 {SHA256}\n")
+    assert process.communicate(timeout=TIMEOUT_S)[0].endswith(f"sha256 {SHA256}\n")
     assert server.requests[0]["Host"] == "models.invalid"
 
 
@@ -331,7 +332,7 @@ def test_two_at_once(
     assert second.stdout.readline() == "200000 None\n"
     server.go.set()
     for process in (first, second):
-        assert process.communicate(timeout=30)[0].endswith(f"sha256 {SHA256}\n")
+        assert process.communicate(timeout=TIMEOUT_S)[0].endswith(f"sha256 {SHA256}\n")
     assert len(server.requests) == 1
     assert names_in(tmp_path) == ["file"]
 
@@ -349,7 +350,7 @@ def test_the_second_takes_over_from_a_killed_first(
     assert second.stdout.readline() == "200000 None\n"
     first.kill()
     server.go.set()
-    assert second.communicate(timeout=30)[0].endswith(f"sha256 {SHA256}\n")
+    assert second.communicate(timeout=TIMEOUT_S)[0].endswith(f"sha256 {SHA256}\n")
     assert server.ranges_asked_for == [None, "bytes=200000-"]
 
 
@@ -376,7 +377,7 @@ def test_a_full_disk_keeps_what_came(server: FileServer, tmp_path: Path) -> None
         [sys.executable, "-c", CHILD, f"{server.url}/file", str(tmp_path / "file"), "123456"],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=TIMEOUT_S,
         check=False,
     )
     assert f"no room for {tmp_path / 'file'}" in finished.stderr.splitlines()[-1]

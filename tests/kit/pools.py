@@ -8,6 +8,7 @@ from tailrace.load.client.dialer import Dialer
 from tailrace.load.client.pool import Pool, PoolLimits
 from tailrace.load.client.target import Endpoint
 from tailrace.load.measure.recorder import Recorder
+from tests.kit.waiting import TIMEOUT_S
 
 
 def name_of(*addresses: str) -> Callable[[str, int], Awaitable[list[str]]]:
@@ -36,7 +37,7 @@ def make_pool(
 
 async def settled(pool: Pool) -> None:
     """Return when each request has come to an end."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(TIMEOUT_S):
         while pool.waiting or pool.in_flight:
             await asyncio.sleep(0.01)
             pool.expire(monotonic_ns())

@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Self
 
+from tests.kit.waiting import TIMEOUT_S
+
 Answer = Callable[[int, bytes, asyncio.StreamWriter], Awaitable[None]]
 """Answers request number n (from 0, over all connections), given its body, on its connection."""
 
@@ -163,14 +165,14 @@ class Server:
         started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
         self._thread.start()
-        assert started.wait(10)
+        assert started.wait(TIMEOUT_S)
         return self
 
     def close(self) -> None:
         """End what `start()` began."""
         if self._thread is not None and self._thread.is_alive():
             self.loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join(10)
+            self._thread.join(TIMEOUT_S)
 
     def kill(self) -> None:
         """As a process that dies: every connection is reset."""
@@ -220,7 +222,8 @@ class Server:
                 self.bodies.append(body)
                 await self._answer(number, body, writer)
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+            # The client has gone, or the server ends.
             pass
         finally:
             self._tasks.discard(task)

@@ -31,6 +31,7 @@ from tailrace.load.schedule.profile import parse_profile
 from tailrace.load.schedule.schedule import Schedule
 from tailrace.load.session.session import Session
 from tests.kit import queue_server
+from tests.kit.waiting import TIMEOUT_S
 
 pytestmark = pytest.mark.alone("holds latencies against theory's")
 
@@ -181,7 +182,7 @@ def measure(offer: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Measu
             )
         finally:
             server.stdin.close()
-            await asyncio.wait_for(server.wait(), 10)
+            await asyncio.wait_for(server.wait(), TIMEOUT_S)
         assert server.returncode == 0
         run = reconstruct(session, intervals, np.load(log), load, theory)
         check_nothing_is_too_fast(run)

@@ -10,6 +10,7 @@ import pytest
 
 from tailrace.mlperf.ledger import Failures, Ledger
 from tailrace.mlperf.system import Record
+from tests.kit.waiting import TIMEOUT_S
 
 RECORD: Record = np.ones(7, np.float32)
 
@@ -143,7 +144,7 @@ def test_threads(share: float) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(TIMEOUT_S)
     ledger.flush()
     assert sorted(query for query, _ in told.answers) == queries
     assert [answered for _, answered in told.answers] == sorted(

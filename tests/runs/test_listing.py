@@ -26,6 +26,7 @@ from tailrace.runs.listing import RunInfo, UnknownRunError, list_runs, list_sear
 from tailrace.runs.run import Run
 from tests.kit.plans import leave_run, make_plan
 from tests.kit.samples import POINT
+from tests.kit.waiting import TIMEOUT_S
 
 CONTROL_ROOM = """
 import asyncio, sys
@@ -137,7 +138,7 @@ def test_a_control_room_killed_outright_leaves_an_interrupted_run(
         assert process.stdout.readline() == f"{expected}\n"
     assert only(base).state == "running"
     os.kill(process.pid, signal.SIGKILL)
-    process.wait(10)
+    process.wait(TIMEOUT_S)
     process.stdout.close()
 
     info = only(base)

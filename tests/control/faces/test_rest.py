@@ -18,6 +18,7 @@ from tailrace.control.json_codec import convert
 from tailrace.control.limits import LOOPBACK, Limits
 from tailrace.dashboard.access import Access
 from tailrace.dashboard.server import serving
+from tests.kit.waiting import TIMEOUT_S
 
 
 @pytest.fixture
@@ -40,13 +41,16 @@ async def client(controller: Controller) -> AsyncIterator[httpx.AsyncClient]:
     app.add_middleware(Access)
     listener = socket.create_server(("127.0.0.1", 0))
     base = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
-    async with serving(app, listener), httpx.AsyncClient(base_url=base, timeout=30) as client:
+    async with (
+        serving(app, listener),
+        httpx.AsyncClient(base_url=base, timeout=TIMEOUT_S) as client,
+    ):
         yield client
 
 
 async def wait_for(client: httpx.AsyncClient, path: str, reached: Any) -> Any:
     """What `path` answers, once `reached` says so."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(TIMEOUT_S):
         while True:
             answer = (await client.get(path)).json()
             if reached(answer):
@@ -100,7 +104,7 @@ async def test_the_rate_of_the_next_start_is_kept(client: httpx.AsyncClient) -> 
 
 async def test_the_stream_tells_states_and_intervals(client: httpx.AsyncClient) -> None:
     updates, comments = [], 0
-    async with asyncio.timeout(30), client.stream("GET", "/services/a/stream") as stream:
+    async with asyncio.timeout(TIMEOUT_S), client.stream("GET", "/services/a/stream") as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         async for line in stream.aiter_lines():
             comments += line.startswith(":")
@@ -383,7 +387,7 @@ async def test_the_stream_of_all_tells_of_services_that_come_and_go(
     client: httpx.AsyncClient,
 ) -> None:
     seen = []
-    async with asyncio.timeout(30), client.stream("GET", "/stream") as stream:
+    async with asyncio.timeout(TIMEOUT_S), client.stream("GET", "/stream") as stream:
         async for line in stream.aiter_lines():
             if not line.startswith("data: "):
                 continue
@@ -400,7 +404,7 @@ async def test_the_stream_of_all_tells_of_services_that_come_and_go(
 
 async def test_the_stream_of_a_service_ends_with_its_removal(client: httpx.AsyncClient) -> None:
     states = []
-    async with asyncio.timeout(30), client.stream("GET", "/services/b/stream") as stream:
+    async with asyncio.timeout(TIMEOUT_S), client.stream("GET", "/services/b/stream") as stream:
         async for line in stream.aiter_lines():
             if line.startswith("data: "):
                 states.append(json.loads(line.removeprefix("data: "))["service"]["state"])
@@ -431,7 +435,7 @@ async def test_a_stream_that_nobody_reads_is_not_kept_in_memory(
         await asyncio.sleep(0)
     await controller.set_rate("a", 499)
     received = b""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(TIMEOUT_S):
         while b'"rate_per_s":499' not in received:
             received += await loop.sock_recv(reader, 2**20)
     reader.close()
@@ -442,7 +446,7 @@ async def test_streams_end_with_the_server(controller: Controller) -> None:
     app = Starlette(routes=routes(controller))
     listener = socket.create_server(("127.0.0.1", 0))
     base = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
-    async with asyncio.timeout(30), httpx.AsyncClient(base_url=base) as client:
+    async with asyncio.timeout(TIMEOUT_S), httpx.AsyncClient(base_url=base) as client:
         server = serving(app, listener)
         await server.__aenter__()
         async with client.stream("GET", "/stream") as stream:

@@ -17,6 +17,7 @@ from tailrace.control.interface import ServiceConfig
 from tailrace.control.limits import LOOPBACK, Limits
 from tailrace.dashboard.access import Access
 from tailrace.dashboard.server import serving
+from tests.kit.waiting import TIMEOUT_S
 
 pytestmark = pytest.mark.slow("hundreds of requests made up")
 
@@ -58,7 +59,10 @@ async def test_every_route_keeps_to_its_description(serve: Any, tmp_path: Path) 
     app.add_middleware(Access)
     listener = socket.create_server(("127.0.0.1", 0))
     base = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    async with serving(app, listener), httpx.AsyncClient(base_url=base, timeout=30) as client:
+    async with (
+        serving(app, listener),
+        httpx.AsyncClient(base_url=base, timeout=TIMEOUT_S) as client,
+    ):
         document = (await client.get("/openapi.json")).json()
         known = {**KNOWN, "url": {"enum": [service.url, "http://192.0.2.1/", "ftp://h"]}}
         for item in document["paths"].values():

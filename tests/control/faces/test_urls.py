@@ -16,6 +16,7 @@ from tailrace.control.interface import ServiceConfig
 from tailrace.control.limits import Limits
 from tailrace.dashboard.access import Access
 from tailrace.dashboard.server import serving
+from tests.kit.waiting import TIMEOUT_S
 
 WITH_RATE = ("startOnlineQuery", "setIntensity")
 ALL = (*WITH_RATE, "stopOnlineQuery", "goOnlineQuery")
@@ -36,7 +37,10 @@ async def client(controller: Controller) -> AsyncIterator[httpx.AsyncClient]:
     app.add_middleware(Access)
     listener = socket.create_server(("127.0.0.1", 0))
     base = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    async with serving(app, listener), httpx.AsyncClient(base_url=base, timeout=30) as client:
+    async with (
+        serving(app, listener),
+        httpx.AsyncClient(base_url=base, timeout=TIMEOUT_S) as client,
+    ):
         yield client
 
 
@@ -54,7 +58,7 @@ async def test_a_run_as_the_original_steered_it(
     assert (moved["rate_per_s"], moved["run"]) == (80, run)
     again = (await client.get("/startOnlineQuery.do?intensity=90.5&serviceId=a")).json()
     assert (again["rate_per_s"], again["run"]) == (90.5, run)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(TIMEOUT_S):
         async for update in controller.watch("a"):
             if update.point is not None and update.point.completed:
                 break

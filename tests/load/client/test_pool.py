@@ -13,7 +13,7 @@ from tests.kit.loop import on_uvloop
 from tests.kit.pools import make_pool, settled
 from tests.kit.ports import silent
 from tests.kit.server import OK, Answer, Server, answer_never, answer_ok, listening
-from tests.kit.waiting import until
+from tests.kit.waiting import TIMEOUT_S, until
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 GOODBYE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
@@ -44,7 +44,7 @@ async def test_no_connection_is_lost_to_a_dial_that_ends_as_it_succeeds() -> Non
         assert pool.completed + sum(pool.recorder.reasons.values()) == 12
         assert set(pool.recorder.reasons) <= {"connect: timed out"}
         # Room for as many as ever, once what is still being dialled has ended.
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(TIMEOUT_S):
             while not await has_room_for(pool, 4):
                 pass
 

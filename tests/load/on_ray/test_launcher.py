@@ -30,7 +30,7 @@ from tailrace.runs.samples import read_raw_samples
 from tests.kit import cli
 from tests.kit.plans import make_plan
 from tests.kit.ray_nodes import is_ours, node_with
-from tests.kit.waiting import until
+from tests.kit.waiting import TIMEOUT_S, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -238,7 +238,7 @@ async def test_a_control_room_drives_a_fleet(cluster: Any, serve: Any, tmp_path:
     controller = Controller([config], runs_dir=tmp_path, interval_s=0.5)
     try:
         await controller.start("far")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(TIMEOUT_S):
             while (point := await controller.latest("far")) is None or not point.completed:
                 await asyncio.sleep(0.1)
         assert sum(node.workers for node in point.nodes.values()) == 2

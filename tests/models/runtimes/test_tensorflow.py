@@ -19,6 +19,7 @@ from tailrace.errors import UsageError
 from tailrace.models import store, zoo
 from tailrace.models.runtimes import Runtime, RuntimeFailedError, TensorInfo
 from tailrace.models.runtimes.tensorflow import TensorflowRuntime
+from tests.kit.waiting import TIMEOUT_S
 
 pytestmark = pytest.mark.slow("needs TensorFlow, of 1.3 GB")
 
@@ -151,7 +152,7 @@ def test_eight_threads_get_their_own_answers(runtime: Runtime) -> None:
 
 @NEEDS_TENSORFLOW
 def test_each_call_is_computed_by_its_caller(tmp_path: Path) -> None:
-    both_inside = threading.Barrier(2, timeout=30)
+    both_inside = threading.Barrier(2, timeout=TIMEOUT_S)
 
     def meet(value: NDArray[np.int64]) -> NDArray[np.int64]:
         both_inside.wait()
