@@ -12,7 +12,7 @@ import pytest
 
 from tailrace.control.config import ServiceConfig
 from tailrace.control.interface import Update
-from tailrace.control.service import Prepared, Service, Settings
+from tailrace.control.service import Service, Settings
 from tailrace.load.judge.slo import Slo
 from tailrace.load.session.plan import read_plan
 from tailrace.runs.listing import list_runs
@@ -40,9 +40,9 @@ async def make(serve: Any, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
     def service(watcher: Watcher, *slos: Slo) -> tuple[Service, Any]:
         server = serve()
         config = ServiceConfig(id="a", url=server.url, profile="200", workers=2)
-        judged = Prepared(config, replace(read_plan(config), slos=slos))
+        judged = replace(read_plan(config), slos=slos)
         settings = Settings(interval_s=0.1, runs_dir=tmp_path)
-        made.append(Service(judged, settings, watcher))
+        made.append(Service(config, judged, settings, watcher))
         return made[-1], server
 
     yield service

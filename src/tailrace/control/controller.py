@@ -17,13 +17,13 @@ from tailrace.control.interface import (
     Update,
 )
 from tailrace.control.limits import Limits
-from tailrace.control.service import Prepared, Service, Settings
+from tailrace.control.service import Service, Settings
 from tailrace.control.window import Window
 from tailrace.errors import UsageError
 from tailrace.load.judge.ending import STOP
 from tailrace.load.measure.point import WINDOW, Point
 from tailrace.load.schedule.profile import constant, parse_profile
-from tailrace.load.session.plan import read_plan
+from tailrace.load.session.plan import Plan, read_plan
 from tailrace.load.session.result import Result
 from tailrace.runs.directory import RUNS_DIR, delete, write_label
 from tailrace.runs.listing import find_either, is_running, list_runs, list_searches, read_run
@@ -62,7 +62,7 @@ class Controller:
             if config.id in self._services:
                 raise UsageError(f"two services have the id {config.id!r}")
             try:
-                self._put(Prepared(config, read_plan(config)))
+                self._put(config, read_plan(config))
             except UsageError as error:
                 raise UsageError(f"service {config.id!r}: {error}") from None
             except NotAllowedError as error:
@@ -79,17 +79,18 @@ class Controller:
 
     async def add(self, config: ServiceConfig) -> ServiceInfo:
         self._require_free(config.id)
-        prepared = await self._admit(config)
+        plan = await self._admit(config)
         self._require_free(config.id)
-        return self._put(prepared).info
+        return self._put(config, plan).info
 
     async def change(self, config: ServiceConfig) -> ServiceInfo:
         known = self._find(config.id)
         known.require_idle("changed")
-        prepared = await self._admit(known.completed(config))
+        config = known.completed(config)
+        plan = await self._admit(config)
         service = self._find(config.id)
         service.require_idle("changed")
-        service.change(prepared)
+        service.change(config, plan)
         return service.info
 
     async def remove(self, service_id: str) -> None:
@@ -149,7 +150,6 @@ class Controller:
     async def label_run(
         self, name: str, *, title: str | None = None, note: str | None = None
     ) -> None:
-
         def write() -> None:
             write_label(find_either(self._settings.runs_dir, name), title, note)
 
@@ -183,7 +183,7 @@ class Controller:
         self._closed = True
         await asyncio.gather(*(service.stop() for service in self._services.values()))
 
-    async def _admit(self, config: ServiceConfig) -> Prepared:
+    async def _admit(self, config: ServiceConfig) -> Plan:
         limits = self._settings.limits
         await limits.check_targets(config)
         limits.check_files(config)
@@ -191,11 +191,11 @@ class Controller:
             read_plan, config, files=limits.files, check_file=limits.check_file
         )
         limits.check_profile(plan.profile)
-        return Prepared(config, plan)
+        return plan
 
-    def _put(self, prepared: Prepared) -> Service:
-        service = Service(prepared, self._settings, self._broadcast.publish)
-        self._services[prepared.config.id] = service
+    def _put(self, config: ServiceConfig, plan: Plan) -> Service:
+        service = Service(config, plan, self._settings, self._broadcast.publish)
+        self._services[config.id] = service
         self._broadcast.publish(Update(service=service.info, point=None))
         return service
 

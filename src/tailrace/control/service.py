@@ -40,19 +40,15 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A configuration that has been read and found usable."""
-
-    config: ServiceConfig
-    plan: Plan
-
-
 class Service:
     """One service; every method belongs to the controller's event loop."""
 
     def __init__(
-        self, prepared: Prepared, settings: Settings, publish: Callable[[Update], None]
+        self,
+        config: ServiceConfig,
+        plan: Plan,
+        settings: Settings,
+        publish: Callable[[Update], None],
     ) -> None:
         self.window: deque[Interval] = deque(maxlen=settings.window)
         self.result: Result | None = None
@@ -63,23 +59,22 @@ class Service:
         self._probe: Probe | None = None
         self._beginning: asyncio.Task[Run] | None = None
         self._follower: asyncio.Task[None] | None = None
-        self._take(prepared)
+        self._take(config, plan)
 
     @property
     def config(self) -> ServiceConfig:
         """Its configuration, without credentials; the profile is the one given last."""
-        config = msgspec.structs.replace(self._prepared.config, profile=self._profile_text)
-        return shown(config)
+        return shown(msgspec.structs.replace(self._config, profile=self._profile_text))
 
     @property
     def info(self) -> ServiceInfo:
         """What every face lists."""
-        config, run = self._prepared.config, self._run
+        config, run = self._config, self._run
         return ServiceInfo(
             id=config.id,
             name=config.name or config.id,
             url=without_credentials(config.url),
-            method=self._prepared.plan.config.method or "",
+            method=self._plan.config.method or "",
             arrivals=config.arrivals,
             profile=self._profile_text,
             state=self._state,
@@ -97,23 +92,22 @@ class Service:
 
     def summary(self) -> Window:
         """Its last intervals taken together."""
-        return summarize(self.window, self._prepared.plan.slos)
+        return summarize(self.window, self._plan.slos)
 
     def require_idle(self, what: str) -> None:
         """Raise StateError, which says that it cannot be `what`, unless it is idle."""
         if self._state != "idle":
             raise StateError(
-                f"service {self._prepared.config.id!r} is {self._state}: stop it before it is "
-                f"{what}"
+                f"service {self._config.id!r} is {self._state}: stop it before it is {what}"
             )
 
     def completed(self, config: ServiceConfig) -> ServiceConfig:
         """`config`, a change of its own, with the credentials that were not told."""
-        return with_credentials(config, self._prepared.config)
+        return with_credentials(config, self._config)
 
-    def change(self, prepared: Prepared) -> None:
+    def change(self, config: ServiceConfig, plan: Plan) -> None:
         """Take another configuration, for the next start."""
-        self._take(prepared)
+        self._take(config, plan)
         self._publish(None)
 
     def remove(self) -> None:
@@ -123,7 +117,7 @@ class Service:
     async def start(self, rate_per_s: float | None) -> None:
         """See LoadControl."""
         if self._state != "idle":
-            raise StateError(f"service {self._prepared.config.id!r} is {self._state} already")
+            raise StateError(f"service {self._config.id!r} is {self._state} already")
         if rate_per_s is not None:
             self._accept(constant(rate_per_s), f"{rate_per_s:g}")
         self._beginning = asyncio.create_task(self._begin())
@@ -136,9 +130,7 @@ class Service:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            raise StateError(
-                f"service {self._prepared.config.id!r} was stopped before it began"
-            ) from None
+            raise StateError(f"service {self._config.id!r} was stopped before it began") from None
         except Exception:
             self._enter("idle")
             raise
@@ -182,20 +174,19 @@ class Service:
             self._run.session.follow(profile)
         self._publish(None)
 
-    def _take(self, prepared: Prepared) -> None:
-        self._prepared = prepared
+    def _take(self, config: ServiceConfig, plan: Plan) -> None:
+        self._config, self._plan = config, plan
         self._forget()
-        self._accept(prepared.plan.profile, prepared.config.profile)
+        self._accept(plan.profile, config.profile)
 
     def _accept(self, profile: Profile, text: str) -> None:
         self._settings.limits.check_profile(profile)
         self._profile, self._profile_text = profile, text
 
     async def _begin(self) -> Run:
-        prepared, settings = self._prepared, self._settings
-        config, profile = prepared.config, self._profile
+        config, profile, settings = self._config, self._profile, self._settings
+        plan = self._plan
         await settings.limits.check_targets(config)
-        plan = prepared.plan
         asked = msgspec.structs.replace(
             plan.config, interval_s=config.interval_s or settings.interval_s
         )
@@ -214,7 +205,7 @@ class Service:
             await beginning.result().session.give_up()
 
     def _make_probe(self) -> Probe | None:
-        config = self._prepared.config
+        config = self._config
         tls = Tls(config.verify, config.ca_file, config.cert_file, config.key_file)
         interval_s = max(self._settings.interval_s, _PROBE_S)
         if config.metrics_url is not None:
