@@ -259,7 +259,7 @@ def _outline(bins: Mapping[int, float], look: str, across: LogAxis, up: _Place) 
 
 
 def _shares(latency: Histogram) -> dict[int, float]:
-    return {n: count / latency.total for n, count in latency.bins(BINS_PER_DECADE).items()}
+    return {n: count / latency.total for n, count in latency.bins().items()}
 
 
 def _edge_ms(place: int) -> float:

@@ -5,20 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.load.measure.breakdown import FEWEST, Xray, take_xray
-
-PER_DECADE = 20
+from tailrace.load.measure.breakdown import FEWEST, Breakdown, Xray
 
 
 def xray(requests: list[tuple[int, dict[str, int]]]) -> Xray | None:
     """Of requests, each the number of its bin and its components in ns."""
-    counts = np.zeros(200, dtype=np.int64)
-    sums = {name: np.zeros(200, dtype=np.int64) for _, parts in requests for name in parts}
-    for number, parts in requests:
-        counts[number] += 1
-        for name, span_ns in parts.items():
-            sums[name][number] += span_ns
-    return take_xray(counts, sums, PER_DECADE)
+    parts = (
+        Breakdown(
+            tuple(spans), np.array([number]), np.array([[1], *([ns] for ns in spans.values())])
+        )
+        for number, spans in requests
+    )
+    return Breakdown.merged(parts).xray()
 
 
 def test_one_in_a_hundred_waits_in_the_queue() -> None:

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tailrace.load.measure.histogram import BINS, BINS_PER_DECADE, IntArray, bin_of
+from tailrace.load.measure.histogram import BIN_OF, BINS, BINS_PER_DECADE, NO_COUNTS, IntArray
 
 SEND_LAG = "send-lag"
 """The generator's own lateness: from the intended time until it set about the request."""
@@ -26,9 +26,7 @@ SERVICE = "service"
 """From sent to done, where the server said nothing: network and server are one then."""
 
 _OWN = (SEND_LAG, CONNECTION_WAIT, CONNECT, NETWORK, SERVICE)
-_NONE: IntArray = np.zeros(0, dtype=np.int64)
-_EMPTY = _NONE.reshape(1, 0)
-
+_EMPTY: IntArray = np.zeros((1, 0), dtype=np.int64)
 
 TAIL = (0.99, 1.0)
 """The slowest 1 %, as shares of the requests from the fastest to the slowest."""
@@ -80,7 +78,7 @@ class Breakdown:
     def __init__(
         self,
         components: tuple[str, ...] = (),
-        bins: IntArray = _NONE,
+        bins: IntArray = NO_COUNTS,
         table: IntArray = _EMPTY,
     ) -> None:
         self.components = components
@@ -93,27 +91,26 @@ class Breakdown:
     @classmethod
     def merged(cls, parts: Iterable["Breakdown"]) -> "Breakdown":
         """All of `parts` added up."""
-        used = [part for part in parts if len(part.bins)]
-        if len(used) < 2:
-            return used[0] if used else cls()
-        components = _ordered(chain.from_iterable(part.components for part in used))
-        row = {name: number for number, name in enumerate(components, 1)}
-        bins = np.concatenate([part.bins for part in used])
-        table = np.zeros((1 + len(components), len(bins)), dtype=np.int64)
-        end = 0
-        for part in used:
-            begin, end = end, end + len(part.bins)
-            table[[0, *(row[name] for name in part.components)], begin:end] = part.table
-        order = np.argsort(bins, kind="stable")
-        found, first = np.unique(bins[order], return_index=True)
-        return cls(components, found, np.add.reduceat(table[:, order], first, axis=1))
+        parts = tuple(parts)
+        components = _ordered(chain.from_iterable(part.components for part in parts))
+        table = np.zeros((1 + len(components), BINS), dtype=np.int64)
+        for part in parts:
+            rows = np.array([0, *(1 + components.index(name) for name in part.components)])
+            table[rows[:, np.newaxis], part.bins] += part.table
+        return cls._of(components, table)
+
+    @classmethod
+    def _of(cls, components: tuple[str, ...], table: IntArray) -> "Breakdown":
+        """`table` has every bin."""
+        used = np.flatnonzero(table[0])
+        return cls(components, used, table[:, used])
 
     def renamed(self, name_of: Callable[[str], str]) -> "Breakdown":
         """The same with the service's stages called otherwise; those of one name add up."""
         names = [name if name in _OWN else name_of(name) for name in self.components]
         components = _ordered(names)
         table = np.zeros((1 + len(components), len(self.bins)), dtype=np.int64)
-        np.add.at(table, [0, *(components.index(name) + 1 for name in names)], self.table)
+        np.add.at(table, [0, *(1 + components.index(name) for name in names)], self.table)
         return Breakdown(components, self.bins, table)
 
     def pack(self) -> tuple[tuple[str, ...], bytes]:
@@ -128,21 +125,47 @@ class Breakdown:
         words = np.frombuffer(data, dtype="<i8").reshape(2 + len(components), -1)
         return cls(tuple(components), words[0], words[1:])
 
-    @property
-    def sums_ns(self) -> dict[str, IntArray]:
-        """By component, int64 [k]."""
-        return dict(zip(self.components, self.table[1:], strict=True))
-
     def in_us(self) -> dict[str, tuple[int, ...]]:
         """The sums in µs, rounded, of the bins in use, by component."""
-        return {name: tuple(((ns + 500) // 1000).tolist()) for name, ns in self.sums_ns.items()}
+        rounded = ((self.table[1:] + 500) // 1000).tolist()
+        return dict(zip(self.components, map(tuple, rounded), strict=True))
 
     def xray(self) -> Xray | None:
-        """Where the time of the slowest 1 % went; None of too few requests."""
-        dense = np.zeros((len(self.table), BINS), dtype=np.int64)
-        dense[:, self.bins] = self.table
-        by_name = dict(zip(self.components, dense[1:], strict=True))
-        return take_xray(dense[0], by_name, BINS_PER_DECADE)
+        """Where the time of the slowest 1 % went. None for fewer requests than FEWEST, or without
+        components.
+
+        The requests of one bin are taken for alike: of a bin that lies across a border, the part
+        within counts in proportion.
+        """
+        counts, *sums_ns = self.table
+        total = int(counts.sum())
+        if total < FEWEST or not sums_ns:
+            return None
+        tail, median = (_taken(counts, total, *shares) for shares in (TAIL, MEDIAN))
+        means_ms = {
+            name: [float(sums @ part) / float(counts @ part) / 1e6 for part in (tail, median)]
+            for name, sums in zip(self.components, sums_ns, strict=True)
+        }
+        gap_ms = {name: slow - usual for name, (slow, usual) in means_ms.items()}
+        is_gap = sum(gap_ms.values()) > 0
+        first = int(self.bins[np.flatnonzero(tail)[0]])
+        return Xray(
+            tail_requests=round(total * (TAIL[1] - TAIL[0])),
+            median_requests=round(total * (MEDIAN[1] - MEDIAN[0])),
+            from_ms=round(10.0 ** (first / BINS_PER_DECADE - 3), 4),
+            tail_ms={name: round(slow, 4) for name, (slow, _) in means_ms.items()},
+            median_ms={name: round(usual, 4) for name, (_, usual) in means_ms.items()},
+            gap_ms={name: round(gap, 4) for name, gap in gap_ms.items()},
+            explains=max(gap_ms, key=gap_ms.__getitem__) if is_gap else None,
+        )
+
+
+def _taken(counts: IntArray, total: int, low: float, high: float) -> NDArray[np.float64]:
+    """float64 [bins]: which part of each bin lies between the two shares of all requests."""
+    ends = np.cumsum(counts)
+    within = np.minimum(ends, high * total) - np.maximum(ends - counts, low * total)
+    parts: NDArray[np.float64] = np.maximum(within, 0) / np.maximum(counts, 1)
+    return parts
 
 
 class OpenBreakdown:
@@ -157,7 +180,7 @@ class OpenBreakdown:
     def record(self, buckets: IntArray, components_ns: Mapping[str, IntArray]) -> None:
         """Add requests of which the latencies fell into these buckets of a histogram, [n], with the
         components of each, [n] too."""
-        number = bin_of(BINS_PER_DECADE)[buckets]
+        number = BIN_OF[buckets]
         self._counts += np.bincount(number, minlength=BINS)
         for name, spans_ns in components_ns.items():
             if name not in self._sums_ns:
@@ -166,10 +189,9 @@ class OpenBreakdown:
 
     def closed(self) -> Breakdown:
         """What was recorded; from now on it is empty again."""
-        used = np.flatnonzero(self._counts)
         components = _ordered(name for name, sums in self._sums_ns.items() if sums.any())
         rows = (self._counts, *(self._sums_ns[name] for name in components))
-        breakdown = Breakdown(components, used, np.stack([row[used] for row in rows]))
+        breakdown = Breakdown._of(components, np.stack(rows))
         self._counts[:] = 0
         self._sums_ns = {}
         return breakdown
@@ -201,8 +223,11 @@ def split(
         return {**parts, SERVICE: service_ns}
     stages = {name: np.maximum(spans, 0) for name, spans in stages_ns.items()}
     reported = sum(stages.values(), np.zeros_like(service_ns))
-    if (reported > service_ns).any():
-        stages = _shorten(stages, service_ns, reported)
+    too_long = reported > service_ns
+    if too_long.any():
+        # A hair less than the quotient, so that rounding never makes the whole too long.
+        factor = np.where(too_long, service_ns / np.maximum(reported, 1) * (1 - 1e-12), 1)
+        stages = {name: (spans * factor).astype(np.int64) for name, spans in stages.items()}
         reported = sum(stages.values(), np.zeros_like(service_ns))
     told = np.logical_or.reduce([spans >= 0 for spans in stages_ns.values()])
     rest_ns = service_ns - reported
@@ -211,49 +236,4 @@ def split(
     for name, spans in stages.items():
         # A server may use one of our names, and means something of its own by it.
         parts[f"{name} (server)" if name in _OWN else name] = spans
-    return parts
-
-
-def _shorten(
-    stages: Mapping[str, IntArray], service_ns: IntArray, reported: IntArray
-) -> dict[str, IntArray]:
-    # A hair less than the quotient, so that rounding never makes the whole too long.
-    factor = np.where(reported > service_ns, service_ns / np.maximum(reported, 1) * (1 - 1e-12), 1)
-    return {name: (spans * factor).astype(np.int64) for name, spans in stages.items()}
-
-
-def take_xray(counts: IntArray, sums_ns: Mapping[str, IntArray], per_decade: int) -> Xray | None:
-    """The X-ray of requests of which `counts` [bins] fell into each bin of latency, `per_decade`
-    bins to a factor of ten from 1 µs on, and whose components took `sums_ns` [bins] there, in ns.
-
-    The requests of one bin are taken for alike: of a bin that lies across a border, the part
-    within counts in proportion. None for fewer than FEWEST, or without components.
-    """
-    total = int(counts.sum())
-    if total < FEWEST or not sums_ns:
-        return None
-    tail, median = (_taken(counts, total, *shares) for shares in (TAIL, MEDIAN))
-    means_ms = {
-        name: [float(sums @ part) / float(counts @ part) / 1e6 for part in (tail, median)]
-        for name, sums in sums_ns.items()
-    }
-    gap_ms = {name: slow - usual for name, (slow, usual) in means_ms.items()}
-    largest = max(gap_ms, key=gap_ms.__getitem__)
-    is_gap = sum(gap_ms.values()) > 0
-    return Xray(
-        tail_requests=round(total * (TAIL[1] - TAIL[0])),
-        median_requests=round(total * (MEDIAN[1] - MEDIAN[0])),
-        from_ms=round(10.0 ** (int(np.flatnonzero(tail)[0]) / per_decade - 3), 4),
-        tail_ms={name: round(slow, 4) for name, (slow, _) in means_ms.items()},
-        median_ms={name: round(usual, 4) for name, (_, usual) in means_ms.items()},
-        gap_ms={name: round(gap, 4) for name, gap in gap_ms.items()},
-        explains=largest if is_gap else None,
-    )
-
-
-def _taken(counts: IntArray, total: int, low: float, high: float) -> NDArray[np.float64]:
-    # float64 [bins]: which part of each bin lies between the two ranks.
-    ends = np.cumsum(counts)
-    within = np.minimum(ends, high * total) - np.maximum(ends - counts, low * total)
-    parts: NDArray[np.float64] = np.maximum(within, 0) / np.maximum(counts, 1)
     return parts

@@ -6,7 +6,6 @@ kept in nanoseconds beside the counts.
 """
 
 from collections.abc import Iterable
-from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -44,18 +43,18 @@ LOWEST_US, WIDTH_US = _edges()
 """int64 [SIZE]: the smallest time in µs that falls into each bucket, and how many µs it spans."""
 
 
-@cache
-def bin_of(per_decade: int) -> IntArray:
-    """int64 [SIZE]: into which logarithmic bin each bucket falls, by its middle; `per_decade` bins
-    make a factor of ten. Number b begins at 10^(b / per_decade) µs; 0 takes in what is shorter.
-    """
+def _bins() -> IntArray:
     middles_us = LOWEST_US + (WIDTH_US - 1) / 2
-    starts_us = 10.0 ** (np.arange(1, 10 * per_decade) / per_decade)
+    starts_us = 10.0 ** (np.arange(1, BINS) / BINS_PER_DECADE)
     number: IntArray = np.searchsorted(starts_us, middles_us, side="right")
     return number
 
 
-_NONE: IntArray = np.zeros(0, dtype=np.int64)
+BIN_OF = _bins()
+"""int64 [SIZE]: into which logarithmic bin each bucket falls, by its middle. Number b begins at
+10^(b / BINS_PER_DECADE) µs; 0 takes in what is shorter.
+"""
+NO_COUNTS: IntArray = np.zeros(0, dtype=np.int64)
 
 
 class Histogram:
@@ -65,8 +64,8 @@ class Histogram:
 
     def __init__(
         self,
-        buckets: IntArray = _NONE,
-        counts: IntArray = _NONE,
+        buckets: IntArray = NO_COUNTS,
+        counts: IntArray = NO_COUNTS,
         sum_ns: int = 0,
         max_ns: int = 0,
     ) -> None:
@@ -124,9 +123,9 @@ class Histogram:
         """The bucket that holds the time of each rank, counted from 1, shortest first."""
         return self.buckets[np.searchsorted(np.cumsum(self.counts), ranks)]
 
-    def bins(self, per_decade: int) -> dict[int, int]:
-        """Counts by the bins of `bin_of`; those without counts are absent."""
-        sums = np.bincount(bin_of(per_decade)[self.buckets], weights=self.counts).astype(np.int64)
+    def bins(self) -> dict[int, int]:
+        """Counts by the bins of BIN_OF; those without counts are absent."""
+        sums = np.bincount(BIN_OF[self.buckets], weights=self.counts).astype(np.int64)
         return {int(b): int(sums[b]) for b in np.flatnonzero(sums)}
 
     def pack(self) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 from itertools import chain
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -35,6 +35,7 @@ Few = Meta(max_length=128)
 """Stages, reasons and other names: a run keeps 64 of each, and their sums."""
 
 _NEVER_NS = 2**63 - 1
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,19 +239,19 @@ class Measurement(Counts, frozen=True, kw_only=True):
 _NOTHING = Histogram()
 
 
-def declarations(kind: type[Any]) -> dict[str, Declared]:
+def declared(kind: type[Any], what: type[_T]) -> dict[str, _T]:
     """What is declared of the fields of `kind`, by name."""
     hints = get_type_hints(kind, include_extras=True)
     return {
         name: found
         for name, hint in hints.items()
         for found in getattr(hint, "__metadata__", ())
-        if isinstance(found, Declared)
+        if isinstance(found, what)
     }
 
 
-COUNTS = declarations(Counts)
-_ALL = declarations(Measurement)
+COUNTS = declared(Counts, Declared)
+_ALL = declared(Measurement, Declared)
 
 
 def added(parts: Iterable[Measurement]) -> Measurement:

@@ -8,19 +8,13 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Annotated, Any, Literal, Protocol, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from tailrace.load.measure.histogram import BINS, BINS_PER_DECADE, Histogram
-from tailrace.load.measure.measurement import (
-    COUNTS,
-    Count,
-    Counts,
-    Few,
-    Measurement,
-)
+from tailrace.load.measure.histogram import BINS, Histogram
+from tailrace.load.measure.measurement import COUNTS, Count, Counts, Few, Measurement, declared
 from tailrace.units import format_duration, format_figure
 
 EventKind = Literal["rate", "profile", "stop", "worker"]
@@ -103,14 +97,10 @@ class EventLog:
 
     def take(self, before_s: float) -> tuple[Event, ...]:
         """Those that took effect before `before_s`, in order of time; they are kept no longer."""
-        self._events.sort(key=_instant)
-        count = bisect_left(self._events, before_s, key=_instant)
+        self._events.sort(key=attrgetter("t_s"))
+        count = bisect_left(self._events, before_s, key=attrgetter("t_s"))
         taken, self._events = self._events[:count], self._events[count:]
         return tuple(taken)
-
-
-def _instant(event: Event) -> float:
-    return event.t_s
 
 
 class NodeFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,7 +131,7 @@ class Series:
     @property
     def unit_us(self) -> float:
         """Its unit, in µs."""
-        return {"ms": 1000.0, "µs": 1.0}[self.unit]
+        return 1000.0 if self.unit == "ms" else 1.0
 
 
 class Figures(Counts, frozen=True, kw_only=True):
@@ -216,12 +206,7 @@ def latency_of(intervals: Iterable[Interval]) -> Percentiles:
     return Percentiles.of(Histogram.merged(interval.measured.latency for interval in intervals))
 
 
-SERIES = {
-    field: found
-    for field, hint in get_type_hints(Point, include_extras=True).items()
-    for found in getattr(hint, "__metadata__", ())
-    if isinstance(found, Series)
-}
+SERIES = declared(Point, Series)
 """Every series, by the field that has its percentiles."""
 
 
@@ -280,7 +265,7 @@ _FIGURES: dict[str, Callable[[Measurement], Any]] = {
         name: Percentiles.of(one) for name, one in measured.stages.items()
     },
     "tick_lag_ms": lambda measured: round(measured.tick_lag_ns / 1e6, 3),
-    "latency_bins": lambda measured: measured.latency.bins(BINS_PER_DECADE),
+    "latency_bins": lambda measured: measured.latency.bins(),
     "components_us": lambda measured: measured.breakdown.in_us(),
     "xray": lambda measured: measured.breakdown.xray(),
 }
