@@ -18,8 +18,7 @@ from nicegui import Client, ui
 
 from tailrace.dashboard.frame import frame, serve_static
 from tailrace.dashboard.server import serving
-from tailrace.dashboard.service_page import TableCard
-from tailrace.dashboard.timeline import Timeline
+from tailrace.dashboard.service_page import TableCard, Timeline
 from tailrace.load.judge.slo import parse_slo
 from tailrace.load.measure.point import Point
 from tailrace.view.charts import LIVE, configure

@@ -10,8 +10,8 @@ import msgspec
 
 from tailrace.control.config import ServiceConfig
 from tailrace.control.controller import Controller
-from tailrace.dashboard.board import Board
 from tailrace.dashboard.feed import Feeds
+from tailrace.dashboard.overview import Board
 from tests.kit.waiting import TIMEOUT_S
 
 
@@ -36,7 +36,7 @@ async def following_points(tmp_path: Path) -> AsyncIterator[tuple[Controller, Bo
     controller = Controller(configs, runs_dir=tmp_path)
     feeds = Feeds(controller)
     board, listener = Board(feeds), Listener()
-    board.show(listener)
+    board.views.add(listener)
     await feeds.start()
     assert await listener.ids() == ["a", "b", "c"]
     yield controller, board, listener
@@ -66,14 +66,14 @@ async def test_services_are_listed_as_they_come_and_go(tmp_path: Path) -> None:
         assert await listener.ids() == ["d"]
         await controller.remove("b")
         assert await listener.ids() == []
-        assert [service.id for service in board.services] == ["a", "c", "d"]
+        assert msgspec.json.decode(await board.all())["ids"] == ["a", "c", "d"]
 
 
 async def test_a_view_that_was_hidden_is_told_nothing(tmp_path: Path) -> None:
     async with following_points(tmp_path) as (controller, board, listener):
         other = Listener()
-        board.show(other)
-        board.hide(listener)
+        board.views.add(other)
+        board.views.discard(listener)
         await controller.set_rate("a", 70)
         assert await other.ids() == ["a"]
         assert listener.told.empty()

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.async_api import Page, expect
 
-from tailrace.dashboard.profile_row import EXAMPLES, example
+from tailrace.dashboard.controls import EXAMPLES, example
 from tailrace.load.schedule.profile import parse_profile
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]

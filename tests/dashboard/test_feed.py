@@ -14,8 +14,8 @@ from tailrace.control.config import ServiceConfig
 from tailrace.control.controller import Controller
 from tailrace.control.interface import UnknownServiceError
 from tailrace.control.window import Window
-from tailrace.dashboard.board import Board
-from tailrace.dashboard.feed import Feed, Feeds, points_router
+from tailrace.dashboard.feed import Feed, Feeds, View, points_router
+from tailrace.dashboard.overview import Board
 from tailrace.load.measure.point import Point
 from tests.kit.waiting import TIMEOUT_S
 
@@ -38,15 +38,15 @@ async def feeds(controller: Controller) -> AsyncIterator[Feeds]:
     await feeds.close()
 
 
-async def shown(show: Callable[[Callable[[], None]], None], holds: Callable[[], bool]) -> None:
-    """Wait until something holds after a call of the view that is given to `show`."""
+async def shown(views: set[View], holds: Callable[[], bool]) -> None:
+    """Wait until something holds after a call of one of `views`."""
     held = asyncio.Event()
 
     def view() -> None:
         if holds():
             held.set()
 
-    show(view)
+    views.add(view)
     async with asyncio.timeout(TIMEOUT_S):
         await held.wait()
 
@@ -63,7 +63,7 @@ async def test_history_grows_and_the_newest_is_encoded_once(
     assert feed.latest is None
     assert kept(feed) == []
     await controller.start("a")
-    await shown(feed.show, lambda: len(kept(feed)) >= 8)
+    await shown(feed.views, lambda: len(kept(feed)) >= 8)
     points = kept(feed)
     assert [point.index for point in points] == list(range(len(points)))
     assert feed.latest == points[-1] == msgspec.json.decode(feed.latest_json, type=Point)
@@ -84,7 +84,7 @@ async def test_the_window_is_not_worked_out_while_nobody_looks(
             if update.point is not None and update.point.index >= 3:
                 break
     assert feed.window is None
-    await shown(feed.show, lambda: feed.window is not None)
+    await shown(feed.views, lambda: feed.window is not None)
 
 
 async def test_a_new_run_begins_without_a_latest_interval(
@@ -92,12 +92,12 @@ async def test_a_new_run_begins_without_a_latest_interval(
 ) -> None:
     feed = feeds.find("a")
     await controller.start("a")
-    await shown(feed.show, lambda: len(kept(feed)) >= 3)
+    await shown(feed.views, lambda: len(kept(feed)) >= 3)
     await controller.stop("a")
     states: list[tuple[str, bool]] = []
-    feed.show(lambda: states.append((feed.service.state, feed.latest is None)))
+    feed.views.add(lambda: states.append((feed.service.state, feed.latest is None)))
     await controller.start("a")
-    await shown(feed.show, lambda: feed.latest is not None and feed.service.state == "running")
+    await shown(feed.views, lambda: feed.latest is not None and feed.service.state == "running")
     assert ("starting", True) in states or ("running", True) in states
     assert [point.index for point in kept(feed)].count(0) == 2
 
@@ -112,7 +112,7 @@ async def test_feeds_begun_later_know_the_window(controller: Controller) -> None
     await late.start()
     feed = late.find("a")
     assert len(kept(feed)) >= 4
-    await shown(feed.show, lambda: len(kept(feed)) >= 8)
+    await shown(feed.views, lambda: len(kept(feed)) >= 8)
     numbers = [point.index for point in kept(feed)]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     await late.close()
@@ -121,12 +121,12 @@ async def test_feeds_begun_later_know_the_window(controller: Controller) -> None
 async def test_services_come_and_go(controller: Controller, feeds: Feeds, serve: Any) -> None:
     assert [feed.service.id for feed in feeds.all()] == ["a", "b"]
     gone = feeds.find("a")
-    adding = asyncio.create_task(shown(feeds.show_list, lambda: len(feeds.all()) == 3))
+    adding = asyncio.create_task(shown(feeds.views, lambda: len(feeds.all()) == 3))
     await asyncio.sleep(0)
     await controller.add(ServiceConfig(id="c", url=serve().url, slo=("p99<1s",)))
     await adding
     assert [slo.expression for slo in feeds.find("c").slos] == ["p99<1s"]
-    removing = asyncio.create_task(shown(gone.show, lambda: gone.service.state == "removed"))
+    removing = asyncio.create_task(shown(gone.views, lambda: gone.service.state == "removed"))
     await asyncio.sleep(0)
     await controller.remove("a")
     await removing
@@ -140,10 +140,10 @@ async def test_many_changes_of_the_rate_are_told_as_few(
 ) -> None:
     feed = feeds.find("a")
     told: list[float] = []
-    feed.show(lambda: told.append(feed.service.rate_per_s))
+    feed.views.add(lambda: told.append(feed.service.rate_per_s))
     for rate in range(1, 201):
         await controller.set_rate("a", rate)
-    await shown(feed.show, lambda: feed.service.rate_per_s == 200)
+    await shown(feed.views, lambda: feed.service.rate_per_s == 200)
     assert told[-1] == 200
     assert len(told) <= 20
 
@@ -157,9 +157,9 @@ async def test_a_view_that_fails_fails_alone(controller: Controller, feeds: Feed
     def broken() -> None:
         raise RuntimeError("a browser of the worst kind")
 
-    feed.show(broken)
+    feed.views.add(broken)
     await controller.start("a")
-    await shown(feed.show, lambda: len(kept(feed)) >= 3)
+    await shown(feed.views, lambda: len(kept(feed)) >= 3)
     assert any(isinstance(failure, RuntimeError) for failure in failures)
 
 
@@ -168,7 +168,7 @@ async def test_a_browser_fetches_the_points(controller: Controller, feeds: Feeds
     app.include_router(points_router(feeds))
     feed = feeds.find("a")
     await controller.start("a")
-    await shown(feed.show, lambda: len(kept(feed)) >= 3)
+    await shown(feed.views, lambda: len(kept(feed)) >= 3)
     await controller.stop("a")
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
@@ -211,9 +211,9 @@ async def test_an_update_that_cannot_be_shown_is_told_and_the_next_is_shown(
             shown.set()
 
     if of == "service":
-        feeds.find("a").show(look)
+        feeds.find("a").views.add(look)
     else:
-        board.show(look)
+        board.views.add(look)
     await controller.start("a")
     async with asyncio.timeout(TIMEOUT_S):
         await shown.wait()

@@ -8,6 +8,7 @@ from tailrace.control.interface import Window
 from tailrace.dashboard.controls import RATES, slider_position
 from tailrace.dashboard.figures import FIGURES, broken, spans
 from tailrace.load.measure.point import Percentiles
+from tests.kit.samples import POINT
 
 
 def window(**values: Any) -> Window:
@@ -30,7 +31,7 @@ def window(**values: Any) -> Window:
 
 
 def test_an_empty_window_shows_dashes() -> None:
-    assert {figure.show(window(), None).value for figure in FIGURES} == {"–"}
+    assert {figure.of(window()).value for figure in FIGURES} == {"–"}
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,8 @@ def test_an_empty_window_shows_dashes() -> None:
 )
 def test_p99_9_needs_a_thousand_responses(completed: int, value: str, note: str) -> None:
     figure = next(figure for figure in FIGURES if figure.name == "p99.9")
-    shown = figure.show(window(completed=completed, latency_ms=Percentiles(p99_9=42)), None)
+    measured = {"completed": completed, "latency_ms": Percentiles(p99_9=42)}
+    shown = figure.of(window(**measured, points=(POINT,)))
     assert (shown.value, shown.note) == (value, note)
 
 
@@ -53,7 +55,7 @@ def test_a_broken_bound_is_told_at_its_figure() -> None:
 
 def test_a_lateness_is_worded_with_the_unit_that_suits_it() -> None:
     figure = next(figure for figure in FIGURES if figure.name == "send-lag")
-    shown = figure.show(window(send_lag_us=Percentiles(p50=85.24, p99=1234)), None)
+    shown = figure.of(window(send_lag_us=Percentiles(p50=85.24, p99=1234), points=(POINT,)))
     assert (shown.value, shown.unit, shown.note) == ("1.23", "ms", "p50 85.2 µs")
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tailrace.control.interface import ServiceInfo, Window
-from tailrace.dashboard.board import HEIGHT, WIDTH, Said, glance, sparkline
 from tailrace.dashboard.feed import RECENT_S
+from tailrace.dashboard.overview import HEIGHT, WIDTH, Said, glance, sparkline
 from tailrace.load.judge.slo import parse_slo
 from tailrace.load.judge.verdict import Verdict
 from tailrace.load.measure.point import Percentiles, Point

@@ -11,8 +11,8 @@ from xml.etree import ElementTree as ET
 import msgspec
 
 from tailrace.control.window import summarize
-from tailrace.dashboard.board import glance
 from tailrace.dashboard.figures import broken
+from tailrace.dashboard.overview import glance
 from tailrace.load.measure.point import Interval
 from tailrace.report.page import make_page
 from tailrace.runs.directory import RunDirectory

@@ -13,10 +13,9 @@ from tailrace.control.faces import rest, urls
 from tailrace.control.guesses import Guesses
 from tailrace.control.interface import LoadControl, UnknownServiceError
 from tailrace.dashboard.access import Access
-from tailrace.dashboard.board import Board
 from tailrace.dashboard.feed import Feeds, points_router
 from tailrace.dashboard.frame import TITLE, frame, missing, serve_static
-from tailrace.dashboard.overview import Overview
+from tailrace.dashboard.overview import Board, Overview
 from tailrace.dashboard.runs_page import runs_page, runs_router
 from tailrace.dashboard.service_page import service_page
 from tailrace.openapi_page import page as openapi_page

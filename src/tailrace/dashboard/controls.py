@@ -2,13 +2,14 @@
 
 import time
 from bisect import bisect_left
+from functools import partial
 
 from nicegui import Client, events, ui
 
-from tailrace.control.interface import LoadControl
+from tailrace.control.interface import LoadControl, ServiceInfo, UnknownServiceError
 from tailrace.dashboard.feed import Feed
-from tailrace.dashboard.frame import attempt
-from tailrace.dashboard.profile_row import ProfileRow
+from tailrace.dashboard.frame import attempt, button, pair
+from tailrace.dashboard.sketch import MAX_LETTERS, Drawing
 from tailrace.units import NONE, number
 
 RATES: tuple[float, ...] = (
@@ -22,6 +23,21 @@ _HANDS_OFF_S = 0.5
 """How long after a person's last touch the inputs are left alone, so that nothing jumps back."""
 
 _MARKED = (0, 10, 100, 1_000, 10_000, 100_000)
+
+
+EXAMPLES = {
+    "Ramp": "{one:g}..{five:g}/60s",
+    "Steps": "{one:g}@20s,{two:g}@20s,{five:g}@20s,{one:g}",
+    "Sine": "sine(mean={two:g},amp={one:g},period=60s)",
+    "Burst": "burst(base={one:g},peak={five:g},every=20s,for=2s)",
+}
+"""What a chip fills in, with multiples of the present rate."""
+
+
+def example(kind: str, rate_per_s: float) -> str:
+    """An expression of that kind of EXAMPLES that suits a service now at `rate_per_s`."""
+    one = float(f"{rate_per_s:.2g}") or 50.0
+    return EXAMPLES[kind].format(one=one, two=2 * one, five=5 * one)
 
 
 def slider_position(rate_per_s: float) -> int:
@@ -90,8 +106,8 @@ class Controls:
 
     def _reached(self) -> None:
         with ui.element("dl").classes("reached").props("data-testid=reached"):
-            self._asked = _pair("asked", "asked")
-            self._sent = _pair("reached", "reached-rps")
+            self._asked = pair("asked", "asked")
+            self._sent = pair("reached", "reached-rps")
 
     def show(self) -> None:
         """Bring the row up to the feed's state."""
@@ -154,12 +170,66 @@ class Controls:
             self._applying = False
 
 
-def _pair(label: str, name: str) -> ui.label:
-    with ui.element("div"):
-        with ui.element("dt"):
-            ui.label(label)
-        with ui.element("dd"):
-            return ui.label(NONE).props(f"data-testid={name}")
+class ProfileRow:
+    """Below the row of controls; folded until somebody needs it."""
+
+    def __init__(self, control: LoadControl, client: Client, service: ServiceInfo) -> None:
+        self._control = control
+        self._client = client
+        self._service = service
+        with ui.element("details").classes("profile").props("data-testid=profile-row") as row:
+            with ui.element("summary"):
+                ui.label("Profile").classes("heading")
+                self._now = ui.label().classes("code").props("data-testid=profile-now")
+                self._arrivals = ui.label().classes("hint").props("data-testid=arrivals")
+            with ui.element("div").classes("profile-body"):
+                self._entry()
+                self._drawing = Drawing()
+        row.on("toggle", self._draw, [])
+        self.show(service)
+
+    def _entry(self) -> None:
+        with ui.element("div").classes("profile-entry"):
+            self._input = (
+                ui.input(value=self._service.profile, on_change=self._draw)
+                .props(
+                    'outlined dense aria-label="Profile expression" data-testid=profile '
+                    f"spellcheck=false autocomplete=off maxlength={MAX_LETTERS}"
+                )
+                .classes("profile-input")
+                .on("keydown.enter", self._use, [])
+            )
+            with ui.element("button").classes("button primary") as apply:
+                self._apply = ui.label()
+            apply.props("type=button data-testid=apply").on("click", self._use, [])
+        with ui.element("div").classes("chips").props('role=group aria-label="Examples"'):
+            for kind in EXAMPLES:
+                button(kind, "chip").on("click", partial(self._fill, kind), [])
+
+    def show(self, service: ServiceInfo) -> None:
+        """Bring the row up to the service's state; what is typed and not used yet stays."""
+        before, self._service = self._service, service
+        self._now.set_text(service.profile)
+        self._arrivals.set_text(f"{service.arrivals} arrivals")
+        idle = service.state == "idle"
+        self._apply.set_text("Use for next start" if idle else "Apply now")
+        if service.profile != before.profile and self._input.value == before.profile:
+            self._input.set_value(service.profile)
+
+    def _fill(self, kind: str) -> None:
+        self._input.set_value(example(kind, self._service.rate_per_s))
+
+    async def _use(self) -> None:
+        await attempt(
+            self._client, self._control.set_profile(self._service.id, self._input.value or "")
+        )
+
+    async def _draw(self) -> None:
+        try:
+            duration_s = (await self._control.config(self._service.id)).duration_s
+        except UnknownServiceError:
+            return  # removed; the page says so
+        self._drawing.draw(self._input.value or "", duration_s)
 
 
 def _short(rate: float) -> str:

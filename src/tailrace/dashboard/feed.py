@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 from fastapi import APIRouter, Response
 
+from tailrace.control.faces.answers import NO_STORE, answer_error
 from tailrace.control.interface import (
     LoadControl,
     ServiceInfo,
@@ -29,7 +30,7 @@ _STATE_DELAY_S = 0.05
 
 
 class Feed:
-    """What the browsers see of one service; its views are called after each change."""
+    """What the browsers see of one service."""
 
     def __init__(self, control: LoadControl, service: ServiceInfo) -> None:
         self.service = service
@@ -44,10 +45,11 @@ class Feed:
         """Answers of the run that were failures, by their reason."""
         self.recent: deque[Point] = deque()
         """The intervals of the last RECENT_S, of earlier runs too."""
+        self.views: set[View] = set()
+        """Called after each change."""
         self._looked = True
         self._control = control
         self._points: deque[tuple[float, bytes]] = deque(maxlen=KEPT_INTERVALS)
-        self._views: set[View] = set()
         self._telling: asyncio.TimerHandle | None = None
         self._set_service(service)
 
@@ -55,46 +57,36 @@ class Feed:
         """The kept points that ended after `since`, Unix time in seconds, as a JSON array."""
         return b"[" + b",".join(json for at, json in self._points if at > since) + b"]"
 
-    def show(self, view: View) -> None:
-        """Call `view` after each change from now on."""
-        self._views.add(view)
-
-    def hide(self, view: View) -> None:
-        """Call `view` no more."""
-        self._views.discard(view)
-
     async def look(self) -> None:
         """Have the window as of the last interval, which nobody needs while nobody looks."""
         if not self._looked:
             await self._read_window()
 
     async def take(self, update: Update) -> None:
-        """Keep what `update` says, and tell the views."""
+        """Keep what `update` says, and call the views."""
         self._set_service(update.service)
         point = update.point
         if point is not None and self._is_new(point):
             lost = point.index > (self.latest.index + 1 if self.latest is not None else 0)
             self._looked = False
-            if self._views or lost:
+            if self.views or lost:
                 await self.look()
-            if lost and self.window is not None:
-                self._keep_all(self.window)
-            if self._is_new(point):
-                self._keep(point)
+            if lost:
+                self._keep_window()
+            self._keep(point)
             self._tell()
-        elif self._views and self._telling is None:
+        elif self.views and self._telling is None:
             loop = asyncio.get_running_loop()
             self._telling = loop.call_later(_STATE_DELAY_S, self._tell)
 
     async def catch_up(self) -> None:
         """Keep the intervals that the window holds."""
         await self._read_window()
-        if self.window is not None:
-            self._keep_all(self.window)
+        self._keep_window()
 
     def close(self) -> None:
         """Call no view any more."""
-        self._views.clear()
+        self.views.clear()
         if self._telling is not None:
             self._telling.cancel()
 
@@ -112,16 +104,17 @@ class Feed:
         window = await self._control.window(self.service.id)
         self.window = window if window.points else None
 
-    def _keep_all(self, window: Window) -> None:
-        for point in window.points:
-            if self._is_new(point):
-                self._keep(point)
+    def _keep_window(self) -> None:
+        for point in self.window.points if self.window is not None else ():
+            self._keep(point)
 
     def _is_new(self, point: Point) -> bool:
         # A new watcher is told the last interval at once, which the window had already.
         return not self._points or point.wall_time > self._points[-1][0]
 
     def _keep(self, point: Point) -> None:
+        if not self._is_new(point):
+            return
         encoded = msgspec.json.encode(point)
         self._points.append((point.wall_time, encoded))
         self.recent.append(point)
@@ -134,17 +127,19 @@ class Feed:
         if self._telling is not None:
             self._telling.cancel()
             self._telling = None
-        _call(self._views)
+        _call(self.views)
 
 
 class Feeds:
     """The feeds of all services, in the order of LoadControl.list, kept up by one task."""
 
     def __init__(self, control: LoadControl) -> None:
+        self.views: set[View] = set()
+        """Called whenever a service was added or removed."""
+        self.listeners: set[Listener] = set()
+        """Called with each update of any service, once its feed has it."""
         self._control = control
         self._feeds: dict[str, Feed] = {}
-        self._views: set[View] = set()
-        self._listeners: set[Listener] = set()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -176,18 +171,6 @@ class Feeds:
         except KeyError:
             raise UnknownServiceError(f"no service {service_id!r}") from None
 
-    def show_list(self, view: View) -> None:
-        """Call `view` whenever a service was added or removed."""
-        self._views.add(view)
-
-    def hide_list(self, view: View) -> None:
-        """Call `view` no more."""
-        self._views.discard(view)
-
-    def listen(self, listener: Listener) -> None:
-        """Call `listener` with each update of any service, once its feed has it."""
-        self._listeners.add(listener)
-
     async def _follow(self) -> None:
         """Take each update, those of services added later included, whatever becomes of one."""
         async for update in self._control.watch(None):
@@ -198,29 +181,23 @@ class Feeds:
             except Exception as error:  # noqa: BLE001
                 report_missed(update.service, error)
 
-    async def _add(self, service: ServiceInfo) -> Feed:
+    async def _add(self, service: ServiceInfo) -> None:
         feed = self._feeds[service.id] = Feed(self._control, service)
         await feed.catch_up()
-        return feed
 
     async def _take(self, update: Update) -> None:
         service = update.service
         feed = self._feeds.get(service.id)
-        if service.state == "removed":
-            if feed is not None:
+        if feed is not None:
+            if service.state == "removed":
                 del self._feeds[service.id]
-                await feed.take(update)
-                self._tell()
-        elif feed is not None:
+                _call(self.views)
             await feed.take(update)
-        else:
+        elif service.state != "removed":
             await self._add(service)
-            self._tell()
-        for listener in self._listeners:
+            _call(self.views)
+        for listener in self.listeners:
             listener(update)
-
-    def _tell(self) -> None:
-        _call(self._views)
 
 
 def report_missed(service: ServiceInfo, error: Exception) -> None:
@@ -240,23 +217,19 @@ def points_router(feeds: Feeds) -> APIRouter:
         try:
             body = feeds.find(id).points_json(since)
         except UnknownServiceError as error:
-            return _json(msgspec.json.encode({"error": str(error)}), 404)
-        return _json(body)
+            return answer_error(error)
+        return Response(body, 200, NO_STORE, "application/json")
 
     return routes
 
 
-def _json(body: bytes, status: int = 200) -> Response:
-    return Response(body, status, {"Cache-Control": "no-store"}, "application/json")
-
-
 def _call(views: set[View]) -> None:
     """Call each of `views` from the event loop, so that one that fails fails alone."""
+
+    def call_if_shown(view: View) -> None:
+        if view in views:
+            view()
+
     loop = asyncio.get_running_loop()
     for view in views:
-        loop.call_soon(_call_if_shown, views, view)
-
-
-def _call_if_shown(views: set[View], view: View) -> None:
-    if view in views:
-        view()
+        loop.call_soon(call_if_shown, view)

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from nicegui import ui
+
 from tailrace.control.interface import Window
 from tailrace.load.judge.slo import parse_slo
 from tailrace.load.measure.failures import describe_failures
@@ -36,7 +38,45 @@ class Figure:
     label: str
     unit: str
     about: str
-    show: Callable[[Window, Point | None], Shown]
+    show: Callable[[Window, Point], Shown]
+    """Of a window and its last interval."""
+
+    def of(self, window: Window) -> Shown:
+        """Its content; a dash before the first interval."""
+        return self.show(window, window.points[-1]) if window.points else Shown(NONE)
+
+
+class Tiles:
+    """All figures in one browser, a tile each."""
+
+    def __init__(self) -> None:
+        self._labels: list[tuple[ui.label, ui.label, ui.label]] = []
+        with ui.element("section").classes("card tiles").props('aria-label="Figures"'):
+            for figure in FIGURES:
+                with (
+                    ui.element("div")
+                    .classes(f"tile tile-{figure.name.replace('.', '')}")
+                    .props(f'role=group aria-label="{figure.label}" title="{figure.about}"')
+                ):
+                    ui.label(figure.label).classes("tile-label")
+                    with ui.element("div").classes("tile-value"):
+                        value = ui.label(NONE).props(f"data-testid=value-{figure.name}")
+                        unit = ui.label(figure.unit).classes("unit")
+                    note = ui.label().classes("tile-note").props(f"data-testid=note-{figure.name}")
+                self._labels.append((value, unit, note))
+            self._spans = ui.label().classes("tiles-note").props("data-testid=spans")
+
+    def show(self, window: Window) -> None:
+        """Bring them up to `window`."""
+        over = broken(window)
+        for figure, (value, unit, note) in zip(FIGURES, self._labels, strict=True):
+            shown = figure.of(window)
+            unit.set_text(figure.unit or shown.unit)
+            value.set_text(shown.value)
+            bad = figure.name in over
+            value.classes(add="bad" if bad else "", remove="" if bad else "bad")
+            note.set_text(over.get(figure.name, shown.note))
+        self._spans.set_text(spans(window))
 
 
 def spans(window: Window) -> str:
@@ -56,114 +96,72 @@ def broken(window: Window) -> dict[str, str]:
     return {slo.statistic: f"over {format_duration(slo.bound_s)} SLO" for slo in slos}
 
 
-def failures_by_reason(window: Window) -> str:
-    """The window's failures, the most frequent reason first; empty without any."""
-    return describe_failures(window.reasons) if window.reasons else ""
+def _with(value: float | None, word: str, besides: float | None) -> Shown:
+    """`value`, and below it another one in a word."""
+    return Shown(number(value), "" if besides is None else f"{word} {number(besides)}")
 
 
-def _p50(window: Window, _: Point | None) -> Shown:
-    mean = window.latency_ms.mean
-    return Shown(number(window.latency_ms.p50), "" if mean is None else f"mean {number(mean)}")
-
-
-def _p99(window: Window, _: Point | None) -> Shown:
-    top = window.latency_ms.max
-    return Shown(number(window.latency_ms.p99), "" if top is None else f"max {number(top)}")
-
-
-def _highest(window: Window, _: Point | None) -> Shown:
+def _highest(window: Window, _: Point) -> Shown:
     if window.completed < ENOUGH_FOR_HIGHEST:
         note = f"{window.completed:,} of {ENOUGH_FOR_HIGHEST:,}" if window.completed else ""
         return Shown(NONE, note)
     return Shown(number(window.latency_ms.get(HIGHEST)), f"of {window.completed:,}")
 
 
-def _rps(window: Window, last: Point | None) -> Shown:
-    return Shown(
-        number(last.rps if last else None), f"avg {number(window.avg_rps)}" if last else ""
-    )
-
-
-def _qps(window: Window, last: Point | None) -> Shown:
-    return Shown(
-        number(last.qps if last else None), f"avg {number(window.avg_qps)}" if last else ""
-    )
-
-
-def _sr(window: Window, _: Point | None) -> Shown:
+def _sr(window: Window, _: Point) -> Shown:
     if window.sr_percent is None:
         return Shown(NONE)
     return Shown(f"{window.sr_percent:.1f}", "QPS ÷ RPS")
 
 
-def _failures(window: Window, last: Point | None) -> Shown:
-    if last is None:
-        return Shown(NONE)
+def _failures(window: Window, _: Point) -> Shown:
     return Shown(f"{sum(window.reasons.values()):,}", describe_failures(window.reasons))
 
 
-def _in_flight(_: Window, last: Point | None) -> Shown:
-    if last is None:
-        return Shown(NONE)
+def _in_flight(_: Window, last: Point) -> Shown:
     besides = (f"{count.label} {getattr(last, name):,}" for name, count in _WARNING.items())
     return Shown(f"{last.in_flight:,}", ", ".join(besides))
 
 
-def _send_lag(window: Window, _: Point | None) -> Shown:
+def _send_lag(window: Window, _: Point) -> Shown:
     p50, p99 = window.send_lag_us.p50, window.send_lag_us.p99
     value, *unit = format_lag(p99).split(" ")
     return Shown(value, "" if p50 is None else f"p50 {format_lag(p50)}", *unit)
 
 
-def _cpu(window: Window, last: Point | None) -> Shown:
-    if last is None:
-        return Shown(NONE)
-    return Shown(number(last.cpu_percent), f"avg {number(window.cpu_percent)}")
-
-
 FIGURES: tuple[Figure, ...] = (
     Figure(
-        "p50",
-        "p50",
-        "ms",
+        *("p50", "p50", "ms"),
         "Half of the window's responses had at most this latency, counted from the intended time.",
-        _p50,
+        lambda window, _: _with(window.latency_ms.p50, "mean", window.latency_ms.mean),
     ),
     Figure(
-        "p99",
-        "p99",
-        "ms",
+        *("p99", "p99", "ms"),
         "99 % of the window's responses had at most this latency, counted from the intended time.",
-        _p99,
+        lambda window, _: _with(window.latency_ms.p99, "max", window.latency_ms.max),
     ),
     Figure(
-        HIGHEST,
-        HIGHEST,
-        "ms",
+        *(HIGHEST, HIGHEST, "ms"),
         "99.9 % of the window's responses had at most this latency. "
         "Shown once the window holds 1,000 responses.",
         _highest,
     ),
-    Figure("rps", "RPS", "req/s", "Requests sent in the last interval.", _rps),
-    Figure("qps", "QPS", "req/s", "Responses completed in the last interval.", _qps),
     Figure(
-        "sr",
-        "SR",
-        "%",
-        "Service rate: average QPS ÷ average RPS over the window.",
-        _sr,
+        *("rps", "RPS", "req/s", "Requests sent in the last interval."),
+        lambda window, last: _with(last.rps, "avg", window.avg_rps),
     ),
     Figure(
-        "failures",
-        "Failures",
-        "",
+        *("qps", "QPS", "req/s", "Responses completed in the last interval."),
+        lambda window, last: _with(last.qps, "avg", window.avg_qps),
+    ),
+    Figure("sr", "SR", "%", "Service rate: average QPS ÷ average RPS over the window.", _sr),
+    Figure(
+        *("failures", "Failures", ""),
         "Failed requests in the window, by reason; never part of the latency percentiles.",
         _failures,
     ),
     Figure(
-        "in-flight",
-        "In flight",
-        "",
+        *("in-flight", "In flight", ""),
         " ".join(
             [
                 "Sent and not yet answered at the interval's end.",
@@ -173,17 +171,13 @@ FIGURES: tuple[Figure, ...] = (
         _in_flight,
     ),
     Figure(
-        "send-lag",
-        "Send lag p99",
-        "",
+        *("send-lag", "Send lag p99", ""),
         "The generator's own lateness over the window: sent − intended.",
         _send_lag,
     ),
     Figure(
-        "cpu",
-        "Load CPU",
-        "%",
+        *("cpu", "Load CPU", "%"),
         "What the load workers took of one core, all together, in the last interval.",
-        _cpu,
+        lambda window, last: _with(last.cpu_percent, "avg", window.cpu_percent),
     ),
 )

@@ -17,6 +17,7 @@ import tailrace
 from tailrace.dashboard.login import cookie_name
 from tailrace.errors import TailraceError
 from tailrace.report.page import Frame, make_notice
+from tailrace.units import NONE
 from tailrace.view.markup import SIGN, THEME_SWITCH, Markup, h, join
 
 TITLE = "Tailrace control room"
@@ -131,6 +132,21 @@ def button(text: str, look: str = "") -> Element:
     with ui.element("button").classes(f"button {look}").props("type=button") as made:
         ui.label(text)
     return made
+
+
+def pair(label: str, name: str) -> ui.label:
+    """An entry of a list of figures: its label, and what is to say the figure, for tests `name`."""
+    with ui.element("div"):
+        with ui.element("dt"):
+            ui.label(label)
+        with ui.element("dd"):
+            return ui.label(NONE).props(f"data-testid={name}")
+
+
+def set_prop(element: Element, name: str, value: object) -> None:
+    """Give `element` a property; the browser is told only of another value."""
+    if element.props.get(name) != value:
+        element.props[name] = value
 
 
 async def serve_static(path: str, request: Request) -> Response:

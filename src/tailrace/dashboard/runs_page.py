@@ -14,7 +14,7 @@ from nicegui.element import Element
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from tailrace.control.interface import LoadControl
-from tailrace.dashboard.frame import answer_page, frame, header, missing
+from tailrace.dashboard.frame import answer_page, frame, header, missing, set_prop
 from tailrace.errors import TailraceError
 from tailrace.report.page import Frame, make_notice, make_page
 from tailrace.report.subject import LABELS
@@ -40,9 +40,7 @@ class _RunsTable(Element, component="static/runs.js"):
     async def show(self, control: LoadControl) -> None:
         told = {"rows": await control.runs(), "searches": await control.searches()}
         for name, rows in msgspec.to_builtins(told).items():
-            if rows != self.props.get(name):
-                self.props[name] = rows
-                self.update()
+            set_prop(self, name, rows)
 
 
 async def runs_page(control: LoadControl, client: Client) -> None:

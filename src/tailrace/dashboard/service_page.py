@@ -1,20 +1,25 @@
 """The page of one service, in one browser: controls, figures, verdict, timeline."""
 
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import quote
 
+import nicegui.elements.echart  # noqa: F401  registers the bundle that the charts are drawn with
 from nicegui import Client, ui
+from nicegui.element import Element
 
-from tailrace.control.interface import LoadControl, ServiceInfo, Window
+from tailrace.control.interface import LoadControl, ServiceInfo
 from tailrace.control.window import summarize
 from tailrace.dashboard.controls import Controls
 from tailrace.dashboard.feed import KEPT_INTERVALS, Feed, Feeds
-from tailrace.dashboard.figures import FIGURES, broken, spans
-from tailrace.dashboard.timeline import Timeline
+from tailrace.dashboard.figures import Tiles
+from tailrace.dashboard.frame import set_prop
+from tailrace.load.judge.slo import Slo
 from tailrace.load.measure.point import Point
-from tailrace.plain import as_html
 from tailrace.units import NONE, format_clock
-from tailrace.view.charts import LIVE, configure
-from tailrace.view.markup import Markup
+from tailrace.view.charts import LIVE, configure, tell_slos
+from tailrace.view.markup import MODULES, Markup, h
 from tailrace.view.parts import failures_table, nodes_table
 
 _NOTHING = summarize(())
@@ -23,8 +28,8 @@ _NOTHING = summarize(())
 def service_page(control: LoadControl, feeds: Feeds, feed: Feed, client: Client) -> None:
     """Build the page of `feed`'s service in the current slot, and keep it up to date."""
     page = _Page(control, feeds, feed, client)
-    feed.show(page.show)
-    client.on_delete(lambda: feed.hide(page.show))
+    feed.views.add(page.show)
+    client.on_delete(lambda: feed.views.discard(page.show))
     page.show()
 
 
@@ -35,8 +40,9 @@ class _Page:
         self._head = _Head(feeds, feed.service, client)
         self._gone = ui.label("This service was removed.").classes("problems").props("role=alert")
         self._controls = Controls(control, feed, client)
-        self._tiles = _Tiles()
-        self._verdict = _VerdictCard()
+        self._tiles = Tiles()
+        self._verdict = ui.html(tag="section", sanitize=False).classes("card verdict")
+        self._verdict.props("aria-label=Verdict")
         self._failures = TableCard("failures", "Failures")
         self._fleet = TableCard("fleet", "Fleet", "in the last interval")
         self._timeline = Timeline(client, configure("wall", LIVE, kept=KEPT_INTERVALS))
@@ -49,8 +55,8 @@ class _Page:
         self._head.show(feed.service, feed.latest)
         self._gone.set_visibility(feed.service.state == "removed")
         self._controls.show()
-        self._tiles.show(window, feed)
-        self._verdict.show(feed.service)
+        self._tiles.show(window)
+        self._show_verdict()
         reasons = window.reasons
         self._failures.show(failures_table(reasons, feed.examples) if reasons else None)
         nodes = feed.latest.nodes if feed.latest is not None else {}
@@ -61,6 +67,24 @@ class _Page:
         if feed.latest is not None and feed.latest is not self._sent:
             self._timeline.add(feed.latest_json)
         self._sent = feed.latest
+
+    def _show_verdict(self) -> None:
+        """VALID or INVALID, every reason, and what is missing."""
+        service = self._feed.service
+        verdict = service.verdict
+        if verdict is None:
+            kind, word = "none", "No verdict yet"
+            reasons = ["A run is judged while it goes on: VALID, or INVALID with every reason."]
+        else:
+            kind = "valid" if verdict.valid else "invalid"
+            word = kind.upper() + ("" if service.state in ("idle", "removed") else " so far")
+            reasons = list(dict.fromkeys([*service.problems, *verdict.reasons, *service.missing]))
+        set_prop(self._verdict, "data-verdict", kind)
+        items = h("ul", [h("li", reason) for reason in reasons])
+        self._verdict.set_content(
+            h("div", word, class_="verdict-word", data_testid="verdict")
+            + h("div", items, class_="reasons", data_testid="reasons")
+        )
 
     def _open(self) -> None:
         service = self._feed.service
@@ -96,8 +120,8 @@ class _Head:
             )
             self._elapsed = ui.label().classes("elapsed").props("title=Elapsed data-testid=elapsed")
 
-        feeds.show_list(self._offer)
-        client.on_delete(lambda: feeds.hide_list(self._offer))
+        feeds.views.add(self._offer)
+        client.on_delete(lambda: feeds.views.discard(self._offer))
         self._offer()
 
     def _offer(self) -> None:
@@ -112,70 +136,10 @@ class _Head:
         self._name.set_text(service.name)
         self._url.set_text(f"{service.method} {service.url}")
         title = f"{service.arrivals} arrivals, profile {service.profile}"
-        if self._url.props.get("title") != title:
-            self._url.props["title"] = title
+        set_prop(self._url, "title", title)
         self._state.set_text(service.state)
-        if self._state.props.get("data-state") != service.state:
-            self._state.props["data-state"] = service.state
+        set_prop(self._state, "data-state", service.state)
         self._elapsed.set_text(format_clock(last.t_s) if last else NONE)
-
-
-class _Tiles:
-    """The figures, one tile each."""
-
-    def __init__(self) -> None:
-        self._labels: list[tuple[ui.label, ui.label, ui.label]] = []
-        with ui.element("section").classes("card tiles").props('aria-label="Figures"'):
-            for figure in FIGURES:
-                with (
-                    ui.element("div")
-                    .classes(f"tile tile-{figure.name.replace('.', '')}")
-                    .props(f'role=group aria-label="{figure.label}" title="{figure.about}"')
-                ):
-                    ui.label(figure.label).classes("tile-label")
-                    with ui.element("div").classes("tile-value"):
-                        value = ui.label(NONE).props(f"data-testid=value-{figure.name}")
-                        unit = ui.label(figure.unit).classes("unit")
-                    note = ui.label().classes("tile-note").props(f"data-testid=note-{figure.name}")
-                self._labels.append((value, unit, note))
-            self._spans = ui.label().classes("tiles-note").props("data-testid=spans")
-
-    def show(self, window: Window, feed: Feed) -> None:
-        over = broken(window)
-        for figure, (value, unit, note) in zip(FIGURES, self._labels, strict=True):
-            shown = figure.show(window, feed.latest)
-            unit.set_text(figure.unit or shown.unit)
-            bad = figure.name in over and window.intervals > 0
-            value.set_text(shown.value)
-            value.classes(add="bad" if bad else "", remove="" if bad else "bad")
-            note.set_text(over[figure.name] if bad else shown.note)
-        self._spans.set_text(spans(window))
-
-
-class _VerdictCard:
-    """VALID or INVALID, every reason, and what is missing."""
-
-    def __init__(self) -> None:
-        self._card = ui.element("section").classes("card verdict").props("aria-label=Verdict")
-        with self._card:
-            self._word = ui.label().classes("verdict-word").props("data-testid=verdict")
-            self._reasons = ui.html(sanitize=False).classes("reasons").props("data-testid=reasons")
-
-    def show(self, service: ServiceInfo) -> None:
-        verdict = service.verdict
-        if verdict is None:
-            word, kind = "No verdict yet", "none"
-            reasons = ["A run is judged while it goes on: VALID, or INVALID with every reason."]
-        else:
-            over = service.state in ("idle", "removed")
-            word = ("VALID" if verdict.valid else "INVALID") + ("" if over else " so far")
-            kind = "valid" if verdict.valid else "invalid"
-            reasons = list(dict.fromkeys([*service.problems, *verdict.reasons, *service.missing]))
-        self._word.set_text(word)
-        if self._card.props.get("data-verdict") != kind:
-            self._card.props["data-verdict"] = kind
-        items = "".join(f"<li>{as_html(reason)}</li>" for reason in reasons)
-        self._reasons.set_content(f"<ul>{items}</ul>")
 
 
 class TableCard:
@@ -194,6 +158,45 @@ class TableCard:
         """Show `table`, or no card."""
         self._card.set_visibility(table is not None)
         self._table.set_content(table or "")
+
+
+class _Charts(
+    Element,
+    component="static/timeline.js",
+    esm={name: str(folder) for name, folder in MODULES.items()},
+):
+    """The element that the browser builds all of the timeline in."""
+
+
+class Timeline:
+    """Charts in the current slot of `client`'s page, empty until `open`; `config` is made by
+    `configure`.
+
+    The browser is sent only what is new, one interval at a time; what was before, it fetches once.
+    Everything else (grouping, charts, pause, zoom, export) is in view/static/timeline/.
+    """
+
+    def __init__(self, client: Client, config: Mapping[str, Any]) -> None:
+        self._client = client
+        self._element = _Charts()
+        self._element.props["config"] = config
+        self._element.props["hint"] = ""
+        self._element.props["sources"] = "[]"
+
+    def open(self, label: str, url: str, slos: Sequence[Slo]) -> None:
+        """Show the intervals that `url` answers with, a JSON array of Points."""
+        # As text, which the browser can tell to be the same when another property changes.
+        self._element.props["sources"] = json.dumps(
+            [{"label": label, "url": url, "slos": tell_slos(slos)}]
+        )
+
+    def say(self, hint: str) -> None:
+        """What stands in place of the charts as long as there is nothing to show."""
+        set_prop(self._element, "hint", hint)
+
+    def add(self, point_json: str) -> None:
+        """Append an interval, a Point as JSON."""
+        self._client.run_javascript(f"runMethod({self._element.id},'add',[{point_json}])")
 
 
 def _offer(service: ServiceInfo) -> str:

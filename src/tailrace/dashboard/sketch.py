@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+from nicegui import ui
 
+from tailrace.dashboard.frame import pair
 from tailrace.errors import UsageError
 from tailrace.load.schedule.profile import Profile
 from tailrace.load.schedule.profile_text import TimedSegment, parse_parts
@@ -14,6 +16,7 @@ from tailrace.view.markup import h
 from tailrace.view.svg import drawing, path
 
 MAX_LETTERS = 4000
+"""Of an expression."""
 WIDTH, HEIGHT = 480, 64
 
 _COLUMNS = 240
@@ -34,6 +37,40 @@ class Sketch:
     mean: str
     over: str
     requests: str
+
+
+class Drawing:
+    """A profile's sketch with its figures, or the line that says why there is none."""
+
+    def __init__(self) -> None:
+        with ui.element("figure").classes("sketch").props("data-testid=sketch"):
+            self._error = ui.label().classes("sketch-error").props("role=status data-testid=unread")
+            self._svg = ui.html(sanitize=False).classes("sketch-line")
+            with ui.element("dl").classes("sketch-figures") as self._figures:
+                self._texts = {
+                    name: pair(name, f"sketch-{name}")
+                    for name in ("peak", "mean", "over", "requests")
+                }
+        self._show(None)
+
+    def draw(self, expression: str, duration_s: float | None) -> None:
+        """Show `expression` over `duration_s`, or over its own parts where that is None."""
+        try:
+            drawn = sketch(expression, duration_s)
+        except UsageError as error:
+            self._error.set_text(str(error))
+            self._show(None)
+        else:
+            self._show(drawn)
+
+    def _show(self, drawn: Sketch | None) -> None:
+        self._error.set_visibility(drawn is None)
+        self._figures.set_visibility(drawn is not None)
+        self._svg.set_visibility(drawn is not None)
+        if drawn is not None:
+            self._svg.set_content(drawn.svg)
+            for name, label in self._texts.items():
+                label.set_text(getattr(drawn, name))
 
 
 def sketch(expression: str, duration_s: float | None = None) -> Sketch:

@@ -1,6 +1,6 @@
-// The dialogs: opened, filled and closed as the server says; what is typed goes there as one object.
+// The form of a service: opened, filled and closed as the server says; what is typed goes there as one object.
 (() => {
-  const find = (name) => document.querySelector(`dialog#${name}`);
+  const find = () => document.getElementById("service-dialog");
 
   const complain = (dialog, line) => {
     const error = dialog.querySelector(".form-error");
@@ -11,8 +11,8 @@
 
   tailrace.dialog = {
     // values: text by the field's name; fixed: names of fields that cannot be changed.
-    fill(name, title, values, fixed) {
-      const dialog = find(name);
+    fill(title, values, fixed) {
+      const dialog = find();
       complain(dialog, "");
       dialog.querySelector("h2 span").textContent = title;
       for (const part of dialog.querySelectorAll("details")) part.open = false;
@@ -36,8 +36,8 @@
     },
 
     // Shows why the form was refused; `field` is the name of the one that is at fault, if known.
-    fail(name, line, field) {
-      const dialog = find(name);
+    fail(line, field) {
+      const dialog = find();
       const error = complain(dialog, line);
       dialog.querySelector("[type=submit]").disabled = false;
       const wrong = field && dialog.querySelector(`[name="${field}"]`);
@@ -49,10 +49,9 @@
       (wrong || error).focus();
     },
 
-    close(name) {
-      const submit = find(name).querySelector("[type=submit]");
-      if (submit) submit.disabled = false;
-      find(name).close();
+    close() {
+      find().querySelector("[type=submit]").disabled = false;
+      find().close();
     },
   };
 })();
