@@ -9,8 +9,8 @@ import pytest
 
 from tailrace.control.window import summarize
 from tailrace.load.measure.measurement import Measurement
-from tailrace.load.session.nodes import Nodes
 from tailrace.load.session.result import answering_s
+from tailrace.load.session.workers import Nodes
 from tailrace.runs.compare.compare import read_comparable
 from tailrace.runs.compare.series import NAMES, figures
 from tests.kit.plans import leave_run

@@ -25,9 +25,8 @@ from tailrace.load.measure.point import (
 from tailrace.load.measure.server_timing import StageNames
 from tailrace.load.schedule.profile import Profile, constant
 from tailrace.load.schedule.segments import ConstantRate
-from tailrace.load.session.nodes import Nodes
 from tailrace.load.session.plan import Plan
-from tailrace.load.session.workers import WorkerHandle, Workers
+from tailrace.load.session.workers import Nodes, WorkerHandle, Workers
 from tailrace.load.worker.launcher import GeneratorError, Launcher, ProcessLauncher
 from tailrace.load.worker.messages import Abandon, Change, SampleBatch, Snapshot, Stop
 from tailrace.units import format_exact
@@ -35,6 +34,7 @@ from tailrace.units import format_exact
 _SETTLE_MARGIN_S = 5.0
 _CLOCK_STEP_NS = 20_000_000
 """NTP slews a clock by at most 0.5 ms a second; more than this within an interval is a step."""
+_NEVER_S = float("inf")
 _TO_THE_END = "to the end"
 
 
@@ -64,7 +64,7 @@ class Session:
         self.ended_by = DURATION
         """What cut it short, if anything did: a word of `ending`, or the name of a signal."""
         self._start_ns = 0
-        self._end_s = plan.config.duration_s
+        self._end_s = _NEVER_S if plan.config.duration_s is None else plan.config.duration_s
         self._launcher = launcher or _launcher_at(plan.config.ray)
         self._workers = Workers(plan, self._launcher, self._received, self._lost, sampled)
         self._nodes = Nodes(self._workers, self._launcher)
@@ -99,8 +99,7 @@ class Session:
             self.start_wall_time = (self._start_ns + self._clock_offset_ns) / 1e9
             for worker in self._workers.all:
                 self._workers.start(worker, self._start_ns, 0.0)
-            if self._end_s is not None:
-                self._watch_end()
+            self._watch_end()
             for act in self._when_started:
                 act()
             with contextlib.suppress(TimeoutError):
@@ -116,10 +115,9 @@ class Session:
     @property
     def verdict(self) -> Verdict:
         """The verdict on the run so far."""
-        ended_s = self._end_s if self._end_s is not None else float("inf")
         return judge(
             self.total,
-            duration_s=min(max(self.elapsed_s, 0.0), ended_s),
+            duration_s=self._offered_s,
             min_duration_s=self.plan.config.min_duration_s,
             slos=self.plan.slos,
             problems=self.problems,
@@ -140,7 +138,7 @@ class Session:
     @property
     def end_s(self) -> float | None:
         """Up to when it offers load, seconds since the run's start; None: until it is stopped."""
-        return self._end_s
+        return self._end_s if self._end_s < _NEVER_S else None
 
     @property
     def elapsed_s(self) -> float:
@@ -191,7 +189,7 @@ class Session:
             self._call_off(by)
             return
         now_s = self.elapsed_s
-        if self._end_s is None or now_s < self._end_s:
+        if now_s < self._end_s:
             self._end_s = now_s
             self.ended_by = by
             self._note(now_s, "stop", by)
@@ -238,8 +236,11 @@ class Session:
         """
         # First, so that nobody takes over from those that are ended now, nor misses them.
         self.stop(FAULT)
-        self._workers.drop()
-        await self._workers.end()
+        await self._disband()
+
+    @property
+    def _offered_s(self) -> float:
+        return min(max(self.elapsed_s, 0.0), self._end_s)
 
     @property
     def _change_lead_s(self) -> float:
@@ -289,14 +290,14 @@ class Session:
         at_once = worker.begun_s is None or (
             worker.begun_s > 0 and worker.counted_s == worker.begun_s
         )
-        ended = self._end_s is not None and now_s + self._change_lead_s >= self._end_s
+        ended = now_s + self._change_lead_s >= self._end_s
         return not worker.gave_up and not at_once and not ended
 
     async def _take_over(self, lost: WorkerHandle, now_s: float) -> str:
         """Let another worker offer what `lost` had left to send; until when nobody did."""
         worker = await self._workers.replace(lost, self.profile, now_s)
         begun_s = max(self.elapsed_s, 0.0) + self._change_lead_s
-        if worker.over or (self._end_s is not None and begun_s >= self._end_s):
+        if worker.over or begun_s >= self._end_s:
             worker.drop()
             return _TO_THE_END
         self._workers.start(worker, self._start_ns, begun_s)
@@ -351,9 +352,7 @@ class Session:
                 self._emit([], last=True)
             if self._watchdog is not None:
                 self._watchdog.cancel()
-            self.duration_s = min(
-                self._end_s if self._end_s is not None else float("inf"), max(self.elapsed_s, 0)
-            )
+            self.duration_s = self._offered_s
             self._queue.put_nowait(None)
 
     def _emit(self, reports: list[tuple[WorkerHandle, Measurement]], last: bool) -> None:
@@ -366,7 +365,7 @@ class Session:
         t_s = measured.end_ns / 1e9 if parts else self.elapsed_s
         # Of one worker: of all together it would be the time that they had.
         length_s = max((part.worker_ns / 1e9 for part in parts), default=t_s - self._merged_s)
-        end_s = self._end_s if self._end_s is not None else float("inf")
+        end_s = self._end_s
         ended = t_s - length_s >= end_s
         point = close(
             Point,
@@ -382,7 +381,7 @@ class Session:
             target_per_s=(
                 0.0 if ended else self.profile.rate(min(t_s, end_s)) / self.plan.part.parts
             ),
-            events=self._events.take(float("inf") if last else t_s),
+            events=self._events.take(_NEVER_S if last else t_s),
             nodes=self._nodes.add(reports, length_s),
         )
         self._next_index += 1
@@ -412,9 +411,10 @@ class Session:
         """A worker that hangs must not keep the run from ending."""
         if self._watchdog is not None:
             self._watchdog.cancel()
-        assert self._end_s is not None
-        left_s = self._end_s - self.elapsed_s + self.plan.timeout_s + _SETTLE_MARGIN_S
-        self._watchdog = asyncio.get_running_loop().call_later(max(left_s, 0), self._workers.kill)
+        if self._end_s < _NEVER_S:
+            left_s = self._end_s - self.elapsed_s + self.plan.timeout_s + _SETTLE_MARGIN_S
+            loop = asyncio.get_running_loop()
+            self._watchdog = loop.call_later(max(left_s, 0), self._workers.kill)
 
     async def _disband(self) -> None:
         self._workers.drop()

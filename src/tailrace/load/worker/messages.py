@@ -4,7 +4,7 @@ Each message is msgpack behind its length, a little-endian uint32.
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -148,14 +148,10 @@ class Reader:
     def feed(self, data: bytes) -> None:
         """Take bytes as they come; calls `receive` with each message that is complete."""
         self._buffer += data
-        for message in self._complete():
-            self._receive(message)
-
-    def _complete(self) -> Iterator[Message]:
         while len(self._buffer) >= _LENGTH.size:
             end = _LENGTH.size + _LENGTH.unpack_from(self._buffer)[0]
             if len(self._buffer) < end:
                 return
             body = bytes(self._buffer[_LENGTH.size : end])
             del self._buffer[:end]
-            yield decoder.decode(body)
+            self._receive(decoder.decode(body))
