@@ -1,12 +1,9 @@
 """`tailrace serve`."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from tailrace.units import parse_bytes, parse_duration_s
 
 EXAMPLE = (
     "Example: [bold]tailrace serve shapes --port 5000[/bold]\n\n"
@@ -161,8 +158,8 @@ def serve(
     POST a JPEG or PNG to /predict/MODEL; /docs lists the other routes.
     """
     from tailrace.errors import UsageError
-    from tailrace.service.config import TOKEN_VARIABLE, ServiceConfig
     from tailrace.service.fault import parse_fault
+    from tailrace.service.options import ServiceOptions
 
     if ray is None and replicas is not None:
         raise UsageError("--replicas is for --ray: --workers are processes on this machine")
@@ -170,27 +167,28 @@ def serve(
         raise UsageError("--workers are processes on one machine: with --ray say --replicas")
     if ray is not None and concurrency is None:
         concurrency = 1
-    config = ServiceConfig(
-        models=tuple(models),
+    options = ServiceOptions(
+        models=models,
         model_path=model_path,
         twin=twin,
         dataset=dataset,
         host=host,
-        port=port,
-        workers=1 if workers is None else workers,
         concurrency=concurrency,
-        intra_op_threads=intra_op,
+        intra_op=intra_op,
         max_batch=max_batch,
-        batch_window_s=parse_duration_s(batch_window),
+        batch_window=batch_window,
         queue=queue,
         runtime=runtime,
         device=device,
-        grace_s=parse_duration_s(grace),
-        stuck_s=parse_duration_s(stuck_after),
-        max_body_bytes=None if max_body is None else parse_bytes(max_body),
+        grace=grace,
+        stuck_after=stuck_after,
+        max_body=max_body,
         max_pixels=max_pixels,
+    )
+    config = options.config(
+        port=port,
+        workers=1 if workers is None else workers,
         fault=None if fault is None else parse_fault(fault),
-        token=os.environ.get(TOKEN_VARIABLE) or None,
     )
     if ray is None:
         from tailrace.service.workers import serve as serve_here

@@ -8,10 +8,8 @@ it tells them whether all that were asked for are there.
 `tailrace.service.on_ray.replicas:app` with the options of `tailrace serve` as args.
 """
 
-import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,11 +19,10 @@ from ray.serve.config import AutoscalingConfig, BackpressureConfig
 from ray.serve.schema import LoggingConfig
 
 from tailrace.errors import UsageError
-from tailrace.models.images import MAX_PIXELS
-from tailrace.service.config import TOKEN_VARIABLE, ServiceConfig
+from tailrace.service.config import ServiceConfig
 from tailrace.service.on_ray.registry import REPLICA, Registry
 from tailrace.service.on_ray.replica import HEALTH_CHECK_S, Replica
-from tailrace.units import parse_bytes, parse_duration_s
+from tailrace.service.options import ServiceOptions
 
 APPLICATION = "tailrace"
 REGISTRY = "registry"
@@ -82,28 +79,13 @@ def parse_scale(text: str) -> Scale:
     return Scale(fewest, most)
 
 
-class Arguments(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
+class Arguments(ServiceOptions, frozen=True, kw_only=True):
     """Arguments of the application builder: the options of `tailrace serve` by their names."""
 
-    models: list[str] | str
-    """Their names, or one text with commas between them."""
-    model_path: str | None = None
-    twin: bool = False
-    dataset: str | None = None
     host: str = "0.0.0.0"
     """What the http_options of Ray Serve bind: another than a loopback address needs a token."""
+    concurrency: int | None = 1
     replicas: int | str = 1
-    concurrency: int = 1
-    intra_op: int = 1
-    max_batch: int = 1
-    batch_window: str = "0ms"
-    queue: int = 256
-    runtime: str = "onnx"
-    device: str = "cpu"
-    grace: str = "10s"
-    stuck_after: str = "60s"
-    max_body: str | None = None
-    max_pixels: int = MAX_PIXELS
 
 
 def app(args: Mapping[str, Any]) -> Application:
@@ -188,27 +170,9 @@ def read_arguments(given: Mapping[str, Any]) -> tuple[ServiceConfig, Scale]:
     """
     try:
         # All are text if they come from a command line.
-        asked = msgspec.convert(dict(given), Arguments, strict=False)
+        asked = msgspec.convert(
+            dict(given), Arguments, strict=False, dec_hook=lambda kind, text: kind(text)
+        )
     except msgspec.ValidationError as error:
         raise UsageError(f"args of tailrace.service.on_ray.replicas:app: {error}") from error
-    names = asked.models.split(",") if isinstance(asked.models, str) else asked.models
-    config = ServiceConfig(
-        models=tuple(names),
-        model_path=Path(asked.model_path) if asked.model_path is not None else None,
-        twin=asked.twin,
-        dataset=Path(asked.dataset) if asked.dataset is not None else None,
-        host=asked.host,
-        concurrency=asked.concurrency,
-        intra_op_threads=asked.intra_op,
-        max_batch=asked.max_batch,
-        batch_window_s=parse_duration_s(asked.batch_window),
-        queue=asked.queue,
-        runtime=asked.runtime,
-        device=asked.device,
-        grace_s=parse_duration_s(asked.grace),
-        stuck_s=parse_duration_s(asked.stuck_after),
-        max_body_bytes=None if asked.max_body is None else parse_bytes(asked.max_body),
-        max_pixels=asked.max_pixels,
-        token=os.environ.get(TOKEN_VARIABLE) or None,
-    )
-    return config, parse_scale(str(asked.replicas))
+    return asked.config(), parse_scale(str(asked.replicas))
