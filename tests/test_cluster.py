@@ -13,19 +13,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 from ray.util import get_node_ip_address
 
-from tailrace import cluster
+from tailrace.cluster import AUTO, connect
 from tailrace.errors import TailraceError, UsageError
 from tests.kit import cli
 from tests.kit.plans import await_intervals
 from tests.kit.waiting import wait_until
 
 
+@pytest.fixture(autouse=True)
+def _unconnected() -> None:
+    """Tests before these may have left this process connected."""
+    ray.shutdown()
+
+
 @pytest.mark.parametrize("address", ["nonsense", "auto:x", "ray://host:10001", ":6379", "host:"])
 def test_no_address(address: str) -> None:
     with pytest.raises(UsageError, match="auto or HOST:PORT"):
-        cluster.connect(address)
+        connect(address)
 
 
 def test_nobody_there() -> None:
@@ -33,43 +40,80 @@ def test_nobody_there() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         with pytest.raises(TailraceError, match="no Ray cluster answers"):
-            cluster.connect(f"127.0.0.1:{port}")
+            connect(f"127.0.0.1:{port}")
 
 
 def test_auto_is_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(TailraceError, match=":1 "):
-        cluster.connect(cluster.AUTO)
+        connect(AUTO)
 
 
 def test_no_host() -> None:
     with pytest.raises(UsageError, match=r"there is no host at nowhere\.invalid:6379"):
-        cluster.connect("nowhere.invalid:6379")
+        connect("nowhere.invalid:6379")
 
 
-def test_one_that_takes_connections_and_says_nothing() -> None:
-    """In a process of its own: Ray goes on trying in it, and must not keep it from ending."""
+def run_code(code: str, address: str) -> subprocess.CompletedProcess[str]:
+    """A process that runs `code`: what Ray does in it must not be done to this one."""
+    return subprocess.run(
+        [sys.executable, "-c", code, address],
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of one that takes connections and says nothing."""
+    # Ray takes a loopback address for this one.
+    with socket.create_server((get_node_ip_address(), 0)) as server:
+        host, port = server.getsockname()
+        yield f"{host}:{port}"
+
+
+JOIN_IN_VAIN = """
+import sys, threading
+from tailrace import cluster
+cluster._JOIN_S = 0.5
+try:
+    cluster.connect(sys.argv[1])
+except cluster.TailraceError as error:
+    failed = str(error)
+"""
+
+
+def test_one_that_takes_connections_and_says_nothing(silent: str) -> None:
+    """Ray goes on trying in the process, and must not keep it from ending."""
+    done = run_code(JOIN_IN_VAIN + "sys.exit(failed)", silent)
+    assert done.returncode == 1
+    assert done.stderr == f"no Ray cluster answers at {silent} (nothing within 0.5 s)\n"
+
+
+@pytest.mark.slow("Ray itself tries for 40 s")
+def test_a_join_that_is_given_up_comes_to_an_end(silent: str) -> None:
+    code = (
+        "for thread in set(threading.enumerate()) - {threading.current_thread()}:\n"
+        "    thread.join(120)\n"
+        "print(failed, threading.active_count())\n"
+    )
+    assert run_code(JOIN_IN_VAIN + code, silent).stdout.endswith("(nothing within 0.5 s) 1\n")
+
+
+def test_a_join_that_is_given_up_and_succeeds_is_undone(cluster: Any) -> None:
     code = (
         "import sys\n"
-        "from tailrace import cluster\n"
-        "cluster._JOIN_S = 0.5\n"
-        "try:\n"
-        "    cluster.connect(sys.argv[1])\n"
-        "except cluster.TailraceError as error:\n"
-        "    sys.exit(str(error))\n"
+        "from concurrent.futures import Future\n"
+        "import ray\n"
+        "from tailrace.cluster import _init\n"
+        "outcome = Future()\n"
+        "outcome.cancel()\n"
+        "_init(sys.argv[1], outcome)\n"
+        "print(ray.is_initialized())\n"
     )
-    # Ray takes a loopback address for this one.
-    with socket.create_server((get_node_ip_address(), 0)) as silent:
-        host, port = silent.getsockname()
-        done = subprocess.run(
-            [sys.executable, "-c", code, f"{host}:{port}"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-    assert done.returncode == 1
-    assert done.stderr == f"no Ray cluster answers at {host}:{port} (nothing within 0.5 s)\n"
+    assert run_code(code, cluster.address).stdout == "False\n"
 
 
 def is_listening(address: str) -> bool:

@@ -8,14 +8,13 @@ import logging
 import os
 import signal
 import socket
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, wait
 from pathlib import Path
 from threading import Thread
-from typing import IO
+from typing import IO, Any
 
 from tailrace.errors import TailraceError, UsageError
 
@@ -24,6 +23,8 @@ NAMESPACE = "tailrace"
 _REACH_S = 5.0
 _JOIN_S = 30.0
 """On a busy machine it takes several seconds."""
+_TRIES = "RAY_gcs_server_port_wait_time_s"
+"""How often Ray tries to reach a head, 36 s each time; without it for a quarter of an hour."""
 
 
 def require_ray() -> None:
@@ -34,7 +35,7 @@ def require_ray() -> None:
     """
     if importlib.util.find_spec("ray") is None:
         raise UsageError("--ray needs Ray, which is not installed: pip install 'tailrace[ray]'")
-    _use_token()
+    _prepare_environment()
 
 
 def connect(address: str) -> None:
@@ -61,17 +62,11 @@ def connect(address: str) -> None:
     _join(found)
 
 
-@contextlib.contextmanager
-def quietly() -> Iterator[None]:
-    """Leaves the cluster at the end, if there is one, and keeps what Ray has to say off stdout
-    until then: on a node's death it prints the last lines of its log.
-    """
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-        try:
-            yield
-        finally:
-            if "ray" in sys.modules:
-                sys.modules["ray"].shutdown()
+def living_nodes() -> list[dict[str, Any]]:
+    """What Ray says of each node of the cluster that is alive."""
+    import ray
+
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
 def take_signals_back() -> None:
@@ -116,7 +111,9 @@ def _this_node() -> str:
 
 
 def _join(address: str) -> None:
-    """Connect in time: in a thread, as Ray has no limit. One that goes on is left behind."""
+    """Connect in time: in a thread, as Ray has no limit. One that is given up ends by itself within
+    a minute, and should it still succeed it takes that back.
+    """
     from ray.exceptions import RayError
 
     outcome: Future[None] = Future()
@@ -125,7 +122,7 @@ def _join(address: str) -> None:
         wait([outcome], _JOIN_S)
         said.seek(0)
         unauthenticated = b"Unauthenticated" in said.read()
-    if not outcome.done():
+    if outcome.cancel():
         raise TailraceError(f"no Ray cluster answers at {address} (nothing within {_JOIN_S:g} s)")
     try:
         outcome.result()
@@ -149,6 +146,8 @@ def _join(address: str) -> None:
 def _init(address: str, outcome: Future[None]) -> None:
     import ray
 
+    given = os.environ.get(_TRIES)
+    os.environ[_TRIES] = given or "1"
     try:
         ray.init(
             address=address,
@@ -157,10 +156,16 @@ def _init(address: str, outcome: Future[None]) -> None:
             logging_level=logging.CRITICAL,
             configure_logging=False,
         )
+        if not outcome.set_running_or_notify_cancel():
+            ray.shutdown()
+        else:
+            outcome.set_result(None)
     except Exception as error:  # noqa: BLE001  # for who waits
-        outcome.set_exception(error)
-    else:
-        outcome.set_result(None)
+        if not outcome.cancelled():
+            outcome.set_exception(error)
+    finally:
+        if given is None:
+            del os.environ[_TRIES]
 
 
 @contextlib.contextmanager
@@ -178,10 +183,11 @@ def _stderr_aside() -> Iterator[IO[bytes]]:
             os.close(kept)
 
 
-def _use_token() -> None:
-    """Have Ray use this machine's token, where there is one: of a cluster that is named by its
-    address it does so only if it is told to, before it is imported.
-    """
+def _prepare_environment() -> None:
+    """Set what Ray reads once, when it is imported."""
+    # Of a cluster that is named by its address it uses this machine's token only if it is told to.
     given = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
     if given or Path("~/.ray/auth_token").expanduser().exists():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
+    # It would print what happens in the cluster on stdout, as the log's end of a node that died.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")

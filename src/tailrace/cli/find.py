@@ -112,7 +112,6 @@ def find(
     import uvloop
 
     from tailrace.cli.output import positive_duration_s, report_command
-    from tailrace.cluster import quietly
     from tailrace.load.judge.ending import signal_code
     from tailrace.load.session.plan import read_plan
     from tailrace.load.session.search import SearchLimits
@@ -135,7 +134,7 @@ def find(
     )
     files = SummaryFiles("find", plan.config.url, junit, markdown)
     began_s = time.monotonic()
-    with files.failures(), quietly():
+    with files.failures():
         found, directory, kept = uvloop.run(_find(plan, bound, limits, out))
     if as_json:
         from tailrace.cli.output import print_json

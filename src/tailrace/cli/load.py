@@ -101,7 +101,6 @@ def load(
     import uvloop
 
     from tailrace.cli import gate, output
-    from tailrace.cluster import quietly
     from tailrace.load.session.plan import read_plan
     from tailrace.runs.directory import RUNS_DIR, RunDirectory
     from tailrace.runs.run import Run, SampleSink
@@ -125,9 +124,7 @@ def load(
             if out is not None
             else RunDirectory.create(RUNS_DIR, "load", plan)
         )
-        with quietly():
-            run = Run(plan, directory, samples=sink)
-            result = uvloop.run(output.follow(run))
+        result = uvloop.run(output.follow(Run(plan, directory, samples=sink)))
         # What is not there whole can be no better or worse than another.
         is_kept = directory.broken is None and (sink is None or sink.broken is None)
         judged = held_against.judge(directory.path) if held_against and is_kept else None

@@ -29,7 +29,13 @@ def serve(config: ServiceConfig) -> None:
     config.check(say)
     warn_of_memory(config)
     with bind(config.host, config.port) as listener:
-        supervise(config, listener, lambda: announce(config, listener), say)
+        address, port = listener.getsockname()[:2]
+        threads = config.workers * config.threads * config.intra_op_threads
+        room = (
+            f"{config.workers} x {config.threads} x {config.intra_op_threads} = {threads} threads "
+            f"(workers x concurrency x intra-op) on {_cores()}; queue of {config.queue} a worker"
+        )
+        supervise(config, listener, lambda: announce(config, address, port, room), say)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -63,17 +69,11 @@ def say(message: str) -> None:
     sys.stderr.flush()
 
 
-def announce(config: ServiceConfig, listener: socket.socket) -> None:
-    """Says where the service is and what it does with the cores. The form is a contract."""
-    address, port = listener.getsockname()[:2]
+def announce(config: ServiceConfig, address: str, port: int, room: str) -> None:
+    """Says where the service is and what `room` it has to compute. The form is a contract."""
     host = f"[{address}]" if ":" in address else address
     say(f"serving {', '.join(config.models)} on http://{host}:{port}")
-    threads = config.workers * config.threads * config.intra_op_threads
-    say(
-        f"{config.workers} x {config.threads} x {config.intra_op_threads} = {threads} threads "
-        f"(workers x concurrency x intra-op) on {_cores()}; "
-        f"queue of {config.queue} a worker"
-    )
+    say(room)
     if notice := config.notice:
         say(notice)
 

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -269,6 +270,30 @@ def victim(cluster: Any) -> Iterator[Any]:
     yield cluster.worker_nodes.copy().pop()
     cluster.add_node(**node_with(2))
     cluster.wait_for_nodes()
+
+
+async def test_of_a_lost_node_a_program_prints_nothing_that_it_was_not_told_to(
+    cluster: Any, victim: Any, serve: Any
+) -> None:
+    code = (
+        "import sys, tailrace\n"
+        "tailrace.run(sys.argv[1], rate=50, duration='60s', workers=4, ray=sys.argv[2],"
+        " progress=True)\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", code, serve().url, cluster.address),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    assert process.stdout is not None
+    await process.stderr.readline()
+    await asyncio.to_thread(cluster.remove_node, victim, allow_graceful=False)
+    lines = [await process.stderr.readline() for _ in range(12)]
+    process.send_signal(signal.SIGINT)
+    assert await process.stdout.read() == b""
+    await process.wait()
+    assert all(lines)
 
 
 async def test_a_lost_node_is_told_and_its_share_taken_over(

@@ -15,7 +15,7 @@ import pytest
 from ray import serve
 
 from tailrace.cli.serve import serve as serve_command
-from tailrace.cluster import connect, quietly
+from tailrace.cluster import connect
 from tailrace.errors import UsageError
 from tailrace.service.config import TOKEN_VARIABLE, ServiceConfig
 from tailrace.service.on_ray.registry import running_replicas
@@ -105,13 +105,12 @@ def test_bad_argument_is_named(given: dict[str, object], said: str) -> None:
 @pytest.fixture(scope="module")
 def url(cluster: Any) -> Iterator[str]:
     port = free_port()
-    with quietly():
-        connect(cluster.address)
-        serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": port})
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            serve.shutdown()
+    connect(cluster.address)
+    serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": port})
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        serve.shutdown()
 
 
 def _answers(url: str) -> bool:

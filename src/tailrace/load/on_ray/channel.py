@@ -79,7 +79,6 @@ class Parcel(Files):
                 return message
 
     def find(self, name: str) -> tuple[str, str]:
-        """See Files."""
         return name, self._name(name)
 
     def _arrivals(self, text: str) -> str:
@@ -111,7 +110,7 @@ class Parcel(Files):
 
 
 class Agent:
-    """The actor. All of its methods are asynchronous and run in one event loop."""
+    """The actor. Its methods, all asynchronous, run in one event loop."""
 
     def __init__(self) -> None:
         self._heard = bytearray()

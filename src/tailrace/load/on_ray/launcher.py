@@ -16,9 +16,8 @@ from ray.util.scheduling_strategies import (
 )
 
 import tailrace
-from tailrace.cluster import connect, take_signals_back
+from tailrace.cluster import connect, living_nodes, take_signals_back
 from tailrace.errors import UsageError
-from tailrace.load.client.request import Request
 from tailrace.load.on_ray.channel import HEARTBEAT_S, Agent, Parcel, RayChannel
 from tailrace.load.on_ray.node import ClockWatch, Node, name_nodes, read_clock
 from tailrace.load.worker.launcher import Channel, GeneratorError, Gone, Heard
@@ -51,7 +50,6 @@ class RayLauncher:
         """Actors that are there, and have no worker yet."""
         self._group: Any = None
         self._parcel = Parcel()
-        self._requests: list[Request] | None = None
         self._packed_requests: Any = None
         self._watching: asyncio.Task[None] | None = None
         self._round_trip_ns = 0
@@ -75,7 +73,7 @@ class RayLauncher:
     async def reserve(self, workers: int) -> None:
         await asyncio.to_thread(connect, self._address)
         take_signals_back()
-        self._nodes = name_nodes(_nodes())
+        self._nodes = name_nodes(living_nodes())
         self._group = placement_group([{"CPU": 1}] * workers, strategy="SPREAD")
         try:
             async with asyncio.timeout(_ROOM_S):
@@ -95,8 +93,8 @@ class RayLauncher:
 
     async def launch(self, setup: Setup, heard: Heard, gone: Gone) -> Channel:
         agent, node = self._waiting.pop(0) if self._waiting else await self._substitute()
-        if self._requests is not setup.requests:
-            self._requests = setup.requests
+        if self._packed_requests is None:
+            # One object for all workers of a node.
             self._packed_requests = ray.put(encoder.encode(setup.requests))
         packed = encoder.encode(msgspec.structs.replace(self._parcel.pack(setup), requests=[]))
         try:
@@ -137,7 +135,7 @@ class RayLauncher:
         node = self._nodes.get(node_id)
         if node is None:
             # It has joined since.
-            node = self._nodes[node_id] = name_nodes(_nodes())[node_id]
+            node = self._nodes[node_id] = name_nodes(living_nodes())[node_id]
         here = (tailrace.__version__, platform.python_version())
         if (version, python) != here:
             raise UsageError(
@@ -204,10 +202,6 @@ class RayLauncher:
             f"{workers} load workers need as many CPUs, and of the {total} of the Ray cluster "
             f"{free} are free: use fewer --workers, or add nodes (ray start --address=…)"
         )
-
-
-def _nodes() -> list[dict[str, Any]]:
-    return ray.nodes()  # type: ignore[no-untyped-call, no-any-return]
 
 
 def _line(error: BaseException) -> str:

@@ -8,7 +8,7 @@ says most.
 
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,12 +84,11 @@ class Node:
         return clock_ns
 
 
-def name_nodes(rows: Iterable[Mapping[str, Any]]) -> dict[str, Node]:
-    """The living nodes among `rows`, of `ray.nodes()`, by id."""
-    alive = [row for row in rows if row["Alive"]]
-    hosts = Counter(row["NodeManagerHostname"] for row in alive)
+def name_nodes(rows: Sequence[Mapping[str, Any]]) -> dict[str, Node]:
+    """The nodes of `rows`, as `living_nodes` has them, by id."""
+    hosts = Counter(row["NodeManagerHostname"] for row in rows)
     nodes = {}
-    for row in alive:
+    for row in rows:
         node_id, host = row["NodeID"], row["NodeManagerHostname"]
         nodes[node_id] = Node(node_id, host if hosts[host] == 1 else f"{host}-{node_id[:6]}")
     return nodes

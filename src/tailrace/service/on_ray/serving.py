@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Any
 
 import msgspec
 import ray
@@ -21,13 +20,13 @@ from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview, Loggi
 from ray.util import get_node_ip_address
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from tailrace.cluster import connect, quietly
+from tailrace.cluster import connect, living_nodes
 from tailrace.errors import TailraceError, UsageError
 from tailrace.net import is_loopback, resolve
 from tailrace.service.config import TOKEN_VARIABLE, ServiceConfig
 from tailrace.service.on_ray.registry import running_replicas
 from tailrace.service.on_ray.replicas import APPLICATION, REGISTRY, Scale, application
-from tailrace.service.workers import bind, say
+from tailrace.service.workers import announce, bind, say
 
 _OWNER = "serve-command"
 # A resource that the head node alone has.
@@ -57,20 +56,19 @@ def serve_on_ray(config: ServiceConfig, scale: Scale, address: str) -> None:
             model cannot be loaded.
     """
     config.check_settings()
-    with quietly():
-        connect(address)
-        # After Ray's own handlers are in place.
-        with _stopped_by_signals() as stopping:
-            _check_unused()
-            head = _head_address()
-            config = _with_port(config, head)
-            owner = _own()
-            try:
-                _start(config, scale)
-                _Attendant(config, scale, head, stopping).attend()
-            finally:
-                _end(config)
-                del owner
+    connect(address)
+    # After Ray's own handlers are in place.
+    with _stopped_by_signals() as stopping:
+        _check_unused()
+        head = _head_address()
+        config = _with_port(config, head)
+        owner = _own()
+        try:
+            _start(config, scale)
+            _Attendant(config, scale, head, stopping).attend()
+        finally:
+            _end(config)
+            del owner
 
 
 def _check_unused() -> None:
@@ -95,16 +93,11 @@ def _own() -> object:
 
 
 def _head_address() -> str:
-    for node in _nodes():
+    for node in living_nodes():
         if _HEAD in node["Resources"]:
             address: str = node["NodeManagerAddress"]
             return address
     raise TailraceError("the cluster has no head node at the moment: try again in a minute")
-
-
-def _nodes() -> list[dict[str, Any]]:
-    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return [node for node in nodes if node["Alive"]]
 
 
 def _with_port(config: ServiceConfig, head: str) -> ServiceConfig:
@@ -220,15 +213,12 @@ class _Attendant:
 
     def _announce(self) -> None:
         config = self._config
-        host = f"[{self._address}]" if ":" in self._address else self._address
-        say(f"serving {', '.join(config.models)} on http://{host}:{config.port}")
-        say(
+        room = (
             f"{self._scale} x {config.threads} x {config.intra_op_threads} threads "
-            f"(replicas x concurrency x intra-op), nodes of the cluster: {len(_nodes())}; "
+            f"(replicas x concurrency x intra-op), nodes of the cluster: {len(living_nodes())}; "
             f"queue of {config.queue} a replica"
         )
-        if notice := config.notice:
-            say(notice)
+        announce(config, self._address, config.port, room)
 
 
 def _needs(config: ServiceConfig) -> str:
