@@ -63,14 +63,22 @@ def test_the_timeline_is_a_table(serve: Any) -> None:
 @pytest.mark.parametrize("kept", ["s.csv", "s.parquet", True])
 def test_raw_samples_of_a_run(serve: Any, tmp_path: Path, kept: Any) -> None:
     samples = kept if kept is True else tmp_path / kept
-    result = tailrace.run(serve().url, rate=200, duration=1, samples=samples, workers=2)
+    out = tmp_path / "run"
+    result = tailrace.run(serve().url, rate=200, duration=1, samples=samples, workers=2, out=out)
     assert len(result.samples) == result.offered
     assert set(result.samples["worker"]) == {0, 1}
     latencies_ns = result.samples["done_ns"] - result.samples["intended_ns"]
     assert latencies_ns.max() / 1e6 == pytest.approx(result.latency_ms.max, abs=1e-4)
     assert len(result.samples.to_pandas()) == result.offered
-    if kept is not True:
-        assert len(tailrace.read_samples(tmp_path / kept)) == result.offered
+    if kept is True:
+        with pytest.raises(tailrace.TailraceError, match="no raw samples"):
+            _ = tailrace.read_run(out).samples
+        return
+    assert len(tailrace.read_samples(tmp_path / kept)) == result.offered
+    # The run and its samples are found wherever they have been moved together.
+    moved = tmp_path.with_name(f"{tmp_path.name}-moved")
+    tmp_path.rename(moved)
+    assert len(tailrace.read_run(moved / "run").samples) == result.offered
 
 
 def test_a_share_of_samples_alone_keeps_them_in_memory(serve: Any) -> None:

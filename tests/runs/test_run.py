@@ -21,7 +21,7 @@ from tailrace.load.measure.histogram import HIGHEST_US
 from tailrace.load.measure.point import Point
 from tailrace.load.session.plan import Plan
 from tailrace.load.worker.launcher import GeneratorError
-from tailrace.runs.directory import RunDirectory, RunDirectoryError
+from tailrace.runs.directory import RunDirectory, RunDirectoryError, new_directory
 from tailrace.runs.run import Run
 from tests.kit import cli
 from tests.kit.plans import await_intervals, make_plan
@@ -160,7 +160,7 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
 
 def test_runs_of_the_same_second_have_directories_of_their_own(tmp_path: Path) -> None:
     plan = plan_of("http://h/")
-    made = {RunDirectory.create(tmp_path, "x", plan).path for _ in range(3)}
+    made = {RunDirectory(new_directory(tmp_path, "x"), plan).path for _ in range(3)}
     assert len(made) == 3
 
 
@@ -170,7 +170,7 @@ def test_runs_begun_at_one_instant_have_directories_of_their_own(tmp_path: Path)
 
     def begin(_: int) -> Path:
         together.wait(TIMEOUT_S)
-        directory = RunDirectory.create(tmp_path, "x", plan)
+        directory = RunDirectory(new_directory(tmp_path, "x"), plan)
         directory.close()
         return directory.path
 

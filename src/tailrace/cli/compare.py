@@ -31,8 +31,7 @@ def compare(
     from tailrace.runs.compare.regression import parse_bound
     from tailrace.runs.directory import RUNS_DIR
     from tailrace.runs.listing import locate_run
-    from tailrace.runs.summary.formats import SummaryFiles
-    from tailrace.runs.summary.summary import of_comparison
+    from tailrace.runs.summary import SummaryFiles, of_comparison
 
     bounds = tuple(parse_bound(text) for text in regression or [])
     path = locate_run(RUNS_DIR, run)

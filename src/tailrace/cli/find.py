@@ -115,8 +115,7 @@ def find(
     from tailrace.load.judge.ending import signal_code
     from tailrace.load.session.plan import read_plan
     from tailrace.load.session.search import SearchLimits
-    from tailrace.runs.summary.formats import SummaryFiles
-    from tailrace.runs.summary.summary import of_find
+    from tailrace.runs.summary import SummaryFiles, of_find
     from tailrace.units import parse_rate_per_s
 
     config = options.read_config(urls, given, slo=slo, interval_s=0.5)

@@ -19,7 +19,7 @@ from tailrace.runs.compare.regression import (
 )
 from tailrace.runs.directory import RUNS_DIR
 from tailrace.runs.listing import locate_run
-from tailrace.runs.summary.summary import differences_table
+from tailrace.runs.summary import differences_table
 
 _STYLES = {"kept": "", "broken": "bold red", "undecided": "yellow"}
 

@@ -102,10 +102,9 @@ def load(
 
     from tailrace.cli import gate, output
     from tailrace.load.session.plan import read_plan
-    from tailrace.runs.directory import RUNS_DIR, RunDirectory
+    from tailrace.runs.directory import RUNS_DIR, RunDirectory, new_directory
     from tailrace.runs.run import Run, SampleSink
-    from tailrace.runs.summary.formats import SummaryFiles
-    from tailrace.runs.summary.summary import of_load
+    from tailrace.runs.summary import SummaryFiles, of_load
 
     config = options.read_config(urls, given, rate=rate, scale=scale, speed=speed)
     with options.named():
@@ -119,11 +118,8 @@ def load(
     sink = SampleSink(samples, samples_share) if samples is not None else None
     files = SummaryFiles("load", plan.config.url, junit, markdown)
     with files.failures():
-        directory = (
-            RunDirectory(out, plan)
-            if out is not None
-            else RunDirectory.create(RUNS_DIR, "load", plan)
-        )
+        place = out if out is not None else new_directory(RUNS_DIR, "load")
+        directory = RunDirectory(place, plan, samples)
         result = uvloop.run(output.follow(Run(plan, directory, samples=sink)))
         # What is not there whole can be no better or worse than another.
         is_kept = directory.broken is None and (sink is None or sink.broken is None)

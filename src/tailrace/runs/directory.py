@@ -72,16 +72,17 @@ class RunDirectory:
 
     Args:
         path: the directory, made with its parents; must be empty or absent.
+        samples: the file that raw samples go to, if any do.
 
     Raises:
         RunDirectoryError: it cannot be made, or holds files already.
     """
 
-    def __init__(self, path: Path, plan: Plan) -> None:
+    def __init__(self, path: Path, plan: Plan, samples: Path | None = None) -> None:
         self.path = path
         self.broken: str | None = None
         """Why writing stopped, once it has; the run itself goes on."""
-        described = _describe(plan, path)
+        described = _describe(plan, path, samples)
         try:
             path.mkdir(parents=True, exist_ok=True)
             if any(path.iterdir()):
@@ -105,15 +106,6 @@ class RunDirectory:
                 opened.pop_all()
         except OSError as error:
             raise RunDirectoryError(f"cannot write {path}: {error.strerror}") from None
-
-    @classmethod
-    def create(cls, base: Path, label: str, plan: Plan) -> "RunDirectory":
-        """A run in a `new_directory`.
-
-        Raises:
-            RunDirectoryError: it cannot be made.
-        """
-        return cls(new_directory(base, label), plan)
 
     def append(self, interval: Interval) -> None:
         """Write one interval down, through to the operating system.
@@ -181,13 +173,14 @@ def _pretty(document: Any) -> bytes:
     return msgspec.json.format(_encoder.encode(document), indent=2) + b"\n"
 
 
-def _describe(plan: Plan, path: Path) -> bytes:
+def _describe(plan: Plan, path: Path, samples: Path | None) -> bytes:
     asked = Asked(
         **msgspec.structs.asdict(plan.config),
         tailrace=__version__,
         started=datetime.now(UTC).isoformat(timespec="milliseconds"),
         requests=len(plan.traffic.requests),
         expect=str(plan.expect),
+        samples=os.path.relpath(samples, path) if samples is not None else "",
         environment=read_environment(),
     )
     fields = msgspec.to_builtins(asked, enc_hook=of_path)

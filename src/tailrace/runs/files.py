@@ -56,6 +56,8 @@ class Asked(
     """Different ones."""
     expect: str = ""
     """Of an answer, in words."""
+    samples: str = ""
+    """The file of raw samples, as seen from the run's directory; empty where there is none."""
     environment: Any = None
     """An Environment."""
 

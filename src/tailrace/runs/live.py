@@ -45,7 +45,10 @@ class LiveRun:
     async def __aenter__(self) -> "LiveRun":
         if self._begun is not None:
             raise RuntimeError("a run begins once: start another one")
-        directory = RunDirectory(self._out, self._plan) if self._out is not None else None
+        directory = None
+        if self._out is not None:
+            file = self._samples.path if self._samples is not None else None
+            directory = RunDirectory(self._out, self._plan, file)
         self._begun = Run(self._plan, directory, samples=self._samples)
         await self._begun.start()
         self._following = asyncio.create_task(self._follow())

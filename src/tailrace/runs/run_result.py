@@ -1,21 +1,21 @@
 """A run as a program works with it: its result document, its timeline and its raw samples."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from tailrace.errors import TailraceError
-from tailrace.load.judge.slo import parse_slo
 from tailrace.load.judge.verdict import Verdict
+from tailrace.load.measure.histogram import Histogram
 from tailrace.load.measure.measurement import COUNTS, Measurement
 from tailrace.load.measure.point import Percentiles, Point, close, per_s
 from tailrace.load.session.result import Rates, Result, confidence_ms
 from tailrace.runs.files import Asked, RunFiles
-from tailrace.runs.listing import locate_run
-from tailrace.runs.samples import RawSamples, require
+from tailrace.runs.listing import RunRecord, locate_run, read_run
+from tailrace.runs.samples import RawSamples, read_raw_samples, require
 from tailrace.units import format_duration, format_figure
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class RunResult(Result, frozen=True, kw_only=True, dict=True):
         read_samples: Callable[[], RawSamples] | None = None,
     ) -> "RunResult":
         """A result with its run's timeline; `read_samples` returns its raw samples."""
-        document = {name: getattr(result, name) for name in Result.__struct_fields__}
+        document = msgspec.structs.asdict(result)
         whole = cls(**document, timeline=tuple(timeline), problems=tuple(problems))
         whole.__dict__["_read_samples"] = read_samples
         return whole
@@ -118,38 +118,40 @@ def read_run_result(path: Path) -> RunResult:
         UsageError: it is no run's directory.
     """
     path = locate_run(path.parent, str(path))
-    files = RunFiles(path)
-    timeline = tuple(files.points())
-    result = files.result(Result) or _so_far(files, timeline)
-    return RunResult.of(result, timeline, files.problems)
-
-
-def _so_far(files: RunFiles, timeline: tuple[Point, ...]) -> Result:
+    whole = path.resolve()
+    record = read_run(whole.parent, whole.name)
+    files = RunFiles(whole)
     asked = files.asked() or Asked()
+    return RunResult.of(
+        record.result or _so_far(record, path, asked.seed, files.latency()),
+        record.points,
+        record.info.problems,
+        partial(read_raw_samples, whole / asked.samples) if asked.samples else None,
+    )
+
+
+def _so_far(record: RunRecord, path: Path, seed: int, latency: Histogram) -> Result:
+    info, points = record.info, record.points
     counts = {
-        name: one.merge(
-            [getattr(each, name) for each in (timeline[-1:] if one.level else timeline)]
-        )
+        name: one.merge([getattr(each, name) for each in (points[-1:] if one.level else points)])
         for name, one in COUNTS.items()
     }
-    measured = Measurement(**counts, series={"latency": files.latency()})
-    duration_s = timeline[-1].t_s if timeline else 0.0
+    measured = Measurement(**counts, series={"latency": latency})
+    amounts = measured.offered, measured.sent, measured.completed
     return close(
         Result,
         measured,
-        map(parse_slo, asked.slo),
-        target=asked.url,
-        arrivals=asked.arrivals,
-        seed=asked.seed,
-        duration_s=duration_s,
-        rate=Rates(
-            *(per_s(n, duration_s) for n in (measured.offered, measured.sent, measured.completed))
-        ),
-        confidence_ms=confidence_ms(measured.latency),
+        target=info.target,
+        arrivals=info.arrivals,
+        seed=seed,
+        duration_s=info.duration_s,
+        rate=Rates(*(per_s(count, info.duration_s) for count in amounts)),
+        confidence_ms=confidence_ms(latency),
         service_ms=Percentiles(),
         send_lag_us={},
         stages_ms={},
         xray=None,
         verdict=Verdict(valid=False, reasons=["it has not come to its end"]),
-        run=str(files.path),
+        slo=info.slo,
+        run=str(path),
     )

@@ -20,6 +20,7 @@ from tailrace.units import format_digits, format_figure
 DEFAULT = "p99+10%"
 """Wide enough for what one machine differs from another like it."""
 
+_Judgement = Literal["kept", "broken", "undecided"]
 _BOUND = re.compile(r"([a-z/]+[\d.]*)\s*([+-])\s*(\d+(?:\.\d*)?|\.\d+)\s*%")
 _FALLING = ("completed/s",)
 """Figures of which less is worse."""
@@ -40,7 +41,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a comparison says of a bound."""
 
     bound: str
-    outcome: Literal["kept", "broken", "undecided"]
+    outcome: _Judgement
     reason: str
     """One line for a person."""
 
@@ -67,48 +68,36 @@ def parse_bound(text: str) -> RegressionBound:
 
 def judge_bound(comparison: Comparison, bound: RegressionBound) -> Outcome:
     """Whether `bound` is kept by the comparison's other run."""
+    outcome, reason = _judge(comparison, bound)
+    return Outcome(bound=bound.expression, outcome=outcome, reason=reason)
+
+
+def _judge(comparison: Comparison, bound: RegressionBound) -> tuple[_Judgement, str]:
     found = {difference.name: difference for difference in comparison.differences}
     difference = found[bound.figure]
     if found["completed/s"].base and not found["completed/s"].other:
-        return Outcome(bound=bound.expression, outcome="broken", reason="nothing was answered")
-    down = None
+        return "broken", "nothing was answered"
+    measured = " → ".join(
+        shown(value, difference.unit) for value in (difference.base, difference.other)
+    )
+    down: tuple[_Judgement, str] | None = None
     if comparison.outage is not None and not _allows(bound, difference, found["failed"]):
-        down = Outcome(
-            bound=bound.expression,
-            outcome="broken",
-            reason=f"{_measured(difference)}: {comparison.outage}",
-        )
+        down = "broken", f"{measured}: {comparison.outage}"
     change = _change_percent(difference)
-    if change is None and down is not None:
-        return down
     if change is None:
-        return Outcome(
-            bound=bound.expression,
-            outcome="undecided",
-            reason=f"{_measured(difference)}: {_why(comparison, bound.figure)}",
-        )
+        return down or ("undecided", f"{measured}: {_why(comparison, bound.figure)}")
     low, high = change
     unit = " points" if bound.figure in _SHARES else " %"
     spread = f"95 % interval {format_digits(low, '+')} to {format_digits(high, '+')}{unit}"
     if bound.figure in _FALLING:
         low, high = -high, -low
     if low > bound.allowed_percent:
-        return Outcome(
-            bound=bound.expression,
-            outcome="broken",
-            reason=f"{_measured(difference)}, {spread}: proven worse than it allows",
-        )
+        return "broken", f"{measured}, {spread}: proven worse than it allows"
     if down is not None:
         return down
     if high <= bound.allowed_percent:
-        return Outcome(
-            bound=bound.expression, outcome="kept", reason=f"{_measured(difference)}, {spread}"
-        )
-    return Outcome(
-        bound=bound.expression,
-        outcome="undecided",
-        reason=f"{_measured(difference)}, {spread}: not proven either way; longer runs would tell",
-    )
+        return "kept", f"{measured}, {spread}"
+    return "undecided", f"{measured}, {spread}: not proven either way; longer runs would tell"
 
 
 def _allows(bound: RegressionBound, difference: Difference, failed: Difference) -> bool:
@@ -129,10 +118,6 @@ def _change_percent(difference: Difference) -> tuple[float, float] | None:
         return None
     low, high = difference.ratio_interval
     return 100 * (low - 1), 100 * (high - 1)
-
-
-def _measured(difference: Difference) -> str:
-    return f"{shown(difference.base, difference.unit)} → {shown(difference.other, difference.unit)}"
 
 
 def shown(value: float | None, unit: str) -> str:

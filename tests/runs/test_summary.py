@@ -14,8 +14,17 @@ from tailrace.load.measure.point import Percentiles
 from tailrace.load.session.result import Rates, Result
 from tailrace.load.session.search import Found, Step
 from tailrace.runs.compare.regression import Outcome
-from tailrace.runs.summary.formats import SummaryFiles, junit, markdown
-from tailrace.runs.summary.summary import Check, Summary, Table, of_failure, of_find, of_load
+from tailrace.runs.summary import (
+    Check,
+    Summary,
+    SummaryFiles,
+    Table,
+    junit,
+    markdown,
+    of_failure,
+    of_find,
+    of_load,
+)
 
 
 def result(valid: bool = False, slo: dict[str, bool] | None = None) -> Result:

@@ -1,15 +1,23 @@
-"""What a command found: checks that passed or did not, and figures, the same for every format."""
+"""What a command found, for a pipeline: checks that passed or did not and figures, as JUnit and as
+Markdown.
+"""
 
-from collections.abc import Sequence
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Literal
+from xml.etree import ElementTree as ET
 
 import msgspec
 
+from tailrace.errors import TailraceError, UsageError
 from tailrace.load.judge.ending import describe_end
 from tailrace.load.measure.failures import describe_failures
 from tailrace.load.measure.point import STATISTICS, times_of
 from tailrace.load.session.result import Result, notes_on
 from tailrace.load.session.search import Found
+from tailrace.plain import plain
 from tailrace.runs.compare.compare import Comparison
 from tailrace.runs.compare.regression import Outcome, shown
 from tailrace.units import format_digits, format_duration, format_figure, format_lag
@@ -78,10 +86,8 @@ def of_load(
         )
         for expression, kept in result.slo.items()
     )
-    spread = (
-        "–" if (ends := result.confidence_ms.get(name)) is None else f"{ends[0]:g} – {ends[1]:g}"
-        for name in STATISTICS
-    )
+    ends_of = map(result.confidence_ms.get, STATISTICS)
+    spread = ("–" if ends is None else f"{ends[0]:g} – {ends[1]:g}" for ends in ends_of)
     latency, *others = (
         (label, *(_figure(times.get(name)) for name in STATISTICS))
         for label, times in times_of(result)
@@ -201,3 +207,147 @@ def _of_slo(result: Result, expression: str, kept: bool) -> str:
 
 def _figure(value: float | None) -> str:
     return "–" if value is None else f"{format_figure(value)}"
+
+
+class SummaryFiles:
+    """The summary files that a command was asked for, tried out when made.
+
+    The JUnit file says from then on that there is no result, until there is one: what is killed
+    leaves a failed test, not last time's success. To the Markdown file a summary is appended, as
+    GitHub's is shared by the steps of a job.
+
+    Args:
+        command: the one asked, and `subject` what it is about.
+
+    Raises:
+        UsageError: one of them cannot be written.
+    """
+
+    def __init__(
+        self, command: str, subject: str, junit_file: Path | None, markdown_file: Path | None
+    ) -> None:
+        self._command = command
+        self._subject = subject
+        self._junit = junit_file
+        self._markdown = markdown_file
+        try:
+            self._append_markdown("")
+            self._write_junit(of_failure(command, subject, "it did not come to its end"))
+        except TailraceError as error:
+            raise UsageError(str(error)) from None
+
+    @contextlib.contextmanager
+    def failures(self) -> Iterator[None]:
+        """Write down an error that ends the command, too."""
+        try:
+            yield
+        except TailraceError as error:
+            self.write(of_failure(self._command, self._subject, str(error)))
+            raise
+
+    def write(self, summary: Summary) -> None:
+        """Write what was found.
+
+        Raises:
+            TailraceError: a file cannot be written (any more).
+        """
+        self._write_junit(summary)
+        self._append_markdown(markdown(summary))
+
+    def _write_junit(self, summary: Summary) -> None:
+        if self._junit is not None:
+            with _writing(self._junit):
+                self._junit.write_text(junit(summary), encoding="utf-8")
+
+    def _append_markdown(self, text: str) -> None:
+        if self._markdown is not None:
+            with _writing(self._markdown), self._markdown.open("a", encoding="utf-8") as file:
+                file.write(text)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TailraceError(f"cannot write {path}: {error.strerror}") from None
+
+
+def junit(summary: Summary) -> str:
+    """The document. What is undecided is a skipped test, with the reason."""
+    outcomes = [check.outcome for check in summary.checks]
+    counts = {
+        "tests": str(len(outcomes)),
+        "failures": str(outcomes.count("failed")),
+        "errors": str(outcomes.count("error")),
+        "skipped": str(outcomes.count("undecided")),
+        "time": f"{summary.duration_s:.3f}",
+    }
+    root = ET.Element("testsuites", {key: counts[key] for key in counts if key != "skipped"})
+    name = plain(f"tailrace {summary.command} {summary.subject}")
+    suite = ET.SubElement(root, "testsuite", {"name": name, **counts})
+    properties = ET.SubElement(suite, "properties")
+    for key, value in {**summary.facts, **_figures(summary)}.items():
+        ET.SubElement(properties, "property", {"name": plain(key), "value": plain(value)})
+    for check in summary.checks:
+        of_case = {"classname": f"tailrace.{summary.command}", "name": plain(check.name)}
+        test = ET.SubElement(suite, "testcase", {**of_case, "time": counts["time"]})
+        reason = plain(check.reason)
+        match check.outcome:
+            case "passed":
+                ET.SubElement(test, "system-out").text = reason
+            case "undecided":
+                ET.SubElement(test, "skipped", {"message": reason})
+            case "failed" | "error" as kind:
+                tag = {"failed": "failure", "error": "error"}[kind]
+                ET.SubElement(test, tag, {"message": reason, "type": kind}).text = reason
+    if summary.notes:
+        ET.SubElement(suite, "system-out").text = "\n".join(map(plain, summary.notes))
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, "unicode") + "\n"
+
+
+def _figures(summary: Summary) -> dict[str, str]:
+    if summary.table is None:
+        return {}
+    _, *columns = summary.table.head
+    return {
+        f"{name} {column}".strip(): value
+        for name, *values in summary.table.rows
+        for column, value in zip(columns, values, strict=True)
+    }
+
+
+_SIGNS: dict[CheckOutcome, str] = {
+    "passed": "✅ passed",
+    "failed": "❌ failed",
+    "undecided": "➖ undecided",
+    "error": "💥 error",
+}
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>()#!|~&@$])")
+
+
+def markdown(summary: Summary) -> str:
+    """The document: a heading, the checks, the figures."""
+    parts = [f"### tailrace {summary.command}: {_text(summary.subject)}"]
+    if summary.checks:
+        rows = tuple((check.name, _SIGNS[check.outcome], check.reason) for check in summary.checks)
+        parts.append(_table(Table(head=("check", "outcome", ""), rows=rows)))
+    if summary.table is not None:
+        parts.append(_table(summary.table))
+    if summary.facts:
+        parts.append(
+            " · ".join(f"{_text(name)}: {_text(value)}" for name, value in summary.facts.items())
+        )
+    parts += ["\n".join(f"- {_text(note)}" for note in summary.notes)] if summary.notes else []
+    return "\n\n".join(parts) + "\n\n"
+
+
+def _table(table: Table) -> str:
+    head, *rows = ("| " + " | ".join(map(_text, row)) + " |" for row in (table.head, *table.rows))
+    return "\n".join([head, "|" + " --- |" * len(table.head), *rows])
+
+
+def _text(value: str) -> str:
+    """`value` as it is, whatever is in it: no markup, no link, no mention, one line."""
+    return _MARKUP.sub(r"\\\1", plain(value))
