@@ -27,13 +27,11 @@ from tailrace.dashboard.server import serving
 from tailrace.errors import TailraceError, UsageError
 from tailrace.net import Certificate
 from tests.kit.ports import free_port
-from tests.kit.server import answer_raw, http
+from tests.kit.server import Server, answer_raw, http
 from tests.kit.waiting import TIMEOUT_S
 
 if TYPE_CHECKING:
     from tests.control.conftest import Room
-
-FACES = ("rest", "rpc")
 
 
 def test_importing_tailrace_stays_cheap() -> None:
@@ -154,24 +152,26 @@ def server_process(
             process.kill()
 
 
-@pytest.mark.parametrize("face", FACES)
-async def test_a_killed_server_ends_a_watch_and_is_found_again(face: str) -> None:
+async def test_a_killed_server_ends_a_watch_and_is_found_again() -> None:
     with server_process() as (process, *addresses):
         ports = [int(address.rpartition(":")[2]) for address in addresses]
-        control = tailrace.connect(addresses[FACES.index(face)])
-        updates = control.watch("a")
-        assert (await anext(updates)).service.id == "a"
+        controls = [tailrace.connect(address) for address in addresses]
+        watches = [control.watch("a") for control in controls]
+        for updates in watches:
+            assert (await anext(updates)).service.id == "a"
         os.kill(process.pid, signal.SIGKILL)
         async with asyncio.timeout(TIMEOUT_S):
-            with pytest.raises(UnreachableError):
-                await anext(updates)
-            with pytest.raises(UnreachableError):
-                await control.list()
+            for updates, control in zip(watches, controls, strict=True):
+                with pytest.raises(UnreachableError):
+                    await anext(updates)
+                with pytest.raises(UnreachableError):
+                    await control.list()
         process.wait(TIMEOUT_S)
-    with server_process(ports[0], ports[1]):
-        async with asyncio.timeout(TIMEOUT_S):
-            assert await heard(control) == ["a"]
-        await control.close()
+    with server_process(*ports):
+        for control in controls:
+            async with asyncio.timeout(TIMEOUT_S):
+                assert await heard(control) == ["a"]
+            await control.close()
 
 
 async def heard(control: RemoteControl) -> list[str]:
@@ -208,33 +208,40 @@ async def test_a_server_that_stops_ends_a_watch(room: "Room", service_id: str | 
 # The documentation's own examples
 
 
+@pytest.fixture(scope="module")
+def addresses() -> Iterator[list[str]]:
+    """Of REST and gRPC, of a control room in a process of its own."""
+    target = Server().start()
+    with server_process(target=target.url) as (_, *addresses):
+        yield addresses
+    target.close()
+
+
 @pytest.mark.parametrize("number", [0, 1])
-def test_the_examples_of_the_documentation_run(serve: Callable[..., Any], number: int) -> None:
+def test_the_examples_of_the_documentation_run(addresses: list[str], number: int) -> None:
     text = (Path(__file__).parents[2] / "docs/remote.md").read_text()
     examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert len(examples) == 2
-    with server_process(target=serve().url) as (_, _, address):
-        script = examples[number].replace("127.0.0.1:2222", address)
-        ran = subprocess.run(
-            [sys.executable, "-c", script], check=True, timeout=60, stdout=subprocess.PIPE
-        )
+    script = examples[number].replace("127.0.0.1:2222", addresses[1])
+    ran = subprocess.run(
+        [sys.executable, "-c", script], check=True, timeout=TIMEOUT_S, stdout=subprocess.PIPE
+    )
     assert float(ran.stdout.split()[-1]) > 0
 
 
 @pytest.mark.parametrize("ending", ["", "room.close()", "raise SystemExit", "del room"])
-def test_a_script_ends_though_it_watches(ending: str) -> None:
+def test_a_script_ends_though_it_watches(addresses: list[str], ending: str) -> None:
     script = (
         "import sys, tailrace\n"
         "room = tailrace.connect_sync(sys.argv[1])\n"
         "updates = room.watch()\n"
         f"print(next(updates).service.id)\n{ending}"
     )
-    with server_process() as (_, *addresses):
-        for address in addresses:
-            ran = subprocess.run(
-                [sys.executable, "-c", script, address], capture_output=True, timeout=60
-            )
-            assert (ran.stdout, ran.stderr) == (b"a\n", b"")
+    for address in addresses:
+        ran = subprocess.run(
+            [sys.executable, "-c", script, address], capture_output=True, timeout=TIMEOUT_S
+        )
+        assert (ran.stdout, ran.stderr) == (b"a\n", b"")
 
 
 async def test_a_stream_that_waits_ends_when_another_thread_closes(room: "Room") -> None:
@@ -250,7 +257,7 @@ async def test_a_stream_that_waits_ends_when_another_thread_closes(room: "Room")
         await asyncio.to_thread(control.close)
 
 
-def test_an_interrupted_script_ends(serve: Callable[..., Any]) -> None:
+def test_an_interrupted_script_ends(addresses: list[str]) -> None:
     script = (
         "import sys, tailrace\n"
         "with tailrace.connect_sync(sys.argv[1]) as room:\n"
@@ -260,20 +267,19 @@ def test_an_interrupted_script_ends(serve: Callable[..., Any]) -> None:
         "    except KeyboardInterrupt:\n"
         "        print(room.get('a').state)\n"
     )
-    with server_process() as (_, *addresses):
-        for address in addresses:
-            with subprocess.Popen(
-                [sys.executable, "-c", script, address],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            ) as process:
-                assert process.stdout is not None
-                try:
-                    assert process.stdout.readline() == b"a\n"
-                    process.send_signal(signal.SIGINT)
-                    assert process.communicate(timeout=60) == (b"idle\n", b"")
-                finally:
-                    process.kill()
+    for address in addresses:
+        with subprocess.Popen(
+            [sys.executable, "-c", script, address],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            assert process.stdout is not None
+            try:
+                assert process.stdout.readline() == b"a\n"
+                process.send_signal(signal.SIGINT)
+                assert process.communicate(timeout=TIMEOUT_S) == (b"idle\n", b"")
+            finally:
+                process.kill()
 
 
 # Tokens and certificates

@@ -28,7 +28,14 @@ from tests.kit.waiting import TIMEOUT_S, until
 if TYPE_CHECKING:
     from tests.control.conftest import Room
 
-KINDS = ("local", "rest", "rpc", "rest-sync", "rpc-sync")
+OTHER = pytest.mark.slow("the same transport and the same kind of client are among the others")
+KINDS = (
+    "local",
+    "rest",
+    "rpc-sync",
+    pytest.param("rpc", marks=OTHER),
+    pytest.param("rest-sync", marks=OTHER),
+)
 
 
 class Awaited:
@@ -208,12 +215,6 @@ async def test_a_run_is_named_and_deleted_and_so_is_a_search(
     assert isinstance(await refusal(face.delete_run(run)), UnknownRunError)
 
 
-async def test_a_start_without_a_rate_takes_the_services_own(face: LoadControl) -> None:
-    assert (await face.set_rate("a", 123.5)).rate_per_s == 123.5
-    assert (await face.start("a")).rate_per_s == 123.5
-    await face.stop("a")
-
-
 async def test_all_services_are_watched_at_once(face: LoadControl, room: "Room") -> None:
     seen: list[Update] = []
 
@@ -315,7 +316,9 @@ async def test_names_that_are_paths_name_nothing(face: LoadControl) -> None:
 
 
 async def test_what_a_running_service_refuses(face: LoadControl) -> None:
-    await face.start("a")
+    assert (await face.set_rate("a", 123.5)).rate_per_s == 123.5
+    # Without a rate it takes the service's own.
+    assert (await face.start("a")).rate_per_s == 123.5
     change = config(id="a")
     for asked in (lambda: face.start("a"), lambda: face.change(change), lambda: face.remove("a")):
         with pytest.raises(StateError, match="running"):

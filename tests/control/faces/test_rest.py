@@ -123,32 +123,24 @@ async def test_the_stream_tells_states_and_intervals(client: httpx.AsyncClient) 
     assert "running" in {update["service"]["state"] for update in updates}
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "/services/x"),
-        ("PUT", "/services/x"),
-        ("DELETE", "/services/x"),
-        ("GET", "/services/x/config"),
-        ("POST", "/services/x/start"),
-        ("POST", "/services/x/stop"),
-        ("PUT", "/services/x/rate"),
-        ("PUT", "/services/x/profile"),
-        ("GET", "/services/x/latest"),
-        ("GET", "/services/x/window"),
-        ("GET", "/services/x/stream"),
-    ],
-)
-async def test_an_unknown_service_is_404(client: httpx.AsyncClient, method: str, path: str) -> None:
-    body = {
-        "/services/x": {"url": "http://127.0.0.1/"},
-        "/services/x/rate": 20,
-        "/services/x/profile": "20",
-    }.get(path)
-    answer = await client.request(method, path, json=body)
-    assert answer.status_code == 404
-    assert "'x'" in answer.json()["error"]
-    assert answer.json()["type"] == "UnknownServiceError"
+async def test_an_unknown_service_is_404(client: httpx.AsyncClient) -> None:
+    for method, path, body in (
+        ("GET", "/services/x", None),
+        ("PUT", "/services/x", {"url": "http://127.0.0.1/"}),
+        ("DELETE", "/services/x", None),
+        ("GET", "/services/x/config", None),
+        ("POST", "/services/x/start", None),
+        ("POST", "/services/x/stop", None),
+        ("PUT", "/services/x/rate", 20),
+        ("PUT", "/services/x/profile", "20"),
+        ("GET", "/services/x/latest", None),
+        ("GET", "/services/x/window", None),
+        ("GET", "/services/x/stream", None),
+    ):
+        answer = await client.request(method, path, json=body)
+        assert answer.status_code == 404, (method, path)
+        assert "'x'" in answer.json()["error"]
+        assert answer.json()["type"] == "UnknownServiceError"
 
 
 async def test_a_second_start_is_409(client: httpx.AsyncClient) -> None:
@@ -158,31 +150,25 @@ async def test_a_second_start_is_409(client: httpx.AsyncClient) -> None:
     assert "running" in answer.json()["error"]
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"fast", b"-1", b"1e999", b'{"rate": "fast"}', b'{"rate": -3}', b"[]", b"null"]
-)
-async def test_a_rate_that_cannot_be_is_400(client: httpx.AsyncClient, body: bytes) -> None:
-    answer = await client.put("/services/a/rate", content=body)
-    assert answer.status_code == 400
-    assert answer.json()["error"]
+async def test_a_rate_that_cannot_be_is_400(client: httpx.AsyncClient) -> None:
+    for body in (
+        b"",
+        b"fast",
+        b"-1",
+        b"1e999",
+        b'{"rate": "fast"}',
+        b'{"rate": -3}',
+        b"[]",
+        b"null",
+    ):
+        answer = await client.put("/services/a/rate", content=body)
+        assert answer.status_code == 400, body
+        assert answer.json()["error"]
     assert (await client.get("/services/a")).json()["rate_per_s"] == 100
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Origin": "https://example.org"},
-        {"Origin": "null"},
-        {"Origin": "http://[", "Referer": "http://["},
-        {"Referer": "http://127.0.0.1:1/page"},
-        {"Sec-Fetch-Site": "cross-site"},
-        {"Sec-Fetch-Site": "same-site"},
-    ],
-)
-async def test_another_sites_page_may_change_nothing(
-    client: httpx.AsyncClient, headers: dict[str, str]
-) -> None:
-    for method, path in (
+async def test_another_sites_page_may_change_nothing(client: httpx.AsyncClient) -> None:
+    changes = (
         ("POST", "/services"),
         ("PUT", "/services/a"),
         ("DELETE", "/services/a"),
@@ -190,10 +176,19 @@ async def test_another_sites_page_may_change_nothing(
         ("POST", "/services/a/stop"),
         ("PUT", "/services/a/rate"),
         ("PUT", "/services/a/profile"),
+    )
+    for headers in (
+        {"Origin": "https://example.org"},
+        {"Origin": "null"},
+        {"Origin": "http://[", "Referer": "http://["},
+        {"Referer": "http://127.0.0.1:1/page"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
     ):
-        answer = await client.request(method, path, headers=headers, content=b"20")
-        assert answer.status_code == 403
-        assert answer.json()["type"] == "CrossSiteError"
+        for method, path in changes:
+            answer = await client.request(method, path, headers=headers, content=b"20")
+            assert answer.status_code == 403, (method, path, headers)
+            assert answer.json()["type"] == "CrossSiteError"
     assert (await client.get("/services/a")).json()["state"] == "idle"
     assert (await client.get("/services/a")).json()["rate_per_s"] == 100
 
@@ -240,85 +235,78 @@ async def test_a_body_of_files_goes_round(client: httpx.AsyncClient, tmp_path: P
     assert (await client.put("/services/c", json=kept)).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body", "status", "kind", "told"),
-    [
-        ("POST", "/services", {"id": "a", "url": "http://127.0.0.1/"}, 409, "StateError", "'a'"),
-        ("POST", "/services", {"id": "c"}, 400, "UsageError", "url"),
-        ("POST", "/services", {"id": "c", "url": 5}, 400, "UsageError", "url"),
-        ("POST", "/services", {"id": "c", "url": "ftp://h"}, 400, "UsageError", "ftp"),
-        ("POST", "/services", {"id": "/", "url": "http://127.0.0.1"}, 400, "UsageError", "id"),
-        ("POST", "/services", [], 400, "UsageError", "object"),
-        ("POST", "/services", {"id": "c", "url": "http://127.0.0.1", "x": 1}, 400, None, "`x`"),
-        (
-            "POST",
-            "/services",
-            {"id": "c", "url": "http://h", "body": ""},
-            400,
-            None,
-            "path",
-        ),
-        ("POST", "/services", {"id": "c", "url": "http://h", "body": 7}, 400, None, "path"),
-        (
-            "POST",
-            "/services",
-            {"id": "c", "url": "http://127.0.0.1", "profile": "1.."},
-            400,
-            "UsageError",
-            "ramp",
-        ),
-        (
-            "POST",
-            "/services",
-            {"id": "c", "url": "http://192.0.2.1/"},
-            403,
-            "NotAllowedError",
-            "192.0.2.1",
-        ),
-        (
-            "POST",
-            "/services",
-            {"id": "c", "url": "http://127.0.0.1/", "profile": "501"},
-            403,
-            "NotAllowedError",
-            "500",
-        ),
-        ("PUT", "/services/a", {"id": "b", "url": "http://127.0.0.1"}, 400, "UsageError", "'b'"),
-        ("PUT", "/services/a", {"id": 3, "url": "http://127.0.0.1"}, 400, "UsageError", "3"),
-        ("PUT", "/services/a", {}, 400, "UsageError", "url"),
-        ("PUT", "/services/a", {"url": "http://192.0.2.1"}, 403, "NotAllowedError", "192.0.2.1"),
-        ("PUT", "/services/a/rate", 501, 403, "NotAllowedError", "501"),
-        ("PUT", "/services/a/rate", {"rat": 5}, 400, "UsageError", "rat"),
-        ("PUT", "/services/a/profile", "100..900/1m", 403, "NotAllowedError", "900"),
-        ("PUT", "/services/a/profile", "100..", 400, "UsageError", "ramp"),
-        ("PUT", "/services/a/profile", 5, 400, "UsageError", "int"),
-        ("PUT", "/services/a/profile", {"profile": 5}, 400, "UsageError", "profile"),
-        ("POST", "/services/a/start", {"rate": 501}, 403, "NotAllowedError", "501"),
-        ("POST", "/services/a/start", {"rate": "x"}, 400, "UsageError", "rate"),
-        ("GET", "/runs/nope", None, 404, "UnknownRunError", "nope"),
-        ("GET", "/runs/%2e%2e", None, 404, "UnknownRunError", None),
-        ("GET", "/runs/%2e%2e%2f", None, 404, None, None),
-        ("GET", "/nothing", None, 404, "UnknownRouteError", "/api/nothing"),
-        ("POST", "/nothing", None, 404, "UnknownRouteError", "/api/nothing"),
-    ],
-)
-async def test_every_error_is_one_line_and_a_class(
-    client: httpx.AsyncClient,
-    method: str,
-    path: str,
-    body: Any,
-    status: int,
-    kind: str | None,
-    told: str | None,
-) -> None:
+ERRORS: list[tuple[str, str, Any, int, str | None, str | None]] = [
+    ("POST", "/services", {"id": "a", "url": "http://127.0.0.1/"}, 409, "StateError", "'a'"),
+    ("POST", "/services", {"id": "c"}, 400, "UsageError", "url"),
+    ("POST", "/services", {"id": "c", "url": 5}, 400, "UsageError", "url"),
+    ("POST", "/services", {"id": "c", "url": "ftp://h"}, 400, "UsageError", "ftp"),
+    ("POST", "/services", {"id": "/", "url": "http://127.0.0.1"}, 400, "UsageError", "id"),
+    ("POST", "/services", [], 400, "UsageError", "object"),
+    ("POST", "/services", {"id": "c", "url": "http://127.0.0.1", "x": 1}, 400, None, "`x`"),
+    (
+        "POST",
+        "/services",
+        {"id": "c", "url": "http://h", "body": ""},
+        400,
+        None,
+        "path",
+    ),
+    ("POST", "/services", {"id": "c", "url": "http://h", "body": 7}, 400, None, "path"),
+    (
+        "POST",
+        "/services",
+        {"id": "c", "url": "http://127.0.0.1", "profile": "1.."},
+        400,
+        "UsageError",
+        "ramp",
+    ),
+    (
+        "POST",
+        "/services",
+        {"id": "c", "url": "http://192.0.2.1/"},
+        403,
+        "NotAllowedError",
+        "192.0.2.1",
+    ),
+    (
+        "POST",
+        "/services",
+        {"id": "c", "url": "http://127.0.0.1/", "profile": "501"},
+        403,
+        "NotAllowedError",
+        "500",
+    ),
+    ("PUT", "/services/a", {"id": "b", "url": "http://127.0.0.1"}, 400, "UsageError", "'b'"),
+    ("PUT", "/services/a", {"id": 3, "url": "http://127.0.0.1"}, 400, "UsageError", "3"),
+    ("PUT", "/services/a", {}, 400, "UsageError", "url"),
+    ("PUT", "/services/a", {"url": "http://192.0.2.1"}, 403, "NotAllowedError", "192.0.2.1"),
+    ("PUT", "/services/a/rate", 501, 403, "NotAllowedError", "501"),
+    ("PUT", "/services/a/rate", {"rat": 5}, 400, "UsageError", "rat"),
+    ("PUT", "/services/a/profile", "100..900/1m", 403, "NotAllowedError", "900"),
+    ("PUT", "/services/a/profile", "100..", 400, "UsageError", "ramp"),
+    ("PUT", "/services/a/profile", 5, 400, "UsageError", "int"),
+    ("PUT", "/services/a/profile", {"profile": 5}, 400, "UsageError", "profile"),
+    ("POST", "/services/a/start", {"rate": 501}, 403, "NotAllowedError", "501"),
+    ("POST", "/services/a/start", {"rate": "x"}, 400, "UsageError", "rate"),
+    ("GET", "/runs/nope", None, 404, "UnknownRunError", "nope"),
+    ("GET", "/runs/%2e%2e", None, 404, "UnknownRunError", None),
+    ("GET", "/runs/%2e%2e%2f", None, 404, None, None),
+    ("GET", "/nothing", None, 404, "UnknownRouteError", "/api/nothing"),
+    ("POST", "/nothing", None, 404, "UnknownRouteError", "/api/nothing"),
+]
+"""Method, path, body; the status, the error's class, and what its line has in it."""
+
+
+async def test_every_error_is_one_line_and_a_class(client: httpx.AsyncClient) -> None:
     before = (await client.get("/services")).json()
-    answer = await client.request(method, path, json=body)
-    assert answer.status_code == status
-    error = answer.json()
-    assert set(error) == {"error", "type"}
-    assert "\n" not in error["error"]
-    assert kind is None or error["type"] == kind
-    assert told is None or told in error["error"]
+    for method, path, body, status, kind, told in ERRORS:
+        answer = await client.request(method, path, json=body)
+        assert answer.status_code == status, (method, path, body)
+        error = answer.json()
+        assert set(error) == {"error", "type"}
+        assert "\n" not in error["error"]
+        assert kind is None or error["type"] == kind
+        assert told is None or told in error["error"]
     assert (await client.get("/services")).json() == before
 
 
@@ -333,13 +321,13 @@ async def test_a_running_service_is_neither_changed_nor_removed(client: httpx.As
         assert answer.json()["type"] == "StateError"
 
 
-@pytest.mark.parametrize("body", ["60..120/60s", {"profile": "60..120/60s"}])
-async def test_a_profile_is_set(client: httpx.AsyncClient, body: Any) -> None:
-    answer = await client.put("/services/a/profile", json=body)
-    assert answer.status_code == 200
-    assert answer.json()["profile"] == "60..120/60s"
-    assert answer.json()["rate_per_s"] == 60
-    assert (await client.get("/services/a/config")).json()["profile"] == "60..120/60s"
+async def test_a_profile_is_set(client: httpx.AsyncClient) -> None:
+    for rate, body in ((60, "60..120/60s"), (70, {"profile": "70..120/60s"})):
+        answer = await client.put("/services/a/profile", json=body)
+        assert answer.status_code == 200
+        assert answer.json()["profile"] == f"{rate}..120/60s"
+        assert answer.json()["rate_per_s"] == rate
+        assert (await client.get("/services/a/config")).json()["profile"] == f"{rate}..120/60s"
 
 
 async def test_another_method_is_405_and_told_the_right_ones(client: httpx.AsyncClient) -> None:
