@@ -49,7 +49,7 @@ def test_all_are_listed(arguments: tuple[str, ...]) -> None:
     assert all(f" {name} " in said for name in NAMES)
 
 
-@pytest.mark.parametrize("module", ["control.client.rpc", "control.faces.rpc.server"])
+@pytest.mark.parametrize("module", ["control.faces.rpc.client", "control.faces.rpc.server"])
 def test_grpc_has_no_handlers_around_fork_whoever_imports_it(module: str) -> None:
     """Load workers died in them, and they write a line where they do nothing."""
     code = f"""

@@ -15,8 +15,8 @@ from tailrace.control.config import ServiceConfig
 from tailrace.control.config_file import read_config as read_file
 from tailrace.control.controller import Controller
 from tailrace.control.interface import NotAllowedError
-from tailrace.control.json_codec import decode, encode
 from tailrace.control.limits import LOOPBACK, Limits
+from tailrace.control.methods import decode, encode
 from tailrace.errors import UsageError
 from tailrace.load.config import LoadConfig
 from tailrace.load.session.plan import read_plan

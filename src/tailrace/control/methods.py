@@ -1,4 +1,5 @@
-"""What a method of LoadControl is to faces and clients: how it is asked for, and what it answers.
+"""What a method of LoadControl is to faces and clients: how it is asked for, what it answers, and
+the JSON of both.
 
 All of it is read from the method itself, its signature and its docstring; `method` adds what these
 cannot say.
@@ -13,7 +14,9 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 import msgspec
 
 from tailrace.errors import TailraceError, known
+from tailrace.load.config import of_path, to_path
 
+T = TypeVar("T")
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 _SAID = "_method"
@@ -188,3 +191,39 @@ def _errors(raised: str) -> dict[type[TailraceError], str]:
             assert kind is not TailraceError, f"{name} does not say how it is answered"
             errors[kind] = " ".join(text.split()).removesuffix(".")
     return errors
+
+
+class ErrorAnswer(msgspec.Struct, frozen=True):
+    """What is answered where something went wrong: a line for a person, a class for a program."""
+
+    error: str
+    type: str
+
+
+def encode(value: object) -> bytes:
+    """`value`, made of the interface's types, as JSON."""
+    return msgspec.json.encode(value, enc_hook=of_path)
+
+
+def decode(data: bytes, kind: type[T]) -> T:
+    """The `kind` that `data` is.
+
+    Raises:
+        msgspec.DecodeError: it is not JSON, or not of that kind.
+    """
+    return msgspec.json.decode(data, type=kind, dec_hook=to_path)
+
+
+def fields_of(value: msgspec.Struct) -> dict[str, Any]:
+    """The fields of `value` as `encode` would have them."""
+    fields: dict[str, Any] = msgspec.to_builtins(value, enc_hook=of_path)
+    return fields
+
+
+def convert(fields: object, kind: type[T]) -> T:
+    """The `kind` that `fields`, decoded JSON, describes.
+
+    Raises:
+        msgspec.ValidationError: it describes none.
+    """
+    return msgspec.convert(fields, kind, dec_hook=to_path, str_keys=True)

@@ -8,7 +8,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tailrace.control.faces.answers import answer_error
+from tailrace.control.faces.rest import answer_error
 from tailrace.control.guesses import Guesses
 from tailrace.control.interface import NotAllowedError
 from tailrace.dashboard.login import Login

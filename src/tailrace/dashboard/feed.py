@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 from fastapi import APIRouter, Response
 
-from tailrace.control.faces.answers import NO_STORE, answer_error
+from tailrace.control.faces.rest import NO_STORE, answer_error
 from tailrace.control.interface import (
     LoadControl,
     ServiceInfo,

@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Scope
 
-from tailrace.control.faces.answers import NO_STORE, answer_error
+from tailrace.control.faces.rest import NO_STORE, answer_error
 from tailrace.control.guesses import Clock, Guesses, network_of, too_many
 from tailrace.errors import TailraceError
 from tailrace.plain import as_html

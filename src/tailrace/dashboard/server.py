@@ -12,7 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import Response
 
-from tailrace.control.faces.answers import answer_error
+from tailrace.control.faces.rest import answer_error
 from tailrace.control.faces.rpc.server import MOST_CONNECTIONS
 from tailrace.errors import TailraceError
 from tailrace.http.guard import Guard, Limits

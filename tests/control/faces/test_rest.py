@@ -14,8 +14,8 @@ from starlette.applications import Starlette
 from tailrace.control.controller import Controller
 from tailrace.control.faces.rest import routes
 from tailrace.control.interface import RunInfo, RunRecord, ServiceConfig
-from tailrace.control.json_codec import convert
 from tailrace.control.limits import LOOPBACK, Limits
+from tailrace.control.methods import convert
 from tailrace.dashboard.access import Access
 from tailrace.dashboard.server import serving
 from tests.kit.waiting import TIMEOUT_S

@@ -9,8 +9,7 @@ import msgspec
 
 import tailrace
 from tailrace.control.interface import METHODS, UnknownServiceError
-from tailrace.control.json_codec import ErrorAnswer
-from tailrace.control.methods import Method
+from tailrace.control.methods import ErrorAnswer, Method
 from tailrace.errors import TailraceError, UsageError
 
 _EXAMPLES: dict[str, Any] = {

@@ -6,23 +6,26 @@ may be that field alone. Errors are answered as `{"error": "…", "type": "…"}
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from tailrace.control.faces.answers import NO_STORE, Answering, Endpoint, answer_json
 from tailrace.control.faces.openapi import body_fields, document
 from tailrace.control.interface import METHODS, LoadControl, RunRecord, ServiceInfo, Update
-from tailrace.control.json_codec import convert, encode
-from tailrace.control.methods import Method
-from tailrace.errors import UsageError
+from tailrace.control.methods import ErrorAnswer, Method, convert, encode
+from tailrace.errors import TailraceError, UsageError, known_as
 
 _POINTS = 256
 """Encoded in one go: about a millisecond in which nothing else gets its turn."""
+
+Answering = Callable[[Request], Awaitable[Response]]
+
+NO_STORE = {"Cache-Control": "no-store"}
 
 
 def routes(control: LoadControl, *, heartbeat_s: float = 10.0) -> list[Route]:
@@ -141,3 +144,52 @@ async def _pieces(record: RunRecord) -> AsyncIterator[bytes]:
         yield b"," + points if first else points
         await asyncio.sleep(0)
     yield b"]}"
+
+
+class UnknownRouteError(TailraceError):
+    """There is nothing at this address, or nothing for this method."""
+
+    http_status = 404
+    rpc_status = "UNIMPLEMENTED"
+
+
+class Endpoint:
+    """What answers at an address, by verb; another verb is 405, with Allow, and where there is
+    none it is 404. An ASGI application, to which a Route gives requests of every verb.
+    """
+
+    def __init__(self, verbs: Mapping[str, Answering]) -> None:
+        self._verbs = verbs
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; a TailraceError as ErrorAnswer."""
+        request = Request(scope, receive, send)
+        try:
+            response = await self._answer(request)
+        except TailraceError as error:
+            response = answer_error(error)
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        asked, verb = request.url.path, request.method
+        if verb in self._verbs:
+            return await self._verbs[verb](request)
+        if not self._verbs:
+            raise UnknownRouteError(f"there is nothing at {asked}: /docs lists the routes")
+        allowed = ", ".join(sorted(self._verbs))
+        answer = answer_error(
+            UnknownRouteError(f"{verb} is not for {asked}: use {allowed}"), status=405
+        )
+        answer.headers["Allow"] = allowed
+        return answer
+
+
+def answer_json(value: object, status: int = 200) -> Response:
+    """`value` as JSON, not to be cached."""
+    return Response(encode(value), status, NO_STORE, "application/json")
+
+
+def answer_error(error: TailraceError, status: int | None = None) -> Response:
+    """The error's line with the status of its class, unless another one is given."""
+    body = ErrorAnswer(str(error), known_as(error).__name__)
+    return answer_json(body, status or error.http_status)

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from tailrace.control.faces.answers import Endpoint, answer_json
+from tailrace.control.faces.rest import Endpoint, answer_json
 from tailrace.control.interface import LoadControl
 from tailrace.errors import UsageError
 

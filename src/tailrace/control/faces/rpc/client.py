@@ -8,7 +8,7 @@ import grpc
 import grpc.aio
 import msgspec
 
-from tailrace.control.client.remote import TokenError, UnreachableError
+from tailrace.control.client import TokenError, UnreachableError
 from tailrace.control.faces.rpc import ERROR_KEY, KEEPALIVE
 from tailrace.control.faces.rpc.codec import codec
 from tailrace.control.faces.rpc.schema import SERVICE

@@ -11,10 +11,9 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from tailrace.control.client.remote import TokenError, UnreachableError
+from tailrace.control.client import TokenError, UnreachableError
 from tailrace.control.interface import UnknownRunError, UnknownServiceError, Update
-from tailrace.control.json_codec import ErrorAnswer, decode, encode, fields_of
-from tailrace.control.methods import Method
+from tailrace.control.methods import ErrorAnswer, Method, decode, encode, fields_of
 from tailrace.errors import TailraceError, UsageError, known
 
 _TIMEOUT = httpx.Timeout(30, connect=5)
