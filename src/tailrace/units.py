@@ -95,6 +95,18 @@ def parse_rate_per_s(text: str) -> float:
     return rate_per_s
 
 
+def parse_number(text: str, what: str) -> float:
+    """The number in `text`.
+
+    Raises:
+        UsageError: it is none; the message calls it `what`.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{what} is a number, not {text!r}") from None
+
+
 def number(value: float | None) -> str:
     """`value` to three figures, but never fewer than all digits before the point."""
     if value is None:

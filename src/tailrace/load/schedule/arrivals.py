@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from tailrace.errors import UsageError
 from tailrace.load.schedule.segments import Floats
-from tailrace.load.schedule.trace import CHUNK, Replay, check_factors
+from tailrace.load.schedule.trace import CHUNK, ArrivalRates, Replay, check_factors
 from tailrace.load.schedule.trace_file import ANY_FILE, Files, read_trace
-from tailrace.units import format_exact
+from tailrace.units import format_exact, parse_number
 
 _DWELLS = 1024
 """Dwell times drawn at a time. Like CHUNK a part of what a seed means."""
@@ -228,17 +228,10 @@ def share(chunks: Iterator[NDArray[S]], worker: int, workers: int) -> Iterator[N
         first += len(chunk)
 
 
-def _number(text: str, name: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"{name} is a number, not {text!r}") from None
-
-
 def _parse_gamma(rest: str) -> Gamma:
     if not rest.strip():
         raise UsageError("gamma needs its coefficient of variation, as in gamma:2")
-    return Gamma(_number(rest, "the coefficient of variation"))
+    return Gamma(parse_number(rest, "the coefficient of variation"))
 
 
 def _parse_mmpp(rest: str) -> Mmpp:
@@ -248,7 +241,7 @@ def _parse_mmpp(rest: str) -> Mmpp:
         if not equals or key not in _MMPP_KEYS or key in values:
             trouble = "is given twice" if key in values else "is not one of its keys with a value"
             raise UsageError(f"{pair.strip()!r} {trouble}, as in {_MMPP_EXAMPLE}")
-        values[key] = _number(value, key)
+        values[key] = parse_number(value, key)
     missing = [key for key in _MMPP_KEYS if key not in values]
     if missing:
         raise UsageError(f"mmpp needs {', '.join(missing)} as well, as in {_MMPP_EXAMPLE}")
@@ -267,10 +260,15 @@ def _parse_trace(rest: str, scale: float, speed: float, files: Files) -> Replay:
         raise UsageError(f"a trace has no option {min(unknown)!r}: scale, speed, column and unit")
     column, unit = options.get("column"), options.get("unit")
     path, name = files.find(path.strip())
-    scale *= _number(options.get("scale", "1"), "scale")
-    speed *= _number(options.get("speed", "1"), "speed")
+    scale *= parse_number(options.get("scale", "1"), "scale")
+    speed *= parse_number(options.get("speed", "1"), "speed")
     check_factors(scale, speed)
-    return Replay.of(read_trace(path, column, unit), name, column, unit, scale, speed)
+    recording = read_trace(path, column, unit)
+    if isinstance(recording, ArrivalRates):
+        raise UsageError(
+            f"trace {name!r} holds rates, not arrivals: use it as --profile 'trace({name})'"
+        )
+    return Replay(name, column, unit, scale, speed, recording)
 
 
 _MMPP_KEYS = tuple(field.name for field in fields(Mmpp))

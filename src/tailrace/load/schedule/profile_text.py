@@ -15,7 +15,8 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from tailrace.errors import UsageError
 from tailrace.load.schedule.segments import (
@@ -28,7 +29,7 @@ from tailrace.load.schedule.segments import (
 )
 from tailrace.load.schedule.trace import RateTrace, check_factors
 from tailrace.load.schedule.trace_file import ANY_FILE, Files, read_trace
-from tailrace.units import format_exact, parse_duration_s, parse_rate_per_s
+from tailrace.units import format_exact, parse_duration_s, parse_number, parse_rate_per_s
 
 MAX_PARTS = 1000
 """A live change makes each worker read them between two requests."""
@@ -57,163 +58,12 @@ def parse_parts(text: str, files: Files = ANY_FILE) -> list[TimedSegment]:
             f"a profile of {len(text):,} characters is too long, at most {_MAX_LENGTH:,}: "
             "many rates are a trace(FILE)"
         )
-    pieces = list(_split(text, ",", text, 0))
-    if len(pieces) > MAX_PARTS:
-        raise UsageError(
-            f"a profile of {len(pieces):,} parts is too long, at most {MAX_PARTS:,}: many rates "
-            "are a trace(FILE)"
-        )
-    parts: list[TimedSegment] = []
-    for number, (offset, piece) in enumerate(pieces, start=1):
-        at = offset + len(piece) - len(piece.lstrip())
-        try:
-            if not piece.strip():
-                raise UsageError("a rate is missing here, as in 200")
-            part = _parse_part(piece.strip(), text, at, files)
-        except UsageError as error:
-            if isinstance(error, _PlacedError):
-                raise
-            raise _PlacedError(text, str(error), at) from None
-        if part.length_s is None and number < len(pieces):
-            name = " ".join(piece.split())
-            raise _PlacedError(text, f"{name!r} needs a length, as in {name}@30s", at)
-        parts.append(part)
-    return parts
+    return list(_Reader(text, files).parts())
 
 
 def join_parts(parts: Sequence[TimedSegment]) -> str:
     """The expression that `parse_parts` reads as these very parts."""
-    return ",".join(_join(part) for part in parts)
-
-
-def _make_segment(kind: str, values: dict[str, str], files: Files) -> Segment:
-    known = KINDS[kind]
-    for key in values:
-        if key not in (*known.needed, *known.optional):
-            takes = ", ".join((*known.needed, *known.optional))
-            raise UsageError(f"{kind} has no {key!r}: it takes {takes}")
-    missing = [key for key in known.needed if key not in values]
-    if missing:
-        raise UsageError(f"{kind} needs {', '.join(missing)} as well, as in {known.example}")
-    return known.make(values, files)
-
-
-def _parse_length_s(text: str) -> float:
-    return parse_duration_s(text, most_s=MAX_LENGTH_S)
-
-
-class _PlacedError(UsageError):
-    """An error that names its place in the expression."""
-
-    def __init__(self, text: str, reason: str, offset: int) -> None:
-        around = text
-        if len(text) > _SHOWN:
-            begin = max(offset - _SHOWN // 2, 0)
-            around = f"{'…' * (begin > 0)}{text[begin : begin + _SHOWN]}…"
-        super().__init__(f"profile {around!r}: {reason} (at character {offset + 1})")
-
-
-def _split(
-    piece: str, separator: str, text: str, offset: int, in_call: bool = False
-) -> Iterator[tuple[int, str]]:
-    """(offset in `text`, part) of what `separator` parts outside parentheses and strings."""
-    depth, start, quoted, escaped = 0, 0, False, False
-    opened = 0
-    for place, letter in enumerate(piece):
-        if escaped or quoted:
-            quoted = escaped or letter != '"'
-            escaped = not escaped and letter == "\\"
-        elif letter == '"' and (depth or in_call):
-            quoted, opened = True, place
-        elif letter == "(":
-            depth, opened = depth + 1, place
-        elif letter == ")":
-            depth -= 1
-            if depth < 0:
-                raise _PlacedError(text, "this parenthesis closes nothing", offset + place)
-        elif letter == separator and depth == 0:
-            yield offset + start, piece[start:place]
-            start = place + 1
-    if quoted:
-        raise _PlacedError(text, "this quote is not closed", offset + opened)
-    if depth:
-        raise _PlacedError(text, "this parenthesis is not closed", offset + opened)
-    yield offset + start, piece[start:]
-
-
-def _parse_part(part: str, text: str, at: int, files: Files) -> TimedSegment:
-    (_, shape), *lengths = _split(part, "@", text, at)
-    if len(lengths) > 1:
-        raise _PlacedError(text, f"{part!r} has two lengths", lengths[1][0] - 1)
-    segment = _parse_shape(shape.rstrip(), text, at, files)
-    if lengths:
-        offset, length = lengths[0]
-        try:
-            return TimedSegment(segment, _parse_length_s(length))
-        except UsageError as error:
-            raise _PlacedError(text, str(error), offset) from None
-    return TimedSegment(segment, segment.over_s if isinstance(segment, Ramp) else None)
-
-
-def _parse_shape(shape: str, text: str, at: int, files: Files) -> Segment:
-    call = _CALL.fullmatch(shape)
-    if call is not None:
-        kind = call[1].lower()
-        _check_kind(kind)
-        return _make_segment(kind, dict(_values(kind, call[2], text, at + call.start(2))), files)
-    if ".." in shape:
-        return _parse_ramp(shape, text, at)
-    return ConstantRate(parse_rate_per_s(shape))
-
-
-def _parse_ramp(shape: str, text: str, at: int) -> Ramp:
-    start, _, rest = shape.partition("..")
-    dots = at + len(start)
-    if not rest.strip():
-        reason = "the ramp needs an end and a duration, as in 100..1000/60s"
-        raise _PlacedError(text, reason, dots)
-    end, slash, over = rest.rpartition("/")
-    try:
-        over_s = _parse_length_s(over)
-    except UsageError:
-        slash = ""
-    if not slash or not end.strip():
-        shown = " ".join(f"{start}..{rest}".split())
-        reason = f"the ramp needs a duration, as in {shown}/60s"
-        raise _PlacedError(text, reason, dots + 2)
-    return Ramp(parse_rate_per_s(start), parse_rate_per_s(end), over_s)
-
-
-def _check_kind(kind: str) -> None:
-    if kind not in KINDS:
-        near = difflib.get_close_matches(kind, KINDS, 1)
-        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(KINDS)}"
-        raise UsageError(f"there is no profile {kind!r}: {hint}")
-
-
-def _values(kind: str, inside: str, text: str, at: int) -> Iterator[tuple[str, str]]:
-    seen = set()
-    for number, (offset, piece) in enumerate(_split(inside, ",", text, at, in_call=True)):
-        key, equals, value = piece.partition("=")
-        key, value = key.strip(), value.strip()
-        if kind == "trace" and number == 0:
-            key, value = "file", _file_name(piece.strip(), text, offset)
-        elif not equals or not value:
-            reason = f"{piece.strip()!r} is not key=value, as in {KINDS[kind].example}"
-            raise _PlacedError(text, reason, offset)
-        if key in seen:
-            raise _PlacedError(text, f"{key!r} is given twice", offset)
-        seen.add(key)
-        yield key, value
-
-
-def _file_name(name: str, text: str, at: int) -> str:
-    if not name.startswith('"'):
-        return name
-    try:
-        return str(json.loads(name))
-    except ValueError:
-        raise _PlacedError(text, f"{name!r} is not a JSON string", at) from None
+    return ",".join(map(_join, parts))
 
 
 def _join(part: TimedSegment) -> str:
@@ -224,45 +74,151 @@ def _join(part: TimedSegment) -> str:
     return f"{segment.expression}@{format_exact(length_s)}s"
 
 
-def _number(text: str, what: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"{what} is a number, not {text!r}") from None
+class _PlacedError(UsageError):
+    """An error that names its place in the expression."""
 
 
-def _sine(values: dict[str, str], _: Files) -> Segment:
-    return Sine(
-        parse_rate_per_s(values["mean"]),
-        parse_rate_per_s(values["amp"]),
-        _parse_length_s(values["period"]),
-        _number(values.get("phase", "0"), "phase"),
-    )
+class _Reader:
+    """Reads one expression; `at` is always where in it a piece begins."""
+
+    def __init__(self, text: str, files: Files) -> None:
+        self._text = text
+        self._files = files
+
+    def parts(self) -> Iterator[TimedSegment]:
+        pieces = list(self._split(self._text, ",", 0))
+        if len(pieces) > MAX_PARTS:
+            raise UsageError(
+                f"a profile of {len(pieces):,} parts is too long, at most {MAX_PARTS:,}: many "
+                "rates are a trace(FILE)"
+            )
+        for number, (offset, piece) in enumerate(pieces, start=1):
+            at = offset + len(piece) - len(piece.lstrip())
+            try:
+                if not piece.strip():
+                    raise UsageError("a rate is missing here, as in 200")
+                part = self._part(piece.strip(), at)
+            except _PlacedError:
+                raise
+            except UsageError as error:
+                raise self._error(str(error), at) from None
+            if part.length_s is None and number < len(pieces):
+                name = " ".join(piece.split())
+                raise self._error(f"{name!r} needs a length, as in {name}@30s", at)
+            yield part
+
+    def _error(self, reason: str, at: int) -> _PlacedError:
+        around = self._text
+        if len(around) > _SHOWN:
+            begin = max(at - _SHOWN // 2, 0)
+            around = f"{'…' * (begin > 0)}{around[begin : begin + _SHOWN]}…"
+        return _PlacedError(f"profile {around!r}: {reason} (at character {at + 1})")
+
+    def _split(
+        self, piece: str, separator: str, at: int, in_call: bool = False
+    ) -> Iterator[tuple[int, str]]:
+        """(where it begins, part) of what `separator` parts outside parentheses and strings."""
+        depth, start, quoted, escaped = 0, 0, False, False
+        opened = 0
+        for place, letter in enumerate(piece):
+            if escaped or quoted:
+                quoted = escaped or letter != '"'
+                escaped = not escaped and letter == "\\"
+            elif letter == '"' and (depth or in_call):
+                quoted, opened = True, place
+            elif letter == "(":
+                depth, opened = depth + 1, place
+            elif letter == ")":
+                depth -= 1
+                if depth < 0:
+                    raise self._error("this parenthesis closes nothing", at + place)
+            elif letter == separator and depth == 0:
+                yield at + start, piece[start:place]
+                start = place + 1
+        if quoted:
+            raise self._error("this quote is not closed", at + opened)
+        if depth:
+            raise self._error("this parenthesis is not closed", at + opened)
+        yield at + start, piece[start:]
+
+    def _part(self, part: str, at: int) -> TimedSegment:
+        (_, shape), *lengths = self._split(part, "@", at)
+        if len(lengths) > 1:
+            raise self._error(f"{part!r} has two lengths", lengths[1][0] - 1)
+        segment = self._shape(shape.rstrip(), at)
+        for offset, length in lengths:
+            try:
+                return TimedSegment(segment, _parse_length_s(length))
+            except UsageError as error:
+                raise self._error(str(error), offset) from None
+        return TimedSegment(segment, segment.over_s if isinstance(segment, Ramp) else None)
+
+    def _shape(self, shape: str, at: int) -> Segment:
+        if call := _CALL.fullmatch(shape):
+            return self._called(call[1].lower(), call[2], at + call.start(2))
+        if ".." in shape:
+            return self._ramp(shape, at)
+        return ConstantRate(parse_rate_per_s(shape))
+
+    def _ramp(self, shape: str, at: int) -> Ramp:
+        start, _, rest = shape.partition("..")
+        dots = at + len(start)
+        if not rest.strip():
+            reason = "the ramp needs an end and a duration, as in 100..1000/60s"
+            raise self._error(reason, dots)
+        end, slash, over = rest.rpartition("/")
+        try:
+            over_s = _parse_length_s(over)
+        except UsageError:
+            slash = ""
+        if not slash or not end.strip():
+            shown = " ".join(f"{start}..{rest}".split())
+            raise self._error(f"the ramp needs a duration, as in {shown}/60s", dots + 2)
+        return Ramp(parse_rate_per_s(start), parse_rate_per_s(end), over_s)
+
+    def _called(self, name: str, inside: str, at: int) -> Segment:
+        if name not in KINDS:
+            near = difflib.get_close_matches(name, KINDS, 1)
+            hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(KINDS)}"
+            raise UsageError(f"there is no profile {name!r}: {hint}")
+        kind = KINDS[name]
+        values: dict[str, str] = {}
+        for offset, piece in self._split(inside, ",", at, in_call=True):
+            key, equals, value = (each.strip() for each in piece.partition("="))
+            if name == "trace" and not values:
+                key, value = "file", self._file_name(piece.strip(), offset)
+            elif not equals or not value:
+                reason = f"{piece.strip()!r} is not key=value, as in {kind.example}"
+                raise self._error(reason, offset)
+            if key in values:
+                raise self._error(f"{key!r} is given twice", offset)
+            if key not in kind.takes:
+                raise UsageError(f"{name} has no {key!r}: it takes {', '.join(kind.takes)}")
+            values[key] = value
+        missing = [key for key in kind.takes if key not in values | kind.usual]
+        if missing:
+            raise UsageError(f"{name} needs {', '.join(missing)} as well, as in {kind.example}")
+        read = [parse((kind.usual | values)[key]) for key, parse in kind.takes.items()]
+        return kind.make(self._files, *read) if name == "trace" else kind.make(*read)
+
+    def _file_name(self, name: str, at: int) -> str:
+        if not name.startswith('"'):
+            return name
+        try:
+            return str(json.loads(name))
+        except ValueError:
+            raise self._error(f"{name!r} is not a JSON string", at) from None
 
 
-def _burst(values: dict[str, str], _: Files) -> Segment:
-    return Burst(
-        parse_rate_per_s(values["base"]),
-        parse_rate_per_s(values["peak"]),
-        _parse_length_s(values["every"]),
-        _parse_length_s(values["for"]),
-    )
+def _parse_length_s(text: str) -> float:
+    return parse_duration_s(text, most_s=MAX_LENGTH_S)
 
 
-def _ramp(values: dict[str, str], _: Files) -> Segment:
-    return Ramp(
-        parse_rate_per_s(values["from"]),
-        parse_rate_per_s(values["to"]),
-        _parse_length_s(values["over"]),
-    )
-
-
-def _trace(values: dict[str, str], files: Files) -> Segment:
-    (path, name), unit = files.find(values["file"]), values.get("unit")
-    scale = _number(values.get("scale", "1"), "scale")
-    speed = _number(values.get("speed", "1"), "speed")
+def _trace(files: Files, file: str, scale: float, speed: float, unit: str) -> Segment:
     check_factors(scale, speed)
-    return RateTrace.of(read_trace(path, unit=unit), name, unit, scale, speed)
+    path, name = files.find(file)
+    trace = read_trace(path, unit=unit or None)
+    return RateTrace.of(trace, name, unit or None, scale, speed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,25 +226,39 @@ class Kind:
     """A function of a profile, `KIND(KEY=VALUE,…)`."""
 
     example: str
-    make: Callable[[dict[str, str], Files], Segment]
-    """Of the values, by key."""
-    needed: tuple[str, ...]
-    optional: tuple[str, ...] = ()
+    make: Callable[..., Segment]
+    """Of the values, in the order of `takes`."""
+    takes: dict[str, Callable[[str], object]]
+    """How the value of each key is read."""
+    usual: dict[str, str] = field(default_factory=dict)
+    """What holds where a key is not given."""
 
+
+_RATE, _LENGTH = parse_rate_per_s, _parse_length_s
+_SCALE, _SPEED = partial(parse_number, what="scale"), partial(parse_number, what="speed")
+_PHASE = partial(parse_number, what="phase")
 
 KINDS = {
-    "constant": Kind(
-        "constant(rate=200)",
-        lambda values, _: ConstantRate(parse_rate_per_s(values["rate"])),
-        ("rate",),
+    "constant": Kind("constant(rate=200)", ConstantRate, {"rate": _RATE}),
+    "ramp": Kind(
+        "ramp(from=100,to=1000,over=60s)", Ramp, {"from": _RATE, "to": _RATE, "over": _LENGTH}
     ),
-    "ramp": Kind("ramp(from=100,to=1000,over=60s)", _ramp, ("from", "to", "over")),
     "sine": Kind(
-        "sine(mean=300,amp=200,period=120s)", _sine, ("mean", "amp", "period"), ("phase",)
+        "sine(mean=300,amp=200,period=120s)",
+        Sine,
+        {"mean": _RATE, "amp": _RATE, "period": _LENGTH, "phase": _PHASE},
+        {"phase": "0"},
     ),
     "burst": Kind(
-        "burst(base=100,peak=1000,every=30s,for=2s)", _burst, ("base", "peak", "every", "for")
+        "burst(base=100,peak=1000,every=30s,for=2s)",
+        Burst,
+        {"base": _RATE, "peak": _RATE, "every": _LENGTH, "for": _LENGTH},
     ),
-    "trace": Kind("trace(rates.csv)", _trace, ("file",), ("scale", "speed", "unit")),
+    "trace": Kind(
+        "trace(rates.csv)",
+        _trace,
+        {"file": str, "scale": _SCALE, "speed": _SPEED, "unit": str},
+        {"scale": "1", "speed": "1", "unit": ""},
+    ),
 }
 """All functions that a profile knows, by name."""

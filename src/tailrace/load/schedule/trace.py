@@ -274,27 +274,6 @@ class Replay:
     speed: float
     recording: Timestamps | ArrivalCounts
 
-    @classmethod
-    def of(
-        cls,
-        recording: Timestamps | ArrivalCounts | ArrivalRates,
-        path: str,
-        column: str | None,
-        unit: str | None,
-        scale: float,
-        speed: float,
-    ) -> "Replay":
-        """What was read from the file `path`, from its `column`, in that `unit`.
-
-        Raises:
-            UsageError: the file holds rates.
-        """
-        if isinstance(recording, ArrivalRates):
-            raise UsageError(
-                f"trace {path!r} holds rates, not arrivals: use it as --profile 'trace({path})'"
-            )
-        return cls(path, column, unit, scale, speed, recording)
-
     def compact(self, path: Path) -> "Replay":
         """The same arrivals, those of a list of timestamps in a file at `path`, which is made: many
         processes map it, where each would read the whole of this one.
