@@ -26,30 +26,25 @@ from overflow.
 """
 MAX_LENGTH_S = 1e12
 MIN_LENGTH_S = 1e-9
+_TURN = 2 * math.pi
 
 
-def check_rate(rate_per_s: float) -> float:
-    """`rate_per_s` itself.
-
-    Raises:
-        UsageError: it is neither 0 nor a number from MIN_RATE_PER_S to MAX_RATE_PER_S.
-    """
+def _check_rate(rate_per_s: float) -> None:
     if rate_per_s != 0 and not MIN_RATE_PER_S <= rate_per_s <= MAX_RATE_PER_S:
         raise UsageError(
             f"a rate must be a finite number, 0 or 1e-12 to 1e12 a second, not {rate_per_s}"
         )
-    return rate_per_s
 
 
-def check_length(length_s: float, what: str) -> float:
-    """`length_s` itself.
-
-    Raises:
-        UsageError: it is under 1 ns, over MAX_LENGTH_S or not a number; the message names `what`.
-    """
+def _check_length(length_s: float, what: str) -> None:
     if not MIN_LENGTH_S <= length_s <= MAX_LENGTH_S:
         raise UsageError(f"{what} must be between 1 ns and 1e12 s, not {length_s} s")
-    return length_s
+
+
+def _folded(x: Floats, period: float) -> tuple[Floats, Floats]:
+    """(whole periods in `x`, what is left of it, 0 to `period`)."""
+    periods = np.floor(x / period)
+    return periods, np.clip(x - periods * period, 0.0, period)
 
 
 class Segment(Protocol):
@@ -89,11 +84,10 @@ class ConstantRate:
     period_s = None
 
     def __post_init__(self) -> None:
-        check_rate(self.rate_per_s)
+        _check_rate(self.rate_per_s)
 
     @property
     def expression(self) -> str:
-        """`200`."""
         return format_exact(self.rate_per_s)
 
     @property
@@ -138,13 +132,12 @@ class Ramp:
     period_s = None
 
     def __post_init__(self) -> None:
-        check_rate(self.from_per_s)
-        check_rate(self.to_per_s)
-        check_length(self.over_s, "a ramp's duration")
+        _check_rate(self.from_per_s)
+        _check_rate(self.to_per_s)
+        _check_length(self.over_s, "a ramp's duration")
 
     @property
     def expression(self) -> str:
-        """`100..1000/60s`."""
         start, end = format_exact(self.from_per_s), format_exact(self.to_per_s)
         return f"{start}..{end}/{format_exact(self.over_s)}s"
 
@@ -185,6 +178,15 @@ class Ramp:
         return (self.from_per_s + self.to_per_s) / 2 * self.over_s
 
 
+def _falling(v: Floats, rate: float, slope: float) -> Floats:
+    """x where rate·x + slope·x²/2 = v, for a slope of 0 or less."""
+    root = np.sqrt(np.maximum(rate * rate + 2 * slope * v, 0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # A rate of 0 has an area of 0, and the caller takes no result from it.
+        quotient: Floats = 2 * v / (rate + root)
+    return quotient
+
+
 @dataclass(frozen=True, slots=True)
 class Burst:
     """A base rate, and at the end of every E seconds a peak for F seconds.
@@ -202,18 +204,17 @@ class Burst:
     for_s: float
 
     def __post_init__(self) -> None:
-        check_rate(self.base_per_s)
-        check_rate(self.peak_per_s)
+        _check_rate(self.base_per_s)
+        _check_rate(self.peak_per_s)
         if self.peak_per_s <= 0 or self.peak_per_s < self.base_per_s:
             raise UsageError("a burst's peak must be more than 0 and no less than its base")
-        check_length(self.every_s, "a burst's every")
-        check_length(self.for_s, "a burst's for")
+        _check_length(self.every_s, "a burst's every")
+        _check_length(self.for_s, "a burst's for")
         if self.for_s >= self.every_s:
             raise UsageError("a burst's for must be shorter than its every")
 
     @property
     def expression(self) -> str:
-        """`burst(base=100,peak=1000,every=30s,for=2s)`."""
         base, peak = format_exact(self.base_per_s), format_exact(self.peak_per_s)
         every, for_ = format_exact(self.every_s), format_exact(self.for_s)
         return f"burst(base={base},peak={peak},every={every}s,for={for_}s)"
@@ -228,16 +229,14 @@ class Burst:
 
     def integral(self, x_s: Floats) -> Floats:
         calm_s, calm_area, area = self._period
-        periods = np.floor(x_s / self.every_s)
-        x = np.clip(x_s - periods * self.every_s, 0.0, self.every_s)
+        periods, x = _folded(x_s, self.every_s)
         peak_s = np.maximum(x - calm_s, 0.0)
         within = np.where(x < calm_s, self.base_per_s * x, calm_area + self.peak_per_s * peak_s)
         return periods * area + np.minimum(within, area)
 
     def inverse(self, v: Floats) -> Floats:
         calm_s, calm_area, area = self._period
-        periods = np.floor(v / area)
-        within = np.clip(v - periods * area, 0.0, area)
+        periods, within = _folded(v, area)
         peak = calm_s + (within - calm_area) / self.peak_per_s
         x = np.minimum(peak, self.every_s)
         if self.base_per_s > 0:
@@ -278,7 +277,7 @@ class Sine:
     _ROUNDS = 60
 
     def __post_init__(self) -> None:
-        check_rate(self.mean_per_s)
+        _check_rate(self.mean_per_s)
         if self.mean_per_s == 0:
             raise UsageError("a sine's mean must be more than 0")
         if not 0 <= self.amplitude_per_s <= self.mean_per_s:
@@ -286,7 +285,7 @@ class Sine:
                 f"a sine's amp, {format_exact(self.amplitude_per_s)}, must not exceed its mean, "
                 f"{format_exact(self.mean_per_s)}, nor be negative: a rate cannot be"
             )
-        check_length(self.period_s, "a sine's period")
+        _check_length(self.period_s, "a sine's period")
         if not 0 <= self.phase < 1:
             raise UsageError(f"a sine's phase is a part of a period, 0 to 1, not {self.phase}")
         nodes = np.linspace(0.0, self.period_s, self._CELLS + 1)
@@ -297,7 +296,6 @@ class Sine:
 
     @property
     def expression(self) -> str:
-        """`sine(mean=300,amp=200,period=120s)`, with `,phase=0.25` if it is not 0."""
         phase = f",phase={format_exact(self.phase)}" if self.phase else ""
         return (
             f"sine(mean={format_exact(self.mean_per_s)},amp={format_exact(self.amplitude_per_s)},"
@@ -313,13 +311,11 @@ class Sine:
         return np.maximum(self._slope(np.fmod(x_s, self.period_s)), 0.0)
 
     def integral(self, x_s: Floats) -> Floats:
-        periods = np.floor(x_s / self.period_s)
-        x = np.clip(x_s - periods * self.period_s, 0.0, self.period_s)
+        periods, x = _folded(x_s, self.period_s)
         return periods * self._area + np.clip(self._within(x), 0.0, self._area)
 
     def inverse(self, v: Floats) -> Floats:
-        periods = np.floor(v / self._area)
-        area = np.clip(v - periods * self._area, 0.0, self._area)
+        periods, area = _folded(v, self._area)
         end = (periods + 1) * self.period_s
         return np.minimum(periods * self.period_s + self._solve(area), end)
 
@@ -327,16 +323,16 @@ class Sine:
     def _area(self) -> float:
         return self.mean_per_s * self.period_s
 
+    def _angle(self, x: Floats) -> Floats:
+        return _TURN / self.period_s * x + _TURN * self.phase
+
     def _slope(self, x: Floats) -> Floats:
-        turn = 2 * math.pi
-        angle = turn / self.period_s * x + turn * self.phase
-        return self.mean_per_s + self.amplitude_per_s * np.sin(angle)
+        return self.mean_per_s + self.amplitude_per_s * np.sin(self._angle(x))
 
     def _within(self, x: Floats) -> Floats:
-        turn = 2 * math.pi
-        angle = turn / self.period_s * x + turn * self.phase
-        swing = self.amplitude_per_s * self.period_s / turn
-        return self.mean_per_s * x + swing * (math.cos(turn * self.phase) - np.cos(angle))
+        swing = self.amplitude_per_s * self.period_s / _TURN
+        begun = math.cos(_TURN * self.phase)
+        return self.mean_per_s * x + swing * (begun - np.cos(self._angle(x)))
 
     def _solve(self, area: Floats) -> Floats:
         cell = np.searchsorted(self._area_nodes, area, side="right") - 1
@@ -365,12 +361,3 @@ class Sine:
             open_, x, area = open_[unsolved], better[unsolved], area[unsolved]
             low, high = low[unsolved], high[unsolved]
         return solved
-
-
-def _falling(v: Floats, rate: float, slope: float) -> Floats:
-    """x where rate·x + slope·x²/2 = v, for a slope of 0 or less."""
-    root = np.sqrt(np.maximum(rate * rate + 2 * slope * v, 0.0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # A rate of 0 has an area of 0, and the caller takes no result from it.
-        quotient: Floats = 2 * v / (rate + root)
-    return quotient
