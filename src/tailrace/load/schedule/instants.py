@@ -5,9 +5,8 @@ from collections.abc import Callable
 from datetime import date
 from decimal import Decimal, InvalidOperation
 
-_DIGITS = {"s": 9, "ms": 6, "us": 3, "ns": 0}
-"""Units of numbers, and the decimal places of each down to a nanosecond."""
-UNITS = tuple(_DIGITS)
+UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+"""Nanoseconds of each unit of numbers."""
 LIMIT_NS = 2**63 - 1
 """1970 to 2262 in 64 bits."""
 _BEYOND_S = 10**10
@@ -39,20 +38,19 @@ def is_date(text: str) -> bool:
 def meant_unit(text: str) -> str | None:
     """The unit that a number can only have, if it is an instant and not of seconds."""
     value = abs(float(text))
-    units = (("ms", 10**3), ("us", 10**6), ("ns", 10**9))
-    return next((unit for unit, per_s in units if _BEYOND_S <= value < _BEYOND_S * per_s), None)
+    beyond = (unit for unit, ns in UNITS.items() if _BEYOND_S <= value < _BEYOND_S * 10**9 // ns)
+    return next(beyond, None)
 
 
 def reader(unit: str) -> Read:
     """Reads numbers of that unit, exactly."""
-    digits = _DIGITS[unit]
-    factor = int(10**digits)
-    zeros = "0" * digits
+    factor = UNITS[unit]
+    zeros = str(factor)[1:]
 
     def read(text: str) -> int:
         whole, _, part = text.partition(".")
         if whole.isdecimal() and (not part or part.isdecimal()):
-            value = int(whole) * factor + int((part + zeros)[:digits] or 0)
+            value = int(whole) * factor + int((part + zeros)[: len(zeros)] or 0)
         else:
             value = _exact(text, factor)
         if abs(value) > LIMIT_NS:

@@ -212,12 +212,8 @@ class RateTrace:
 
     @property
     def expression(self) -> str:
-        """`trace(rates.csv)`, with `,scale=2,speed=10` where they are not 1."""
         name = self.path if _PLAIN_FILE.fullmatch(self.path) else json.dumps(self.path)
-        scale = f",scale={format_exact(self.scale)}" if self.scale != 1 else ""
-        speed = f",speed={format_exact(self.speed)}" if self.speed != 1 else ""
-        unit = f",unit={self.unit}" if self.unit is not None else ""
-        return f"trace({name}{scale}{speed}{unit})"
+        return f"trace({','.join([name, *_options(self.scale, self.speed, self.unit)])})"
 
     @property
     def peak_per_s(self) -> float:
@@ -258,6 +254,13 @@ def check_factors(scale: float, speed: float) -> None:
             )
 
 
+def _options(scale: float, speed: float, unit: str | None, column: str | None = None) -> list[str]:
+    """What an expression says behind the file's name: whatever is not the default."""
+    factors, texts = {"scale": scale, "speed": speed}, {"column": column, "unit": unit}
+    said = [f"{name}={format_exact(factor)}" for name, factor in factors.items() if factor != 1]
+    return said + [f"{name}={quote(text)}" for name, text in texts.items() if text is not None]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Replay:
     """The arrivals of a recording, `scale` times as many, `speed` times as fast.
@@ -285,19 +288,10 @@ class Replay:
 
     @property
     def expression(self) -> str:
-        """`trace:FILE`, with `?scale=2&speed=10&column=NAME&unit=ms` where they are not the
-        default.
-        """
-        options = [
-            f"{name}={format_exact(factor)}"
-            for name, factor in (("scale", self.scale), ("speed", self.speed))
-            # A name with a question mark must not be taken for one with options.
-            if factor != 1 or (name == "scale" and "?" in self.path)
-        ]
-        if self.column is not None:
-            options.append(f"column={quote(self.column)}")
-        if self.unit is not None:
-            options.append(f"unit={self.unit}")
+        options = _options(self.scale, self.speed, self.unit, self.column)
+        if "?" in self.path and not options:
+            # The name must not be taken for one with options.
+            options = ["scale=1"]
         return f"trace:{self.path}" + ("?" + "&".join(options) if options else "")
 
     @property

@@ -20,10 +20,9 @@ A file is read line by line into arrays: ten million arrivals take 80 MB.
 import csv
 import math
 from array import array
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import msgspec
@@ -33,7 +32,6 @@ from numpy.typing import NDArray
 from tailrace.errors import TailraceError, UsageError
 from tailrace.load.schedule.instants import (
     UNITS,
-    Read,
     date_reader,
     is_date,
     is_number,
@@ -88,7 +86,6 @@ class NoFiles(Files):
         self._refusal = refusal
 
     def find(self, name: str) -> tuple[str, str]:
-        """See Files."""
         raise self._refusal
 
 
@@ -125,7 +122,7 @@ def read_trace(
             raise UsageError(
                 f"trace {path!r} has {len(names)} columns and no header: name them in a first line"
             )
-        rows = _again(first, rows)
+        rows = chain([first], rows)
         if len(names) == 2:
             return _rates(path, rows, unit or "s")
         return _timestamps(path, rows, 0, unit, "s")
@@ -144,7 +141,7 @@ def read_trace(
     if len(times) == 1 or len(names) == 1:
         place = times[0] if times else 0
         # A lone column that is no number may be a date already.
-        rows = _again(first, rows) if len(names) == 1 and is_date(names[0]) else rows
+        rows = chain([first], rows) if len(names) == 1 and is_date(names[0]) else rows
         return _timestamps(path, rows, place, unit, _unit_of(names[place]))
     raise UsageError(
         f"trace {path!r}: the header {_cut(','.join(header))!r} names no column of timestamps: "
@@ -218,11 +215,6 @@ def _field(raw: msgspec.Raw) -> str:
     return str(msgspec.json.decode(raw)) if text.startswith('"') else text
 
 
-def _again(first: Row, rows: Iterator[Row]) -> Iterator[Row]:
-    yield first
-    yield from rows
-
-
 def _is_time(name: str) -> bool:
     base, _, end = name.rpartition("_")
     return name in _TIME_NAMES or (end in UNITS and base in _TIME_NAMES)
@@ -241,14 +233,15 @@ def _unusable(path: str, line: int, what: str, row: Sequence[str]) -> UsageError
     return UsageError(f"trace {path!r}, line {line}: {what}, not {_cut(','.join(row))!r}")
 
 
-def _number(path: str, line: int, row: list[str], column: int, what: str) -> float:
+def _numbers(path: str, line: int, row: list[str], what: str) -> tuple[float, float]:
+    """The first two of a row."""
     try:
-        value = float(row[column])
+        first, second = float(row[0]), float(row[1])
     except (ValueError, IndexError):
-        raise _unusable(path, line, f"expected {what}", row) from None
-    if not math.isfinite(value):
+        first = second = math.nan
+    if not (math.isfinite(first) and math.isfinite(second)):
         raise _unusable(path, line, f"expected {what}", row)
-    return value
+    return first, second
 
 
 def _timestamps(
@@ -256,11 +249,10 @@ def _timestamps(
 ) -> Timestamps:
     """`unit` is what is asked for, `own_unit` what the column's name says."""
     times = array("q")
-    reading: _Reading | None = None
+    read: Callable[[list[Row]], NDArray[np.int64]] | None = None
     while block := list(islice(rows, _BLOCK)):
-        if reading is None:
-            reading = _reading(path, block[0], column, unit, own_unit)
-        times.frombytes(reading.read_all(path, block, column).tobytes())
+        read = read or _block_reader(path, block[0], column, unit, own_unit)
+        times.frombytes(read(block).tobytes())
         if len(times) > MAX_ROWS:
             raise UsageError(f"trace {path!r} has more than {MAX_ROWS:,} arrivals")
     if len(times) < 2:
@@ -276,23 +268,31 @@ def _timestamps(
 
 
 _UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
-_EXAMPLE = "2024-05-10 13:00:00.5"
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """How a column of instants is read."""
+def _block_reader(
+    path: str, first: Row, column: int, unit: str | None, own_unit: str
+) -> Callable[[list[Row]], NDArray[np.int64]]:
+    """What reads a column of instants that begins with that row, in nanoseconds."""
+    line, row = first
+    text = row[column] if column < len(row) else ""
+    per_unit_ns = None
+    if is_date(text) and not is_number(text):
+        read, expected = date_reader(), "a date and time"
+    else:
+        named = unit or own_unit
+        if unit is None and named == "s" and is_number(text) and (meant := meant_unit(text)):
+            raise UsageError(
+                f"trace {path!r}, line {line}: {_cut(text)} is no time in seconds, and can only be "
+                f"{_UNIT_NAMES[meant]} since 1970: say so with unit={meant}"
+            )
+        read, per_unit_ns = reader(named), float(UNITS[named])
+        expected = f"a time in {_UNIT_NAMES[named]} or as 2024-05-10 13:00:00.5"
 
-    expected: str
-    read: Read
-    per_unit_ns: float | None
-    """Nanoseconds of one of its unit, where it has numbers."""
-
-    def read_all(self, path: str, block: list[Row], column: int) -> NDArray[np.int64]:
-        """Nanoseconds of each row."""
-        if self.per_unit_ns is not None:
+    def read_block(block: list[Row]) -> NDArray[np.int64]:
+        if per_unit_ns is not None:
             try:
-                values = np.array([float(row[column]) for _, row in block]) * self.per_unit_ns
+                values = np.array([float(row[column]) for _, row in block]) * per_unit_ns
             except (ValueError, IndexError):
                 values = np.array([np.inf])
             # As exact as one by one, and several times as fast.
@@ -301,36 +301,21 @@ class _Reading:
         times = []
         for line, row in block:
             try:
-                times.append(self.read(row[column]))
+                times.append(read(row[column]))
             except (ValueError, IndexError):
-                raise _unusable(path, line, f"expected {self.expected}", row) from None
+                raise _unusable(path, line, f"expected {expected}", row) from None
             except OverflowError:
                 what = "an instant lies between 1677 and 2262"
                 raise _unusable(path, line, what, row) from None
         return np.array(times, dtype=np.int64)
 
-
-def _reading(path: str, first: Row, column: int, unit: str | None, own_unit: str) -> _Reading:
-    """How to read a column that begins with that row."""
-    line, row = first
-    text = row[column] if column < len(row) else ""
-    if is_date(text) and not is_number(text):
-        return _Reading("a date and time", date_reader(), None)
-    if unit is None and own_unit == "s" and is_number(text) and (meant := meant_unit(text)):
-        raise UsageError(
-            f"trace {path!r}, line {line}: {_cut(text)} is no time in seconds, and can only be "
-            f"{_UNIT_NAMES[meant]} since 1970: say so with unit={meant}"
-        )
-    named = unit or own_unit
-    expected = f"a time in {_UNIT_NAMES[named]} or as {_EXAMPLE}"
-    return _Reading(expected, reader(named), float(reader(named)("1")))
+    return read_block
 
 
 def _counts(path: str, rows: Iterator[Row], width_s: float) -> ArrivalCounts:
     buckets, values = array("q"), array("q")
     for line, row in rows:
-        bucket = _number(path, line, row, 0, "a bucket's number and a count")
-        value = _number(path, line, row, 1, "a bucket's number and a count")
+        bucket, value = _numbers(path, line, row, "a bucket's number and a count")
         if not (0 <= value <= _MAX_COUNT and value == int(value)):
             raise _unusable(path, line, "a count is a whole number, 0 to 1e15", row)
         if bucket != int(bucket) or abs(bucket) > _MAX_COUNT:
@@ -380,10 +365,10 @@ def _some(path: str, counts: ArrivalCounts, total: float) -> ArrivalCounts:
 
 def _rates(path: str, rows: Iterator[Row], unit: str) -> ArrivalRates:
     starts, rates = array("d"), array("d")
-    per_s = float(reader(unit)("1")) / 1e9
+    per_s = UNITS[unit] / 1e9
     for line, row in rows:
-        start = _number(path, line, row, 0, "a time in seconds and a rate") * per_s
-        rate = _number(path, line, row, 1, "a time in seconds and a rate")
+        start, rate = _numbers(path, line, row, "a time in seconds and a rate")
+        start *= per_s
         if not 0 <= rate <= MAX_RATE_PER_S:
             raise _unusable(path, line, "a rate is a number from 0 to 1e12", row)
         if starts and start - starts[0] <= starts[-1] - starts[0]:
