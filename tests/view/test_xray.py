@@ -144,7 +144,7 @@ async def test_a_browser_takes_the_same_as_the_server(page: Page) -> None:
     cases = [intervals(seed, most) for seed in range(20) for most in (3, 300)]
     found = await page.evaluate(
         """async ([cases, binsPerDecade]) => {
-          const { digest, xrayOf } = await import("/timeline/merge.js");
+          const { digest, xrayOf } = await import("/timeline/xray.js");
           return cases.map((points) => xrayOf(points.map(digest), binsPerDecade));
         }""",
         [msgspec.to_builtins(cases, str_keys=True), BINS_PER_DECADE],

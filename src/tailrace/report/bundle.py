@@ -8,15 +8,13 @@ import base64
 import gzip
 import json
 import re
-from collections.abc import Iterator
 from functools import cache, partial
-from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
 from tailrace.view.markup import MODULES, STATIC
 
-_STATIC = Path(str(files("tailrace.report") / "static"))
+_STATIC = Path(__file__).with_name("static")
 
 _SHEETS = ("page.css", "timeline.css", "xray.css")
 
@@ -44,9 +42,10 @@ def modules() -> dict[str, str]:
     while wanted:
         name = wanted.pop()
         if name not in found:
-            source = _file(name).read_text("utf-8")
+            package, _, path = name.partition("/")
+            source = (_folders()[package] / path).read_text("utf-8")
             found[name] = _IMPORT.sub(partial(_renamed, name), source)
-            wanted += _imported(found[name])
+            wanted += [match[2] for match in _IMPORT.finditer(found[name])]
     return found
 
 
@@ -61,10 +60,6 @@ def pack(text: str) -> str:
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
-def _imported(source: str) -> Iterator[str]:
-    return (match[2] for match in _IMPORT.finditer(source))
-
-
 def _renamed(importer: str, match: re.Match[str]) -> str:
     name = match[2]
     if name.startswith("./"):
@@ -74,21 +69,11 @@ def _renamed(importer: str, match: re.Match[str]) -> str:
     return f'{match[1]}"{name}"'
 
 
-def _file(name: str) -> Path:
-    package, _, path = name.partition("/")
-    return _folder(package) / path
-
-
-def _folder(package: str) -> Path:
-    match package:
-        case "tailrace-report":
-            return _STATIC
-        case "tailrace-timeline":
-            return MODULES[package]
-        case "nicegui-echart":
-            # Found without importing it: NiceGUI takes a second, and only its file is of use here.
-            spec = find_spec("nicegui")
-            assert spec is not None
-            assert spec.submodule_search_locations is not None
-            return Path(spec.submodule_search_locations[0]) / "elements/echart/dist"
-    raise ValueError(f"no module {package!r} is known")
+@cache
+def _folders() -> dict[str, Path]:
+    # Found without importing it: NiceGUI takes a second, and only one file of it is of use here.
+    nicegui = find_spec("nicegui")
+    assert nicegui is not None
+    assert nicegui.submodule_search_locations is not None
+    echart = Path(nicegui.submodule_search_locations[0]) / "elements/echart/dist"
+    return {"tailrace-report": _STATIC, "nicegui-echart": echart, **MODULES}

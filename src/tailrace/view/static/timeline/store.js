@@ -1,6 +1,6 @@
 // One source's intervals, oldest first, and their grouping into the columns that are drawn.
 
-import { digest } from "./merge.js";
+import { digest } from "./xray.js";
 
 const COLUMNS = 300;
 

@@ -2,9 +2,14 @@
 
 import { h } from "./dom.js";
 import { number, whole } from "./format.js";
-import { xrayOf } from "./merge.js";
 
-const ABOUT = {
+const TAIL = [0.99, 1];
+const MEDIAN = [0.4, 0.6];
+const FEWEST = 100;
+const DECADES = 10;
+
+// A request's way, as far as it is the same for every server; the server's stages follow.
+const WAY = {
   "send-lag": "The generator's own lateness: from the intended time until it set about the request",
   "connection-wait": "Waiting for a connection to become free, at the cap",
   connect: "Waiting for a connection to be opened",
@@ -14,6 +19,70 @@ const ABOUT = {
 
 const TOO_FEW =
   "Where the time of the slowest 1 % goes can be told once 100 requests have been answered.";
+
+/** What `xrayOf` needs of a Point, and little else: an hour of it must be small. */
+export function digest({ latency_bins: counts = {}, components_us: sums = {} }) {
+  return {
+    bins: Uint8Array.from(Object.keys(counts), Number),
+    counts: Uint32Array.from(Object.values(counts)),
+    sums: Object.entries(sums).map(([name, us]) => [name, Float64Array.from(us)]),
+  };
+}
+
+/**
+ * The X-ray of the intervals with these digests taken together, as a Result has it, or null of too
+ * few requests. The requests of one bin are taken for alike: of a bin that lies across a border,
+ * the part within counts in proportion.
+ */
+export function xrayOf(digests, binsPerDecade) {
+  const counts = new Float64Array(DECADES * binsPerDecade);
+  const sums = new Map(Object.keys(WAY).map((name) => [name, null]));
+  for (const digest of digests) {
+    add(counts, digest.bins, digest.counts);
+    for (const [name, us] of digest.sums) {
+      if (!sums.get(name)) sums.set(name, new Float64Array(counts.length));
+      add(sums.get(name), digest.bins, us);
+    }
+  }
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  const found = [...sums].filter(([, us]) => us);
+  if (total < FEWEST || !found.length) return null;
+  const tail = shares(counts, total, TAIL);
+  const median = shares(counts, total, MEDIAN);
+  const means = (part) => {
+    const requests = dot(counts, part);
+    return Object.fromEntries(found.map(([name, us]) => [name, dot(us, part) / requests / 1000]));
+  };
+  const [tail_ms, median_ms] = [means(tail), means(median)];
+  const gap_ms = Object.fromEntries(found.map(([name]) => [name, tail_ms[name] - median_ms[name]]));
+  const parts = Object.entries(gap_ms).sort(([, one], [, other]) => other - one);
+  return {
+    tail_requests: Math.round(total * (TAIL[1] - TAIL[0])),
+    median_requests: Math.round(total * (MEDIAN[1] - MEDIAN[0])),
+    from_ms: 10 ** (tail.findIndex((part) => part > 0) / binsPerDecade - 3),
+    tail_ms,
+    median_ms,
+    gap_ms,
+    explains: parts.reduce((sum, [, gap]) => sum + gap, 0) > 0 ? parts[0][0] : null,
+  };
+}
+
+function add(whole, bins, values) {
+  for (let at = 0; at < bins.length; at++) whole[bins[at]] += values[at];
+}
+
+/** Which part of each bin lies between two shares of all requests, fastest first. */
+function shares(counts, total, [low, high]) {
+  let end = 0;
+  return counts.map((count) => {
+    const begin = end;
+    end += count;
+    const within = Math.min(end, high * total) - Math.max(begin, low * total);
+    return within > 0 ? within / count : 0;
+  });
+}
+
+const dot = (one, other) => one.reduce((sum, value, at) => sum + value * other[at], 0);
 
 /** The X-rays of the time that is shown, one for each source. */
 export class Xrays {
@@ -54,7 +123,7 @@ export function drawXray(xray, stages, label = "Tail X-ray") {
   const name = h("b", { class: "xray-label" }, label);
   if (!xray) return h("figure", { class: "xray" }, h("p", { class: "xray-said" }, name, TOO_FEW));
   const longest = Math.max(total(xray.tail_ms), total(xray.median_ms));
-  const colour = (part) => `var(--${part in ABOUT ? `c-way-${part}` : stages.colour(part)})`;
+  const colour = (part) => `var(--${part in WAY ? `c-way-${part}` : stages.colour(part)})`;
   return h(
     "figure",
     { class: "xray" },
@@ -99,7 +168,7 @@ function legend(name, { tail_ms: tail, median_ms: median, explains }, colour) {
   swatch.style.background = colour(name);
   return h(
     "div",
-    { class: name === explains ? "explains" : null, title: ABOUT[name] ?? `By the server's word: ${name}` },
+    { class: name === explains ? "explains" : null, title: WAY[name] ?? `By the server's word: ${name}` },
     h("dt", {}, swatch, name),
     h("dd", {}, `${number(median[name])} → ${ms(tail[name])}`),
   );
