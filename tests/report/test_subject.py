@@ -12,13 +12,14 @@ def test_a_run_without_a_result_has_the_same_percentiles(runs: Path) -> None:
     slow, killed = read_subjects([runs / "slow", runs / "killed"])
     assert (slow.label, killed.label) == ("A", "B")
     assert killed.record.result is None
-    assert killed.latency_ms.p99 == slow.latency_ms.p99
-    spans = slow.confidence_ms["p50"], killed.confidence_ms["p50"]
+    assert killed.result.latency_ms.p99 == slow.result.latency_ms.p99
+    spans = slow.result.confidence_ms["p50"], killed.result.confidence_ms["p50"]
     assert spans[0] is not None
     assert spans[1] == pytest.approx(spans[0], abs=1e-3)
     assert killed.reasons == slow.reasons != {}
-    assert killed.examples == slow.examples
-    assert killed.completed_per_s == killed.info.completed / killed.info.duration_s
+    assert killed.result.examples == slow.result.examples
+    completed_per_s = killed.info.completed / killed.info.duration_s
+    assert killed.result.rate.completed == pytest.approx(completed_per_s, abs=1e-3)
     assert killed.info.completed == slow.info.completed
     assert [slo.expression for slo in killed.slos] == ["p99<1ms"]
 
@@ -33,11 +34,14 @@ def test_failures_of_intervals_add_up_and_the_first_example_is_kept(
         {"failed": {"http_4xx": 5}, "reasons": {"http: 404": 5}, "examples": {"http: 404": "one"}},
         {"failed": {"timeout": 4}, "reasons": {}, "examples": {"http: 404": "a later one"}},
     ]
+    node = {"workers": 1, "rps": 9.0, "send_lag_p99_us": None, "cpu_percent": 1.0}
+    told[-1]["nodes"] = {"a": {**node, "seen_s": 0.3, "clock_error_ms": 0.1}}
     lines = [json.dumps({**first, "index": at, **fields}) for at, fields in enumerate(told)]
     (path / "timeline.jsonl").write_text("\n".join(lines) + "\n")
     (subject,) = read_subjects([path])
+    assert list(subject.result.nodes) == ["a"]
     assert subject.reasons == {"http: 404": 7, "http: 401": 1, "timeout": 4}
-    assert subject.examples == {"http: 404": "one"}
+    assert subject.result.examples == {"http: 404": "one"}
 
 
 def test_a_run_says_where_it_was_made(runs: Path, tmp_path: Path) -> None:
@@ -62,7 +66,7 @@ def test_a_damaged_directory_is_read_as_far_as_it_goes(runs: Path, tmp_path: Pat
     assert subject.asked is None
     assert subject.environment is None
     assert subject.latency.total == 0
-    assert subject.latency_ms.p99 is None
+    assert subject.result.latency_ms.p99 is None
     assert subject.record.points
 
 

@@ -2,14 +2,14 @@
 asked for and where it ran, with what differs marked; and the machines of a fleet.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from tailrace.load.config import GROUPS, LoadConfig
 from tailrace.load.judge.verdict import BUSY_SHARE, LAG_FLOOR_S, LAG_SHARE
 from tailrace.load.measure.failures import describe_failures
 from tailrace.load.measure.measurement import COUNTS
-from tailrace.load.measure.point import NodeFigures, Point
+from tailrace.load.measure.point import Point
 from tailrace.load.settings import Setting, settings_of
 from tailrace.machine.environment import PACKAGES, Environment
 from tailrace.report.subject import Subject
@@ -46,13 +46,13 @@ def health(subjects: Sequence[Subject], charts: Content) -> Markup:
 
 def nodes(subjects: Sequence[Subject]) -> Content:
     """The machines of a fleet, a table for each run by one; nothing without any."""
-    told = [(subject, found) for subject in subjects if (found := _nodes(subject))]
+    told = [subject for subject in subjects if subject.result.nodes]
     if not told:
         return None
     return section(
         "nodes",
         "The fleet",
-        [card(nodes_table(found, [subject.chip, " "])) for subject, found in told],
+        [card(nodes_table(subject.result.nodes, [subject.chip, " "])) for subject in told],
         about="the machines that the load came from",
     )
 
@@ -97,15 +97,8 @@ def _rows(facts: Sequence[_Fact], subjects: Sequence[Subject]) -> list[tuple[Con
     return rows or [("Not told", *(NONE for _ in subjects))]
 
 
-def _nodes(subject: Subject) -> Mapping[str, NodeFigures]:
-    points = subject.record.points
-    if subject.result is not None:
-        return subject.result.nodes
-    return points[-1].nodes if points else {}
-
-
 def _send_lag(subject: Subject) -> Content:
-    if subject.result is None:
+    if not subject.is_over:
         return ["p99 at most ", format_lag(_most(subject, lambda point: point.send_lag_us.p99))]
     lags_us = subject.result.send_lag_us
     return " / ".join(format_lag(lags_us.get(name)) for name in ("p50", "p99", "max"))
@@ -132,11 +125,11 @@ def _count(name: str, is_level: bool, subject: Subject) -> Content:
 
 def _totals(subject: Subject) -> Content:
     names = ("offered", "sent", "completed")
-    return " / ".join(f"{sum(getattr(one, name) for one in subject.parts):,}" for name in names)
+    return " / ".join(f"{getattr(subject.result, name):,}" for name in names)
 
 
 def _addresses(subject: Subject) -> Content:
-    sent = sorted(subject.result.addresses.items()) if subject.result is not None else []
+    sent = sorted(subject.result.addresses.items())
     # Of one address there is nothing to compare.
     if len(sent) < 2:
         return NONE

@@ -54,10 +54,10 @@ def _percentiles(subjects: Iterable[Subject]) -> list[tuple[Content, ...]]:
     rows: list[tuple[Content, ...]] = []
     for subject in subjects:
         named: Content = [subject.chip, " Latency"] if subject.chip else "Latency"
-        values = [h("b", number(subject.latency_ms.get(name))) for name in LISTED]
+        values = [h("b", number(subject.result.latency_ms.get(name))) for name in LISTED]
         spans = [h("span", subject.interval(name) or NONE, class_="dim") for name in LISTED]
         rows += [(named, *values), ("95 % interval", *spans)]
-        for label, times in times_of(subject.result)[1:] if subject.result is not None else ():
+        for label, times in times_of(subject.result)[1:] if subject.is_over else ():
             values_ms = (number(times.get(name)) for name in LISTED)
             rows.append((label[:1].upper() + label[1:], *values_ms))
     return rows
@@ -65,7 +65,7 @@ def _percentiles(subjects: Iterable[Subject]) -> list[tuple[Content, ...]]:
 
 def stages(subjects: Sequence[Subject]) -> Content:
     """A bar of mean times and a table for each run that has stages; nothing without any."""
-    told = [subject for subject in subjects if subject.stages]
+    told = [subject for subject in subjects if subject.result.stages_ms]
     if not told:
         return None
     longest = max(sum(_means(subject).values()) for subject in told)
@@ -90,13 +90,15 @@ def stages(subjects: Sequence[Subject]) -> Content:
 
 
 def _means(subject: Subject) -> dict[str, float]:
-    return {name: one.mean for name, one in subject.stages.items() if one.mean is not None}
+    return {
+        name: one.mean for name, one in subject.result.stages_ms.items() if one.mean is not None
+    }
 
 
 def _colours(subjects: Sequence[Subject]) -> dict[str, str]:
     """By stage, as the charts have them: of the intervals' stages, in the order of their coming."""
     named = [point.stages_ms for subject in subjects for point in subject.record.points]
-    named += [subject.stages for subject in subjects]
+    named += [subject.result.stages_ms for subject in subjects]
     names = dict.fromkeys(name for one in named for name in one)
     return {name: f"var(--c-stage-{place % COLOURS})" for place, name in enumerate(names)}
 
@@ -123,7 +125,7 @@ def _bar(subject: Subject, longest: float, colours: Mapping[str, str]) -> Markup
 def _table(subject: Subject) -> Markup:
     rows = [
         (name, *(number(percentiles.get(one)) for one in STATISTICS))
-        for name, percentiles in subject.stages.items()
+        for name, percentiles in subject.result.stages_ms.items()
     ]
     return card(table("stages-table", [[subject.chip, " Stage"], *STATISTICS], rows))
 

@@ -65,7 +65,7 @@ def failed(subjects: Sequence[Subject]) -> Content:
         [
             card(
                 h("p", subject.chip) if subject.chip else None,
-                failures_table(subject.reasons, subject.examples),
+                failures_table(subject.reasons, subject.result.examples),
             )
             for subject in failing
         ],
@@ -111,21 +111,20 @@ def _tiles(subject: Subject) -> Markup:
     failures, result = subject.failures, subject.result
     total = subject.info.completed + failures
     share = f"{format_digits(100 * failures / total)} % of {total:,}" if failures else ""
-    late_us = result.send_lag_us.get("p99") if result is not None else None
-    rate = f"of {number(result.rate.offered)} offered" if result is not None else ""
+    rate = f"of {number(result.rate.offered)} offered" if subject.is_over else ""
     return h(
         "div",
         [
             _tile(
                 name,
-                with_unit(subject.latency_ms.get(name), "ms"),
+                with_unit(result.latency_ms.get(name), "ms"),
                 f"95 %: {subject.interval(name) or 'too few requests'}",
             )
             for name in MAIN
         ],
-        _tile("completed", with_unit(subject.completed_per_s, "/s"), rate),
+        _tile("completed", with_unit(result.rate.completed, "/s"), rate),
         _tile("failed", f"{failures:,}", share or f"of {total:,} requests", bad=failures > 0),
-        _tile("send lag p99", format_lag(late_us), "the generator's own"),
+        _tile("send lag p99", format_lag(result.send_lag_us.get("p99")), "the generator's own"),
         class_="card figures",
     )
 
@@ -152,10 +151,10 @@ def _runs(subjects: Sequence[Subject]) -> Markup:
             (
                 [name, h("small", when)],
                 [_badge(subject), _slos(subject)],
-                *(number(subject.latency_ms.get(name)) for name in MAIN[:2]),
+                *(number(subject.result.latency_ms.get(name)) for name in MAIN[:2]),
                 subject.interval(TAIL) or NONE,
-                number(subject.latency_ms.get(HIGHEST)),
-                number(subject.completed_per_s),
+                number(subject.result.latency_ms.get(HIGHEST)),
+                number(subject.result.rate.completed),
                 f"{subject.failures:,}",
             )
         )

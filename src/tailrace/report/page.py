@@ -34,7 +34,7 @@ from tailrace.view.markup import SIGN, THEME_SWITCH, Content, Markup, document, 
 from tailrace.view.parts import listed, section
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class Told(msgspec.Struct, frozen=True):
     """A run in the report's document."""
 
     run: str
@@ -84,7 +84,7 @@ def make_page(paths: Sequence[Path], frame: Frame | None = None) -> Page:
     subjects = read_subjects([path for path in paths if path not in searches])
     comparisons = [compare(subjects[0].path, other.path) for other in subjects[1:]]
     told = Document(
-        runs=tuple(Told(run=str(one.path), info=one.info, result=one.result) for one in subjects),
+        runs=tuple(Told(str(one.path), one.info, one.record.result) for one in subjects),
         comparisons=tuple(comparisons),
         searches=tuple(searches.values()),
     )

@@ -10,13 +10,12 @@ import msgspec
 from tailrace.errors import UsageError
 from tailrace.load.judge.slo import Slo, readable_slos
 from tailrace.load.measure.histogram import Histogram
-from tailrace.load.measure.measurement import COUNTS
-from tailrace.load.measure.point import Figures, Percentiles
-from tailrace.load.session.result import Result, confidence_ms
+from tailrace.load.session.result import Result
 from tailrace.machine.environment import Environment
 from tailrace.runs.directory import RUNS_DIR
 from tailrace.runs.files import Asked, RunFiles
 from tailrace.runs.listing import RunInfo, RunRecord, locate_run, read_run
+from tailrace.runs.run_result import so_far
 from tailrace.units import number
 from tailrace.view.markup import Markup, h
 
@@ -64,61 +63,31 @@ class Subject:
         day, t, time = text.partition("T")
         return f"{day} {time[:8]} UTC" if t and text.endswith(("Z", "+00:00")) else text
 
-    @property
-    def result(self) -> Result | None:
-        """None where it did not come to its end."""
-        return self.record.result
-
-    @property
-    def parts(self) -> Sequence[Figures]:
-        """What it adds up from: its result; without one, its finished intervals."""
-        return self.record.points if self.result is None else [self.result]
-
     @cached_property
-    def latency_ms(self) -> Percentiles:
-        """Of the whole run; without a result, of its finished intervals."""
-        return Percentiles.of(self.latency) if self.result is None else self.result.latency_ms
+    def result(self) -> Result:
+        """Its result; of a run without one, what its finished intervals amount to."""
+        seed = self.asked.seed if self.asked is not None else 0
+        return self.record.result or so_far(self.record, self.path, seed, self.latency)
 
-    @cached_property
-    def confidence_ms(self) -> dict[str, tuple[float, float] | None]:
-        """95 % confidence interval of each percentile, ms."""
-        return confidence_ms(self.latency) if self.result is None else self.result.confidence_ms
+    @property
+    def is_over(self) -> bool:
+        """Whether it has come to its end, and so has a result."""
+        return self.record.result is not None
 
     def interval(self, name: str) -> str | None:
         """95 % confidence interval of a percentile, ms, as a person reads it."""
-        found = self.confidence_ms.get(name)
+        found = self.result.confidence_ms.get(name)
         return f"{number(found[0])} – {number(found[1])}" if found else None
 
-    @cached_property
+    @property
     def reasons(self) -> dict[str, int]:
         """Failures by reason, or by kind where the run knows no more."""
-        total: dict[str, int] = COUNTS["reasons"].merge(
-            [part.reasons or part.failed for part in self.parts]
-        )
-        return total
+        return self.result.reasons or self.result.failed
 
     @property
     def failures(self) -> int:
         """How many requests failed."""
         return sum(self.reasons.values())
-
-    @cached_property
-    def examples(self) -> dict[str, str]:
-        """Answers that were failures, by their reason."""
-        shown: dict[str, str] = COUNTS["examples"].merge([part.examples for part in self.parts])
-        return shown
-
-    @property
-    def completed_per_s(self) -> float | None:
-        """Mean rate of answers over the run."""
-        if self.result is not None:
-            return self.result.rate.completed
-        return self.info.completed / self.info.duration_s if self.info.duration_s > 0 else None
-
-    @property
-    def stages(self) -> dict[str, Percentiles]:
-        """Times in ms that the service said it took; empty without a result."""
-        return {} if self.result is None else self.result.stages_ms
 
     @cached_property
     def slos(self) -> list[Slo]:

@@ -123,19 +123,22 @@ def read_run_result(path: Path) -> RunResult:
     files = RunFiles(whole)
     asked = files.asked() or Asked()
     return RunResult.of(
-        record.result or _so_far(record, path, asked.seed, files.latency()),
+        record.result or so_far(record, path, asked.seed, files.latency()),
         record.points,
         record.info.problems,
         partial(read_raw_samples, whole / asked.samples) if asked.samples else None,
     )
 
 
-def _so_far(record: RunRecord, path: Path, seed: int, latency: Histogram) -> Result:
+def so_far(record: RunRecord, path: Path, seed: int, latency: Histogram) -> Result:
+    """What the finished intervals of a run without a result amount to; `latency` is theirs."""
     info, points = record.info, record.points
     counts = {
         name: one.merge([getattr(each, name) for each in (points[-1:] if one.level else points)])
         for name, one in COUNTS.items()
     }
+    # Intervals of earlier versions know kinds alone.
+    counts["reasons"] = COUNTS["reasons"].merge([each.reasons or each.failed for each in points])
     measured = Measurement(**counts, series={"latency": latency})
     amounts = measured.offered, measured.sent, measured.completed
     return close(
@@ -154,4 +157,5 @@ def _so_far(record: RunRecord, path: Path, seed: int, latency: Histogram) -> Res
         verdict=Verdict(valid=False, reasons=["it has not come to its end"]),
         slo=info.slo,
         run=str(path),
+        nodes=points[-1].nodes if points else {},
     )
