@@ -152,7 +152,11 @@ async def test_two_may_follow_a_run_and_miss_nothing(serve: Any) -> None:
 
 async def test_the_end_of_the_block_is_that_of_the_load(serve: Any) -> None:
     server = serve()
-    async with tailrace.start(server.url, rate=100) as run:
+    run = tailrace.start(server.url, rate=100)
+    for too_early in (run.wait, run.stop, run.intervals().__anext__):
+        with pytest.raises(RuntimeError, match="not begun"):
+            await too_early()
+    async with run:
         await anext(run.intervals())
         with pytest.raises(RuntimeError, match="not over"):
             _ = run.result

@@ -20,7 +20,6 @@ from tailrace.control.probe import (
 )
 from tailrace.errors import UsageError
 from tailrace.load.client.target import Tls
-from tailrace.runs.directory import RunDirectory
 from tailrace.runs.listing import read_run
 from tailrace.runs.run import Run
 from tests.kit.plans import make_plan
@@ -222,7 +221,7 @@ async def test_a_run_notes_what_the_service_tells(serve: Any, tmp_path: Path) ->
     plan = make_plan(server.url, arrivals="constant", duration_s=0.6, interval_s=0.2)
     async with probing(server.url) as probe:
         await tells(probe, gpu_percent=50)
-        run = Run(plan, RunDirectory(tmp_path / "a", plan), probe.latest)
+        run = Run(plan, tmp_path / "a", probe.latest)
         await run.start()
         handed_on = [interval.point.server async for interval in run.intervals()]
     assert handed_on == [{"gpu_percent": 50}] * 3

@@ -18,7 +18,6 @@ from tailrace.load.schedule.schedule import Schedule
 from tailrace.load.session.plan import Plan, read_plan
 from tailrace.load.session.result import Result
 from tailrace.load.session.session import Session
-from tailrace.runs.directory import RunDirectory
 from tailrace.runs.run import Run
 from tests.kit.waiting import until, wait_until
 
@@ -41,7 +40,7 @@ async def leave_run(
 ) -> tuple[Result, list[Interval]]:
     """A run to its end, whose directory is then at `path`; its result and its intervals."""
     plan = make_plan(url, profile, **settings)
-    run = Run(plan, RunDirectory(path, plan))
+    run = Run(plan, path)
     await run.start()
     intervals = [interval async for interval in run.intervals()]
     return run.result, intervals

@@ -15,7 +15,6 @@ from tailrace.dashboard.figures import broken
 from tailrace.dashboard.overview import glance
 from tailrace.load.measure.point import Interval
 from tailrace.report.page import make_page
-from tailrace.runs.directory import RunDirectory
 from tailrace.runs.listing import read_run
 from tailrace.runs.run import Run
 from tests.kit.cli import run as run_tailrace
@@ -88,7 +87,7 @@ async def test_refused_connections_break_a_bound_wherever_a_service_is_shown(
     with refusing() as port:
         settings = {"arrivals": "constant", "timeout_s": 20.0, "slo": tuple(JUDGED)}
         plan = make_plan(targets(serve().url, port), "200", **settings)
-        run = Run(plan, RunDirectory(tmp_path / "r", plan))
+        run = Run(plan, tmp_path / "r")
         await run.start()
         intervals: list[Interval] = [interval async for interval in run.intervals()]
     window = summarize(intervals, plan.slos)

@@ -89,7 +89,7 @@ async def test_run_json_says_what_was_asked(serve: Any, tmp_path: Path) -> None:
 
 async def test_a_run_is_running_until_it_has_a_result(serve: Any, tmp_path: Path) -> None:
     plan = make_plan(serve().url, "300", **SETTINGS)
-    run = Run(plan, RunDirectory(tmp_path / "a", plan))
+    run = Run(plan, tmp_path / "a")
     assert only(tmp_path).state == "running"
     assert only(tmp_path).p99_ms is None
     await run.start()
@@ -108,7 +108,7 @@ async def test_a_run_is_running_until_it_has_a_result(serve: Any, tmp_path: Path
 
 async def test_a_run_whose_task_was_cancelled_is_interrupted(serve: Any, tmp_path: Path) -> None:
     plan = make_plan(serve().url, "300", duration_s=60, **SETTINGS)
-    run = Run(plan, RunDirectory(tmp_path / "a", plan))
+    run = Run(plan, tmp_path / "a")
     await run.start()
 
     async def follow() -> None:

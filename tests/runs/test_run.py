@@ -34,7 +34,7 @@ def plan_of(url: str, rate: str = "300", duration_s: float = 1.5) -> Plan:
 
 async def test_a_run_leaves_result_timeline_and_histogram_log(serve: Any, tmp_path: Path) -> None:
     plan = plan_of(serve().url)
-    run = Run(plan, RunDirectory(tmp_path / "run", plan))
+    run = Run(plan, tmp_path / "run")
     await run.start()
     points = [interval.point async for interval in run.intervals()]
     files = {file.name for file in (tmp_path / "run").iterdir()}
@@ -205,23 +205,24 @@ async def test_a_run_that_cannot_start_leaves_nothing(tmp_path: Path) -> None:
     traffic = plan_traffic([url], tls=Tls(ca_file=tmp_path / "absent.pem"))
     plan = replace(plan_of(url), traffic=traffic)
     with pytest.raises(GeneratorError, match="cannot start"):
-        await Run(plan, RunDirectory(tmp_path / "run", plan)).start()
+        await Run(plan, tmp_path / "run").start()
     assert not (tmp_path / "run").exists()
 
 
 async def test_a_full_disk_ends_the_writing_not_the_run(serve: Any, tmp_path: Path) -> None:
     """/dev/full refuses every write as a full disk does."""
     plan = plan_of(serve().url, duration_s=1.0)
-    directory = RunDirectory(tmp_path / "run", plan)
+    run = Run(plan, tmp_path / "run")
+    directory = run.directory
+    assert directory is not None
     directory._timeline.close()
     directory._timeline = Path("/dev/full").open("w")  # noqa: SIM115
-    run = Run(plan, directory)
     await run.start()
     intervals = [interval async for interval in run.intervals()]
     assert len(intervals) == 2
     assert run.result.completed == run.result.offered > 0
-    assert directory.broken is not None
-    assert "No space left" in directory.broken
+    assert not run.is_kept
+    assert "No space left" in run.problems[0]
 
 
 def test_a_killed_worker_is_told_at_once_and_makes_the_run_invalid(

@@ -102,7 +102,7 @@ def load(
 
     from tailrace.cli import gate, output
     from tailrace.load.session.plan import read_plan
-    from tailrace.runs.directory import RUNS_DIR, RunDirectory, new_directory
+    from tailrace.runs.directory import RUNS_DIR, new_directory
     from tailrace.runs.run import Run, SampleSink
     from tailrace.runs.summary import SummaryFiles, of_load
 
@@ -118,12 +118,11 @@ def load(
     sink = SampleSink(samples, samples_share) if samples is not None else None
     files = SummaryFiles("load", plan.config.url, junit, markdown)
     with files.failures():
-        place = out if out is not None else new_directory(RUNS_DIR, "load")
-        directory = RunDirectory(place, plan, samples)
-        result = uvloop.run(output.follow(Run(plan, directory, samples=sink)))
+        path = out if out is not None else new_directory(RUNS_DIR, "load")
+        run = Run(plan, path, samples=sink)
+        result = uvloop.run(output.follow(run))
         # What is not there whole can be no better or worse than another.
-        is_kept = directory.broken is None and (sink is None or sink.broken is None)
-        judged = held_against.judge(directory.path) if held_against and is_kept else None
+        judged = held_against.judge(path) if held_against and run.is_kept else None
     if as_json:
         output.print_json(
             result
@@ -146,7 +145,7 @@ def load(
         not all(result.slo.values())
         or (strict and not result.verdict.valid)
         or (judged is not None and judged.broken)
-        or not is_kept
+        or not run.is_kept
     )
     is_judged = bool(plan.slos) or strict or judged is not None
     if code := _exit_code(result, is_judged=is_judged, broken=broken):

@@ -22,7 +22,7 @@ from tailrace.load.measure.point import WINDOW, Interval, Point
 from tailrace.load.schedule.profile import Profile, constant
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.result import Result
-from tailrace.runs.directory import RUNS_DIR, RunDirectory, new_directory
+from tailrace.runs.directory import RUNS_DIR, new_directory
 from tailrace.runs.run import Run
 
 _PROBE_S = 1.0
@@ -193,8 +193,8 @@ class Service:
         plan = replace(plan, config=asked, cap_per_s=settings.limits.max_rate_per_s).at(profile)
         plan.check_start()
         probe = self._make_probe()
-        directory = RunDirectory(new_directory(settings.runs_dir, config.id), plan)
-        run = Run(plan, directory, probe.latest if probe is not None else None)
+        path = new_directory(settings.runs_dir, config.id)
+        run = Run(plan, path, probe.latest if probe is not None else None)
         await run.start()
         self._probe = probe
         return run

@@ -245,10 +245,9 @@ def write_search(path: Path, found: Found, drawing: str | None = None) -> None:
     Raises:
         RunDirectoryError: they cannot be written.
     """
-    document = msgspec.json.format(msgspec.json.encode(found), indent=2)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        write_atomically(path / "find.json", document + b"\n")
+        write_atomically(path / "find.json", _pretty(found))
         if drawing is not None:
             write_atomically(path / "find.svg", drawing.encode())
     except OSError as error:
@@ -309,7 +308,8 @@ def write_label(path: Path, title: str | None, note: str | None) -> None:
     try:
         write_atomically(path / LABEL, msgspec.json.encode(Label(title=title, note=note)))
     except (OSError, ValueError) as error:
-        raise RunDirectoryError(f"cannot write {path / LABEL}: {_reason(error)}") from None
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise RunDirectoryError(f"cannot write {path / LABEL}: {reason}") from None
 
 
 def delete(path: Path) -> None:
@@ -330,8 +330,4 @@ def delete(path: Path) -> None:
             file.unlink()
         path.rmdir()
     except OSError as error:
-        raise TailraceError(f"cannot delete {path}: {_reason(error)}") from None
-
-
-def _reason(error: Exception) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error)
+        raise TailraceError(f"cannot delete {path}: {error.strerror}") from None

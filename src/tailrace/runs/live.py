@@ -9,10 +9,11 @@ from types import TracebackType
 from tailrace.load.measure.point import Point
 from tailrace.load.schedule.profile import parse_profile
 from tailrace.load.session.plan import Plan
-from tailrace.runs.directory import RunDirectory
 from tailrace.runs.run import Run, SampleSink
 from tailrace.runs.run_result import RunResult
 from tailrace.units import parse_rate_per_s
+
+_NOT_BEGUN = "the run has not begun: use it in async with"
 
 
 class LiveRun:
@@ -45,11 +46,7 @@ class LiveRun:
     async def __aenter__(self) -> "LiveRun":
         if self._begun is not None:
             raise RuntimeError("a run begins once: start another one")
-        directory = None
-        if self._out is not None:
-            file = self._samples.path if self._samples is not None else None
-            directory = RunDirectory(self._out, self._plan, file)
-        self._begun = Run(self._plan, directory, samples=self._samples)
+        self._begun = Run(self._plan, self._out, samples=self._samples)
         await self._begun.start()
         self._following = asyncio.create_task(self._follow())
         return self
@@ -137,12 +134,13 @@ class LiveRun:
     @property
     def _run(self) -> Run:
         if self._begun is None:
-            raise RuntimeError("the run has not begun: use it in async with")
+            raise RuntimeError(_NOT_BEGUN)
         return self._begun
 
     @property
     def _task(self) -> "asyncio.Task[None]":
-        assert self._following is not None
+        if self._following is None:
+            raise RuntimeError(_NOT_BEGUN)
         return self._following
 
     async def _reached(self, t_s: float) -> float:

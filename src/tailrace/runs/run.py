@@ -28,7 +28,7 @@ _MOST_WAITING = 2**28
 
 
 class Run:
-    """One load execution and its directory of results, if there is to be one.
+    """One load execution and its directory of results, if `path` says where there is to be one.
 
     Start it, read `intervals` to their end, then `result` is there and the directory complete.
     `probe` is asked at the end of each interval for what goes into its `Point.server`;
@@ -38,7 +38,7 @@ class Run:
     def __init__(
         self,
         plan: Plan,
-        directory: RunDirectory | None,
+        path: Path | None = None,
         probe: Callable[[], dict[str, float]] | None = None,
         samples: "SampleSink | None" = None,
     ) -> None:
@@ -47,7 +47,8 @@ class Run:
         else:
             plan = replace(plan, samples_share=samples.share)
             self.session = Session(plan, sampled=samples.add)
-        self.directory = directory
+        file = samples.path if samples is not None else None
+        self.directory = RunDirectory(path, plan, file) if path is not None else None
         self.samples = samples
         self._probe = probe
         self._result: Result | None = None
@@ -130,8 +131,17 @@ class Run:
         """What went wrong so far: workers that died, files that cannot be written, a fault that
         ended it.
         """
-        broken = [kept.broken for kept in (self.directory, self.samples) if kept is not None]
-        return [*self.session.problems, *filter(None, (*broken, self._fault))]
+        return [*self.session.problems, *self._unwritten, *filter(None, (self._fault,))]
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether all that was to be written down could be."""
+        return not self._unwritten
+
+    @property
+    def _unwritten(self) -> list[str]:
+        broken = (kept.broken for kept in (self.directory, self.samples) if kept is not None)
+        return [*filter(None, broken)]
 
     @property
     def result(self) -> Result:

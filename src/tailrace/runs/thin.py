@@ -3,7 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain, groupby
+from operator import itemgetter
 from typing import Any, TypeVar
+
+import msgspec
 
 from tailrace.load.measure.measurement import COUNTS
 from tailrace.load.measure.point import SERIES, Percentiles, Point, per_s
@@ -27,46 +30,35 @@ def thin(points: Sequence[Point], most: int) -> tuple[Sequence[Point], int]:
 
 
 def _merge(index: int, points: list[Point]) -> Point:
-    last = points[-1]
-    length_s = round(sum(point.interval_s for point in points), 6)
-    weights = [point.completed for point in points]
-    slos = chain.from_iterable(point.slo.items() for point in points)
-    broken = {expression for expression, is_kept in slos if not is_kept}
-
-    def highest(tables: Iterable[dict[str, float]]) -> dict[str, float]:
-        found: dict[str, float] = {}
-        for name, value in chain.from_iterable(table.items() for table in tables):
-            found[name] = max(value, found.get(name, value))
-        return found
-
     def all_of(name: str) -> list[Any]:
         return [getattr(point, name) for point in points]
 
-    declared: dict[str, Any] = {
-        **{name: (max if one.level else one.merge)(all_of(name)) for name, one in COUNTS.items()},
+    weights = all_of("completed")
+    length_s = round(sum(all_of("interval_s")), 6)
+    counts = {name: (max if one.level else one.merge)(all_of(name)) for name, one in COUNTS.items()}
+    stages = all_of("stages_ms")
+    slos = [*chain.from_iterable(slo.items() for slo in all_of("slo"))]
+    server = chain.from_iterable(told.items() for told in all_of("server"))
+    return msgspec.structs.replace(
+        points[-1],
+        **counts,
         **{field: _join(all_of(field), weights) for field in SERIES},
-    }
-    return Point(
-        **declared,
+        **{name: max(all_of(name)) for name in ("tick_lag_ms", "cpu_percent")},
+        **{name: dict(sorted(_sum(all_of(name)).items())) for name in ("failed", "latency_bins")},
         index=index,
-        t_s=last.t_s,
-        wall_time=last.wall_time,
         interval_s=length_s,
-        target_per_s=last.target_per_s,
-        failed=_sum(point.failed for point in points),
-        rps=per_s(declared["sent"], length_s),
-        qps=per_s(sum(weights), length_s),
-        tick_lag_ms=max(point.tick_lag_ms for point in points),
+        rps=per_s(counts["sent"], length_s),
+        qps=per_s(counts["completed"], length_s),
         stages_ms={
-            name: _join([point.stages_ms.get(name, Percentiles()) for point in points], weights)
-            for name in dict.fromkeys(chain.from_iterable(point.stages_ms for point in points))
+            name: _join([stage.get(name, Percentiles()) for stage in stages], weights)
+            for name in dict.fromkeys(chain.from_iterable(stages))
         },
-        slo={expression: expression not in broken for point in points for expression in point.slo},
-        cpu_percent=max(point.cpu_percent for point in points),
-        events=tuple(event for point in points for event in point.events),
-        latency_bins=dict(sorted(_sum(point.latency_bins for point in points).items())),
+        slo={slo: (slo, False) not in slos for slo, _ in slos},
+        events=tuple(chain.from_iterable(all_of("events"))),
         components_us=_add_components(points),
-        server=highest(point.server for point in points),
+        # Of each figure the last one stays: the highest.
+        server=dict(sorted(server, key=itemgetter(1))),
+        nodes={},
     )
 
 
@@ -74,7 +66,7 @@ def _sum(tables: Iterable[dict[_T, int]]) -> dict[_T, int]:
     total: Counter[_T] = Counter()
     for table in tables:
         total.update(table)
-    return dict(total)
+    return total
 
 
 def _add_components(points: Sequence[Point]) -> dict[str, tuple[int, ...]]:
