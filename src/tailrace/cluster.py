@@ -190,4 +190,4 @@ def _prepare_environment() -> None:
     if given or Path("~/.ray/auth_token").expanduser().exists():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     # It would print what happens in the cluster on stdout, as the log's end of a node that died.
-    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")

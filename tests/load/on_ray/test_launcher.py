@@ -104,7 +104,7 @@ async def test_the_offset_of_one_and_the_same_clock_is_within_its_error(cluster:
     await launcher.reserve(3)
     try:
         # Ray spreads them as well as it can just now.
-        watches = [node.watch for node in launcher._nodes.values() if node.watch is not None]
+        watches = [node.watch for node in launcher._nodes.values()]
         assert watches
         for watch in watches:
             assert abs(watch.first.offset_ns) <= watch.first.error_ns

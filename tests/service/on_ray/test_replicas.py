@@ -118,6 +118,10 @@ def _answers(url: str) -> bool:
     return httpx.get(f"{url}/v2/health/ready", timeout=TIMEOUT_S).status_code == 200
 
 
+def _running() -> int:
+    return running_replicas(serve.status().applications[NAME])
+
+
 def _scrape(url: str) -> Scrape:
     return Scrape(httpx.get(f"{url}/metrics", timeout=TIMEOUT_S).text)
 
@@ -199,12 +203,12 @@ def test_long_queue_brings_a_replica_and_a_short_one_takes_it_away(url: str) -> 
     config = ServiceConfig(models=("shapes",), concurrency=1)
     scale = Scale(1, 2, up_after_s=1.0, down_after_s=2.0)
     serve.run(application(config, scale), name=NAME)
-    wait_until(lambda: _answers(url) and running_replicas(NAME) == 1)
+    wait_until(lambda: _answers(url) and _running() == 1)
     seen = [0]
 
     def replicas() -> int:
         seen.append(_scrape(url).outcomes("shapes").get("ok", 0))
-        return running_replicas(NAME)
+        return _running()
 
     load = Clients(url, 8)
     wait_until(lambda: replicas() == 2)

@@ -210,7 +210,6 @@ class RayChannel:
 
     @property
     def clock_offset_ns(self) -> int:
-        assert self._node.watch is not None
         return self._node.watch.first.offset_ns
 
     def send(self, message: Message) -> None:

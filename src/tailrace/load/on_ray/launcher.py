@@ -67,13 +67,11 @@ class RayLauncher:
 
     @property
     def clock_errors_s(self) -> Mapping[str, float]:
-        watches = ((node.name, node.watch) for node in self._used())
-        return {name: watch.error_ns / 1e9 for name, watch in watches if watch is not None}
+        return {node.name: node.watch.error_ns / 1e9 for node in self._nodes.values()}
 
     async def reserve(self, workers: int) -> None:
         await asyncio.to_thread(connect, self._address)
         take_signals_back()
-        self._nodes = name_nodes(living_nodes())
         self._group = placement_group([{"CPU": 1}] * workers, strategy="SPREAD")
         try:
             async with asyncio.timeout(_ROOM_S):
@@ -86,9 +84,12 @@ class RayLauncher:
             )
             for number in range(workers)
         ]
-        self._waiting = [(agent, await self._meet(agent)) for agent in agents]
-        for node in self._used():
-            await self._read_clock(node)
+        # All are up before the clocks are read: what starts beside an actor makes it answer late.
+        ids = [await self._greet(agent) for agent in agents]
+        self._waiting = [
+            (agent, await self._node(node_id, agent))
+            for agent, node_id in zip(agents, ids, strict=True)
+        ]
         self._watching = asyncio.get_running_loop().create_task(self._watch_clocks())
 
     async def launch(self, setup: Setup, heard: Heard, gone: Gone) -> Channel:
@@ -115,9 +116,6 @@ class RayLauncher:
             remove_placement_group(self._group)
             self._group = None
 
-    def _used(self) -> list[Node]:
-        return [node for node in self._nodes.values() if node.agent is not None]
-
     def _make_agent(self, strategy: Any, cpus: int = 1) -> Any:
         return (
             ray.remote(Agent)
@@ -125,24 +123,34 @@ class RayLauncher:
             .remote()
         )
 
-    async def _meet(self, agent: Any) -> Node:
-        """The node that the actor runs on, once it is found fit."""
+    async def _greet(self, agent: Any) -> str:
+        """The id of the node that the actor runs on, once it is found fit."""
         try:
             async with asyncio.timeout(_BEGIN_S):
                 node_id, version, python = await agent.greet.remote()
         except (RayError, TimeoutError) as error:
             raise GeneratorError(f"a Ray actor does not come up: {_line(error)}") from error
-        node = self._nodes.get(node_id)
-        if node is None:
-            # It has joined since.
-            node = self._nodes[node_id] = name_nodes(living_nodes())[node_id]
         here = (tailrace.__version__, platform.python_version())
         if (version, python) != here:
             raise UsageError(
-                f"{node.name} has Tailrace {version} on Python {python}, and this machine "
-                f"{here[0]} on {here[1]}: install the same on all nodes"
+                f"{name_nodes(living_nodes())[node_id]} has Tailrace {version} on Python {python}, "
+                f"and this machine {here[0]} on {here[1]}: install the same on all nodes"
             )
-        node.agent = agent
+        return str(node_id)
+
+    async def _node(self, node_id: str, agent: Any) -> Node:
+        """The node of this id, on which `agent` runs; the clock of a new one is read."""
+        if node_id in self._nodes:
+            node = self._nodes[node_id]
+            node.agent = agent
+            return node
+        name = name_nodes(living_nodes())[node_id]
+        try:
+            reading = await read_clock(agent.clock_ns.remote, _READINGS)
+        except RayError as error:
+            raise GeneratorError(f"{name} went away: {_line(error)}") from error
+        self._round_trip_ns = max(self._round_trip_ns, 2 * reading.error_ns)
+        node = self._nodes[node_id] = Node(node_id, name, agent, ClockWatch(reading))
         return node
 
     async def _substitute(self) -> tuple[Any, Node]:
@@ -155,7 +163,7 @@ class RayLauncher:
         now_s = asyncio.get_running_loop().time()
         fresh = [
             node
-            for node in self._used()
+            for node in self._nodes.values()
             if node.channels and not node.doubtful and now_s - node.heard_s < _FRESH_S
         ]
         # Where none works any more: this machine is a node as well.
@@ -169,31 +177,17 @@ class RayLauncher:
 
     async def _substitute_on(self, node_id: str) -> tuple[Any, Node]:
         agent = self._make_agent(NodeAffinitySchedulingStrategy(node_id, soft=False), cpus=0)
-        node = await self._meet(agent)
-        if node.watch is None:
-            await self._read_clock(node)
-        return agent, node
-
-    async def _read_clock(self, node: Node) -> None:
-        try:
-            reading = await read_clock(node.ask_clock, _READINGS)
-        except RayError as error:
-            raise GeneratorError(f"{node.name} went away: {_line(error)}") from error
-        node.watch = ClockWatch(reading)
-        self._round_trip_ns = max(self._round_trip_ns, 2 * reading.error_ns)
+        return agent, await self._node(await self._greet(agent), agent)
 
     async def _watch_clocks(self) -> None:
         while True:
             await asyncio.sleep(_WATCH_S)
-            for node in self._used():
-                if not node.channels or node.watch is None:
-                    continue
-                try:
+            for node in [node for node in self._nodes.values() if node.channels]:
+                # Its channels tell where it is lost.
+                with contextlib.suppress(RayError, TimeoutError):
                     async with asyncio.timeout(_WATCH_S):
-                        node.watch.add(await read_clock(node.ask_clock, _LATER_READINGS))
-                except (RayError, TimeoutError):
-                    # Its channels tell that it is lost.
-                    continue
+                        ask = node.agent.clock_ns.remote
+                        node.watch.add(await read_clock(ask, _LATER_READINGS))
 
     def _no_room(self, workers: int) -> str:
         total = int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]

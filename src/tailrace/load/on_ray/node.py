@@ -56,39 +56,31 @@ class ClockWatch:
         self.error_ns = max(self.error_ns, self.first.error_ns + moved_ns)
 
 
+@dataclass(slots=True)
 class Node:
-    """One node on which load workers run, or could."""
+    """One node on which load workers run, or ran."""
 
-    def __init__(self, node_id: str, name: str) -> None:
-        self.id = node_id
-        self.name = name
-        """For a person: its host name, with the beginning of its id where others have the same."""
-        self.channels = 0
-        """Load workers at work on it."""
-        self.heard_s = 0.0
-        """When something was heard from it last, by the event loop's clock."""
-        self.doubtful = False
-        """A worker on it was lost with its actor, or in silence: so may the next one be."""
-        self.watch: ClockWatch | None = None
-        """Its clock, once it has been read."""
-        self.agent: Any = None
-        """An actor there that answers, to be asked for the time."""
-
-    async def ask_clock(self) -> int:
-        """Its CLOCK_MONOTONIC, ns.
-
-        Raises:
-            RayError: the actor there is gone.
-        """
-        clock_ns: int = await self.agent.clock_ns.remote()
-        return clock_ns
+    id: str
+    name: str
+    """For a person, of `name_nodes`."""
+    agent: Any
+    """An actor there that answers, to be asked for the time."""
+    watch: ClockWatch
+    channels: int = 0
+    """Load workers at work on it."""
+    heard_s: float = 0.0
+    """When something was heard from it last, by the event loop's clock."""
+    doubtful: bool = False
+    """A worker on it was lost with its actor, or in silence: so may the next one be."""
 
 
-def name_nodes(rows: Sequence[Mapping[str, Any]]) -> dict[str, Node]:
-    """The nodes of `rows`, as `living_nodes` has them, by id."""
-    hosts = Counter(row["NodeManagerHostname"] for row in rows)
-    nodes = {}
-    for row in rows:
-        node_id, host = row["NodeID"], row["NodeManagerHostname"]
-        nodes[node_id] = Node(node_id, host if hosts[host] == 1 else f"{host}-{node_id[:6]}")
-    return nodes
+def name_nodes(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The names of nodes by their ids, given what Ray says of each: their host names, with the
+    beginning of the id where others have the same.
+    """
+    hosts = {row["NodeID"]: row["NodeManagerHostname"] for row in rows}
+    nodes_on = Counter(hosts.values())
+    return {
+        node_id: host if nodes_on[host] == 1 else f"{host}-{node_id[:6]}"
+        for node_id, host in hosts.items()
+    }

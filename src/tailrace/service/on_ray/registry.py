@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ray import serve
 from ray.exceptions import RayActorError, RayError
 from ray.serve.exceptions import RayServeException
+from ray.serve.schema import ApplicationStatusOverview
 
 from tailrace.cluster import NAMESPACE
 from tailrace.service.meter import (
@@ -160,19 +161,19 @@ class Registry:
     async def _look_on(self, application: str) -> None:
         while True:
             try:
-                running = await asyncio.to_thread(running_replicas, application)
-                self._ready = running >= self._fewest
+                status = await asyncio.to_thread(serve.status)
+                found = status.applications.get(application)
+                self._ready = running_replicas(found) >= self._fewest
             except (RayError, RayServeException):
                 self._ready = False
             await asyncio.sleep(_LOOK_EVERY_S)
 
 
-def running_replicas(application: str) -> int:
-    """How many replicas Ray Serve has that are warm and healthy."""
-    found = serve.status().applications.get(application)
-    if found is None or REPLICA not in found.deployments:
+def running_replicas(application: ApplicationStatusOverview | None) -> int:
+    """How many replicas it has that are warm and healthy, by what Ray Serve says of it."""
+    if application is None or REPLICA not in application.deployments:
         return 0
-    states = found.deployments[REPLICA].replica_states
+    states = application.deployments[REPLICA].replica_states
     return sum(count for state, count in states.items() if state == "RUNNING")
 
 

@@ -2,14 +2,13 @@
 
 import asyncio
 import contextlib
-import http.client
 import ipaddress
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from http import HTTPStatus
 
+import httpx
 import msgspec
 import ray
 from ray import serve
@@ -160,14 +159,13 @@ class _Attendant:
         while not self._stopping.wait(_LOOK_EVERY_S if not self._ready else _REST_S):
             try:
                 found = serve.status().applications.get(APPLICATION)
-                running = running_replicas(APPLICATION)
             except (RayError, RayServeException) as error:
                 raise TailraceError(f"lost Ray Serve: {_last_line(str(error))}") from error
             if found is None:
                 raise TailraceError("Ray Serve was shut down from elsewhere")
             if not self._ready:
                 self._check_start(found)
-            self._note(running)
+            self._note(running_replicas(found))
 
     def _check_start(self, found: ApplicationStatusOverview) -> None:
         with contextlib.suppress(RayError, RayServeException, TimeoutError):
@@ -200,16 +198,11 @@ class _Attendant:
             say("ready")
 
     def _answers(self, path: str) -> bool:
-        connection = http.client.HTTPConnection(
-            self._probed, self._config.port, timeout=_PROBE_WITHIN_S
-        )
+        url = httpx.URL(scheme="http", host=self._probed, port=self._config.port, path=path)
         try:
-            connection.request("GET", path)
-            return connection.getresponse().status == HTTPStatus.OK
-        except (OSError, http.client.HTTPException):
+            return httpx.get(url, timeout=_PROBE_WITHIN_S, trust_env=False).is_success
+        except httpx.TransportError:
             return False
-        finally:
-            connection.close()
 
     def _announce(self) -> None:
         config = self._config
