@@ -2,26 +2,22 @@
 
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from tailrace.errors import UsageError
 from tailrace.load.client.target import Endpoint, Tls
-from tailrace.load.client.traffic import Turns
+from tailrace.load.client.traffic import Traffic, Turns
 from tailrace.load.config import LoadConfig
 from tailrace.load.on_ray.channel import Parcel
 from tailrace.load.worker.messages import Change, Setup, Stop
 
 
-def setup(arrivals: str, profile: str, ca_file: Path | None = None) -> Setup:
+def setup(arrivals: str, profile: str, endpoint: Endpoint | None = None) -> Setup:
     return Setup(
-        config=LoadConfig(url="http://h/"),
+        config=LoadConfig(url="http://h/", arrivals=arrivals),
         worker=0,
         workers=1,
-        endpoints=[Endpoint(host="h", port=443, tls=Tls(ca_file=ca_file))],
-        requests=[],
-        turns=Turns((1,), (1.0,)),
-        arrivals=arrivals,
+        traffic=Traffic([endpoint or Endpoint(host="h", port=443)], [], Turns((1,), (1.0,))),
         profile=[(0.0, 0.0, "5"), (1.0, 5.0, profile)],
     )
 
@@ -35,17 +31,17 @@ def test_every_file_is_packed_and_named_anew(tmp_path: Path) -> None:
         setup(
             f"trace:{tmp_path}/a b.csv?scale=2",
             f'trace("{tmp_path}/r,1.csv",speed=3)',
-            tmp_path / "ca.pem",
+            Endpoint(host="h", port=443, tls=Tls(ca_file=tmp_path / "ca.pem")),
         )
     )
     assert isinstance(packed, Setup)
     assert str(tmp_path) not in repr(packed)
     assert {content.decode() for content in parcel.files.values()} == set(contents.values())
     by_content = {content.decode(): name for name, content in parcel.files.items()}
-    assert packed.arrivals == f"trace:{by_content[contents['a b.csv']]}?scale=2"
+    assert packed.config.arrivals == f"trace:{by_content[contents['a b.csv']]}?scale=2"
     assert packed.profile[0] == (0.0, 0.0, "5")
     assert packed.profile[1] == (1.0, 5.0, f"trace({by_content[contents['r,1.csv']]},speed=3)")
-    assert packed.endpoints[0].tls == Tls(ca_file=Path(by_content["PEM"]))
+    assert packed.traffic.endpoints[0].tls == Tls(ca_file=Path(by_content["PEM"]))
 
 
 def test_a_certificate_of_ones_own_goes_along(tmp_path: Path) -> None:
@@ -54,9 +50,9 @@ def test_a_certificate_of_ones_own_goes_along(tmp_path: Path) -> None:
     tls = Tls(cert_file=tmp_path / "cert.pem", key_file=tmp_path / "key.pem")
     endpoint = Endpoint(host="h", port=1, tls=tls)
     parcel = Parcel()
-    packed = parcel.pack(msgspec.structs.replace(setup("poisson", "5"), endpoints=[endpoint]))
+    packed = parcel.pack(setup("poisson", "5", endpoint))
     assert isinstance(packed, Setup)
-    sent = packed.endpoints[0].tls
+    sent = packed.traffic.endpoints[0].tls
     assert sent is not None
     assert sent.cert_file is not None
     assert sent.key_file is not None
@@ -87,6 +83,5 @@ def test_a_file_that_is_gone(tmp_path: Path) -> None:
 
 def test_a_unix_socket_is_on_one_machine_only() -> None:
     endpoint = Endpoint(host="h", port=80, unix_socket=Path("/run/service"))
-    asked = msgspec.structs.replace(setup("poisson", "5"), endpoints=[endpoint])
     with pytest.raises(UsageError, match="not with --ray"):
-        Parcel().pack(asked)
+        Parcel().pack(setup("poisson", "5", endpoint))

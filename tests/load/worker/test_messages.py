@@ -4,7 +4,7 @@ import pytest
 
 from tailrace.load.client.request import Request
 from tailrace.load.client.target import Endpoint
-from tailrace.load.client.traffic import Turns
+from tailrace.load.client.traffic import Traffic, Turns
 from tailrace.load.config import LoadConfig
 from tailrace.load.worker.messages import Change, Message, Reader, Setup, Start, frame
 
@@ -14,10 +14,11 @@ SENT: list[Message] = [
         config=LoadConfig(url="http://h/", reuse="lifo", body=Path("pictures"), slo=("p99<1s",)),
         worker=1,
         workers=2,
-        endpoints=[Endpoint(host="h", port=80)],
-        requests=[Request(0, b"x" * 100_000), Request(0, b"head", (b"a", b"b"))],
-        turns=Turns((2,), (1.0,), "random"),
-        arrivals="poisson",
+        traffic=Traffic(
+            [Endpoint(host="h", port=80)],
+            [Request(0, b"x" * 100_000), Request(0, b"head", (b"a", b"b"))],
+            Turns((2,), (1.0,), "random"),
+        ),
         profile=[(0.0, 0.0, "100"), (1.5, 150.0, "200")],
     ),
     Change(1.5, "100..200/60s,trace(a.csv)"),

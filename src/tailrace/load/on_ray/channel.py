@@ -13,6 +13,7 @@ import platform
 import shutil
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,18 +60,21 @@ class Parcel(Files):
             UsageError: one cannot be read, or is a Unix socket.
         """
         match message:
-            case Setup():
-                if any(endpoint.unix_socket is not None for endpoint in message.endpoints):
+            case Setup(config=config, traffic=traffic):
+                if any(endpoint.unix_socket is not None for endpoint in traffic.endpoints):
                     raise UsageError("a Unix socket is this machine's alone: not with --ray")
+                endpoints = [
+                    msgspec.structs.replace(endpoint, tls=self._tls(endpoint.tls))
+                    for endpoint in traffic.endpoints
+                ]
                 return msgspec.structs.replace(
                     message,
-                    arrivals=self._arrivals(message.arrivals),
+                    config=msgspec.structs.replace(
+                        config, arrivals=self._arrivals(config.arrivals)
+                    ),
+                    traffic=replace(traffic, endpoints=endpoints),
                     profile=[
                         (start, area, self._profile(text)) for start, area, text in message.profile
-                    ],
-                    endpoints=[
-                        msgspec.structs.replace(endpoint, tls=self._tls(endpoint.tls))
-                        for endpoint in message.endpoints
                     ],
                 )
             case Change(t_s, profile):
@@ -143,8 +147,9 @@ class Agent:
         await self._process.spawn(self._directory)
         self._asked_s = time.monotonic()
         self._watch = asyncio.get_running_loop().create_task(self._end_if_orphaned())
-        whole = msgspec.structs.replace(read_setup(setup), requests=read_requests(requests))
-        self._process.write(frame(whole))
+        bare = read_setup(setup)
+        traffic = replace(bare.traffic, requests=read_requests(requests))
+        self._process.send(msgspec.structs.replace(bare, traffic=traffic))
 
     async def send(self, frames: bytes, files: dict[str, bytes]) -> None:
         """Pass frames on to the worker, which may name `files`."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -96,8 +97,9 @@ class RayLauncher:
         agent, node = self._waiting.pop(0) if self._waiting else await self._substitute()
         if self._packed_requests is None:
             # One object for all workers of a node.
-            self._packed_requests = ray.put(encoder.encode(setup.requests))
-        packed = encoder.encode(msgspec.structs.replace(self._parcel.pack(setup), requests=[]))
+            self._packed_requests = ray.put(encoder.encode(setup.traffic.requests))
+        bare = msgspec.structs.replace(setup, traffic=replace(setup.traffic, requests=[]))
+        packed = encoder.encode(self._parcel.pack(bare))
         try:
             async with asyncio.timeout(_BEGIN_S):
                 await agent.begin.remote(packed, self._packed_requests, self._parcel.files)

@@ -10,6 +10,9 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import msgspec
+
+from tailrace.load.config import LoadConfig
 from tailrace.load.measure.measurement import Measurement, added
 from tailrace.load.measure.point import NodeFigures, cpu_percent, per_s
 from tailrace.load.schedule.arrivals import parse_arrivals
@@ -97,7 +100,7 @@ class Workers:
         self._received = received
         self._lost = lost
         self._sampled = sampled
-        self._arrivals = plan.config.arrivals
+        self._config = plan.config
         self._files: TemporaryDirectory[str] | None = None
 
     async def launch(self, profile: Profile) -> None:
@@ -107,7 +110,7 @@ class Workers:
             OSError, GeneratorError, UsageError: one does not come up.
         """
         # In a thread: it may be a long one.
-        self._arrivals = await asyncio.to_thread(self._compacted)
+        self._config = await asyncio.to_thread(self._compacted)
         await self._launcher.reserve(self._plan.config.workers)
         for number in range(self._plan.config.workers):
             await self._launch(self._add(number), profile, 0.0)
@@ -165,13 +168,15 @@ class Workers:
             self._files.cleanup()
         await self._launcher.close()
 
-    def _compacted(self) -> str:
-        """The plan's arrivals, a recording in a form that every worker has without reading it."""
-        arrivals = parse_arrivals(self._plan.config.arrivals)
+    def _compacted(self) -> LoadConfig:
+        """The plan's settings, a recording in a form that every worker has without reading it."""
+        config = self._plan.config
+        arrivals = parse_arrivals(config.arrivals)
         if not isinstance(arrivals, Replay):
-            return self._plan.config.arrivals
+            return config
         self._files = TemporaryDirectory(prefix="tailrace-")
-        return arrivals.compact(Path(self._files.name) / "arrivals.npy").expression
+        compact = arrivals.compact(Path(self._files.name) / "arrivals.npy")
+        return msgspec.structs.replace(config, arrivals=compact.expression)
 
     def _add(self, number: int) -> WorkerHandle:
         worker = WorkerHandle(number, asyncio.get_running_loop().create_future())
@@ -222,13 +227,10 @@ class Workers:
         plan = self._plan
         share, shares = plan.part.share(number, plan.config.workers)
         return Setup(
-            config=plan.config,
+            config=self._config,
             worker=share,
             workers=shares,
-            endpoints=plan.traffic.endpoints,
-            requests=plan.traffic.requests,
-            turns=plan.traffic.turns,
-            arrivals=self._arrivals,
+            traffic=plan.traffic,
             profile=profile.placed,
             cap_per_s=plan.cap_per_s,
             from_s=from_s,

@@ -12,8 +12,7 @@ import msgspec
 
 from tailrace.load.client.pool import PoolLimits
 from tailrace.load.client.request import Request
-from tailrace.load.client.target import Endpoint
-from tailrace.load.client.traffic import Turns
+from tailrace.load.client.traffic import Traffic
 from tailrace.load.config import DEFAULT_TIMEOUT_S, LoadConfig, of_path, to_path
 from tailrace.load.measure.measurement import Measurement, pack, unpack
 
@@ -24,15 +23,11 @@ class Setup(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """Session → worker, first: everything a worker needs to know but the instant to start."""
 
     config: LoadConfig
-    """The whole run's."""
+    """The whole run's, with arrivals by names of files that the worker has."""
     worker: int
     workers: int
     """Its share of the schedule: arrivals ≡ worker (mod workers)."""
-    endpoints: list[Endpoint]
-    requests: list[Request]
-    turns: Turns
-    arrivals: str
-    """Those of `config`, by names of files that the worker has."""
+    traffic: Traffic
     profile: list[tuple[float, float, str]]
     """What `Profile.placed` says."""
     cap_per_s: float | None = None

@@ -62,11 +62,11 @@ class Worker:
         expect = parse_expect(config.expect_status, config.expect_size, config.expect_body)
         self._pools = [
             Pool(Dialer(endpoint), self._recorder, limits, expect, config.reuse, target)
-            for target, endpoint in enumerate(setup.endpoints)
+            for target, endpoint in enumerate(setup.traffic.endpoints)
         ]
         self._turns = Share(
-            setup.turns,
-            [self._place_of(request) for request in setup.requests],
+            setup.traffic.turns,
+            [self._place_of(request) for request in setup.traffic.requests],
             config.seed,
             setup.worker,
             setup.workers,
@@ -78,7 +78,7 @@ class Worker:
         self._full = False
         """Whether as many requests wait for a connection as may."""
         self._schedule = Schedule(
-            parse_arrivals(setup.arrivals),
+            parse_arrivals(config.arrivals),
             Profile.restored(setup.profile),
             config.seed,
             setup.worker,
