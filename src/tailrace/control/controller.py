@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 from tailrace.control.broadcast import Broadcast
-from tailrace.control.config import ServiceConfig
+from tailrace.control.config import ServiceConfig, with_credentials
 from tailrace.control.interface import (
     NotAllowedError,
     RunInfo,
@@ -86,7 +86,7 @@ class Controller:
     async def change(self, config: ServiceConfig) -> ServiceInfo:
         known = self._find(config.id)
         known.require_idle("changed")
-        config = known.completed(config)
+        config = with_credentials(config, known.given)
         plan = await self._admit(config)
         service = self._find(config.id)
         service.require_idle("changed")
@@ -185,8 +185,7 @@ class Controller:
 
     async def _admit(self, config: ServiceConfig) -> Plan:
         limits = self._settings.limits
-        await limits.check_targets(config)
-        limits.check_files(config)
+        await limits.check(config)
         plan = await asyncio.to_thread(
             read_plan, config, files=limits.files, check_file=limits.check_file
         )

@@ -60,11 +60,12 @@ class Limits:
         if self.max_rate_per_s is not None and not 0 <= self.max_rate_per_s < float("inf"):
             raise UsageError(f"the cap on the rate cannot be {self.max_rate_per_s:g}")
 
-    async def check_targets(self, config: ServiceConfig) -> None:
-        """Look whether load may go, and metrics be asked for, where `config` says.
+    async def check(self, config: ServiceConfig, *, files: bool = True) -> None:
+        """Look whether load may go, and metrics be asked for, where `config` says, and whether the
+        `files` that it names may be read.
 
         Raises:
-            NotAllowedError: one of the places is not allowed.
+            NotAllowedError: one of the places or files is not allowed.
             UsageError: one is no place.
         """
         for each in settings_of(ServiceConfig).values():
@@ -79,16 +80,8 @@ class Limits:
                     await self.check_target(f"http://{value}")
                 case "socket":
                     self.check_socket(value)
-
-    def check_files(self, config: ServiceConfig) -> None:
-        """Look whether the files that `config` names may be read.
-
-        Raises:
-            NotAllowedError: one lies outside of `bodies`.
-        """
-        for each in settings_of(ServiceConfig).values():
-            if each.guard == "file" and (file := getattr(config, each.name)) is not None:
-                self.check_file(file)
+                case "file" if files:
+                    self.check_file(value)
 
     async def check_target(self, url: str) -> None:
         """Look whether load may go to `url`, an http:// or https:// one; may ask the resolver.

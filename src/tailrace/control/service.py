@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from tailrace.control.config import ServiceConfig, shown, with_credentials
+from tailrace.control.config import ServiceConfig, shown
 from tailrace.control.interface import ServiceInfo, State, StateError, Update
 from tailrace.control.limits import Limits
 from tailrace.control.probe import Probe, metrics_url_of
@@ -50,6 +50,8 @@ class Service:
         settings: Settings,
         publish: Callable[[Update], None],
     ) -> None:
+        self.given: ServiceConfig
+        """Its configuration as it was given, credentials and all."""
         self.window: deque[Interval] = deque(maxlen=settings.window)
         self.result: Result | None = None
         self._settings = settings
@@ -64,12 +66,12 @@ class Service:
     @property
     def config(self) -> ServiceConfig:
         """Its configuration, without credentials; the profile is the one given last."""
-        return shown(msgspec.structs.replace(self._config, profile=self._profile_text))
+        return shown(msgspec.structs.replace(self.given, profile=self._profile_text))
 
     @property
     def info(self) -> ServiceInfo:
         """What every face lists."""
-        config, run = self._config, self._run
+        config, run = self.given, self._run
         return ServiceInfo(
             id=config.id,
             name=config.name or config.id,
@@ -98,12 +100,8 @@ class Service:
         """Raise StateError, which says that it cannot be `what`, unless it is idle."""
         if self._state != "idle":
             raise StateError(
-                f"service {self._config.id!r} is {self._state}: stop it before it is {what}"
+                f"service {self.given.id!r} is {self._state}: stop it before it is {what}"
             )
-
-    def completed(self, config: ServiceConfig) -> ServiceConfig:
-        """`config`, a change of its own, with the credentials that were not told."""
-        return with_credentials(config, self._config)
 
     def change(self, config: ServiceConfig, plan: Plan) -> None:
         """Take another configuration, for the next start."""
@@ -117,7 +115,7 @@ class Service:
     async def start(self, rate_per_s: float | None) -> None:
         """See LoadControl."""
         if self._state != "idle":
-            raise StateError(f"service {self._config.id!r} is {self._state} already")
+            raise StateError(f"service {self.given.id!r} is {self._state} already")
         if rate_per_s is not None:
             self._accept(constant(rate_per_s), f"{rate_per_s:g}")
         self._beginning = asyncio.create_task(self._begin())
@@ -130,7 +128,7 @@ class Service:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            raise StateError(f"service {self._config.id!r} was stopped before it began") from None
+            raise StateError(f"service {self.given.id!r} was stopped before it began") from None
         except Exception:
             self._enter("idle")
             raise
@@ -175,7 +173,7 @@ class Service:
         self._publish(None)
 
     def _take(self, config: ServiceConfig, plan: Plan) -> None:
-        self._config, self._plan = config, plan
+        self.given, self._plan = config, plan
         self._forget()
         self._accept(plan.profile, config.profile)
 
@@ -184,9 +182,9 @@ class Service:
         self._profile, self._profile_text = profile, text
 
     async def _begin(self) -> Run:
-        config, profile, settings = self._config, self._profile, self._settings
+        config, profile, settings = self.given, self._profile, self._settings
         plan = self._plan
-        await settings.limits.check_targets(config)
+        await settings.limits.check(config, files=False)
         asked = msgspec.structs.replace(
             plan.config, interval_s=config.interval_s or settings.interval_s
         )
@@ -205,7 +203,7 @@ class Service:
             await beginning.result().session.give_up()
 
     def _make_probe(self) -> Probe | None:
-        config = self._config
+        config = self.given
         tls = Tls(config.verify, config.ca_file, config.cert_file, config.key_file)
         interval_s = max(self._settings.interval_s, _PROBE_S)
         if config.metrics_url is not None:

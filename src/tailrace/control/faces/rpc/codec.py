@@ -5,7 +5,7 @@ absent field, and an absent field is the struct's default, or None if it has non
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -16,6 +16,7 @@ from msgspec import inspect
 
 from tailrace.control.faces.rpc.schema import bare, message_class, strip_none, value_name
 from tailrace.errors import TailraceError, UsageError
+from tailrace.load.config import to_path
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 _Turn = Callable[[Any], Any]
@@ -57,7 +58,7 @@ class Codec(Generic[StructT]):
         """
         try:
             struct: StructT = self._read(self._message.FromString(data))
-        except DecodeError as error:
+        except (DecodeError, ValueError) as error:
             raise UsageError(f"this is no {self._name}: {error}") from None
         except KeyError as error:
             raise TailraceError(
@@ -77,8 +78,8 @@ def _struct(struct: type[msgspec.Struct], descriptor: Descriptor) -> tuple[_Turn
     kind = inspect.type_info(struct)
     assert isinstance(kind, inspect.StructType)
     fills: list[tuple[str, _Turn | None]] = []
-    always: list[tuple[str, _Turn]] = []
-    present: list[tuple[str, _Turn]] = []
+    reads: list[tuple[str, _Turn, bool]] = []
+    """The last: whether it can be absent."""
     absent: dict[str, None] = {}
     needed: list[str] = []
     for field in kind.fields:
@@ -86,14 +87,12 @@ def _struct(struct: type[msgspec.Struct], descriptor: Descriptor) -> tuple[_Turn
         inner, nullable = strip_none(field.type)
         fill, read = _field(inner, described)
         fills.append((field.name, fill))
-        if described.has_presence and (nullable or not field.required):
-            present.append((field.name, _identity if read is None else read))
-            if field.required:
-                absent[field.name] = None
-        else:
-            if described.has_presence and described.message_type is None:
-                needed.append(field.name)
-            always.append((field.name, _identity if read is None else read))
+        optional = described.has_presence and (nullable or not field.required)
+        reads.append((field.name, read or _identity, optional))
+        if optional and field.required:
+            absent[field.name] = None
+        elif not optional and described.has_presence and described.message_type is None:
+            needed.append(field.name)
 
     def to_fields(value: Any) -> dict[str, Any]:
         fields = {}
@@ -107,16 +106,12 @@ def _struct(struct: type[msgspec.Struct], descriptor: Descriptor) -> tuple[_Turn
         for name in needed:
             if not message.HasField(name):
                 raise UsageError(f"{name} is missing")
-        values: dict[str, Any] = {
-            **absent,
-            **{name: read(getattr(message, name)) for name, read in always},
-            **{
-                name: read(getattr(message, name))
-                for name, read in present
-                if message.HasField(name)
-            },
+        values = {
+            name: read(getattr(message, name))
+            for name, read, optional in reads
+            if not optional or message.HasField(name)
         }
-        return struct(**values)
+        return struct(**(absent | values))
 
     return to_fields, to_struct
 
@@ -127,7 +122,8 @@ def _field(kind: inspect.Type, field: FieldDescriptor) -> _Ways:
         assert field.message_type is not None
         return _map(*_value(kind.value_type, field.message_type.fields_by_name["value"]))
     if isinstance(kind, (inspect.VarTupleType, inspect.ListType)):
-        return _repeated(kind, *_value(kind.item_type, field))
+        whole = tuple if isinstance(kind, inspect.VarTupleType) else list
+        return _repeated(whole, *_value(kind.item_type, field))
     return _value(kind, field)
 
 
@@ -138,11 +134,10 @@ def _map(fill: _Turn | None, read: _Turn | None) -> _Ways:
     )
 
 
-def _repeated(kind: inspect.Type, fill: _Turn | None, read: _Turn | None) -> _Ways:
-    whole = tuple if isinstance(kind, inspect.VarTupleType) else list
+def _repeated(whole: _Turn, fill: _Turn | None, read: _Turn | None) -> _Ways:
     return (
         fill and (lambda items: [fill(item) for item in items]),
-        whole if read is None else (lambda held: whole(read(item) for item in held)),
+        whole if read is None else (lambda held: whole(map(read, held))),
     )
 
 
@@ -162,7 +157,7 @@ def _value(kind: inspect.Type, field: FieldDescriptor) -> _Ways:
         }
         return numbers.__getitem__, {n: text for text, n in numbers.items()}.__getitem__
     if isinstance(kind, inspect.CustomType):
-        return str, _path
+        return str, partial(to_path, Path)
     return None, None
 
 
@@ -190,9 +185,3 @@ def _box(kind: inspect.Type, names: list[str]) -> _Ways:
 
 def _identity(value: Any) -> Any:
     return value
-
-
-def _path(text: str) -> Path:
-    if not text or "\0" in text:
-        raise UsageError("a path must not be empty, nor hold a zero byte")
-    return Path(text)
