@@ -21,18 +21,10 @@ _FORM_BYTES = 4096
 
 # NiceGUI's page has scripts within it, and Vue compiles templates in the browser; what the policy
 # adds is that nothing is fetched from, or sent to, another host.
-_POLICY = "; ".join(
-    (
-        "default-src 'self'",
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "font-src 'self' data:",
-        "object-src 'none'",
-        "base-uri 'none'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-    )
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -55,7 +47,7 @@ class BodyError(TailraceError):
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
-        self.status = status
+        self.http_status = status
 
 
 class Access:
@@ -88,12 +80,11 @@ class Access:
         headers = Headers(scope=scope)
         try:
             refusal = await self._refusal(scope, headers, receive)
-            if refusal is None and scope["type"] == "http" and _has_body(headers):
-                body = await self._read_body(headers, receive, BODY_BYTES)
-                receive = _replay(body, receive)
-        except BodyError as error:
-            refusal = answer_error(error, error.status)
-            if error.status == 408:
+            if refusal is None and scope["type"] == "http":
+                receive = _replay(await self._read_body(headers, receive, BODY_BYTES), receive)
+        except TailraceError as error:
+            refusal = answer_error(error)
+            if error.http_status == 408:
                 # The rest of it is not waited for.
                 refusal.headers["Connection"] = "close"
         if refusal is not None and scope["type"] == "websocket":
@@ -103,25 +94,26 @@ class Access:
         await (refusal or self._app)(scope, receive, _with_headers(send))
 
     async def _refusal(self, scope: Scope, headers: Headers, receive: Receive) -> Response | None:
-        if _may_change(scope) and _is_cross_site(headers):
-            return answer_error(
-                CrossSiteError("Refused: only this control room's own pages may do this")
-            )
+        """What to answer instead; an error is answered as itself."""
+        path, verb = scope["path"], scope.get("method")
+        changes_by_get = path.endswith(".do")  # the original's URLs
+        # All but GET and HEAD may change something (RFC 9110, 9.2.1), and so may a websocket.
+        if (verb not in ("GET", "HEAD") or changes_by_get) and _is_cross_site(headers):
+            raise CrossSiteError("Refused: only this control room's own pages may do this")
         if self._login is None:
-            if names_loopback(headers.get("host", "")):
-                return None
-            return answer_error(
-                NotAllowedError("Without TAILRACE_TOKEN only 127.0.0.1 and localhost are answered")
-            )
-        if (scope["path"], scope.get("method")) == ("/login", "POST"):
+            if not names_loopback(headers.get("host", "")):
+                raise NotAllowedError(
+                    "Without TAILRACE_TOKEN only 127.0.0.1 and localhost are answered"
+                )
+            return None
+        if (path, verb) == ("/login", "POST"):
             return self._login.begin(scope, await self._read_body(headers, receive, _FORM_BYTES))
         # Where a browser may tell nothing: with a GET over plain HTTP to another machine.
-        if _changes_by_get(scope) and not _is_told(headers) and self._login.has_session(scope):
-            return answer_error(
-                CrossSiteError(
-                    "Refused: whose page asked for this cannot be told over plain HTTP; use POST, "
-                    "the bearer token, or HTTPS"
-                )
+        is_told = any(name in headers for name in ("origin", "referer", "sec-fetch-site"))
+        if changes_by_get and not is_told and self._login.has_session(scope):
+            raise CrossSiteError(
+                "Refused: whose page asked for this cannot be told over plain HTTP; use POST, the "
+                "bearer token, or HTTPS"
             )
         return self._login.answer(scope, headers)
 
@@ -145,18 +137,6 @@ class Access:
         return body
 
 
-def _may_change(scope: Scope) -> bool:
-    """Whether a request may change something: every one but GET and HEAD (RFC 9110, 9.2.1), each
-    opening of a websocket, and the original's URLs.
-    """
-    return scope.get("method") not in ("GET", "HEAD") or _changes_by_get(scope)
-
-
-def _changes_by_get(scope: Scope) -> bool:
-    path: str = scope["path"]
-    return path.endswith(".do")
-
-
 def _is_cross_site(headers: Headers) -> bool:
     """Whether a browser sent this on behalf of a page of another origin.
 
@@ -171,18 +151,8 @@ def _is_cross_site(headers: Headers) -> bool:
     return headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
 
 
-def _is_told(headers: Headers) -> bool:
-    """Whether the browser tells at all on whose behalf it sent this."""
-    return any(name in headers for name in ("origin", "referer", "sec-fetch-site"))
-
-
 def _authority(url: str) -> str:
     return url.partition("://")[2].partition("/")[0].lower()
-
-
-def _has_body(headers: Headers) -> bool:
-    """Whether a request's head announces a body (RFC 9112, 6)."""
-    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
