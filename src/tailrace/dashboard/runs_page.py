@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from string import Template
 from typing import Annotated
 from urllib.parse import quote
 
@@ -13,12 +14,14 @@ from nicegui import Client, ui
 from nicegui.element import Element
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
+from tailrace.control.faces.answers import NO_STORE
 from tailrace.control.interface import LoadControl
 from tailrace.dashboard.frame import answer_page, frame, header, missing, set_prop
 from tailrace.errors import TailraceError
+from tailrace.plain import as_html
 from tailrace.report.page import Frame, make_notice, make_page
 from tailrace.report.subject import LABELS
-from tailrace.runs.directory import Label, read_label
+from tailrace.runs.directory import read_label
 from tailrace.runs.files import FILES, MOST_BYTES
 from tailrace.runs.listing import UnknownRunError, find_either, is_running
 from tailrace.untrusted import UnreadableError, open_file
@@ -26,10 +29,11 @@ from tailrace.view.markup import Content, Markup, h
 
 _REFRESH_S = 5.0
 _CHUNK = 1 << 16
-_NO_STORE = {"Cache-Control": "no-store"}
-_STATIC = Path(__file__).with_name("static")
-_STYLES = [(_STATIC / name).read_text("utf-8") for name in ("dialog.css", "run.css")]
-_SCRIPT = (_STATIC / "run.js").read_text("utf-8")
+_HERE = Path(__file__).parent
+_STYLES = [(_HERE / "static" / name).read_text("utf-8") for name in ("dialog.css", "run.css")]
+_SCRIPT = (_HERE / "static" / "run.js").read_text("utf-8")
+_DIALOGS = Template((_HERE / "run.html").read_text("utf-8"))
+"""In which a run is named and deleted."""
 
 With = Annotated[list[str] | None, Query(alias="with")]
 
@@ -119,8 +123,7 @@ def runs_router(base: Path) -> APIRouter:
 
 
 def _frame(request: Request, paths: Sequence[Path]) -> Frame:
-    alone = len(paths) == 1
-    tools = _of_one(paths[0]) if alone else _of_several(paths)
+    tools = _of_one(paths[0]) if len(paths) == 1 else _of_several([path.name for path in paths])
     return Frame(
         header(request, "runs"),
         h("div", tools, class_="run-tools"),
@@ -130,121 +133,43 @@ def _frame(request: Request, paths: Sequence[Path]) -> Frame:
 
 
 def _of_one(path: Path) -> Content:
+    address = _address(path.name)
     label = read_label(path)
     files = [file for file in FILES if (path / file).is_file()]
+    links = [h("li", h("a", file, href=f"{address}/{file}", download=True)) for file in files]
+    texts = {
+        "address": address,
+        "name": path.name,
+        "title": label.title,
+        "note": label.note,
+        "called": label.title or path.name,
+    }
     return [
-        _opens("label-dialog", "Name and note", "label"),
-        _opens("delete-dialog", "Delete", "delete") if not is_running(path) else None,
-        _link(f"{_address(path.name)}/report", "Save the report", download=True),
-        h(
-            "ul",
-            [
-                h("li", h("a", file, href=f"{_address(path.name)}/{file}", download=True))
-                for file in files
-            ],
-            class_="run-files",
-            aria_label="Files",
-        ),
-        _label_dialog(path.name, label),
-        _delete_dialog(path.name, label),
+        _opens("label", "Name and note"),
+        _opens("delete", "Delete") if not is_running(path) else None,
+        _save(f"{address}/report"),
+        h("ul", links, class_="run-files", aria_label="Files"),
+        Markup(_DIALOGS.substitute({name: as_html(text) for name, text in texts.items()})),
     ]
 
 
-def _of_several(paths: Sequence[Path]) -> Content:
-    names = [path.name for path in paths]
+def _of_several(names: Sequence[str]) -> Content:
+    swapped = _address(names[-1]) + _with(names[:-1])
     return [
-        _link(f"{_address(names[0])}/report{_with(names[1:])}", "Save the report", download=True),
-        _link(_address(names[-1]) + _with(names[:-1]), "Swap") if len(names) == 2 else None,
+        _save(f"{_address(names[0])}/report{_with(names[1:])}"),
+        h("a", "Swap", href=swapped, class_="button") if len(names) == 2 else None,
         [h("a", name, href=_address(name)) for name in names],
     ]
 
 
-def _label_dialog(name: str, label: Label) -> Markup:
-    return _dialog(
-        "label-dialog",
-        f"Name and note of {name}",
-        h("label", "Title", for_="label-title"),
-        h(
-            "input",
-            id="label-title",
-            name="title",
-            value=label.title,
-            maxlength=200,
-            autocomplete="off",
-            data_testid="label-title",
-        ),
-        h("label", "Note", for_="label-note"),
-        h(
-            "textarea",
-            f"\n{label.note}",  # the first line break is none of the text
-            id="label-note",
-            name="note",
-            rows=5,
-            maxlength=10_000,
-            data_testid="label-note",
-        ),
-        sends=("PATCH", name, ""),
-        buttons=("Cancel", h("button", "Save", class_="button primary", data_testid="label-save")),
-    )
-
-
-def _delete_dialog(name: str, label: Label) -> Markup:
-    really = h("button", "Delete", class_="button danger", data_testid="delete-really")
-    return _dialog(
-        "delete-dialog",
-        f"Delete {label.title or name}?",
-        h("p", "Its directory is deleted, with all of its files.", class_="hint"),
-        sends=("DELETE", name, "/runs"),
-        buttons=("Keep it", really),
-    )
-
-
-def _dialog(
-    id_: str,
-    title: str,
-    *content: Content,
-    sends: tuple[str, str, str],
-    buttons: tuple[str, Markup],
-) -> Markup:
-    """A dialog whose form is sent by run.js: `sends` is the verb, the run, and where it leads."""
-    verb, name, then = sends
-    stay, act = buttons
-    return h(
-        "dialog",
-        h(
-            "form",
-            h("h2", title, id=f"{id_}-title"),
-            h("div", content, class_="field"),
-            h(
-                "div",
-                h("p", class_="form-error", role="alert", tabindex=-1),
-                h("button", stay, type="button", class_="button", data_closes=True),
-                act,
-                class_="dialog-buttons",
-            ),
-            action=f"/api{_address(name)}",
-            data_verb=verb,
-            data_then=then,
-        ),
-        id=id_,
-        aria_labelledby=f"{id_}-title",
-        data_testid=id_,
-    )
-
-
-def _opens(dialog: str, text: str, name: str) -> Markup:
+def _opens(name: str, text: str) -> Markup:
+    dialog = f"{name}-dialog"
     return h("button", text, type="button", class_="button", data_opens=dialog, data_testid=name)
 
 
-def _link(address: str, text: str, *, download: bool = False) -> Markup:
-    return h(
-        "a",
-        text,
-        href=address,
-        class_="button",
-        download=download,
-        data_testid="report" if download else None,
-    )
+def _save(address: str) -> Markup:
+    text = "Save the report"
+    return h("a", text, href=address, class_="button", download=True, data_testid="report")
 
 
 def _address(name: str) -> str:
@@ -256,4 +181,4 @@ def _with(names: Sequence[str]) -> str:
 
 
 def _saved_as(file: str) -> dict[str, str]:
-    return {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(file)}", **_NO_STORE}
+    return {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(file)}", **NO_STORE}

@@ -27,6 +27,16 @@ const compare = (key, sign) => (a, b) => {
   return sign * (typeof one === "number" ? one - other : collator.compare(one, other));
 };
 
+// The first cell of a row: its title or time, its name, its note; `more` comes below them.
+const named = (one, time, more = "") => `
+  <th scope="row"><a :href="address(${one}.name)">{{ ${one}.title || instant(${one}.${time}) }}</a>
+    <small v-if="${one}.title">{{ instant(${one}.${time}) }}</small>
+    <small>{{ ${one}.name }}</small>
+    <small v-if="${one}.note" class="written" :title="${one}.note">{{ start(${one}.note) }}</small>${more}</th>`;
+
+const NARROW_STATE = `
+    <small v-if="run.state !== 'finished'" class="narrow run-state" :data-state="run.state">{{ run.state }}</small>`;
+
 export default {
   template: `
     <section class="runs" aria-label="Runs">
@@ -62,12 +72,7 @@ export default {
               <td class="choice"><input v-model="chosen" type="checkbox" :value="run.name"
                 :aria-label="'Choose ' + run.name"
                 :disabled="chosen.length >= most && !chosen.includes(run.name)"></td>
-              <th scope="row"><a :href="address(run.name)">{{ run.title || instant(run.started) }}</a>
-                <small v-if="run.title">{{ instant(run.started) }}</small>
-                <small>{{ run.name }}</small>
-                <small v-if="run.note" class="written" :title="run.note">{{ start(run.note) }}</small>
-                <small v-if="run.state !== 'finished'" class="narrow run-state"
-                  :data-state="run.state">{{ run.state }}</small></th>
+              ${named("run", "started", NARROW_STATE)}
               <td class="long wide code" :title="run.target">{{ middle(run.target) }}</td>
               <td class="long wider code" :title="run.profile">{{ middle(run.profile) }}</td>
               <td class="wider"><span class="run-state" :data-state="run.state" :title="run.problems.join('; ')">{{ run.state }}</span>
@@ -98,10 +103,7 @@ export default {
           </tr></thead>
           <tbody>
             <tr v-for="search in found" :key="search.name" :data-search="search.name">
-              <th scope="row"><a :href="address(search.name)">{{ search.title || instant(search.ended) }}</a>
-                <small v-if="search.title">{{ instant(search.ended) }}</small>
-                <small>{{ search.name }}</small>
-                <small v-if="search.note" class="written" :title="search.note">{{ start(search.note) }}</small></th>
+              ${named("search", "ended")}
               <td class="long wide code" :title="search.target">{{ middle(search.target) }}</td>
               <td class="judged" data-head="SLO">{{ search.slo }}</td>
               <td class="number" data-head="Rate found, /s">{{ rate(search.rate_per_s) }}</td>
@@ -122,21 +124,12 @@ export default {
   },
   data: () => ({ columns: COLUMNS, filter: "", chosen: [], key: "started", sign: -1 }),
   computed: {
-    words() {
-      return this.filter.toLowerCase().split(/\s+/).filter(Boolean);
-    },
     found() {
-      const said = (search) =>
-        [search.title, search.note, search.name, search.target, search.slo].join(" ").toLowerCase();
-      return this.searches.filter((search) => this.words.every((word) => said(search).includes(word)));
+      return this.searches.filter((search) => this.has(search, search.slo));
     },
     shown() {
-      const said = (run) =>
-        [run.title, run.note, run.name, run.target, run.profile, run.arrivals, run.state, verdict(run)]
-          .join(" ")
-          .toLowerCase();
       return this.rows
-        .filter((run) => this.words.every((word) => said(run).includes(word)))
+        .filter((run) => this.has(run, run.profile, run.arrivals, run.state, verdict(run)))
         .sort(compare(this.key, this.sign));
     },
     count() {
@@ -164,6 +157,11 @@ export default {
     whole,
     number,
     clock: (seconds) => elapsed(1000 * seconds),
+    // Whether each word of the filter is in what there is to read of a row.
+    has(row, ...more) {
+      const said = [row.title, row.note, row.name, row.target, ...more].join(" ").toLowerCase();
+      return this.filter.toLowerCase().split(/\s+/).every((word) => said.includes(word));
+    },
     order(key) {
       if (key !== this.key) return undefined;
       return this.sign > 0 ? "ascending" : "descending";
