@@ -9,7 +9,6 @@ import pytest
 from tailrace.control.interface import ServiceInfo, Window
 from tailrace.dashboard.feed import RECENT_S
 from tailrace.dashboard.overview import HEIGHT, WIDTH, Said, glance, sparkline
-from tailrace.load.judge.slo import parse_slo
 from tailrace.load.judge.verdict import Verdict
 from tailrace.load.measure.point import Percentiles, Point
 
@@ -40,7 +39,7 @@ def said(info: ServiceInfo, *points: Point, **window: Any) -> Said:
             "failed": {},
         }
         whole = Window(**figures | window, points=points)
-    return glance(info, [parse_slo(text) for text in info.slo], whole, points)
+    return glance(info, whole, points)
 
 
 def test_before_a_run_nothing_is_claimed(service: Serve) -> None:

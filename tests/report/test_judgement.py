@@ -94,7 +94,7 @@ async def test_refused_connections_break_a_bound_wherever_a_service_is_shown(
     assert window.slo == JUDGED
     assert set(broken(window)) == {"p99", "p97", "max"}
     service = msgspec.structs.replace(SERVICE, slo=tuple(JUDGED))
-    shown = glance(service, plan.slos, window, window.points)
+    shown = glance(service, window, window.points)
     assert shown["texts"]["slo"] == "over p99<10s, p97<=10s, max<10s"
     assert "over" in shown["flags"].split()
     assert shown["over"]

@@ -49,11 +49,8 @@ def create_app(
         board.close()
         await feeds.close()
 
-    app = FastAPI(
-        # What REST says of itself is served beside it.
-        openapi_url=None,
-        lifespan=lifespan,
-    )
+    # What REST says of itself is served beside it.
+    app = FastAPI(openapi_url=None, lifespan=lifespan)
     app.router.routes += [*rest.routes(control), *urls.routes(control)]
     app.include_router(points_router(feeds))
     app.include_router(runs_router(runs_dir))

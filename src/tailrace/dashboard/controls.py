@@ -2,6 +2,7 @@
 
 import time
 from bisect import bisect_left
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from nicegui import Client, events, ui
@@ -18,12 +19,11 @@ RATES: tuple[float, ...] = (
     100_000,
 )
 """The slider's steps, ten a decade."""
+_LAST = len(RATES) - 1
+_MARKED = (0, 10, 100, 1_000, 10_000, 100_000)
 
 _HANDS_OFF_S = 0.5
 """How long after a person's last touch the inputs are left alone, so that nothing jumps back."""
-
-_MARKED = (0, 10, 100, 1_000, 10_000, 100_000)
-
 
 EXAMPLES = {
     "Ramp": "{one:g}..{five:g}/60s",
@@ -42,7 +42,7 @@ def example(kind: str, rate_per_s: float) -> str:
 
 def slider_position(rate_per_s: float) -> int:
     """The step nearest to `rate_per_s`."""
-    above = min(bisect_left(RATES, rate_per_s), len(RATES) - 1)
+    above = min(bisect_left(RATES, rate_per_s), _LAST)
     return min((max(above - 1, 0), above), key=lambda at: abs(RATES[at] - rate_per_s))
 
 
@@ -59,30 +59,28 @@ class Controls:
         self._typing = False
         with ui.element("section").classes("card controls").props('aria-label="Controls"'):
             with ui.element("div").classes("controls-row"):
-                self._buttons()
+                with ui.element("div").classes("buttons"):
+                    self._start = self._button("start", control.start)
+                    self._stop = self._button("stop", control.stop)
                 self._rate()
-                self._reached()
+                with ui.element("dl").classes("reached").props("data-testid=reached"):
+                    self._asked = pair("asked", "asked")
+                    self._sent = pair("reached", "reached-rps")
             self._profile = ProfileRow(control, client, feed.service)
 
-    def _buttons(self) -> None:
-        with ui.element("div").classes("buttons"):
-            self._start = (
-                ui.button("Start", on_click=self._on_start, color=None)
-                .props("unelevated no-caps data-testid=start")
-                .classes("action start")
-            )
-            self._stop = (
-                ui.button("Stop", on_click=self._on_stop, color=None)
-                .props("unelevated no-caps data-testid=stop")
-                .classes("action stop")
-            )
+    def _button(self, name: str, act: Callable[[str], Awaitable[object]]) -> ui.button:
+        async def pressed() -> None:
+            await attempt(self._client, act(self._feed.service.id))
+
+        button = ui.button(name.capitalize(), on_click=pressed, color=None)
+        return button.props(f"unelevated no-caps data-testid={name}").classes(f"action {name}")
 
     def _rate(self) -> None:
         with ui.element("div").classes("rate"):
             with ui.element("div").classes("slider"):
                 # The browser's own, which keyboards and screen readers know.
                 self._slider = ui.element("input").props(
-                    f"type=range min=0 max={len(RATES) - 1} step=1 data-testid=rate-slider "
+                    f"type=range min=0 max={_LAST} step=1 data-testid=rate-slider "
                     'aria-label="Rate, requests per second"'
                 )
                 self._slider.on(
@@ -93,21 +91,16 @@ class Controls:
                 )
                 with ui.element("div").classes("scale").props("aria-hidden=true"):
                     for rate in _MARKED:
-                        share = slider_position(rate) / (len(RATES) - 1)
-                        ui.label(_short(rate)).style(f"--at: {share:.4f}")
+                        short = f"{rate / 1000:g}k" if rate >= 1000 else f"{rate:g}"
+                        ui.label(short).style(f"--at: {slider_position(rate) / _LAST:.4f}")
             self._field = (
                 ui.number(min=0, step=1, suffix="req/s")
                 .props('outlined dense aria-label="Rate, requests per second" data-testid=rate')
                 .classes("rate-field")
             )
-            self._field.on("update:modelValue", self._on_typing, [])
+            self._field.on("update:modelValue", partial(self._set_typing, True), [])
             self._field.on("change", self._on_field, [])
-            self._field.on("blur", self._on_left, [])
-
-    def _reached(self) -> None:
-        with ui.element("dl").classes("reached").props("data-testid=reached"):
-            self._asked = pair("asked", "asked")
-            self._sent = pair("reached", "reached-rps")
+            self._field.on("blur", partial(self._set_typing, False), [])
 
     def show(self) -> None:
         """Bring the row up to the feed's state."""
@@ -116,8 +109,8 @@ class Controls:
         self._stop.set_enabled(service.state in ("starting", "running"))
         self._stop.set_text("Stopping…" if service.state == "stopping" else "Stop")
         self._asked.set_text(f"{_tidy(service.rate_per_s):,.10g}/s")
-        live = service.state != "idle" and last is not None
-        self._sent.set_text(f"{number(last.rps)}/s" if live and last else NONE)
+        is_live = service.state != "idle"
+        self._sent.set_text(f"{number(last.rps)}/s" if last and is_live else NONE)
         if not self._typing and time.monotonic() > self._touched_s + _HANDS_OFF_S:
             self._set_inputs(service.rate_per_s)
         self._profile.show(service)
@@ -125,24 +118,15 @@ class Controls:
     def _set_inputs(self, rate_per_s: float) -> None:
         position = slider_position(rate_per_s)
         self._slider.props["value"] = position
-        self._slider.style(f"--fill: {position / (len(RATES) - 1):.4f}")
+        self._slider.style(f"--fill: {position / _LAST:.4f}")
         self._slider.props["aria-valuetext"] = f"{_tidy(rate_per_s):g} requests per second"
         self._field.set_value(_tidy(rate_per_s))
-
-    async def _on_start(self) -> None:
-        await attempt(self._client, self._control.start(self._feed.service.id))
-
-    async def _on_stop(self) -> None:
-        await attempt(self._client, self._control.stop(self._feed.service.id))
 
     async def _on_slide(self, event: events.GenericEventArguments) -> None:
         await self._want(RATES[int(event.args)])
 
-    def _on_typing(self) -> None:
-        self._typing = True
-
-    def _on_left(self) -> None:
-        self._typing = False
+    def _set_typing(self, is_typing: bool) -> None:
+        self._typing = is_typing
 
     async def _on_field(self) -> None:
         self._typing = False
@@ -230,10 +214,6 @@ class ProfileRow:
         except UnknownServiceError:
             return  # removed; the page says so
         self._drawing.draw(self._input.value or "", duration_s)
-
-
-def _short(rate: float) -> str:
-    return f"{rate / 1000:g}k" if rate >= 1000 else f"{rate:g}"
 
 
 def _tidy(rate: float) -> float:

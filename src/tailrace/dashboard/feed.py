@@ -8,14 +8,7 @@ import msgspec
 from fastapi import APIRouter, Response
 
 from tailrace.control.faces.rest import NO_STORE, answer_error
-from tailrace.control.interface import (
-    LoadControl,
-    ServiceInfo,
-    UnknownServiceError,
-    Update,
-    Window,
-)
-from tailrace.load.judge.slo import Slo, parse_slo
+from tailrace.control.interface import LoadControl, ServiceInfo, UnknownServiceError, Update, Window
 from tailrace.load.measure.point import Point
 
 KEPT_INTERVALS = 3600
@@ -34,7 +27,6 @@ class Feed:
 
     def __init__(self, control: LoadControl, service: ServiceInfo) -> None:
         self.service = service
-        self.slos: list[Slo] = []
         self.window: Window | None = None
         """As of the last interval when somebody last looked; None before the first."""
         self.latest: Point | None = None
@@ -91,8 +83,6 @@ class Feed:
             self._telling.cancel()
 
     def _set_service(self, service: ServiceInfo) -> None:
-        if not self.slos or service.slo != self.service.slo:
-            self.slos = [parse_slo(text) for text in service.slo]
         if service.state == "starting":
             self.latest, self.window, self.examples = None, None, {}
             self._looked = True

@@ -109,9 +109,8 @@ def _highest(window: Window, _: Point) -> Shown:
 
 
 def _sr(window: Window, _: Point) -> Shown:
-    if window.sr_percent is None:
-        return Shown(NONE)
-    return Shown(f"{window.sr_percent:.1f}", "QPS ÷ RPS")
+    share = window.sr_percent
+    return Shown(NONE) if share is None else Shown(f"{share:.1f}", "QPS ÷ RPS")
 
 
 def _failures(window: Window, _: Point) -> Shown:
@@ -162,12 +161,8 @@ FIGURES: tuple[Figure, ...] = (
     ),
     Figure(
         *("in-flight", "In flight", ""),
-        " ".join(
-            [
-                "Sent and not yet answered at the interval's end.",
-                *(f"{one.label.capitalize()}: {one.about}." for one in _WARNING.values()),
-            ]
-        ),
+        "Sent and not yet answered at the interval's end."
+        + "".join(f" {one.label.capitalize()}: {one.about}." for one in _WARNING.values()),
         _in_flight,
     ),
     Figure(

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from nicegui import Client, ui
 from nicegui.element import Element
@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 import tailrace
+from tailrace.control.faces.rest import NO_STORE
 from tailrace.dashboard.login import cookie_name
 from tailrace.errors import TailraceError
 from tailrace.report.page import Frame, make_notice
@@ -24,18 +25,12 @@ TITLE = "Tailrace control room"
 
 Place = Literal["services", "runs"]
 
-_PLACES: tuple[tuple[Place, str], ...] = (("services", "Services"), ("runs", "Runs"))
-
 _SCRIPTS = ("theme.js", "page.js", "dialog.js")
 _PACKAGES = ("tailrace.dashboard", "tailrace.view")
 _FOLDERS = [Path(str(files(package) / "static")) for package in _PACKAGES]
 _FILES = sorted(path for folder in _FOLDERS for path in folder.rglob("*") if path.is_file())
 _VERSION = sha256(b"".join(path.read_bytes() for path in _FILES)).hexdigest()[:12]
 _STATIC = StaticFiles(packages=[(package, "static") for package in _PACKAGES])
-
-_FOR_EVER = "public, max-age=31536000, immutable"
-_ASK_AGAIN = "no-cache"
-"""Keep it, but ask whether it changed: modules that import one another name no version."""
 
 
 @contextmanager
@@ -57,23 +52,14 @@ def frame(client: Client, title: str, active: Place | None = None) -> Iterator[N
 
 def header(request: Request, active: Place | None) -> Markup:
     """The header, as HTML; it is that of `active`, and lets who logged in log out."""
-    places = [
-        h(
-            "a",
-            label,
-            href=f"/{place}",
-            data_testid=f"to-{place}",
-            aria_current="page" if place == active else None,
-        )
-        for place, label in _PLACES
-    ]
+    places = []
+    for place in get_args(Place):
+        current = "page" if place == active else None
+        attributes = {"href": f"/{place}", "data_testid": f"to-{place}", "aria_current": current}
+        places.append(h("a", place.capitalize(), **attributes))
     logged_in = cookie_name(request.scope) in request.cookies
-    log_out = h(
-        "form",
-        h("button", "Log out", type="submit", class_="button plain", data_testid="log-out"),
-        method="post",
-        action="/logout",
-    )
+    leave = h("button", "Log out", type="submit", class_="button plain", data_testid="log-out")
+    log_out = h("form", leave, method="post", action="/logout")
     return join(
         [
             h("a", "Skip to the content", class_="skip", href="#main"),
@@ -105,7 +91,7 @@ def missing(request: Request, what: str, name: str, place: Place) -> HTMLRespons
 def answer_page(html: str, status: int = 200) -> HTMLResponse:
     """A page that is one document, whose policy is in it, stricter than that of live pages."""
     policy = {"Content-Security-Policy": "frame-ancestors 'none'"}
-    return HTMLResponse(html, status, {"Cache-Control": "no-store", **policy})
+    return HTMLResponse(html, status, {**NO_STORE, **policy})
 
 
 async def attempt(client: Client, request: Awaitable[object]) -> bool:
@@ -150,10 +136,13 @@ def set_prop(element: Element, name: str, value: object) -> None:
 
 
 async def serve_static(path: str, request: Request) -> Response:
-    """The file at `path` below /static; one asked for by its version is kept for a year."""
+    """The file at `path` below /static; one asked for by its version is kept for a year. Others are
+    kept but asked for again: modules that import one another name no version.
+    """
     answer = await _STATIC.get_response(path, request.scope)
-    kept = request.query_params.get("v") == _VERSION
-    answer.headers["Cache-Control"] = _FOR_EVER if kept else _ASK_AGAIN
+    is_versioned = request.query_params.get("v") == _VERSION
+    kept = "public, max-age=31536000, immutable" if is_versioned else "no-cache"
+    answer.headers["Cache-Control"] = kept
     return answer
 
 

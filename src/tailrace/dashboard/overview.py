@@ -4,24 +4,18 @@ What there is to show is encoded once for all browsers that look.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import msgspec
 from nicegui import Client, events
 from nicegui.element import Element
 
-from tailrace.control.interface import (
-    LoadControl,
-    ServiceInfo,
-    UnknownServiceError,
-    Update,
-    Window,
-)
+from tailrace.control.interface import LoadControl, ServiceInfo, UnknownServiceError, Update, Window
 from tailrace.dashboard.feed import RECENT_S, Feed, Feeds, report_missed
 from tailrace.dashboard.frame import attempt
 from tailrace.dashboard.service_form import ServiceDialog
-from tailrace.load.judge.slo import Slo
+from tailrace.load.judge.slo import parse_slo
 from tailrace.load.judge.verdict import is_late
 from tailrace.load.measure.failures import describe_failures
 from tailrace.load.measure.point import Point
@@ -168,14 +162,12 @@ class Board:
                 pass  # removed since; the update that says so follows
             except Exception as error:  # noqa: BLE001
                 report_missed(feed.service, error)
-            rows.append(glance(feed.service, feed.slos, feed.window, feed.recent))
+            rows.append(glance(feed.service, feed.window, feed.recent))
         ids = [feed.service.id for feed in self._feeds.all()]
         return msgspec.json.encode({"ids": ids, "rows": rows}).decode()
 
 
-def glance(
-    service: ServiceInfo, slos: Sequence[Slo], window: Window | None, points: Sequence[Point]
-) -> Said:
+def glance(service: ServiceInfo, window: Window | None, points: Iterable[Point]) -> Said:
     """What services.js shows of a service: its figures are those of its own page, of the `window`
     (None before the run's first interval) and of that one's last interval; the sparkline is of
     `points`, oldest first.
@@ -189,7 +181,7 @@ def glance(
         "url": f"{service.method} {service.url}",
         "state": service.state,
         "asked": f"{number(service.rate_per_s)}/s",
-        "slo": f"SLO {', '.join(slo.expression for slo in slos)}" if slos else "",
+        "slo": f"SLO {', '.join(service.slo)}" if service.slo else "",
         **dict.fromkeys(("of", "kinds", "lag", "reasons"), ""),
         **dict.fromkeys(("reached", "p99", "failures", "generator", "verdict"), NONE),
     }
@@ -216,7 +208,7 @@ def glance(
         word = "valid" if service.verdict.valid else "invalid"
         texts |= {"verdict": word.upper(), "reasons": "; ".join(service.verdict.reasons)}
         flags.append(word)
-    p99 = next((slo for slo in slos if slo.statistic == "p99"), None)
+    p99 = next((slo for slo in map(parse_slo, service.slo) if slo.statistic == "p99"), None)
     path, over, bound = sparkline(points, p99.bound_s * 1e3 if p99 is not None else None)
     return {
         "id": service.id,

@@ -14,7 +14,7 @@ from nicegui import Client, ui
 from nicegui.element import Element
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
-from tailrace.control.faces.answers import NO_STORE
+from tailrace.control.faces.rest import NO_STORE
 from tailrace.control.interface import LoadControl
 from tailrace.dashboard.frame import answer_page, frame, header, missing, set_prop
 from tailrace.errors import TailraceError

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import socket
 import time
+import traceback
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, cast
 
@@ -21,16 +22,19 @@ from tailrace.plain import plain
 
 LIMITS = Limits(connections=2048, bodies_bytes=128 * 2**20, other_files=256 + MOST_CONNECTIONS)
 """What clients may take of a control room, before any of them has shown a token."""
-SUMMARY_S = 60.0
-"""How often it is said that requests were refused, if any were."""
 _KEEP_ALIVE_S = 75
 """Longer than a program that asks now and then leaves its connection idle."""
 _WEBSOCKET_BYTES = 2**20
 """The longest message of a browser that is taken."""
 
 EVERY_S = 60.0
-LOGGERS = ("asyncio", "engineio.server", "nicegui", "python_multipart", "socketio.server")
-"""Of the libraries that answer browsers, next to the server's own."""
+"""How often it is said that requests were refused, if any were, and what a library goes on saying.
+"""
+LOGGERS = (
+    *("asyncio", "engineio.server", "nicegui", "python_multipart", "socketio.server"),
+    "uvicorn.error",
+)
+"""Of the libraries that answer browsers."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +57,7 @@ async def serving(
     tls: Certificate | None = None,
     *,
     limits: Limits = LIMITS,
-    summary_s: float = SUMMARY_S,
+    summary_s: float = EVERY_S,
 ) -> AsyncIterator[None]:
     """Answer on `listener`, a bound socket, for as long as the context lasts; over TLS if given.
 
@@ -89,7 +93,7 @@ async def serving(
     summary = asyncio.create_task(_sum_up(guard, summary_s))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        with said_seldom("uvicorn.error"):
+        with said_seldom():
             yield
     finally:
         app.state.stopping.set()
@@ -135,7 +139,11 @@ class Seldom(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """See logging.Filter; what a record says is made fit to be shown."""
         error = record.exc_info[1] if record.exc_info else None
-        place = record.pathname, record.lineno, type(error), _line(error)
+        raised = [
+            (step.f_code.co_filename, line)
+            for step, line in traceback.walk_tb(error.__traceback__ if error else None)
+        ]
+        place = record.pathname, record.lineno, type(error), *raised[-1:]
         until_s, lost = self._places.get(place, (0.0, 0))
         now_s = self._clock()
         if now_s < until_s:
@@ -148,9 +156,9 @@ class Seldom(logging.Filter):
 
 
 @contextlib.contextmanager
-def said_seldom(*more: str) -> Iterator[None]:
-    """Have LOGGERS, and `more` of these names, say little for as long as the context lasts."""
-    loggers = [logging.getLogger(name) for name in (*LOGGERS, *more)]
+def said_seldom() -> Iterator[None]:
+    """Have LOGGERS say little for as long as the context lasts."""
+    loggers = [logging.getLogger(name) for name in LOGGERS]
     seldom = Seldom()
     for logger in loggers:
         logger.addFilter(seldom)
@@ -159,13 +167,3 @@ def said_seldom(*more: str) -> Iterator[None]:
     finally:
         for logger in loggers:
             logger.removeFilter(seldom)
-
-
-def _line(error: BaseException | None) -> tuple[str, int] | None:
-    """Where an error was raised."""
-    trace = error.__traceback__ if error is not None else None
-    if trace is None:
-        return None
-    while trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace.tb_frame.f_code.co_filename, trace.tb_lineno

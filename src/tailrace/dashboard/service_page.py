@@ -15,7 +15,7 @@ from tailrace.dashboard.controls import Controls
 from tailrace.dashboard.feed import KEPT_INTERVALS, Feed, Feeds
 from tailrace.dashboard.figures import Tiles
 from tailrace.dashboard.frame import set_prop
-from tailrace.load.judge.slo import Slo
+from tailrace.load.judge.slo import Slo, parse_slo
 from tailrace.load.measure.point import Point
 from tailrace.units import NONE, format_clock
 from tailrace.view.charts import LIVE, configure, tell_slos
@@ -62,7 +62,7 @@ class _Page:
         nodes = feed.latest.nodes if feed.latest is not None else {}
         self._fleet.show(nodes_table(nodes) if nodes else None)
         self._timeline.say(_offer(feed.service))
-        if self._slos != feed.slos:
+        if self._slos != feed.service.slo:
             self._open()
         if feed.latest is not None and feed.latest is not self._sent:
             self._timeline.add(feed.latest_json)
@@ -88,9 +88,9 @@ class _Page:
 
     def _open(self) -> None:
         service = self._feed.service
-        self._slos = self._feed.slos
+        self._slos = service.slo
         url = f"/services/{quote(service.id)}/points"
-        self._timeline.open(service.name, url, self._slos)
+        self._timeline.open(service.name, url, [parse_slo(text) for text in service.slo])
 
 
 class _Head:

@@ -100,10 +100,9 @@ def sketch(expression: str, duration_s: float | None = None) -> Sketch:
 
 def _own_span_s(parts: list[TimedSegment]) -> float:
     before_s = sum(part.length_s or 0.0 for part in parts[:-1])
-    last = parts[-1]
-    if last.segment.period_s is not None:
-        return before_s + (last.length_s or _PERIODS * last.segment.period_s)
-    return before_s + (last.length_s or (_TAIL * before_s or _ALONE_S))
+    period_s = parts[-1].segment.period_s
+    endless_s = _TAIL * before_s or _ALONE_S if period_s is None else _PERIODS * period_s
+    return before_s + (parts[-1].length_s or endless_s)
 
 
 def _means(profile: Profile, span_s: float) -> Floats:
