@@ -4,10 +4,13 @@ from hypothesis import strategies as st
 
 from tailrace.errors import UsageError
 from tailrace.units import (
+    NONE,
     format_clock,
     format_duration,
     format_exact,
     format_figure,
+    format_lag,
+    format_latency,
     number,
     parse_bytes,
     parse_duration_s,
@@ -134,6 +137,12 @@ def test_what_is_no_size(text: str) -> None:
 )
 def test_a_figure_has_no_exponent(value: float, shown: str) -> None:
     assert format_figure(value) == shown
+
+
+def test_a_time_that_may_not_be() -> None:
+    assert (format_lag(85.2), format_lag(1234)) == ("85.2 µs", "1.23 ms")
+    assert (format_latency(0.5), format_latency(2500)) == ("500 µs", "2.5 s")
+    assert format_lag(None) == format_latency(None) == NONE
 
 
 @pytest.mark.parametrize(

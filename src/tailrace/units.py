@@ -173,6 +173,11 @@ def format_lag(value_us: float | None) -> str:
     return NONE if value_us is None else format_duration(value_us / 1e6)
 
 
+def format_latency(value_ms: float | None) -> str:
+    """A time in ms, worded alike: `1.2 ms`, `3 s`, a dash where there is none."""
+    return NONE if value_ms is None else format_duration(value_ms / 1e3)
+
+
 def _power(value: float) -> str:
     return f"{value:g}".replace("e+0", "e").replace("e+", "e")
 

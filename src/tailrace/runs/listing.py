@@ -22,7 +22,7 @@ from tailrace.load.session.result import Result
 from tailrace.load.session.search import Found
 from tailrace.runs.directory import LABEL, read_label, read_search
 from tailrace.runs.files import FILES, MOST_BYTES, Asked, RunFiles
-from tailrace.units import format_duration
+from tailrace.units import format_latency
 from tailrace.untrusted import UnreadableError, open_file
 
 RunState = Literal["running", "finished", "interrupted", "broken"]
@@ -44,10 +44,10 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A run at a glance."""
 
     def __repr__(self) -> str:
-        p99 = "–" if self.p99_ms is None else format_duration(self.p99_ms / 1000)
         return (
             f"{self.name}: {self.target}, {self.profile}, {self.state}, "
-            f"{self.completed:,} answered, {self.failed:,} failed, p99 {p99}"
+            f"{self.completed:,} answered, {self.failed:,} failed, "
+            f"p99 {format_latency(self.p99_ms)}"
         )
 
     name: str

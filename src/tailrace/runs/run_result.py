@@ -16,7 +16,7 @@ from tailrace.load.session.result import Rates, Result, confidence_ms
 from tailrace.runs.files import Asked, RunFiles
 from tailrace.runs.listing import RunRecord, locate_run, read_run
 from tailrace.runs.samples import RawSamples, read_raw_samples, require
-from tailrace.units import format_duration, format_figure
+from tailrace.units import format_duration, format_figure, format_latency
 
 if TYPE_CHECKING:
     import pandas
@@ -48,11 +48,12 @@ class RunResult(Result, frozen=True, kw_only=True, dict=True):
         failed = sum(self.failed.values())
         verdict = "VALID" if self.verdict.valid else "INVALID"
         slos = "".join(f", {slo} {'kept' if kept else 'broken'}" for slo, kept in self.slo.items())
+        p50, p99, highest = (self.latency_ms.get(name) for name in ("p50", "p99", "max"))
         return (
             f"{self.target}: {format_figure(self.rate.sent)}/s for "
             f"{format_duration(self.duration_s)}, {self.completed:,} answered, {failed:,} failed\n"
-            f"p50 {_ms(self.latency_ms.p50)}, p99 {_ms(self.latency_ms.p99)}, "
-            f"max {_ms(self.latency_ms.max)}{slos}, {verdict}"
+            f"p50 {format_latency(p50)}, p99 {format_latency(p99)}, max {format_latency(highest)}"
+            f"{slos}, {verdict}"
         )
 
     @property
@@ -105,10 +106,6 @@ def _flat(values: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, An
                 yield from _flat(value, f"{within}{name}.")
             case bool() | int() | float() | None:
                 yield within + name, value
-
-
-def _ms(value: float | None) -> str:
-    return "–" if value is None else format_duration(value / 1000)
 
 
 def read_run_result(path: Path) -> RunResult:

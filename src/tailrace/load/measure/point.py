@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from tailrace.load.measure.histogram import BINS, Histogram
 from tailrace.load.measure.measurement import COUNTS, Count, Counts, Few, Measurement, declared
-from tailrace.units import format_duration, format_figure
+from tailrace.units import format_figure, format_latency
 
 EventKind = Literal["rate", "profile", "stop", "worker"]
 """A change of the rate or of the profile, the end of the offering, a load worker that died or
@@ -183,11 +183,11 @@ class Point(Figures, frozen=True, kw_only=True):
     """By name, the machines of a fleet; empty for a run on one machine."""
 
     def __str__(self) -> str:
-        p99 = "–" if self.latency_ms.p99 is None else format_duration(self.latency_ms.p99 / 1000)
         failed = sum(self.failed.values())
         return (
             f"{self.t_s:.1f} s: {format_figure(self.target_per_s)}/s asked for, "
-            f"{format_figure(self.qps)}/s answered, {failed:,} failed, p99 {p99}"
+            f"{format_figure(self.qps)}/s answered, {failed:,} failed, "
+            f"p99 {format_latency(self.latency_ms.p99)}"
         )
 
 

@@ -28,7 +28,7 @@ from tailrace.load.measure.point import Interval, Percentiles
 from tailrace.load.schedule.profile import constant
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.session import Session
-from tailrace.units import format_duration, format_figure
+from tailrace.units import format_duration, format_figure, format_latency
 
 Decision = Literal["holds", "breaks", "late"]
 """`late`: nothing about the service, for want of the generator."""
@@ -74,9 +74,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """What else than the service may have broken the SLO: the cap on connections."""
 
     def __str__(self) -> str:
-        shown = "–" if self.percentile_ms is None else format_duration(self.percentile_ms / 1000)
         return (
-            f"{format_figure(self.rate_per_s)}/s {self.decision}: {shown}, {self.over:,} of "
+            f"{format_figure(self.rate_per_s)}/s {self.decision}: "
+            f"{format_latency(self.percentile_ms)}, {self.over:,} of "
             f"{self.completed + self.failed:,} over, {self.duration_s:.1f} s"
         )
 
