@@ -13,14 +13,8 @@ from tailrace.control.guesses import Guesses, network_of, too_many
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
-_UNKNOWN = grpc.StatusCode.UNIMPLEMENTED
-_MAKERS: dict[tuple[bool, bool], Callable[..., _Handler]] = {
-    (False, False): grpc.unary_unary_rpc_method_handler,
-    (False, True): grpc.unary_stream_rpc_method_handler,
-    (True, False): grpc.stream_unary_rpc_method_handler,
-    (True, True): grpc.stream_stream_rpc_method_handler,
-}
-"""By whether requests and answers are streams."""
+_KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
+"""Of handlers, each with an attribute and a maker of that name."""
 
 
 class TokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
@@ -48,7 +42,9 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         if len(given) == 1 and hmac.compare_digest(given[0], self._expected):
             handler = await continuation(handler_call_details)
             # None for a call that does not exist, which is told to those alone who may know.
-            return self._unless_too_many(handler or _refusal(_UNKNOWN, "there is no such call"))
+            return self._unless_too_many(
+                handler or grpc.stream_stream_rpc_method_handler(_refuse_unknown)
+            )
         reason = "this token is not the control room's" if given else "a token is needed"
         line = f"{reason}: send the metadata 'authorization: Bearer TOKEN'"
 
@@ -63,14 +59,8 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
 
     def _unless_too_many(self, handler: _Handler) -> _Handler:
         # A right one is refused too while its address waits: else it could be guessed meanwhile.
-        kind = handler.request_streaming, handler.response_streaming
-        behaviours = (
-            handler.unary_unary,
-            handler.unary_stream,
-            handler.stream_unary,
-            handler.stream_stream,
-        )
-        answer: Callable[[Any, Any], Any] = next(filter(None, behaviours))
+        kind = next(kind for kind in _KINDS if getattr(handler, kind) is not None)
+        answer: Callable[[Any, Any], Any] = getattr(handler, kind)
 
         async def waited(request: Any, context: _Context) -> Any:
             await self._wait(context)
@@ -81,7 +71,8 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
                 await context.write(item)
             return None
 
-        return _MAKERS[kind](waited, handler.request_deserializer, handler.response_serializer)
+        make: Callable[..., _Handler] = getattr(grpc, f"{kind}_rpc_method_handler")
+        return make(waited, handler.request_deserializer, handler.response_serializer)
 
     async def _wait(self, context: _Context) -> str:
         """The address that calls; ends the call where it has to wait."""
@@ -93,8 +84,5 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         return address
 
 
-def _refusal(code: grpc.StatusCode, line: str) -> _Handler:
-    async def refuse(requests: object, context: _Context) -> None:
-        await context.abort(code, line)
-
-    return grpc.stream_stream_rpc_method_handler(refuse)
+async def _refuse_unknown(requests: object, context: _Context) -> None:
+    await context.abort(grpc.StatusCode.UNIMPLEMENTED, "there is no such call")

@@ -69,7 +69,12 @@ async def serving_rpc(
     """
     if token is None and not is_loopback(host):
         raise UsageError(f"set TAILRACE_TOKEN to serve gRPC on {host}: anyone could start load")
-    credentials = _credentials(tls) if tls is not None else None
+    credentials = None
+    if tls is not None:
+        # Refuses what cannot be used, which gRPC does later and without a reason.
+        tls.context()
+        certificate, key = tls.pem()
+        credentials = grpc.ssl_server_credentials([(key, certificate)])
     _require_free(host, port)
     access = [TokenInterceptor(token, guesses or Guesses())] if token is not None else []
     server = grpc.aio.server(interceptors=access, options=_OPTIONS)
@@ -97,12 +102,6 @@ async def serving_rpc(
             await asyncio.wait_for(status.enter_graceful_shutdown(), _GRACE_S)
         face.end_streams()
         await server.stop(_GRACE_S)
-
-
-def _credentials(tls: Certificate) -> grpc.ServerCredentials:
-    tls.context()
-    certificate, key = tls.pem()
-    return grpc.ssl_server_credentials([(key, certificate)])
 
 
 def _require_free(host: str, port: int) -> None:
