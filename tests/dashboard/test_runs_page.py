@@ -109,6 +109,9 @@ async def test_runs_are_listed_newest_first(url: str, runs: Path, open_page: Ope
 
 async def test_columns_sort_both_ways(url: str, open_page: Open) -> None:
     async with open_page(f"{url}/runs") as page:
+        table = page.get_by_role("region", name="Table of runs")
+        heads = await table.locator("thead th").count()
+        assert await table.locator("[data-run='quiet'] > *").count() == heads
         header = page.get_by_role("columnheader", name="Completed")
         await header.get_by_role("button").click()
         await expect(header).to_have_attribute("aria-sort", "descending")

@@ -9,6 +9,7 @@ import pytest
 from tailrace.load.measure.measurement import COUNTS
 from tailrace.load.measure.point import MAIN, Percentiles
 from tailrace.view.charts import (
+    CHARTS,
     COMPARED,
     COMPARED_HEALTH,
     LIVE,
@@ -45,6 +46,10 @@ def test_each_line_stands_for_something_that_an_interval_has(name: str) -> None:
     assert len({line["id"] for line in lines}) == len(lines)
     for line in lines:
         point_at(line["path"])
+
+
+def test_each_chart_is_drawn_somewhere() -> None:
+    assert set(ALL) == CHARTS.keys()
 
 
 def test_each_fact_and_column_is_something_that_an_interval_has() -> None:

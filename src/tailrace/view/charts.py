@@ -179,7 +179,8 @@ _COMPARED = (
     _compared(*("server", "Service's CPU", "%", _OF_SERVER), _CPU, occurring=True, optional=True),
     Chart("runs-heatmap", "", "ms", _HEAT, by_run=True, log=True, slo=True, heat=True),
 )
-_BY_NAME = {chart.name: chart for chart in (*_CHARTS, *_COMPARED)}
+CHARTS = {chart.name: chart for chart in (*_CHARTS, *_COMPARED)}
+"""All of them, by name; where each is drawn, and in which order, is said below."""
 
 LIVE = ("latency", "heatmap", "rates", "failures", "in-flight", "send-lag", "stages", "server")
 """Names of the charts on the page of a service."""
@@ -220,7 +221,7 @@ def configure(clock: Clock, charts: Iterable[str], **more: Any) -> dict[str, Any
     """
     told: dict[str, Any] = msgspec.to_builtins(
         {
-            "charts": [_BY_NAME[name] for name in charts],
+            "charts": [CHARTS[name] for name in charts],
             "facts": _FACTS,
             "series": [
                 {"field": field, "label": series.label, "unit": series.unit}

@@ -1,6 +1,7 @@
 """The original's URLs over a real server: its parameters, its meanings, and every mistake."""
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,15 +12,25 @@ import pytest
 from starlette.applications import Starlette
 
 from tailrace.control.controller import Controller
+from tailrace.control.faces import urls
 from tailrace.control.faces.urls import routes
 from tailrace.control.interface import ServiceConfig
 from tailrace.control.limits import Limits
 from tailrace.dashboard.access import Access
 from tailrace.dashboard.server import serving
+from tests.kit.paths import ROOT
 from tests.kit.waiting import TIMEOUT_S
 
 WITH_RATE = ("startOnlineQuery", "setIntensity")
 ALL = (*WITH_RATE, "stopOnlineQuery", "goOnlineQuery")
+
+
+def test_each_url_is_listed_where_people_look() -> None:
+    served = {route.path for route in routes(Controller())} - {"/{name}.do"}
+    assert served == {f"/{name}.do" for name in ALL}
+    for page in (urls.__doc__, (ROOT / "docs/from-the-original.md").read_text("utf-8")):
+        assert page is not None
+        assert served == set(re.findall(r"(?m)^\| `(/\w+\.do)", page))
 
 
 @pytest.fixture
