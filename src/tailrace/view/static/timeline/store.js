@@ -60,7 +60,6 @@ export class Store {
     point.end = 1000 * (this.wall ? point.wall_time : point.t_s);
     point.start = point.end - 1000 * point.interval_s;
     point.run = last ? last.run + (point.index <= last.index) : 0;
-    point.bins = packed(point.latency_bins);
     point.digest = digest(point);
     point.latency_bins = point.components_us = null;
     for (const name of Object.keys(point.stages_ms)) this.stages.add(name);
@@ -165,27 +164,17 @@ class Column {
     return total ? sum / total : null;
   }
 
-  /** Completed requests by bin of latency, added up: {first, counts}. */
+  /** Completed requests by bin of latency without gaps, added up: {first, counts}. */
   get bins() {
     return this.value("bins", () => {
-      const parts = this.points.map((point) => point.bins).filter((bins) => bins.counts.length);
-      if (parts.length === 1) return parts[0];
-      const first = Math.min(...parts.map((bins) => bins.first));
-      const end = Math.max(...parts.map((bins) => bins.first + bins.counts.length));
+      const parts = this.points.map((point) => point.digest).filter(({ bins }) => bins.length);
+      const first = Math.min(...parts.map(({ bins }) => bins[0]));
+      const end = Math.max(...parts.map(({ bins }) => bins.at(-1) + 1));
       const counts = new Uint32Array(parts.length ? end - first : 0);
-      for (const bins of parts) {
-        bins.counts.forEach((count, at) => (counts[bins.first - first + at] += count));
+      for (const part of parts) {
+        part.bins.forEach((bin, at) => (counts[bin - first] += part.counts[at]));
       }
       return { first, counts };
     });
   }
-}
-
-/** {bin: count} without gaps, so that an hour of it is small: {first, counts}. */
-function packed(byBin = {}) {
-  const bins = Object.keys(byBin).map(Number);
-  const first = Math.min(...bins);
-  const counts = new Uint32Array(bins.length ? Math.max(...bins) - first + 1 : 0);
-  for (const bin of bins) counts[bin - first] = byBin[bin];
-  return { first, counts };
 }

@@ -20,7 +20,7 @@ const WAY = {
 const TOO_FEW =
   "Where the time of the slowest 1 % goes can be told once 100 requests have been answered.";
 
-/** What `xrayOf` needs of a Point, and little else: an hour of it must be small. */
+/** Bins of latency in use, ascending, and what fell into each: an hour of it must be small. */
 export function digest({ latency_bins: counts = {}, components_us: sums = {} }) {
   return {
     bins: Uint8Array.from(Object.keys(counts), Number),
