@@ -156,16 +156,17 @@ def _init(address: str, outcome: Future[None]) -> None:
             logging_level=logging.CRITICAL,
             configure_logging=False,
         )
-        if not outcome.set_running_or_notify_cancel():
-            ray.shutdown()
-        else:
-            outcome.set_result(None)
     except Exception as error:  # noqa: BLE001  # for who waits
-        if not outcome.cancelled():
+        if outcome.set_running_or_notify_cancel():
             outcome.set_exception(error)
+    else:
+        if outcome.set_running_or_notify_cancel():
+            outcome.set_result(None)
+        else:
+            ray.shutdown()
     finally:
         if given is None:
-            del os.environ[_TRIES]
+            os.environ.pop(_TRIES, None)
 
 
 @contextlib.contextmanager
