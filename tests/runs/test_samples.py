@@ -156,19 +156,22 @@ async def test_a_disk_that_is_too_slow_fills_no_memory(
 KILLED_WRITING = """
 import asyncio, resource, signal, sys
 from pathlib import Path
-from tests.runs.test_samples import URLS, batch
+import numpy as np
+from tailrace.load.measure.samples import SAMPLE
+from tailrace.load.worker.messages import SampleBatch
 from tailrace.runs.run import SampleSink
 
 async def write():
     sink = SampleSink(Path(sys.argv[1]))
-    sink.open(URLS)
-    sink.add(0, batch(60, ["x"]))
-    await sink.write()
-    # The kernel kills it in the middle of a file.
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
-    sink.add(0, batch(6000, ["x"]))
-    await sink.write()
+    sink.open(["http://a/"])
+    for count in (60, 6000):
+        rows = np.zeros(count, SAMPLE)
+        rows["bytes"] = np.arange(count)
+        sink.add(0, SampleBatch(memoryview(rows.tobytes()), ["x"]))
+        await sink.write()
+        # The next time the kernel kills it in the middle of a file.
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
 
 asyncio.run(write())
 """
