@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain, groupby
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
+import numpy as np
 
+from tailrace.load.measure.breakdown import Breakdown
 from tailrace.load.measure.measurement import COUNTS
 from tailrace.load.measure.point import SERIES, Percentiles, Point, per_s
-
-_T = TypeVar("_T")
 
 MOST_INTERVALS = 1800
 """On one page, of all its runs together: with more, neighbours are drawn as one."""
@@ -36,6 +36,8 @@ def _merge(index: int, points: list[Point]) -> Point:
     weights = all_of("completed")
     length_s = round(sum(all_of("interval_s")), 6)
     counts = {name: (max if one.level else one.merge)(all_of(name)) for name, one in COUNTS.items()}
+    parts = Breakdown.merged(map(_breakdown, points))
+    counted, *sums_us = parts.table.tolist()
     stages = all_of("stages_ms")
     slos = [*chain.from_iterable(slo.items() for slo in all_of("slo"))]
     server = chain.from_iterable(told.items() for told in all_of("server"))
@@ -44,7 +46,6 @@ def _merge(index: int, points: list[Point]) -> Point:
         **counts,
         **{field: _join(all_of(field), weights) for field in SERIES},
         **{name: max(all_of(name)) for name in ("tick_lag_ms", "cpu_percent")},
-        **{name: dict(sorted(_sum(all_of(name)).items())) for name in ("failed", "latency_bins")},
         index=index,
         interval_s=length_s,
         rps=per_s(counts["sent"], length_s),
@@ -55,32 +56,21 @@ def _merge(index: int, points: list[Point]) -> Point:
         },
         slo={slo: (slo, False) not in slos for slo, _ in slos},
         events=tuple(chain.from_iterable(all_of("events"))),
-        components_us=_add_components(points),
+        failed=dict(sum(map(Counter, all_of("failed")), Counter())),
+        latency_bins=dict(zip(parts.bins.tolist(), counted, strict=True)),
+        components_us=dict(zip(parts.components, map(tuple, sums_us), strict=True)),
         # Of each figure the last one stays: the highest.
         server=dict(sorted(server, key=itemgetter(1))),
         nodes={},
     )
 
 
-def _sum(tables: Iterable[dict[_T, int]]) -> dict[_T, int]:
-    total: Counter[_T] = Counter()
-    for table in tables:
-        total.update(table)
-    return total
-
-
-def _add_components(points: Sequence[Point]) -> dict[str, tuple[int, ...]]:
-    """Sums by component over the bins of all points, as a Point has them: in the bins' order."""
-    bins = sorted({number for point in points for number in point.latency_bins})
-    place = {number: at for at, number in enumerate(bins)}
-    sums: dict[str, list[int]] = {}
-    for point in points:
-        own = sorted(point.latency_bins)
-        for name, parts_us in point.components_us.items():
-            whole = sums.setdefault(name, [0] * len(bins))
-            for number, us in zip(own, parts_us, strict=True):
-                whole[place[number]] += us
-    return {name: tuple(whole) for name, whole in sums.items()}
+def _breakdown(point: Point) -> Breakdown:
+    """Its components by bin, in µs."""
+    bins = sorted(point.latency_bins)
+    rows = [[point.latency_bins[number] for number in bins], *point.components_us.values()]
+    table = np.array(rows, dtype=np.int64)
+    return Breakdown(tuple(point.components_us), np.array(bins, dtype=np.int64), table)
 
 
 def _join(parts: Sequence[Percentiles], weights: Iterable[int]) -> Percentiles:
