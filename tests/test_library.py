@@ -23,15 +23,17 @@ def test_a_run_is_a_result(serve: Any, capfd: pytest.CaptureFixture[str], tmp_pa
     result = tailrace.run(
         server.url,
         rate=200,
-        duration="1.5s",
-        interval="500ms",
+        duration="600ms",
+        interval="200ms",
         slo=["p99<9s", "max<1us"],
     )
     assert result.offered == result.completed == len(server.arrived_ns)
     assert result.latency_ms.p50 is not None
     assert result.latency_ms.p50 <= result.latency_ms.p99_9 <= result.latency_ms.max  # type: ignore[operator]
     assert result.slo == {"p99<9s": True, "max<1us": False}
-    assert [point.index for point in result.timeline] == [0, 1, 2]
+    # Until the last answer is there.
+    assert len(result.timeline) >= 3
+    assert [point.index for point in result.timeline] == list(range(len(result.timeline)))
     assert sum(point.completed for point in result.timeline) == result.completed
     assert abs(result.start_wall_time - time.time()) < 60  # type: ignore[operator]
     shown = repr(result).splitlines()
@@ -50,7 +52,7 @@ def test_the_timeline_is_a_table(serve: Any) -> None:
         status = b"503 Busy" if number % 2 else b"200 OK"
         writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
 
-    result = tailrace.run(serve(half).url, rate=100, duration=1, interval=0.25)
+    result = tailrace.run(serve(half).url, rate=200, duration=0.5, interval=0.25)
     table = result.to_pandas()
     assert len(table) == len(result.timeline)
     assert table["completed"].sum() == result.completed
@@ -64,7 +66,7 @@ def test_the_timeline_is_a_table(serve: Any) -> None:
 def test_raw_samples_of_a_run(serve: Any, tmp_path: Path, kept: Any) -> None:
     samples = kept if kept is True else tmp_path / kept
     out = tmp_path / "run"
-    result = tailrace.run(serve().url, rate=200, duration=1, samples=samples, workers=2, out=out)
+    result = tailrace.run(serve().url, rate=200, duration=0.5, samples=samples, workers=2, out=out)
     assert len(result.samples) == result.offered
     assert set(result.samples["worker"]) == {0, 1}
     latencies_ns = result.samples["done_ns"] - result.samples["intended_ns"]
@@ -82,12 +84,12 @@ def test_raw_samples_of_a_run(serve: Any, tmp_path: Path, kept: Any) -> None:
 
 
 def test_a_share_of_samples_alone_keeps_them_in_memory(serve: Any) -> None:
-    result = tailrace.run(serve().url, rate=1000, duration=1, samples_share=0.1)
+    result = tailrace.run(serve().url, rate=1000, duration=0.5, samples_share=0.1)
     assert 0 < len(result.samples) < result.offered / 2
 
 
 def test_a_run_kept_is_read_and_listed(serve: Any, tmp_path: Path) -> None:
-    result = tailrace.run(serve().url, rate=100, duration=1, out=tmp_path / "one", slo="p99<9s")
+    result = tailrace.run(serve().url, rate=100, duration=0.5, out=tmp_path / "one", slo="p99<9s")
     read = tailrace.read_run(tmp_path / "one")
     assert read == result
     (info,) = tailrace.list_runs(tmp_path)
@@ -140,7 +142,7 @@ async def test_a_live_run_is_followed_and_steered(serve: Any) -> None:
 
 
 async def test_two_may_follow_a_run_and_miss_nothing(serve: Any) -> None:
-    async with tailrace.start(serve().url, rate=50, duration=1, interval="200ms") as run:
+    async with tailrace.start(serve().url, rate=50, duration=0.6, interval="200ms") as run:
 
         async def follow() -> list[int]:
             return [interval.index async for interval in run.intervals()]
@@ -152,7 +154,7 @@ async def test_two_may_follow_a_run_and_miss_nothing(serve: Any) -> None:
 
 async def test_the_end_of_the_block_is_that_of_the_load(serve: Any) -> None:
     server = serve()
-    run = tailrace.start(server.url, rate=100)
+    run = tailrace.start(server.url, rate=100, interval=0.2)
     for too_early in (run.wait, run.stop, run.intervals().__anext__):
         with pytest.raises(RuntimeError, match="not begun"):
             await too_early()
@@ -163,7 +165,7 @@ async def test_the_end_of_the_block_is_that_of_the_load(serve: Any) -> None:
     assert run.result.ended_by == "stop"
     assert run.result.completed == len(server.arrived_ns)
 
-    run = tailrace.start(serve(answer_after(30)).url, rate=100, timeout=60)
+    run = tailrace.start(serve(answer_after(30)).url, rate=100, timeout=60, interval=0.2)
 
     async def break_off() -> None:
         async with run:
