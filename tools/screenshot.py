@@ -11,7 +11,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from install_browser import find_browser
+from install_browser import ARGUMENTS, find_browser
 
 PICTURES = {
     "light": ("", 1440, "light"),
@@ -20,16 +20,6 @@ PICTURES = {
 }
 MAX_BYTES = 300_000
 REDRAWN_MS = 2500
-ARGUMENTS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 def main() -> int:
@@ -47,7 +37,7 @@ def main() -> int:
         sys.exit("There is no Chromium: run python tools/install_browser.py first")
     arguments.out.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=list(ARGUMENTS))
+        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
         page = browser.new_page()
         page.goto(arguments.url)
         page.wait_for_timeout(arguments.seconds * 1000)

@@ -9,23 +9,12 @@ from typing import Any
 
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright, expect
 
-from tools.install_browser import find_browser
+from tools.install_browser import ARGUMENTS, find_browser
 
 # A page is shown in less; what is waited for may have to wait for a core.
 expect.set_options(timeout=30_000)
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
-
-_ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @asynccontextmanager
@@ -34,7 +23,7 @@ async def chromium() -> AsyncIterator[Browser]:
     executable = await asyncio.to_thread(find_browser)
     assert executable, "there is no Chromium: run python tools/install_browser.py"
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=executable, args=_ARGUMENTS)
+        browser = await playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
         yield browser
         await browser.close()
 
