@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from time import monotonic_ns
 from typing import Any
 
 import numpy as np
@@ -234,7 +235,8 @@ def reconstruct(
     place = np.argsort(log[:, 0])
     number, arrived, due, written, fate = log[place].T
     assert np.array_equal(number, np.arange(len(scheduled)))
-    intended = session._start_ns + scheduled
+    start_ns = monotonic_ns() - round(session.elapsed_s * 1e9)
+    intended = start_ns + scheduled
     assert np.all(arrived >= intended)
     assert np.all(written >= due)
     total = session.total
@@ -242,7 +244,7 @@ def reconstruct(
     assert total.completed == np.sum(fate == queue_server.ANSWERED)
     failures = int(np.sum(fate != queue_server.ANSWERED))
     assert total.failed == ({"reset": failures} if failures else {})
-    should_be = theory(scheduled, int(log[0, 1]) - session._start_ns)
+    should_be = theory(scheduled, int(log[0, 1]) - start_ns)
     return Run(total, intervals, intended, arrived, due, written, fate, place, should_be)
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import resource
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -210,19 +211,20 @@ async def test_a_run_that_cannot_start_leaves_nothing(tmp_path: Path) -> None:
 
 
 async def test_a_full_disk_ends_the_writing_not_the_run(serve: Any, tmp_path: Path) -> None:
-    """/dev/full refuses every write as a full disk does."""
+    """A limit on the size of files refuses writes as a full disk does."""
     plan = plan_of(serve().url, duration_s=1.0)
     run = Run(plan, tmp_path / "run")
-    directory = run.directory
-    assert directory is not None
-    directory._timeline.close()
-    directory._timeline = Path("/dev/full").open("w")  # noqa: SIM115
     await run.start()
-    intervals = [interval async for interval in run.intervals()]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, before[1]))
+    try:
+        intervals = [interval async for interval in run.intervals()]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert len(intervals) == 2
     assert run.result.completed == run.result.offered > 0
     assert not run.is_kept
-    assert "No space left" in run.problems[0]
+    assert "File too large" in run.problems[0]
 
 
 def test_a_killed_worker_is_told_at_once_and_makes_the_run_invalid(

@@ -99,19 +99,6 @@ async def test_a_fleet_offers_the_schedule_of_one_machine(cluster: Any, serve: A
         assert node.seen_s == pytest.approx(3.0, abs=2.0)
 
 
-async def test_the_offset_of_one_and_the_same_clock_is_within_its_error(cluster: Any) -> None:
-    launcher = RayLauncher(cluster.address)
-    await launcher.reserve(3)
-    try:
-        # Ray spreads them as well as it can just now.
-        watches = [node.watch for node in launcher._nodes.values()]
-        assert watches
-        for watch in watches:
-            assert abs(watch.first.offset_ns) <= watch.first.error_ns
-    finally:
-        await launcher.close()
-
-
 async def test_a_live_change_reaches_all_at_one_instant(cluster: Any, serve: Any) -> None:
     """To within an arrival or two a worker, what is offered is the profile with its change."""
     session = Session(

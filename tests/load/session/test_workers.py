@@ -16,7 +16,8 @@ from tailrace.load.measure.point import Point
 from tailrace.load.schedule.arrivals import Poisson
 from tailrace.load.schedule.profile import constant
 from tailrace.load.session.session import Session
-from tailrace.load.session.workers import WorkerHandle
+from tailrace.load.worker.launcher import Channel, Gone, Heard, ProcessLauncher
+from tailrace.load.worker.messages import Setup
 from tests.kit.plans import load_workers, reached, scheduled
 from tests.kit.waiting import TIMEOUT_S, until
 
@@ -154,17 +155,22 @@ async def test_a_run_that_is_stopped_waits_for_no_take_over(serve: Any, plan: An
     assert points[-1].completed == 0
 
 
-async def test_a_take_over_that_is_stopped_before_it_begins(
-    serve: Any, plan: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    session = Session(plan(serve().url, duration_s=60.0))
-    lost = session._lost
+class StoppedAtTheSecond(ProcessLauncher):
+    """Its session is stopped as the second worker is to be started."""
 
-    def lose(worker: WorkerHandle, reason: str) -> None:
-        lost(worker, reason)
-        session.stop()
+    session: Session
+    launched = 0
 
-    monkeypatch.setattr(session._workers, "_lost", lose)
+    async def launch(self, setup: Setup, heard: Heard, gone: Gone) -> Channel:
+        self.launched += 1
+        if self.launched == 2:
+            self.session.stop()
+        return await super().launch(setup, heard, gone)
+
+
+async def test_a_take_over_that_is_stopped_as_it_begins(serve: Any, plan: Any) -> None:
+    launcher = StoppedAtTheSecond()
+    launcher.session = session = Session(plan(serve().url, duration_s=60.0), launcher)
     await session.start()
     await reached(session, 0.8)
     os.kill(load_workers()[0], signal.SIGKILL)
