@@ -159,16 +159,19 @@ class SyncControl:
         """As LoadControl's."""
         updates = self._remote.watch(service_id)
         self._streams.add(updates)
-        # A reading that is interrupted takes a moment to end.
-        reading = asyncio.Lock()
+        reading: asyncio.Task[Any] | None = None
 
         async def read() -> Update | None:
-            async with reading:
-                return await anext(updates, None)
+            nonlocal reading
+            reading = asyncio.current_task()
+            return await anext(updates, None)
 
         async def end() -> None:
-            async with reading:
-                await updates.aclose()
+            # A thread that is interrupted may leave it reading.
+            if reading is not None and not reading.done():
+                reading.cancel()
+                await asyncio.wait({reading})
+            await updates.aclose()
 
         with contextlib.suppress(_ClosedError):
             try:
