@@ -24,8 +24,8 @@ Written by `make proto`.
 Units stand in names: _s seconds, _ms milliseconds, _us microseconds, _per_s per second.
 Where a control room has a token, every call carries the metadata "authorization: Bearer TOKEN".
 
-A refusal has a status (NOT_FOUND, FAILED_PRECONDITION, INVALID_ARGUMENT, PERMISSION_DENIED), one
-line that says why, and the name of the error in the trailing metadata "tailrace-error".
+A refusal has a status, which each call names (all of them NOT_FOUND, of a service that is not
+listed), one line that says why, and the error's name in the trailing metadata "tailrace-error".
 
 What is called None here is an absent field. GetRun sends the record in parts: merged one after
 another, as Protocol Buffers merge messages, they are the whole.

@@ -2,12 +2,15 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import get_args
 
 import httpx
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
+
+from tailrace.dashboard.frame import Place
 
 Room = Callable[..., AbstractAsyncContextManager[str]]
 
@@ -50,7 +53,7 @@ async def check(page: Page) -> None:
     assert not violations, "\n".join(violations)
 
 
-PAGES = ("/services", "/services/s1", "/services/s4", "/runs", "/docs")
+PAGES = (*(f"/{place}" for place in get_args(Place)), "/services/s1", "/services/s4", "/docs")
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/services/none"])
