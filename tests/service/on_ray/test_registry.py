@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,8 +30,10 @@ class Replica:
         self.meter.observe(model, StageClock())
 
     def row(self, leaving: bool = False) -> Row:
-        cells = np.array(self.meter.sheet.counters(0), np.int64)
-        return Row(self.rank, not leaving, 3, 1, cells, Usage(1.5, 2**20), leaving)
+        self.meter.set_ready(not leaving)
+        self.meter.set_levels(waiting=3, running=1, began_ns=0)
+        state = replace(self.meter.snapshot().workers[0], used=Usage(1.5, 2**20))
+        return Row(self.rank, state, np.array(self.meter.sheet.counters(0), np.int64), leaving)
 
 
 def test_rows_add_up() -> None:

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import ray
@@ -27,7 +27,6 @@ from tailrace.service.meter import (
     counts_by_model,
     latest_cells,
 )
-from tailrace.service.usage import Usage
 
 REPLICA = "replica"
 """Name of the deployment of the replicas."""
@@ -42,17 +41,15 @@ class Row:
 
     rank: int
     """0 is the first."""
-    ready: bool
-    waiting: int
-    running: int
+    state: WorkerState
+    """As if it were alone."""
     cells: NDArray[np.int64]
     """Its counters since it began: those of its row of a `Sheet`."""
-    used: Usage | None
     leaving: bool = False
     """Whether this is its last."""
 
 
-_NOBODY = Row(0, False, 0, 0, np.zeros(0, np.int64), None)
+_NOBODY = WorkerState(name="", ready=False, waiting=0, running=0, answered=0, restarts=0, used=None)
 """Of a rank that has no replica at the moment."""
 
 
@@ -88,26 +85,24 @@ class Tally:
         """What all have counted, and what those that are left do now."""
         self._note_deaths()
         heard = sorted(self._heard.items(), key=lambda item: item[1][1])
-        holders = {row.rank: row for replica, (row, _) in heard if replica not in self._gone}
+        left = [row for replica, (row, _) in heard if replica not in self._gone]
+        states = {row.rank: row.state for row in left}
         models = {}
         if self._cells:
             rows = np.array(list(self._cells.values()))
             whole = rows.sum(axis=0)
             whole[self._latest] = rows[:, self._latest].max(axis=0)
             models = counts_by_model(self._models, whole.tolist())
-        workers = [self._state(rank, holders.get(rank, _NOBODY)) for rank in sorted(self._cells)]
+        workers = [
+            replace(
+                states.get(rank, _NOBODY),
+                name=str(rank + 1),
+                answered=answered(self._models, self._cells[rank].tolist()),
+                restarts=self._restarts[rank],
+            )
+            for rank in sorted(self._cells)
+        ]
         return Snapshot(models, workers, one_machine=False)
-
-    def _state(self, rank: int, holder: Row) -> WorkerState:
-        return WorkerState(
-            name=str(rank + 1),
-            ready=holder.ready,
-            waiting=holder.waiting,
-            running=holder.running,
-            answered=answered(self._models, self._cells[rank].tolist()),
-            restarts=self._restarts[rank],
-            used=holder.used,
-        )
 
     def _note_deaths(self) -> None:
         now_s = self._now_s()

@@ -17,13 +17,12 @@ from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
 from tailrace.errors import TailraceError, UsageError
-from tailrace.service import usage
 from tailrace.service.app import build
 from tailrace.service.config import ServiceConfig
 from tailrace.service.meter import Meter, Snapshot, new_sheet
 from tailrace.service.on_ray.registry import Row
 from tailrace.service.service import Service
-from tailrace.service.sheet import READY, RUNNING, WAITING
+from tailrace.service.sheet import PID
 from tailrace.service.slices import shorten_time_slice
 from tailrace.service.watch import Watch
 
@@ -52,6 +51,7 @@ class Replica:
         cv2.setNumThreads(1)
         shorten_time_slice()
         meter = Meter(new_sheet(1, config.models), 0, config.models)
+        meter.sheet.head(0)[PID] = os.getpid()
         self._siblings = _Siblings(meter, registry)
         self._service = Service(config, meter, self._siblings)
         try:
@@ -123,13 +123,10 @@ class _Siblings:
         await self._registry.report.remote(self._id, self._row(leaving=True))
 
     def _row(self, leaving: bool = False) -> Row:
-        head = self._meter.sheet.head(0)
+        (state,) = self._meter.snapshot().workers
         return Row(
             rank=serve.get_replica_context().rank.rank,
-            ready=bool(head[READY]),
-            waiting=head[WAITING],
-            running=head[RUNNING],
+            state=state,
             cells=np.array(self._meter.sheet.counters(0), np.int64),
-            used=usage.read(os.getpid()),
             leaving=leaving,
         )
