@@ -102,8 +102,8 @@ def answer_in_turn(service_s: float, response: bytes = OK) -> Answer:
 class Server:
     """Notes when each request arrived, its head and its body, and counts connections.
 
-    On `path` it listens at a Unix socket, with `tls` it speaks TLS; whoever connects to one with a
-    `greeting` is told that, whatever he says, and the connection ends.
+    On `path` it listens at a Unix socket, with `tls` it speaks TLS; whoever says anything to one
+    with a `greeting` is told that, whatever he says, and the connection ends.
     """
 
     def __init__(
@@ -202,6 +202,8 @@ class Server:
         self.connections += 1
         try:
             if self._greeting:
+                # Told before he speaks, he might not listen yet.
+                await reader.read(1 << 16)
                 writer.write(self._greeting)
                 writer.write_eof()
                 # Closed with bytes unread, it would be reset, perhaps before the greeting is read.
