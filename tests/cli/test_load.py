@@ -50,7 +50,7 @@ broken = answer_by(lambda number: http(b"", 500 if number % 2 else 200))
         (("http://h/", "--body", "absent.jpg"), "cannot read the body absent.jpg"),
         (("http://h/", "--header", "nope"), "is not a header"),
         (("http://h/", "--body", '{"a":1'), "is neither a file nor JSON"),
-        (("http://h/", "--body", "/dev/zero"), "it is a device, not a file"),
+        (("http://h/", "--body", "/dev/zero"), "it is a device"),
         (("http://h/", "--body", "x", "--data", "y"), "give one of them"),
         (("http://h/", "--data", "@x.json"), "write --body x.json"),
         (("http://h/", "--header", "Transfer-Encoding: chunked"), "cannot be given"),

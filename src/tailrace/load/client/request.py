@@ -9,7 +9,6 @@ as to folders, and what they lead to must be allowed as if it had been named.
 import json
 import os
 import re
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import msgspec
 from tailrace import __version__
 from tailrace.errors import UsageError
 from tailrace.load.client.target import Target
+from tailrace.untrusted import UnreadableError, open_file
 
 NO_BODY = 1
 """The answer has no body, whatever its headers say: the method is HEAD (RFC 9110, 9.3.2)."""
@@ -45,9 +45,7 @@ _CONTENT_TYPES = {
 }
 _OTHER = "application/octet-stream"
 
-_IDEMPOTENT = {b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"}
-_CLOSE = re.compile(rb"\r\nConnection:(?:[^\r\n]*,)?[ \t]*close[ \t]*(?:,|\r\n)", re.IGNORECASE)
-_KEY = re.compile(rb"\r\nIdempotency-Key:", re.IGNORECASE)
+_IDEMPOTENT = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"}
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 Headers = Sequence[tuple[str, str]]
 """(name, value) of each line, in their order; a name may come again."""
@@ -71,20 +69,8 @@ class Request(msgspec.Struct, frozen=True):
     """Number of the target it goes to."""
     head: bytes
     pieces: tuple[bytes, ...] = ()
-    no_body: bool = False
-    """The answer has no body whatever its headers say: the method is HEAD (RFC 9110, 9.3.2)."""
-
-    @property
-    def manner(self) -> int:
-        """What its head says of its answer and its connection: the bits above that hold."""
-        end = self.head.find(b"\r\n\r\n")
-        head = self.head if end < 0 else self.head[: end + 2]
-        manner = NO_BODY if self.no_body else 0
-        if _CLOSE.search(head):
-            manner |= LAST
-        if head.partition(b" ")[0] in _IDEMPOTENT or _KEY.search(head):
-            manner |= AGAIN
-        return manner
+    manner: int = 0
+    """NO_BODY, LAST and AGAIN, those that hold."""
 
     def render(self, number: int) -> bytes:
         """The bytes of request `number` of the run."""
@@ -187,12 +173,23 @@ def _encode(
     fields.sort(key=lambda field: field[0].lower() != "host")
     lines = [f"{method} {target.path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields)]
     head = "\r\n".join([*lines, ""]).encode("latin-1")
-    no_body = method == "HEAD"
+    manner = _manner(method, headers)
     # RFC 9110, 8.6: of these methods a server may want to be told that there is nothing.
     if body is None and "content-length" not in given and method not in ("POST", "PUT", "PATCH"):
-        return Request(endpoint, head + b"\r\n", no_body=no_body)
-    template = Request(endpoint, head + b"Content-Length: ", pieces, no_body)
-    return template if counts else Request(endpoint, template.render(0), (), no_body)
+        return Request(endpoint, head + b"\r\n", manner=manner)
+    template = Request(endpoint, head + b"Content-Length: ", pieces, manner)
+    return template if counts else Request(endpoint, template.render(0), manner=manner)
+
+
+def _manner(method: str, headers: Headers) -> int:
+    said = {name.lower() for name, _ in headers}
+    options = [value.split(",") for name, value in headers if name.lower() == "connection"]
+    manner = NO_BODY if method == "HEAD" else 0
+    if any(option.strip().lower() == "close" for each in options for option in each):
+        manner |= LAST
+    if method in _IDEMPOTENT or "idempotency-key" in said:
+        manner |= AGAIN
+    return manner
 
 
 Check = Callable[[Path], None]
@@ -289,33 +286,20 @@ def _content_type(file: Path) -> str:
 
 
 def _read(file: Path, room: int, check: Check | None) -> bytes:
-    # Before it is opened: opening a device may do something, a FIFO waits.
-    _require_file(file, file.stat())
+    if file.stat().st_size > room:
+        raise UsageError(
+            f"{file} is too much to send: bodies may take {MAX_BYTES >> 20:,} MiB together, as "
+            "each load worker keeps them in memory"
+        )
     if check is not None:
         check(file)
-    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-        status = os.fstat(stream.fileno())
-        _require_file(file, status)
+    try:
+        stream = open_file(file.resolve(), room)
+    except UnreadableError as error:
+        raise UsageError(f"cannot send {file}: {error}") from None
+    with stream:
         if check is not None:
             # Once more, of what is open: the name may have led elsewhere by then.
             check(Path(f"/proc/self/fd/{stream.fileno()}").readlink())
-        if status.st_size > room:
-            raise UsageError(
-                f"{file} is too much to send: bodies may take {MAX_BYTES >> 20:,} MiB together, as "
-                "each load worker keeps them in memory"
-            )
         # No more than that, should it be growing.
-        return stream.read(status.st_size)
-
-
-def _require_file(file: Path, status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        kinds = {
-            stat.S_IFIFO: "a FIFO",
-            stat.S_IFSOCK: "a socket",
-            stat.S_IFCHR: "a device",
-            stat.S_IFBLK: "a device",
-            stat.S_IFDIR: "a folder",
-        }
-        kind = kinds.get(stat.S_IFMT(status.st_mode), "no file")
-        raise UsageError(f"cannot send {file}: it is {kind}, not a file")
+        return stream.read(os.fstat(stream.fileno()).st_size)
