@@ -19,7 +19,6 @@ from tailrace.load.schedule.arrivals import Arrivals, Poisson, parse_arrivals
 from tailrace.load.schedule.profile import Profile, constant, parse_profile
 from tailrace.load.schedule.schedule import (
     NEVER_NS,
-    WHOLE,
     Cap,
     Part,
     Schedule,
@@ -314,7 +313,7 @@ def test_every_arrival_is_of_one_worker_of_one_part(workers: list[int]) -> None:
 
 
 def test_the_whole_is_as_without_parts() -> None:
-    assert [WHOLE.share(worker, 3) for worker in range(3)] == [(0, 3), (1, 3), (2, 3)]
+    assert [Part().share(worker, 3) for worker in range(3)] == [(0, 3), (1, 3), (2, 3)]
 
 
 def test_parts_as_they_are_written() -> None:

@@ -4,14 +4,17 @@ import asyncio
 from array import array
 from collections.abc import Callable
 from time import monotonic_ns
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import httptools
 
 from tailrace.load.client.lenient import LenientParser
 from tailrace.load.client.request import AGAIN, LAST, NO_BODY
 from tailrace.load.measure.failures import answer_reason, protocol_reason
-from tailrace.load.measure.recorder import LAST_ROW, PART, Recorder
+from tailrace.load.measure.recorder import LAST_ROW, PART
+
+if TYPE_CHECKING:
+    from tailrace.load.client.pool import Pool
 
 _PART_MASK = PART - 1
 _MAX_STAGES_HEADER = 4096
@@ -22,31 +25,6 @@ _CUT = 1 << 62
 """Stands for the number of an answer's bytes from where they are not kept any more."""
 _MAX_HEAD = 256 * 1024
 """Bytes of status line and headers beyond which an answer is not HTTP any more."""
-
-
-class Owner(Protocol):
-    """What a connection tells the pool that it belongs to."""
-
-    recorder: Recorder
-    target: int
-    """Number of the URL."""
-    good: bytes
-    """1 for each status of an answer that is none of a failure."""
-    completed: int
-
-    def made(self, connection: "Connection") -> None:
-        """It is open."""
-
-    def free(self, connection: "Connection") -> None:
-        """It has nothing to do."""
-
-    def again(
-        self, intended_ns: int, request: bytes, manner: int, asked_ns: int, waits: "array[int]"
-    ) -> None:
-        """A request that it was sent was not taken."""
-
-    def forget(self, connection: "Connection") -> None:
-        """It is gone."""
 
 
 class Connection(asyncio.Protocol):
@@ -83,7 +61,7 @@ class Connection(asyncio.Protocol):
     transport: asyncio.Transport
     rest: "Callable[[Connection], None]"
 
-    def __init__(self, owner: Owner, address: str) -> None:
+    def __init__(self, owner: "Pool", address: str) -> None:
         self.address = address
         self.sent = 0
         self._owner = owner

@@ -8,12 +8,15 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from time import monotonic_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from tailrace.errors import UsageError
-from tailrace.load.client.connection import Connection, Owner
+from tailrace.load.client.connection import Connection
+
+if TYPE_CHECKING:
+    from tailrace.load.client.pool import Pool
 
 _STATUS = re.compile(r"([1-9])xx|([1-9]\d\d)(?:-([1-9]\d\d))?")
 _SIZE = re.compile(r"(\d+)?(\.\.)?(\d+)?")
@@ -165,7 +168,7 @@ class CheckedConnection(Connection):
 
     __slots__ = ("_body", "_broken", "_check", "_size", "_statuses")
 
-    def __init__(self, owner: Owner, address: str, check: Broken) -> None:
+    def __init__(self, owner: "Pool", address: str, check: Broken) -> None:
         super().__init__(owner, address)
         self._check = check
         self._statuses = owner.good

@@ -38,9 +38,6 @@ class Part:
         return f"{self.index}/{self.parts}"
 
 
-WHOLE = Part()
-
-
 def parse_part(text: str) -> Part:
     """The part in `0/8`, the first of eight, to `7/8`.
 
