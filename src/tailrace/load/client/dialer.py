@@ -11,7 +11,7 @@ from itertools import chain, zip_longest
 from time import monotonic
 from typing import Any, cast
 
-from tailrace.errors import TailraceError, UsageError
+from tailrace.errors import UsageError
 from tailrace.load.client.target import Endpoint, Tls
 from tailrace.load.measure.measurement import MOST_ADDRESSES
 from tailrace.net import trusting
@@ -35,10 +35,6 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Addresses of a host, for a port, the preferred one first; raises OSError where there are none."""
 
 
-class DialError(TailraceError):
-    """The endpoint's settings cannot be used at all."""
-
-
 class Dialer:
     """Connects to an endpoint; a name is looked up anew every ten seconds, so that load follows it.
 
@@ -46,7 +42,7 @@ class Dialer:
         resolve: what looks names up, instead of the system.
 
     Raises:
-        DialError: the file of trusted authorities cannot be used.
+        UsageError: a file of certificates cannot be used.
     """
 
     def __init__(self, endpoint: Endpoint, resolve: Resolve | None = None) -> None:
@@ -279,16 +275,13 @@ async def _resolve(host: str, port: int) -> list[str]:
 
 
 def _tls_context(tls: Tls) -> ssl.SSLContext:
-    try:
-        context = trusting(tls.ca_file, verify=tls.verify)
-    except UsageError as error:
-        raise DialError(str(error)) from None
+    context = trusting(tls.ca_file, verify=tls.verify)
     if tls.cert_file is not None:
         try:
             # Without a password to give: OpenSSL would ask the terminal for one.
             context.load_cert_chain(tls.cert_file, tls.key_file, lambda: "")
         except (OSError, ssl.SSLError) as error:
-            raise DialError(
+            raise UsageError(
                 f"cannot use the certificate {tls.cert_file} with its key: {error}"
             ) from None
     context.set_alpn_protocols(["http/1.1"])

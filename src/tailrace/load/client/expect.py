@@ -34,14 +34,14 @@ Broken = Callable[[bytes], str | None]
 
 
 class Expect(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked of an answer, as the user wrote it; `size` "" asks nothing."""
+    """What is asked of an answer, as the user wrote it."""
 
     status: str = "2xx"
-    size: str = ""
+    size: str | None = None
     body: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        size = [f"size {self.size}"] if self.size else []
+        size = [f"size {self.size}"] if self.size is not None else []
         return "; ".join((f"status {self.status}", *size, *self.body))
 
 
@@ -56,9 +56,7 @@ def parse_expect(status: str | None, size: str | None, body: Sequence[str]) -> E
         UsageError: one cannot be read.
     """
     status = ANY_2XX.status if status is None else status
-    if size is not None:
-        _size(size)
-    expect = Expect(status=status, size=size or "", body=tuple(body))
+    expect = Expect(status=status, size=size, body=tuple(body))
     good_statuses(expect.status)
     look_into(expect)
     return expect
@@ -90,7 +88,7 @@ def look_into(expect: Expect) -> Broken | None:
     Raises:
         UsageError: an expectation cannot be read.
     """
-    checks = [_size(expect.size)] if expect.size else []
+    checks = [_size(expect.size)] if expect.size is not None else []
     checks += [_body(text) for text in expect.body]
     if not checks:
         return None

@@ -90,18 +90,8 @@ class LenientParser:
         if 100 <= code < 200 and code != 101:
             return b""
         fields = [_field(line) for line in lines]
-        lengths = {
-            length.strip().removeprefix(b"+")
-            for name, value in fields
-            if name.lower() == b"content-length"
-            for length in value.split(b",")
-        }
-        codings = [
-            coding.strip().lower()
-            for name, value in fields
-            if name.lower() == b"transfer-encoding"
-            for coding in value.split(b",")
-        ]
+        lengths = {length.removeprefix(b"+") for length in _listed(fields, b"content-length")}
+        codings = [coding.lower() for coding in _listed(fields, b"transfer-encoding")]
         codings = [coding for coding in codings if coding != b"identity"]
         if codings:
             lengths = set()
@@ -176,6 +166,12 @@ class LenientParser:
             return b""
         self._end()
         return b"\r\n"
+
+
+def _listed(fields: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
+    """All that lines of that name say, which are one list (RFC 9110, 5.3)."""
+    lines = [value for known, value in fields if known.lower() == name]
+    return [each.strip() for line in lines for each in line.split(b",")]
 
 
 def _field(line: bytes) -> tuple[bytes, bytes]:

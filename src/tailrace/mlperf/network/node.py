@@ -57,8 +57,8 @@ class Node:
         tls: how its certificate is checked.
 
     Raises:
-        UsageError: the URL or a header cannot be used, or the URL is of another model.
-        TailraceError: the file of trusted authorities cannot be used.
+        UsageError: the URL, a header or the file of trusted authorities cannot be used, or the URL
+            is of another model.
     """
 
     def __init__(
