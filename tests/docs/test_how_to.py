@@ -233,7 +233,7 @@ def test_the_originals_bursts_are_a_trace(tmp_path: Path) -> None:
     subprocess.run(["bash", "-c", first], cwd=tmp_path, check=True, timeout=60)
     trace = read_trace(str(tmp_path / "bursts.csv"))
     assert isinstance(trace, Timestamps)
-    seconds, counts = np.unique(trace.seconds, return_counts=True)
+    seconds, counts = np.unique(trace.times_ns / 1e9, return_counts=True)
     assert seconds.tolist() == list(range(60))
     assert set(counts.tolist()) == {50}
 
@@ -283,7 +283,7 @@ def _awk(tmp_path: Path, log: str) -> Timestamps:
 
 def _check_page(trace: Timestamps) -> None:
     wanted = np.array(TIMES_S) - TIMES_S[0]
-    np.testing.assert_allclose(trace.seconds, wanted, atol=1e-6)
+    np.testing.assert_allclose(trace.times_ns / 1e9, wanted, atol=1e-6)
     assert trace.resolution_s == pytest.approx(1e-3)
 
 
@@ -325,7 +325,7 @@ def test_arrivals_of_a_load_balancer(tmp_path: Path) -> None:
         assert len(list(csv.reader(rows))) == 1 + len(TIMES_S)
     trace = read_trace(str(tmp_path / "trace.csv"))
     assert isinstance(trace, Timestamps)
-    np.testing.assert_allclose(trace.seconds, np.array(TIMES_S) - TIMES_S[0], atol=1e-6)
+    np.testing.assert_allclose(trace.times_ns / 1e9, np.array(TIMES_S) - TIMES_S[0], atol=1e-6)
 
 
 def _alb(at_s: float, request: str) -> str:

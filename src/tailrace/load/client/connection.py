@@ -129,12 +129,10 @@ class Connection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The connection is open."""
         self.transport = cast(asyncio.Transport, transport)
         self._owner.made(self)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of an answer."""
         if not self.intended:
             # Nobody asked: whatever it is, it belongs to no request of ours.
             self._discard()
@@ -175,7 +173,6 @@ class Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone, with or without an answer."""
         self.lost = True
         intended, self.intended = self.intended, 0
         connects = self._recorder.connects
@@ -211,7 +208,6 @@ class Connection(asyncio.Protocol):
             self._framed = True
 
     def on_headers_complete(self) -> None:
-        """All header lines are there."""
         self._headers_done = True
         if self._manner & _SPECIAL:
             self.lost = self.lost or self._manner & LAST != 0

@@ -242,7 +242,6 @@ class _Attempt(asyncio.Protocol):
         protocol.connection_made(transport)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It is open."""
         self.made = True
         transport = cast(asyncio.Transport, transport)
         if self._opened.done():
@@ -257,12 +256,10 @@ class _Attempt(asyncio.Protocol):
         self.over = True
 
     def eof_received(self) -> bool:
-        """The server closes."""
         self.over = True
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone."""
         self.over = True
 
 

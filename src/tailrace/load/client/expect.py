@@ -175,13 +175,11 @@ class CheckedConnection(Connection):
         self._size = 0
 
     def on_headers_complete(self) -> None:
-        """All header lines are there: the body is to come."""
         self._body.clear()
         self._size = 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
         self._size += len(body)
         if self._size <= LONGEST_BODY:
             self._body += body
@@ -213,7 +211,6 @@ class SampledConnection(Connection):
     """Bytes of the answer so far."""
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of an answer."""
         if not self._received:
             self._first_byte_ns = monotonic_ns()
         self._received += len(data)

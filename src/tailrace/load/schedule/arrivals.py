@@ -94,7 +94,6 @@ class Gamma:
 
     @property
     def expression(self) -> str:
-        """`gamma:2`."""
         return f"gamma:{format_exact(self.cv)}"
 
     def chunks(self, seed: int) -> Iterator[Floats]:
@@ -138,7 +137,6 @@ class Mmpp:
 
     @property
     def expression(self) -> str:
-        """`mmpp:low=1,high=8,low_for=1000,high_for=100`."""
         names = ("low", "high", "low_for", "high_for")
         values = ((name, format_exact(getattr(self, name))) for name in names)
         return "mmpp:" + ",".join(f"{name}={value}" for name, value in values)
@@ -276,7 +274,7 @@ _MMPP_EXAMPLE = "mmpp:low=1,high=8,low_for=1000,high_for=100"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ArrivalsKind:
     """A kind of arrivals."""
 
     written: str
@@ -286,10 +284,10 @@ class Kind:
 
 
 KINDS = {
-    "constant": Kind("constant", lambda _: ConstantArrivals()),
-    "poisson": Kind("poisson", lambda _: Poisson()),
-    "gamma": Kind("gamma:CV", _parse_gamma),
-    "mmpp": Kind(_MMPP_EXAMPLE, _parse_mmpp),
-    "trace": Kind("trace:FILE", lambda rest: _parse_trace(rest, 1.0, 1.0, ANY_FILE)),
+    "constant": ArrivalsKind("constant", lambda _: ConstantArrivals()),
+    "poisson": ArrivalsKind("poisson", lambda _: Poisson()),
+    "gamma": ArrivalsKind("gamma:CV", _parse_gamma),
+    "mmpp": ArrivalsKind(_MMPP_EXAMPLE, _parse_mmpp),
+    "trace": ArrivalsKind("trace:FILE", lambda rest: _parse_trace(rest, 1.0, 1.0, ANY_FILE)),
 }
 """All that `parse_arrivals` knows, by name."""

@@ -222,7 +222,7 @@ def _trace(files: Files, file: str, scale: float, speed: float, unit: str) -> Se
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class SegmentKind:
     """A function of a profile, `KIND(KEY=VALUE,…)`."""
 
     example: str
@@ -239,22 +239,22 @@ _SCALE, _SPEED = partial(parse_number, what="scale"), partial(parse_number, what
 _PHASE = partial(parse_number, what="phase")
 
 KINDS = {
-    "constant": Kind("constant(rate=200)", ConstantRate, {"rate": _RATE}),
-    "ramp": Kind(
+    "constant": SegmentKind("constant(rate=200)", ConstantRate, {"rate": _RATE}),
+    "ramp": SegmentKind(
         "ramp(from=100,to=1000,over=60s)", Ramp, {"from": _RATE, "to": _RATE, "over": _LENGTH}
     ),
-    "sine": Kind(
+    "sine": SegmentKind(
         "sine(mean=300,amp=200,period=120s)",
         Sine,
         {"mean": _RATE, "amp": _RATE, "period": _LENGTH, "phase": _PHASE},
         {"phase": "0"},
     ),
-    "burst": Kind(
+    "burst": SegmentKind(
         "burst(base=100,peak=1000,every=30s,for=2s)",
         Burst,
         {"base": _RATE, "peak": _RATE, "every": _LENGTH, "for": _LENGTH},
     ),
-    "trace": Kind(
+    "trace": SegmentKind(
         "trace(rates.csv)",
         _trace,
         {"file": str, "scale": _SCALE, "speed": _SPEED, "unit": str},

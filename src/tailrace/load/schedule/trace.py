@@ -32,11 +32,6 @@ class Timestamps:
     times_ns: NDArray[np.int64]
 
     @property
-    def seconds(self) -> Floats:
-        """Seconds since the first."""
-        return self.times_ns / 1e9
-
-    @property
     def resolution_s(self) -> float:
         """The coarsest decimal place, a second at most, to which the instants were written."""
         sample = self.times_ns[:: 1 + len(self.times_ns) // _SAMPLE]
@@ -51,7 +46,6 @@ class Timestamps:
 
     @property
     def total(self) -> int:
-        """The number of arrivals."""
         return len(self.times_ns)
 
     def arrivals(self, draw: np.random.Generator, scale: float, size: int) -> Iterator[Floats]:
@@ -94,7 +88,6 @@ class ArrivalCounts:
 
     @property
     def total(self) -> int:
-        """The number of arrivals."""
         return int(self.counts.sum())
 
     def arrivals(self, draw: np.random.Generator, scale: float, size: int) -> Iterator[Floats]:
