@@ -201,5 +201,5 @@ def test_https(peer: Start, system: Open, tmp_path: Path) -> None:
         assert len(ask(system(server.url, tls=tls), queries(20)).records) == 20
     with pytest.raises(TailraceError, match="cannot reach"):
         system(server.url)
-    with pytest.raises(TailraceError, match="cannot use the CA file"):
+    with pytest.raises(UsageError, match="cannot use the CA file"):
         system(server.url, tls=Tls(ca_file=tmp_path / "missing"))

@@ -1,7 +1,7 @@
-"""Which answers are good: by status, by size, by what the body says.
+"""Which answers are good, by status, by size, by what the body says; and the connections that look
+closer at an answer: for that, or for what raw samples have of it.
 
-A body is looked at only where something is expected of it; a run that expects nothing but a status
-pays nothing.
+A run that expects nothing but a status, and keeps no samples, pays for neither.
 """
 
 import json
