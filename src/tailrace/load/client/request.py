@@ -103,12 +103,7 @@ def merge_headers(lines: Headers) -> dict[str, str]:
     return merged
 
 
-def check_headers(headers: Headers) -> None:
-    """Accept lines of a request's head.
-
-    Raises:
-        UsageError: one cannot be written in HTTP, or would contradict what is written beside it.
-    """
+def _check_headers(headers: Headers) -> None:
     for name, value in headers:
         # RFC 9110, 5.1 and 5.5; anything else would end the header early.
         if not _TOKEN.fullmatch(name) or any(char in value for char in "\r\n\0"):
@@ -138,11 +133,12 @@ def encode_requests(
     All of `headers` are sent, in their order; those named as one of ours take its place.
 
     Raises:
-        UsageError: the method or a header cannot be written in HTTP.
+        UsageError: the method or a header cannot be written in HTTP, or headers contradict each
+            other or the body.
     """
     if not method.isascii() or not method.isalpha():
         raise UsageError(f"{method!r} is not an HTTP method")
-    check_headers(headers)
+    _check_headers(headers)
     none: Sequence[Body | None] = [None]
     return [_encode(target, method.upper(), headers, body, endpoint) for body in bodies or none]
 
