@@ -16,7 +16,7 @@ import msgspec
 
 from tailrace.errors import UsageError
 from tailrace.load.client.request import is_json
-from tailrace.load.settings import SettingError, make, setting, settings_of
+from tailrace.load.settings import SettingError, make, setting, settings_of, shown
 from tailrace.units import MAX_SEED
 
 SERVICE = "Service"
@@ -383,7 +383,10 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                     )
                 _require_one(values, "body", "text")
                 values["body"], values["text"] = None, body
-        values["url"] = url if isinstance(url, str) else " ".join(url)
+        try:
+            values["url"] = url if isinstance(url, str) else " ".join(url)
+        except TypeError:
+            raise SettingError(f"expected a string, or several, not {shown(url)}", "url") from None
         return make(cls, values)
 
     @property

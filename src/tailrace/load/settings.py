@@ -10,7 +10,7 @@ The command line, the configuration file, the form of the page and the report's 
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -201,7 +201,9 @@ class Setting:
             case "headers", list() | tuple() if all(isinstance(each, str) for each in given):
                 return _merge([parse_header(line) for line in given])
             case _:
-                raise UsageError(f"expected {_EXPECTED[self.kind]}, not {shown(given)}")
+                raise UsageError(
+                    f"expected {_EXPECTED[self.kind]}, not {shown(given)}{_odd(given)}"
+                )
 
     def check(self, value: Any) -> None:
         """Accept a value of the field's type.
@@ -227,7 +229,8 @@ class Setting:
 
     def _quoted(self, value: Any) -> str:
         if self.kind == "seconds" and math.isfinite(value):
-            return format_duration(value)
+            # The unit that suits a length suits none below 0.
+            return format_duration(value) if value >= 0 else f"{value:,.10g} s"
         return f"{value:,.10g}" if abs(value) < 2**63 else shown(value)
 
 
@@ -318,6 +321,15 @@ def _float(value: float) -> float:
         return float(value)
     except OverflowError:
         raise UsageError(f"{shown(value)} is too large") from None
+
+
+def _odd(given: object) -> str:
+    """What of several is no string."""
+    parts = given.values() if isinstance(given, Mapping) else given
+    if not isinstance(parts, Iterable):
+        return ""
+    odd = [shown(each) for each in parts if not isinstance(each, str)]
+    return f" with {odd[0]} in it" if odd else ""
 
 
 def shown(value: object) -> str:
