@@ -5,11 +5,10 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from string import Template
-from typing import Annotated
 from urllib.parse import quote
 
 import msgspec
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from nicegui import Client, ui
 from nicegui.element import Element
 from starlette.responses import HTMLResponse, Response, StreamingResponse
@@ -34,8 +33,6 @@ _STYLES = [(_HERE / "static" / name).read_text("utf-8") for name in ("dialog.css
 _SCRIPT = (_HERE / "static" / "run.js").read_text("utf-8")
 _DIALOGS = Template((_HERE / "run.html").read_text("utf-8"))
 """In which a run is named and deleted."""
-
-With = Annotated[list[str] | None, Query(alias="with")]
 
 
 class _RunsTable(Element, component="static/runs.js"):
@@ -74,9 +71,9 @@ def runs_router(base: Path) -> APIRouter:
             return make_notice(paths[0].name, said, around)
 
     @routes.get("/runs/{name}")
-    async def page(request: Request, name: str, others: With = None) -> Response:
+    async def page(request: Request, name: str) -> Response:
         paths = []
-        for one in (name, *(others or ())):
+        for one in (name, *request.query_params.getlist("with")):
             try:
                 paths.append(await asyncio.to_thread(find_either, base, one))
             except UnknownRunError:
@@ -86,8 +83,8 @@ def runs_router(base: Path) -> APIRouter:
         return answer_page(html)
 
     @routes.get("/runs/{name}/report")
-    async def report(name: str, others: With = None) -> Response:
-        names = [name, *(others or ())]
+    async def report(request: Request, name: str) -> Response:
+        names = [name, *request.query_params.getlist("with")]
         try:
             async with turn:
                 html = await asyncio.to_thread(

@@ -18,12 +18,21 @@ from tailrace.errors import TailraceError, UsageError
 from tailrace.load.config import GROUPS, JUDGING, LOAD, SERVICE, LoadConfig
 from tailrace.load.settings import Setting, SettingError, settings_of
 from tailrace.units import parse_duration_s
+from tailrace.view.markup import Value, h
 
 FIELDS = settings_of(ServiceConfig)
 _OPEN = (SERVICE, LOAD, JUDGING)
 """Groups whose fields are seen at once; the others are opened by who needs them."""
 _NOT_ASKED = "-"
 """What stands for a metrics URL that is not asked: an empty field is the default."""
+
+
+_TEXT: dict[str, Value] = {"type": "text", "maxlength": 4000}
+_MORE: dict[str, dict[str, Value]] = {
+    "lines": {"rows": 2},
+    "number": {"type": "number", "min": 0, "step": 1},
+    "flag": {"type": "checkbox", "value": "yes"},
+}
 
 
 class FieldError(UsageError):
@@ -153,28 +162,20 @@ def _field(field: Setting) -> None:
     name = f"field-{field.name}"
     many = field.kind in ("lines", "texts", "headers")
     kind = "lines" if many else "number" if field.kind == "count" else field.kind
-    with ui.element("div").classes(f"field field-{kind} {name}"):
-        with ui.element("label").props(f"for={name}"):
-            ui.label(field.label)
-        tag = "textarea" if many else "select" if field.choices else "input"
-        control = ui.element(tag).props(
-            f"id={name} name={field.name} data-testid={name} autocomplete=off spellcheck=false "
-            f'aria-describedby="{name}-hint"'
-        )
-        with control:
-            for choice in field.choices:
-                ui.element("option").props(f"value={choice} label={choice}")
-        if field.unset:
-            control.props["placeholder"] = field.unset
-        match kind:
-            case "lines":
-                control.props("rows=2")
-            case "number":
-                control.props("type=number min=0 step=1")
-            case "flag":
-                control.props("type=checkbox value=yes")
-            case _ if not field.choices:
-                control.props("type=text maxlength=4000")
-        if field.required:
-            control.props("required aria-required=true")
-        ui.label(field.help).classes("hint").props(f"id={name}-hint")
+    control = h(
+        "textarea" if many else "select" if field.choices else "input",
+        [h("option", value=choice, label=choice) for choice in field.choices],
+        id=name,
+        name=field.name,
+        data_testid=name,
+        autocomplete="off",
+        spellcheck="false",
+        aria_describedby=f"{name}-hint",
+        placeholder=field.unset or None,
+        required=field.required,
+        aria_required="true" if field.required else None,
+        **_MORE.get(kind, {} if field.choices else _TEXT),
+    )
+    label = h("label", field.label, for_=name)
+    hint = h("div", field.help, class_="hint", id=f"{name}-hint")
+    ui.html(label + control + hint, sanitize=False).classes(f"field field-{kind} {name}")
