@@ -123,6 +123,13 @@ async def test_columns_sort_both_ways(url: str, open_page: Open) -> None:
         await expect(header).not_to_have_attribute("aria-sort", re.compile("."))
 
 
+async def test_the_tools_of_the_list_are_a_row(url: str, open_page: Open) -> None:
+    async with open_page(f"{url}/runs") as page:
+        top = "element => element.getBoundingClientRect().top"
+        tools = [page.get_by_test_id(name) for name in ("filter", "compare", "report")]
+        assert len({await tool.evaluate(top) for tool in tools}) == 1
+
+
 async def test_a_filter_narrows_the_list(url: str, open_page: Open) -> None:
     async with open_page(f"{url}/runs") as page:
         await page.get_by_label("Filter runs").fill("FINISHED bus")
