@@ -191,6 +191,11 @@ class Dialer:
             if isinstance(error, ConnectionAbortedError) and error.errno is None:
                 # The loop's own, when the handshake's time is up.
                 raise TimeoutError("TLS handshake") from None
+            if attempt.spoke and isinstance(error, ConnectionError):
+                # What it said is lost to the handshake, which only sees that it ends.
+                no_tls = ssl.SSLError("the server speaks before it is asked")
+                no_tls.reason = "SPEAKS_FIRST"
+                raise no_tls from None
             raise
         return cast(asyncio.Transport, encrypted)
 
@@ -230,8 +235,10 @@ class _Attempt(asyncio.Protocol):
     def __init__(self, address: str, opened: _Opened, early: Factory | None) -> None:
         self.address = address
         self.made = False
+        self.spoke = False
+        """The server has spoken before it was asked: that is neither HTTP nor TLS."""
         self.over = False
-        """The server has closed it, or spoken before it was asked."""
+        """It has, or has closed."""
         self._opened = opened
         self._early = early
 
@@ -252,8 +259,7 @@ class _Attempt(asyncio.Protocol):
             self.hand_over(transport, self._early)
 
     def data_received(self, data: bytes) -> None:
-        """The server speaks first: that is not HTTP."""
-        self.over = True
+        self.spoke = self.over = True
 
     def eof_received(self) -> bool:
         self.over = True
