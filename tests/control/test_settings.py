@@ -159,13 +159,27 @@ async def test_every_setting_comes_through_rest_and_grpc(room: Room, folder: Pat
         ({"body": '{"a": 1}', "text": "b"}, "body and text both say the same"),
         ({"rate": 5, "profile": "5"}, "rate and profile both say the rate"),
         ({"spin": "maybe"}, "spin: expected true or false, not 'maybe'"),
-        ({"slo": [1]}, "slo: expected a string, or several, not an array"),
+        ({"slo": ["p99<1s", 1]}, "slo: expected a string, or several, not an array with 1 in it"),
+        (
+            {"headers": {"A": 1}},
+            (
+                "headers: expected a table such as {Accept = 'image/jpeg'}, or lines "
+                "'Name: value', not a table with 1 in it"
+            ),
+        ),
+        ({"timeout": -3}, "timeout_s: must be 1 ms to 8,760 h, not -3 s"),
     ],
 )
 def test_what_cannot_be_used_is_named(wrong: dict[str, Any], complaint: str) -> None:
     with pytest.raises(UsageError) as raised:
         LoadConfig.of("http://h/", **wrong)
     assert str(raised.value).startswith(complaint)
+
+
+@pytest.mark.parametrize("url", [5, ["http://h/", 5]])
+def test_a_url_that_is_no_text_is_named(url: Any) -> None:
+    with pytest.raises(UsageError, match="url: expected a string, or several, not "):
+        LoadConfig.of(url)
 
 
 def test_numbers_texts_and_lists_say_the_same() -> None:
