@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterable
 from statistics import fmean
 
+from tailrace.load.judge.slo import Slo, kept
 from tailrace.load.measure.breakdown import Xray
 from tailrace.load.measure.measurement import added
 from tailrace.load.measure.point import (
-    Bound,
     Figures,
     Interval,
     Percentiles,
@@ -40,7 +40,7 @@ class Window(Figures, frozen=True, kw_only=True):
     """The intervals themselves, oldest first."""
 
 
-def summarize(history: Collection[Interval], slos: Iterable[Bound] = ()) -> Window:
+def summarize(history: Collection[Interval], slos: Iterable[Slo] = ()) -> Window:
     """The window over `history`, oldest first: counts added, histograms merged, `slos` judged."""
     measured = added(interval.measured for interval in history)
     p99s = [p99 for i in history if (p99 := i.point.latency_ms.p99) is not None]
@@ -53,7 +53,7 @@ def summarize(history: Collection[Interval], slos: Iterable[Bound] = ()) -> Wind
     return close(
         Window,
         measured,
-        slos,
+        slo=kept(measured, slos) if measured.ended else {},
         intervals=len(history),
         seconds=round(seconds, 6),
         avg_rps=round(avg_rps, 3),

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from tailrace.load.config import LoadConfig, to_path
-from tailrace.load.judge.slo import Slo, readable_slos
+from tailrace.load.judge.slo import Slo, kept, readable_slos
 from tailrace.load.measure.histogram import Histogram
 from tailrace.load.measure.measurement import MOST_COUNT, Measurement
-from tailrace.load.measure.point import Point, kept
+from tailrace.load.measure.point import Point
 from tailrace.runs.histogram_log import LoggedIntervals, merge_log, read_log, start_of
 from tailrace.untrusted import UnreadableError, open_file, plain_json, read_json, read_lines
 

@@ -14,10 +14,10 @@ from typing import Annotated, Literal
 import msgspec
 
 from tailrace.errors import TailraceError, UsageError
-from tailrace.load.judge.slo import readable_slos
+from tailrace.load.judge.slo import kept, readable_slos
 from tailrace.load.judge.verdict import Verdict
 from tailrace.load.measure.measurement import MOST_COUNT, Count, Measurement
-from tailrace.load.measure.point import Percentiles, Point, Seconds, kept
+from tailrace.load.measure.point import Percentiles, Point, Seconds
 from tailrace.load.session.result import Result
 from tailrace.load.session.search import Found
 from tailrace.runs.directory import LABEL, read_label, read_search

@@ -102,3 +102,8 @@ def readable_slos(texts: Iterable[str]) -> tuple[Slo, ...]:
         with contextlib.suppress(UsageError):
             found.append(parse_slo(text))
     return tuple(found)
+
+
+def kept(measured: Measurement, slos: Iterable[Slo]) -> dict[str, bool]:
+    """Whether a measurement keeps each of `slos`."""
+    return {slo.expression: slo.holds(measured) for slo in slos}

@@ -61,7 +61,7 @@ def judge(
             f"it ran {format_duration(duration_s)}, less than the minimum of "
             f"{format_duration(min_duration_s)}"
         )
-    resolved = total.completed + total.failures
+    resolved = total.ended
     if total.completed == 0:
         reasons.append("no request was answered")
     else:
@@ -89,7 +89,7 @@ def missing_for(total: Measurement, slo: Slo) -> str | None:
     """
     assert slo.percent is not None
     over = slo.over(total)
-    resolved = total.completed + total.failures
+    resolved = total.ended
     if not slo.holds(total):
         share = 100 * over / resolved if resolved else 100.0
         return f"SLO {slo.expression} is broken: {share:.3g} % of requests are over the bound"

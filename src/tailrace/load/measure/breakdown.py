@@ -125,10 +125,14 @@ class Breakdown:
         words = np.frombuffer(data, dtype="<i8").reshape(2 + len(components), -1)
         return cls(tuple(components), words[0], words[1:])
 
+    @property
+    def sums_ns(self) -> dict[str, IntArray]:
+        """By component, int64 [k]."""
+        return dict(zip(self.components, self.table[1:], strict=True))
+
     def in_us(self) -> dict[str, tuple[int, ...]]:
         """The sums in µs, rounded, of the bins in use, by component."""
-        rounded = ((self.table[1:] + 500) // 1000).tolist()
-        return dict(zip(self.components, map(tuple, rounded), strict=True))
+        return {name: tuple(((ns + 500) // 1000).tolist()) for name, ns in self.sums_ns.items()}
 
     def xray(self) -> Xray | None:
         """Where the time of the slowest 1 % went. None for fewer requests than FEWEST, or without
@@ -137,14 +141,14 @@ class Breakdown:
         The requests of one bin are taken for alike: of a bin that lies across a border, the part
         within counts in proportion.
         """
-        counts, *sums_ns = self.table
+        counts = self.table[0]
         total = int(counts.sum())
-        if total < FEWEST or not sums_ns:
+        if total < FEWEST or not self.components:
             return None
         tail, median = (_taken(counts, total, *shares) for shares in (TAIL, MEDIAN))
         means_ms = {
             name: [float(sums @ part) / float(counts @ part) / 1e6 for part in (tail, median)]
-            for name, sums in zip(self.components, sums_ns, strict=True)
+            for name, sums in self.sums_ns.items()
         }
         gap_ms = {name: slow - usual for name, (slow, usual) in means_ms.items()}
         is_gap = sum(gap_ms.values()) > 0

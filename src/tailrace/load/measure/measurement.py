@@ -209,6 +209,11 @@ class Measurement(Counts, frozen=True, kw_only=True):
         return sum(self.reasons.values())
 
     @property
+    def ended(self) -> int:
+        """Requests that were answered or failed."""
+        return self.completed + self.failures
+
+    @property
     def failed(self) -> dict[str, int]:
         """Failed requests, by kind."""
         return kinds_of(self.reasons)

@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Annotated, Any, Literal, Protocol, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -216,22 +216,6 @@ def times_of(figures: Figures) -> list[tuple[str, Percentiles]]:
     return [(one.label, of) for one, of in found if one.unit == "ms" and of is not None]
 
 
-class Bound(Protocol):
-    """What a measurement keeps or breaks."""
-
-    @property
-    def expression(self) -> str:
-        """As it was given."""
-
-    def holds(self, measured: Measurement) -> bool:
-        """Whether it is kept."""
-
-
-def kept(measured: Measurement, slos: Iterable[Bound]) -> dict[str, bool]:
-    """Whether a measurement keeps each of `slos`."""
-    return {slo.expression: slo.holds(measured) for slo in slos}
-
-
 def per_s(count: int, seconds: float) -> float:
     """A rate; 0 where there was no time."""
     return round(count / seconds, 3) if seconds > 0 else 0.0
@@ -245,13 +229,10 @@ def cpu_percent(measured: Measurement, seconds: float) -> float:
 _FiguresT = TypeVar("_FiguresT", bound=Figures)
 
 
-def close(
-    kind: type[_FiguresT], measured: Measurement, slos: Iterable[Bound] = (), **own: Any
-) -> _FiguresT:
+def close(kind: type[_FiguresT], measured: Measurement, **own: Any) -> _FiguresT:
     """The figures of a measurement as a `kind` has them; `own` is what else that has."""
     of = _FIGURES.keys() & set(kind.__struct_fields__) - own.keys()
-    slo = kept(measured, slos) if measured.completed or measured.failures else {}
-    return kind(**{"slo": slo, **{name: _FIGURES[name](measured) for name in of}, **own})
+    return kind(**{name: _FIGURES[name](measured) for name in of}, **own)
 
 
 def _percentiles(series: Series) -> Callable[[Measurement], Percentiles]:

@@ -3,6 +3,7 @@
 import msgspec
 
 from tailrace.load.judge.confidence import percentile_interval_us
+from tailrace.load.judge.slo import kept
 from tailrace.load.judge.verdict import Verdict
 from tailrace.load.measure.breakdown import Xray
 from tailrace.load.measure.histogram import Histogram
@@ -12,7 +13,6 @@ from tailrace.load.measure.point import (
     NodeFigures,
     Percentiles,
     close,
-    kept,
     per_s,
 )
 from tailrace.load.measure.server_timing import MOST_STAGES, OTHER

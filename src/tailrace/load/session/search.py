@@ -216,7 +216,7 @@ def judge_step(total: Measurement, rate_per_s: float, slo: Slo) -> Decision | No
     recent = rate_per_s * slo.bound_s
     stuck = max(0, math.floor(total.outstanding - recent - 5 * math.sqrt(recent) - 10))
     over = slo.over(total) + stuck
-    known = total.completed + total.failures + stuck
+    known = total.ended + stuck
     if known and still_needed(slo.percent, known, over) == 0:
         return "holds"
     # The same test the other way: would so many be over the bound if the SLO held, if barely?

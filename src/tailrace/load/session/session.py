@@ -9,6 +9,7 @@ from functools import partial
 from tailrace.cluster import require_ray
 from tailrace.errors import UsageError
 from tailrace.load.judge.ending import ABORT_ON, DURATION, FAULT, STOP, WORKERS, AbortWatch
+from tailrace.load.judge.slo import kept
 from tailrace.load.judge.verdict import Verdict, judge, missing_for
 from tailrace.load.measure.measurement import Measurement, added
 from tailrace.load.measure.point import (
@@ -370,7 +371,7 @@ class Session:
         point = close(
             Point,
             measured,
-            self.plan.slos,
+            slo=kept(measured, self.plan.slos) if measured.ended else {},
             index=self._next_index,
             t_s=round(t_s, 6),
             wall_time=round(self.start_wall_time + t_s, 6),
