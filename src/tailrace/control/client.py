@@ -14,11 +14,11 @@ import re
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import msgspec
 
-from tailrace.control.interface import METHODS, LoadControl, Update
+from tailrace.control.interface import METHODS, LoadControl, Update, WaitingControl
 from tailrace.control.methods import Method
 from tailrace.errors import TailraceError, UsageError
 from tailrace.net import trusting
@@ -26,7 +26,6 @@ from tailrace.net import trusting
 _ADDRESS = re.compile(r"(?:(grpcs?|https?)://)?(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+)(?::(\d{1,5}))?/?")
 _RPC_PORT = 2222
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -97,24 +96,11 @@ for _method in METHODS:
     setattr(RemoteControl, _method.name, _function)
 
 
-def _waits(
-    function: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[Any, P], T]:
-    """A function of LoadControl as one that waits for the answer."""
-
-    def wait(self: "SyncControl", /, *given: P.args, **named: P.kwargs) -> T:
-        answer: T = self._wait(getattr(self._remote, function.__name__)(*given, **named))
-        return answer
-
-    functools.update_wrapper(wait, function)
-    return wait
-
-
 class _ClosedError(RuntimeError):
     """Asked after `close`, or ended by it."""
 
 
-class SyncControl:
+class SyncControl(WaitingControl):
     """LoadControl for plain scripts: each method waits for the answer, `watch` is an iterator.
 
     It talks in a thread of its own, which ends with `close`.
@@ -137,23 +123,8 @@ class SyncControl:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    list = _waits(LoadControl.list)
-    get = _waits(LoadControl.get)
-    config = _waits(LoadControl.config)
-    add = _waits(LoadControl.add)
-    change = _waits(LoadControl.change)
-    remove = _waits(LoadControl.remove)
-    start = _waits(LoadControl.start)
-    stop = _waits(LoadControl.stop)
-    set_rate = _waits(LoadControl.set_rate)
-    set_profile = _waits(LoadControl.set_profile)
-    latest = _waits(LoadControl.latest)
-    window = _waits(LoadControl.window)
-    runs = _waits(LoadControl.runs)
-    run = _waits(LoadControl.run)
-    searches = _waits(LoadControl.searches)
-    label_run = _waits(LoadControl.label_run)
-    delete_run = _waits(LoadControl.delete_run)
+    def _ask(self, method: str, *given: Any, **named: Any) -> Any:
+        return self._wait(getattr(self._remote, method)(*given, **named))
 
     def watch(self, service_id: str | None = None) -> Iterator[Update]:
         """As LoadControl's."""

@@ -5,13 +5,14 @@ to it and add nothing of their own, and `tailrace.connect` gives a remote object
 methods. All of them are coroutines, but for `watch`, which gives an asynchronous iterator.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from tailrace.control.config import ServiceConfig
-from tailrace.control.methods import method, methods_of
+from tailrace.control.methods import method, methods_of, waits
 from tailrace.control.window import Window
 from tailrace.errors import TailraceError
 from tailrace.load.judge.verdict import Verdict
@@ -33,6 +34,7 @@ __all__ = [
     "UnknownRunError",
     "UnknownServiceError",
     "Update",
+    "WaitingControl",
     "Window",
 ]
 
@@ -230,3 +232,29 @@ class LoadControl(Protocol):
 
 METHODS = methods_of(LoadControl)
 """Those of LoadControl, in its order."""
+
+
+class WaitingControl(ABC):
+    """LoadControl for plain scripts: each method waits for the answer. `watch` is its own."""
+
+    list = waits(LoadControl.list)
+    get = waits(LoadControl.get)
+    config = waits(LoadControl.config)
+    add = waits(LoadControl.add)
+    change = waits(LoadControl.change)
+    remove = waits(LoadControl.remove)
+    start = waits(LoadControl.start)
+    stop = waits(LoadControl.stop)
+    set_rate = waits(LoadControl.set_rate)
+    set_profile = waits(LoadControl.set_profile)
+    latest = waits(LoadControl.latest)
+    window = waits(LoadControl.window)
+    runs = waits(LoadControl.runs)
+    run = waits(LoadControl.run)
+    searches = waits(LoadControl.searches)
+    label_run = waits(LoadControl.label_run)
+    delete_run = waits(LoadControl.delete_run)
+
+    @abstractmethod
+    def _ask(self, method: str, *given: Any, **named: Any) -> Any:
+        """What LoadControl's method of that name answers."""

@@ -5,17 +5,19 @@ All of it is read from the method itself, its signature and its docstring; `meth
 cannot say.
 """
 
+import functools
 import inspect
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Concatenate, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from tailrace.errors import TailraceError, known
 from tailrace.load.config import of_path, to_path
 
+P = ParamSpec("P")
 T = TypeVar("T")
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -144,6 +146,19 @@ def method(
         return function
 
     return say
+
+
+def waits(
+    function: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Any, P], T]:
+    """A function of an interface as one that waits for the answer."""
+
+    @functools.wraps(function)
+    def wait(self: Any, /, *given: P.args, **named: P.kwargs) -> T:
+        answer: T = self._ask(function.__name__, *given, **named)
+        return answer
+
+    return wait
 
 
 def methods_of(interface: type) -> tuple[Method, ...]:
