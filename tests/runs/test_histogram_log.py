@@ -105,6 +105,10 @@ def test_percentiles_and_mean_are_those_of_the_times() -> None:
     assert merged.max == pytest.approx(expected.max, rel=1e-3)
 
 
+def test_times_that_have_a_bucket_each_have_their_mean() -> None:
+    assert Percentiles.of(merge_log(write_hlog([{5: 2}, {8: 1}]).splitlines())).mean == 0.006
+
+
 def test_an_empty_log_has_no_percentiles() -> None:
     assert Percentiles.of(merge_log([])).p99 is None
     assert Percentiles.of(merge_log(write_hlog([{}, {}]).splitlines())).p99 is None
@@ -164,6 +168,7 @@ def test_more_than_a_run_has_is_no_log() -> None:
     line = line_of(plain(b"\x02" * SIZE))
     assert len(line) < 500
     assert merge_log([line]).total == SIZE
+    assert merge_log([line], most=SIZE).total == SIZE
     for read in (merge_log, read_log):
         with pytest.raises(UnreadableError, match="more than a run has"):
             read(itertools.repeat(line), most=100 * SIZE)

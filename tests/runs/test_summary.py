@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -91,6 +92,15 @@ def test_a_run_is_a_test_case_for_each_slo_the_verdict_and_each_bound() -> None:
     assert found["regression p99+10%"].find("failure") is not None
     assert found["regression p50+10%"].find("skipped") is not None
     assert kept.attrib["time"] == "30.250"
+
+
+def test_a_run_that_was_never_answered_fails_unless_nothing_was_asked() -> None:
+    asked = msgspec.structs.replace(result(), completed=0, failed={"connect": 6012})
+    failure = cases(of_load(asked))["answered at all"].find("failure")
+    assert failure is not None
+    assert failure.attrib["message"] == "6,012 connect"
+    idle = msgspec.structs.replace(asked, offered=0, sent=0, failed={})
+    assert "answered at all" not in cases(of_load(idle))
 
 
 def test_an_invalid_verdict_fails_if_it_is_strict() -> None:

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from tailrace.errors import UsageError
 from tailrace.runs.compare.compare import Comparison, Difference, compare_series
@@ -81,6 +82,9 @@ def comparison(
         ("failed+1%", (math.inf, math.inf), (1.01, 1.3), "broken"),
         ("failed+1%", (math.inf, math.inf), (0.5, 0.9), "kept"),
         ("failed+1%", (1.0, math.inf), (0.0, 2.0), "undecided"),
+        # Just what it allows is not worse than it allows.
+        ("failed+1%", (1.0, math.inf), (1.0, 2.0), "undecided"),
+        ("failed+1%", (1.0, math.inf), (0.5, 1.0), "kept"),
     ],
 )
 def test_the_whole_interval_decides(
@@ -95,6 +99,22 @@ def test_the_whole_interval_decides(
     assert "\n" not in found.reason
     if ratio is None:
         assert found.reason.endswith(": too short")
+
+
+@pytest.mark.parametrize(("failed", "outcome"), [(100.0, "kept"), (100.1, "broken")])
+def test_an_outage_is_a_fault_of_answers_a_second_where_it_lost_some(
+    failed: float, outcome: str
+) -> None:
+    """Where no more failed than before, they were only late."""
+    bound = parse_bound("completed/s-5%")
+    found = comparison(bound.figure, (0.951, 2.0))
+    differences = tuple(
+        replace(each, other=failed) if each.name == "failed" else each for each in found.differences
+    )
+    down = replace(found, differences=differences, outage="nothing came for 5 s")
+    judged = judge_bound(down, bound)
+    assert judged.outcome == outcome
+    assert ("nothing came for 5 s" in judged.reason) is (outcome == "broken")
 
 
 def judged(scale: float, bound: str, duration_s: int = 60) -> Outcome:
@@ -123,3 +143,5 @@ def test_nothing_answered_breaks_every_bound_however_short_the_run() -> None:
     for bound in ("mean+10%", "p50+10%", "failed+1%", "completed/s-5%"):
         found = judge_bound(compare_series(sound, dead), parse_bound(bound))
         assert (found.outcome, found.reason) == ("broken", "nothing was answered")
+        # It was so before.
+        assert judge_bound(compare_series(dead, dead), parse_bound(bound)).outcome != "broken"
