@@ -15,9 +15,10 @@ from pathlib import Path
 from tailrace.view.markup import MODULES, STATIC
 
 _STATIC = Path(__file__).with_name("static")
-
-_SHEETS = ("page.css", "timeline.css", "xray.css")
-
+_SHEETS = (
+    *(STATIC / name for name in ("page.css", "timeline.css", "xray.css")),
+    _STATIC / "report.css",
+)
 ENTRY = "tailrace-report/report.js"
 
 _IMPORT = re.compile(r'((?:^|[;}\s])(?:import|export)\b[^"();]*?from\s*|^import\s*)"([^"]+)"', re.M)
@@ -26,8 +27,7 @@ _IMPORT = re.compile(r'((?:^|[;}\s])(?:import|export)\b[^"();]*?from\s*|^import\
 @cache
 def style() -> str:
     """All style sheets of the page."""
-    sheets = (*(STATIC / name for name in _SHEETS), _STATIC / "report.css")
-    return "\n".join(sheet.read_text("utf-8") for sheet in sheets)
+    return "\n".join(sheet.read_text("utf-8") for sheet in _SHEETS)
 
 
 def start_script() -> str:

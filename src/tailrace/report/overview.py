@@ -74,14 +74,15 @@ def failed(subjects: Sequence[Subject]) -> Content:
 
 
 def _word(subject: Subject) -> str:
+    """A class of what is drawn of its verdict."""
     verdict = subject.info.verdict
-    if verdict is None:
-        return "no verdict"
-    return "VALID" if verdict.valid else "INVALID"
+    return "no" if verdict is None else "valid" if verdict.valid else "invalid"
 
 
 def _badge(subject: Subject) -> Markup:
-    return h("strong", _word(subject), class_=f"badge {_word(subject).split()[0].lower()}")
+    word = _word(subject)
+    text = "no verdict" if word == "no" else word.upper()
+    return h("strong", text, class_=f"badge {word}")
 
 
 def _slos(subject: Subject) -> Content:
@@ -102,7 +103,7 @@ def _verdict(subject: Subject) -> Markup:
         "section",
         h("div", _badge(subject), _slos(subject), class_="judged"),
         listed(_reasons(subject), "reasons"),
-        class_=f"card judgement {_word(subject).split()[0].lower()}",
+        class_=f"card judgement {_word(subject)}",
         aria_label="Verdict",
     )
 

@@ -38,10 +38,17 @@ _CLASSES = {"holds": "kept", "breaks": "broken"}
 
 def search(path: Path, found: Found) -> Content:
     """The head and the section of the search in the directory `path`."""
-    drawing = base64.b64encode(draw_search(found).encode()).decode()
-    word = "VALID" if found.confirmed else "INVALID"
+    word = "valid" if found.confirmed else "invalid"
     rate = "none" if found.rate_per_s is None else f"{format_figure(found.rate_per_s)}/s"
+    badge = h("strong", rate, class_=f"badge {word}")
     said = "confirmed by a longer run" if found.confirmed else "not confirmed"
+    # A picture of its own, so that its style sheet stays within it.
+    drawing = base64.b64encode(draw_search(found).encode()).decode()
+    picture = h(
+        "img",
+        src=f"data:image/svg+xml;base64,{drawing}",
+        alt=f"{found.slo.partition('<')[0]} against the rate, both on log scales",
+    )
     name, label = path.resolve().name, read_label(path)
     return [
         title_block(label.title or found.target, [name], found.target, label.note),
@@ -50,25 +57,11 @@ def search(path: Path, found: Found) -> Content:
             "Highest rate within the SLO",
             h(
                 "div",
-                h(
-                    "div",
-                    h("strong", rate, class_=f"badge {word.lower()}"),
-                    found.slo,
-                    class_="judged",
-                ),
+                h("div", badge, found.slo, class_="judged"),
                 h("p", f"{found.reason}; {said}."),
-                class_=f"card judgement {word.lower()}",
+                class_=f"card judgement {word}",
             ),
-            # A picture of its own, so that its style sheet stays within it.
-            h(
-                "figure",
-                h(
-                    "img",
-                    src=f"data:image/svg+xml;base64,{drawing}",
-                    alt=f"{found.slo.partition('<')[0]} against the rate, both on log scales",
-                ),
-                class_="card searched",
-            ),
+            h("figure", picture, class_="card searched"),
             card(table("steps-table", _HEADS, map(_step, found.steps))),
         ),
     ]
@@ -94,7 +87,7 @@ def draw_search(found: Found) -> str:
         for step in found.steps
         if step.percentile_ms is not None
     ]
-    across = _AREA.log_across([rate for rate, _, _ in points] or [1.0])
+    across = _AREA.log_across(rate for rate, _, _ in points)
     up = _AREA.log_up([ms for _, ms, _ in points] + [bound_ms])
     return drawing(
         (_WIDTH, _HEIGHT),
