@@ -15,7 +15,7 @@ RATE   ?=
 ARGS   ?=
 # Where the environment says otherwise, each process of a test would compile all of it anew.
 export PYTHONDONTWRITEBYTECODE :=
-BESIDE := -n 3 --dist loadfile --no-loadscope-reorder --durations=15
+BESIDE := -n 4 --dist loadfile --no-loadscope-reorder --durations=15
 
 .PHONY: demo test test-all check docs proto lock clean
 
