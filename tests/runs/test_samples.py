@@ -189,6 +189,37 @@ def test_rows_that_were_cut_off_harm_no_others(tmp_path: Path, kind: str) -> Non
         assert len(pd.read_parquet(f"{path}.parts")) == 60
 
 
+LOADED_WRITING = """
+import asyncio, sys
+from pathlib import Path
+import numpy as np
+from tailrace.load.measure.samples import SAMPLE
+from tailrace.load.worker.messages import SampleBatch
+from tailrace.runs.run import SampleSink
+
+async def write():
+    sink = SampleSink(Path(sys.argv[1]))
+    sink.open(["http://a/"])
+    before = set(sys.modules)
+    sink.add(0, SampleBatch(memoryview(np.zeros(60, SAMPLE).tobytes()), ["x"]))
+    await sink.write()
+    loaded = {name.partition(".")[0] for name in set(sys.modules) - before}
+    print(loaded - sys.stdlib_module_names or "nothing")
+
+asyncio.run(write())
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_writes_is_loaded_before_load_flows(tmp_path: Path, kind: str) -> None:
+    """To import pandas, say, keeps a core from the load workers for 0.2 s."""
+    path = tmp_path / f"s{kind}"
+    loaded = subprocess.run(
+        [sys.executable, "-c", LOADED_WRITING, path], check=True, capture_output=True, text=True
+    )
+    assert loaded.stdout == "nothing\n"
+
+
 def test_a_line_that_was_cut_off_is_none(tmp_path: Path) -> None:
     line = "1,2,3,4,200,,9,http://a/,0\n"
     for lines, count in ((line * 2 + line[:9], 2), (line[:9], 0)):
