@@ -102,7 +102,7 @@ def test_a_search_says_how_far_it_is(serve: Any, tmp_path: Path, columns: int) -
 
 
 @pytest.mark.slow("starts a run, and reads its terminal")
-@pytest.mark.parametrize("columns", [60, 80])
+@pytest.mark.parametrize("columns", [50, 80])
 def test_loadgen_is_followed_in_one_line(tmp_path: Path, columns: int) -> None:
     test = ("shapes", "--min-duration", "2s", "--min-queries", "100", "--count", "4", "--json")
     out, screens = watched(cli.command("mlperf", *test), columns, tmp_path)

@@ -343,8 +343,7 @@ async def test_the_socket_is_refused_to_other_origins_with_the_token_too(room: R
 
 
 @pytest.mark.asyncio(loop_scope="session")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.smoke
+@pytest.mark.parametrize("scheme", [pytest.param("light", marks=pytest.mark.smoke), "dark"])
 async def test_a_person_logs_in_in_the_browser(browser: Browser, room: Room, scheme: str) -> None:
     async with room("--token", TOKEN) as address:
         context = await browser.new_context(

@@ -101,6 +101,7 @@ async def test_without_server_timing_network_and_service_are_one(serve: Any, off
     assert "network" not in xray.tail_ms
 
 
+@pytest.mark.alone("TLS through a proxy: what it takes on a busy machine is the network's")
 async def test_late_handshakes_are_the_connection(serve: Any, offer: Any, tmp_path: Path) -> None:
     """A TLS server behind a proxy that is slow with every 33rd client's first words; connections
     end with each answer.

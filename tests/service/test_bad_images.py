@@ -209,6 +209,7 @@ def peak_bytes(pid: int) -> int:
     raise AssertionError("no VmHWM")
 
 
+@pytest.mark.slow("decodes pictures of many megapixels")
 def test_memory_is_bounded(shapes_server: Any, client: httpx.Client, jpeg: bytes) -> None:
     [worker] = shapes_server.workers()
     # What is refused by its header costs little more than its bytes.

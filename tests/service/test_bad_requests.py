@@ -364,6 +364,7 @@ def test_old_clients_need_no_host(wire: Wire) -> None:
     assert wire.ask(with_host(version=b"HTTP/1.0"))[2] == b"hello world"
 
 
+@pytest.mark.slow("hundreds of requests of noise")
 def test_noise_between_requests_leaves_no_trace(launch: Callable[..., Any], jpeg: bytes) -> None:
     server = launch("shapes", "--port", "0").start()
     before = server.workers()

@@ -117,7 +117,7 @@ GIVEN = [
 ]
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", [1, pytest.param(3, marks=pytest.mark.slow("the same again"))])
 def test_thousands_of_changes_move_no_arrival_and_leave_nothing_behind(workers: int) -> None:
     """A change each 10 ms for half a minute, known 10 ms ahead, on a clock that only this test
     moves: the times are those of the profile that remembers every change, bit for bit.

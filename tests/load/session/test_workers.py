@@ -103,7 +103,8 @@ async def test_the_share_of_a_killed_worker_is_taken_over(
         late_s = max(before.tick_lag_ms, point.tick_lag_ms) / 1e3
         if point.t_s - point.interval_s > to_s + 0.1 and point.t_s < end_s:
             offered = ((times >= point.t_s - point.interval_s) & (times < point.t_s)).sum()
-            assert point.offered == pytest.approx(offered, abs=3 + 200 * late_s)
+            # A share that is missing is at least half of them.
+            assert point.offered == pytest.approx(offered, abs=25 + 200 * late_s)
 
 
 async def test_a_change_made_while_a_share_is_taken_over_holds_for_it(
