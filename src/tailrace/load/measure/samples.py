@@ -32,6 +32,9 @@ that there is not is ABSENT. `bytes` are those of the answer, its head included,
 ABSENT = -1
 TIMES = ("intended_ns", "sent_ns", "first_byte_ns", "done_ns")
 
+_LARGEST = 2.0**64 - 2048
+"""The largest double below 2⁶⁴."""
+
 Rows = NDArray[np.void]
 """Of SAMPLE."""
 
@@ -63,8 +66,7 @@ class SampleLog:
             "bytes": np.frombuffer(self.sizes, np.int64),
             "target": np.frombuffer(self.targets, np.int32),
         }
-        self._share = share
-        self._seed = seed
+        self.sampling = Sampling(share, seed)
         self._hand_on = hand_on
         self._answered = np.zeros(rows, SAMPLE)
         self._failed = np.zeros(rows, SAMPLE)
@@ -76,8 +78,8 @@ class SampleLog:
         count = len(intended)
         columns = {name: column[:count] for name, column in self._columns.items()}
         columns |= {"intended_ns": intended, "sent_ns": sent, "done_ns": done}
-        if self._share < 1:
-            picked = np.flatnonzero(chosen(intended - self.start_ns, self._share, self._seed))
+        if self.sampling.leaves_out:
+            picked = np.flatnonzero(self.sampling.chosen(intended - self.start_ns))
             columns = {name: column[picked] for name, column in columns.items()}
             count = len(picked)
         rows = self._answered[:count]
@@ -128,13 +130,52 @@ class SampleLog:
         for name in TIMES:
             times = rows[name]
             rows[name] = np.where(times == 0, ABSENT, times - self.start_ns)
-        if self._share < 1:
-            rows = rows[chosen(rows["intended_ns"], self._share, self._seed)]
+        if self.sampling.leaves_out:
+            rows = rows[self.sampling.chosen(rows["intended_ns"])]
         if len(rows):
             self._hand_on(rows, reasons)
 
 
-def chosen(intended_ns: IntArray, share: float, seed: int) -> NDArray[np.bool_]:
+class Sampling:
+    """Which requests are among those reported one by one: a share of all, which may change while a
+    run goes on.
+    """
+
+    def __init__(self, share: float, seed: int) -> None:
+        self._seed = seed
+        self._from_ns = np.zeros(1, np.int64)
+        self._shares = np.array([share])
+
+    def change(self, from_s: float, share: float) -> None:
+        """Another share of the requests intended from `from_s` on, seconds since the run's start;
+        changes are made in the order of their times.
+        """
+        from_ns = round(from_s * 1e9)
+        kept = int(np.searchsorted(self._from_ns, from_ns))
+        self._from_ns = np.append(self._from_ns[:kept], from_ns)
+        self._shares = np.append(self._shares[:kept], share)
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether it has ever left any out."""
+        return bool(self._shares.min() < 1)
+
+    def share_at(self, t_s: float) -> float:
+        """How many of the requests intended then."""
+        return float(self._share_of(np.array([round(t_s * 1e9)]))[0])
+
+    def chosen(self, intended_ns: IntArray) -> NDArray[np.bool_]:
+        """Which ones of those intended then, ns since the run's start."""
+        return chosen(intended_ns, self._share_of(intended_ns), self._seed)
+
+    def _share_of(self, intended_ns: IntArray) -> NDArray[np.float64]:
+        number = np.searchsorted(self._from_ns, intended_ns, side="right") - 1
+        return self._shares[np.maximum(number, 0)]
+
+
+def chosen(
+    intended_ns: IntArray, share: float | NDArray[np.float64], seed: int
+) -> NDArray[np.bool_]:
     """Which requests are among a share of them, by their intended times since the run's start: as
     good as drawn, and the same ones however many workers send them and whatever comes of them.
 
@@ -144,7 +185,8 @@ def chosen(intended_ns: IntArray, share: float, seed: int) -> NDArray[np.bool_]:
         mixed = intended_ns.astype(np.uint64)
         # The seed is mixed by itself first: two that are close choose nothing alike.
         mixed ^= _mix(np.full(1, seed, np.uint64) + np.uint64(0x9E3779B97F4A7C15))
-        return _mix(mixed) < np.uint64(min(share * 2.0**64, 2**64 - 1))
+        bound = np.minimum(np.asarray(share) * 2.0**64, _LARGEST).astype(np.uint64)
+        return (_mix(mixed) < bound) | (np.asarray(share) >= 1)
 
 
 def _mix(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -160,20 +160,24 @@ class Session:
         """
         return self.follow(constant(rate_per_s))
 
-    def follow(self, profile: Profile) -> float:
-        """Follow another profile; returns when it begins, seconds since the start.
+    def follow(
+        self, profile: Profile, samples_share: float | None = None, lead_s: float = 0.0
+    ) -> float:
+        """Follow another profile, `lead_s` from now or as soon as all workers can; returns when it
+        begins, seconds since the start. From then on `samples_share` of all requests are sampled,
+        in a run whose plan asks for samples.
 
         Raises:
             UsageError: `profile` was itself changed live.
         """
-        t_s = max(self.elapsed_s + self._change_lead_s, 0.0)
+        t_s = max(self.elapsed_s + max(self._change_lead_s, lead_s), 0.0)
         changed = self.profile.changed(t_s, profile)
         if not self._start_ns:
-            self._when_started.append(lambda: self.follow(profile))
+            self._when_started.append(lambda: self.follow(profile, samples_share, lead_s))
             return t_s
         # The target of an interval not merged yet is still to be told.
         self.profile = changed.without_past(self._merged_s)
-        self._workers.tell(Change(t_s, profile.expression))
+        self._workers.tell(Change(t_s, profile.expression, samples_share))
         match profile.segments:
             case (ConstantRate(rate_per_s),):
                 self._note(t_s, "rate", f"{format_exact(rate_per_s)}/s")

@@ -22,6 +22,7 @@ from tailrace.load.session.plan import Plan
 from tailrace.load.worker.launcher import Channel, GeneratorError, Launcher
 from tailrace.load.worker.messages import (
     Broken,
+    Change,
     Message,
     Reader,
     Ready,
@@ -101,6 +102,7 @@ class Workers:
         self._lost = lost
         self._sampled = sampled
         self._config = plan.config
+        self._samples_share = plan.samples_share
         self._files: TemporaryDirectory[str] | None = None
 
     async def launch(self, profile: Profile) -> None:
@@ -142,6 +144,8 @@ class Workers:
 
     def tell(self, message: Message) -> None:
         """Send a message to every worker."""
+        if isinstance(message, Change) and message.samples_share is not None:
+            self._samples_share = message.samples_share
         for worker in self.all:
             if worker.channel is not None:
                 worker.channel.send(message)
@@ -234,7 +238,7 @@ class Workers:
             profile=profile.placed,
             cap_per_s=plan.cap_per_s,
             from_s=from_s,
-            samples_share=plan.samples_share,
+            samples_share=self._samples_share,
         )
 
 

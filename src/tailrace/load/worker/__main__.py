@@ -83,9 +83,9 @@ class _ChannelEnd(asyncio.Protocol):
                 gc.freeze()
                 self._run = asyncio.get_running_loop().create_task(worker.run(start_ns, from_s))
                 self._run.add_done_callback(lambda _: self._transport.close())
-            case Change(t_s, profile), Worker() as worker:
+            case Change(t_s, profile, samples_share), Worker() as worker:
                 try:
-                    worker.change(t_s, profile)
+                    worker.change(t_s, profile, samples_share)
                 except TailraceError as error:
                     # Offering anything else than the others would be worse than nothing.
                     self._transport.write(frame(Broken(str(error))))

@@ -64,10 +64,13 @@ class Start(msgspec.Struct, tag=True, frozen=True):
 
 
 class Change(msgspec.Struct, tag=True, frozen=True):
-    """Session → worker: another profile, an expression, from `t_s` on, seconds since the start."""
+    """Session → worker: another profile, an expression, from `t_s` on, seconds since the start; and
+    of the requests from then on another share in samples, where it takes any at all.
+    """
 
     t_s: float
     profile: str
+    samples_share: float | None = None
 
 
 class Stop(msgspec.Struct, tag=True, frozen=True):

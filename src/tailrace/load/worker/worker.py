@@ -140,8 +140,9 @@ class Worker:
             if not self._report.is_closing():
                 self._snapshot(last=True)
 
-    def change(self, t_s: float, profile: str) -> None:
-        """Follow another profile, an expression, from `t_s` on.
+    def change(self, t_s: float, profile: str, samples_share: float | None = None) -> None:
+        """Follow another profile, an expression, from `t_s` on; and report another share of the
+        requests from then on one by one.
 
         Raises:
             UsageError: the expression names a file that cannot be read any more.
@@ -149,6 +150,8 @@ class Worker:
         if self._finished.done():
             return
         following = parse_profile(profile)
+        if self._samples is not None and samples_share is not None:
+            self._samples.sampling.change(t_s, samples_share)
         if self._start_ns:
             self._changes.append((t_s, following))
             self._settle()
