@@ -1,0 +1,58 @@
+"""What an SLO asks of each request, as one number whose mean decides."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tailrace.errors import UsageError
+from tailrace.load.judge.slo import Slo
+from tailrace.load.search.block import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """An SLO, turned into scores with an allowed mean: for a percentile 1 a request over the bound
+    and 0 otherwise, for the mean the latency as a share of the bound.
+
+    Raises:
+        UsageError: the SLO is on the largest latency, which has no mean to estimate.
+    """
+
+    slo: Slo
+
+    def __post_init__(self) -> None:
+        if self.slo.statistic == "max":
+            raise UsageError(
+                f"{self.slo.expression!r}: a search needs a percentile, as in p99<100ms: the "
+                "largest latency only grows with time"
+            )
+
+    @property
+    def is_mean(self) -> bool:
+        """Whether scores are latencies, not shares."""
+        return self.slo.statistic == "mean"
+
+    @property
+    def allowed(self) -> float:
+        """The mean of the scores at which the SLO is just kept."""
+        return 1.0 if self.slo.percent is None else 1 - self.slo.percent / 100
+
+    def scores(self, latency_s: Floats) -> Floats:
+        """Of latencies, inf for failures: float64 of the same shape."""
+        if self.is_mean:
+            return latency_s / self.slo.bound_s
+        over = latency_s > self.slo.bound_s
+        if not self.slo.inclusive:
+            over |= latency_s == self.slo.bound_s
+        return over.astype(np.float64)
+
+    def statistic_s(self, latency_s: Floats) -> float | None:
+        """The SLO's own statistic of latencies; None where failures leave it without bound."""
+        if not len(latency_s):
+            return None
+        value = (
+            float(np.mean(latency_s))
+            if self.slo.percent is None
+            else float(np.quantile(latency_s, self.slo.percent / 100, method="inverted_cdf"))
+        )
+        return value if np.isfinite(value) else None
