@@ -41,9 +41,9 @@ class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     requests: int
     statistic_ms: float | None
-    """The SLO's percentile, or mean, of the latency; None where failures are more than it allows."""
+    """The SLO's percentile, or mean, of the latency; None where failures are more than allowed."""
     share: float
-    """Of requests over the bound; where the SLO is on the mean, the mean as a share of the bound."""
+    """Of requests over the bound; of an SLO on the mean, the mean as a share of the bound."""
     low: float
     high: float
     """The 95 % interval of `share`."""

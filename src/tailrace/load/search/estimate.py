@@ -4,8 +4,8 @@ One serves the service times that were seen under fresh arrivals (virtual.py): e
 cent of what requests alone can tell, if the service is a queue. The other assumes no queue
 (posterior.py). Their difference has a known spread if the queue is right; what goes beyond it is
 the queue's error τ, and the answer moves towards the other by τ² / (τ² + its spread²) (empirical
-Bayes: Morris 1983). So they agree, and the answer is narrow, or they do not, and it is the model-free
-one with its wide interval.
+Bayes: Morris 1983). So they agree, and the answer is narrow, or they do not, and it is the
+model-free one with its wide interval.
 """
 
 from collections.abc import Callable, Sequence

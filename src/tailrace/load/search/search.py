@@ -13,7 +13,7 @@ import numpy as np
 from tailrace.load.judge.slo import Slo
 from tailrace.load.search.answer import Answer, CurvePoint, FindLimits
 from tailrace.load.search.block import Ask, Block, Floats
-from tailrace.load.search.estimate import LEVEL, Estimate, estimate, recognise_queue
+from tailrace.load.search.estimate import Estimate, estimate, recognise_queue
 from tailrace.load.search.goal import Goal
 from tailrace.load.search.rows import Rows, join
 from tailrace.units import format_figure

@@ -7,8 +7,8 @@ a service time, waited or not.
 
 These service times, in the order in which they came, are served again under fresh arrivals of any
 rate, many times over. The share over the bound becomes its expectation given the service times: the
-chance of the arrivals is averaged out (Rao–Blackwell), and what remains is the chance of the service
-times, whose order, so whose dependence, is kept: contention, a stall, a slow minute.
+chance of the arrivals is averaged out (Rao–Blackwell), and what remains is the chance of the
+service times, whose order, so whose dependence, is kept: contention, a stall, a slow minute.
 """
 
 import heapq
