@@ -6,6 +6,9 @@ import msgspec
 
 from tailrace.errors import UsageError
 
+MOST_TIMES = 3.0
+"""How many times the time to spend a search takes at most, where a service is too slow for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class FindLimits:
@@ -41,7 +44,7 @@ class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     requests: int
     statistic_ms: float | None
-    """The SLO's percentile, or mean, of the latency; None where failures are more than allowed."""
+    """The SLO's percentile, or mean, of the latency; None where too many failed for one."""
     share: float
     """Of requests over the bound; of an SLO on the mean, the mean as a share of the bound."""
     low: float

@@ -3,12 +3,13 @@
 One serves the service times that were seen under fresh arrivals (virtual.py): exact to a few per
 cent of what requests alone can tell, if the service is a queue. The other assumes no queue
 (posterior.py). Their difference has a known spread if the queue is right; what goes beyond it is
-the queue's error τ, and the answer moves towards the other by τ² / (τ² + its spread²) (empirical
-Bayes: Morris 1983). So they agree, and the answer is narrow, or they do not, and it is the
+the queue's error τ, and the answer moves towards the other by τ² / (τ² + spread²) (empirical
+Bayes: Morris 1983). So they agree, and the answer is narrow; or they do not, and it is the
 model-free one with its wide interval.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,21 +17,24 @@ import numpy as np
 from tailrace.load.search.block import Block, Floats
 from tailrace.load.search.goal import Goal
 from tailrace.load.search.posterior import Evidence, Posterior, posterior
-from tailrace.load.search.rows import Rows, inflation
-from tailrace.load.search.virtual import VirtualQueue, recognise
+from tailrace.load.search.rows import Rows, batch_variance, by_stretch, inflation
+from tailrace.load.search.virtual import Gaps, VirtualQueue
 
 LEVEL = 0.95
 """Of the interval; half of the rest is the chance that its lower end is too high."""
-_MODEL_ERROR = 0.012
+MODEL_ERROR = 0.012
 """The least error of a queue as a model of a service, as a share of the rate."""
-_DISORDER = 0.02
-"""Of answers in an order that no queue has, and it is none."""
+_APART = 2.0
+"""So many standard deviations between the estimates are chance; what goes beyond is the queue's
+error."""
 _KERNEL = 0.25
 """How far, in the logarithm of the rate, a block says something of the odds near the answer."""
-_STRETCHES = 240
-
-Gaps = Callable[[int, int], Floats]
-"""Unit gaps of the arrivals: float64 [replicas, n]."""
+_FAR = 0.05
+"""The least weight of a block: what is far off still says on which side the answer lies."""
+_LOWER = (0.1, 0.05)
+"""Shares of the slowest requests by which dependence is seen where few are over the bound."""
+_FREEDOM = 8.0
+"""Degrees of freedom of a spread that itself comes from eight batches or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +42,15 @@ class Estimate:
     """Of the highest rate at which one SLO holds. Rates are natural logarithms.
 
     Attributes:
+        goal: The SLO.
         centre: The estimate.
         spread: Its standard deviation.
         low, high: The interval's ends.
         free: What the model-free estimate alone says.
-        queue: The queue's own estimate and its standard deviation, if it is one.
+        queue: The queue's own estimate and its standard deviation; None if it is no queue.
         apart: By how many standard deviations the two differ.
+        steepness: How many times faster than the rate the odds of being over grow.
+        inflation: How many requests are worth one independent one.
     """
 
     goal: Goal
@@ -61,16 +68,15 @@ class Estimate:
         """The probability that the SLO holds at a rate."""
         from scipy.special import stdtr
 
+        x = math.log(rate_per_s)
         if self.queue is None:
-            x = np.log(rate_per_s)
-            return 1 - float(
-                np.interp(x, self.free.log_rate, np.cumsum(self.free.mass), left=0, right=1)
-            )
-        return float(stdtr(_FREEDOM, (self.centre - np.log(rate_per_s)) / self.spread))
+            return 1 - self.free.below(x)
+        return float(stdtr(_FREEDOM, (self.centre - x) / self.spread))
 
-
-_FREEDOM = 8.0
-"""Degrees of freedom of a spread that itself comes from eight batches or more."""
+    @property
+    def disagrees(self) -> bool:
+        """Whether the two estimates differ by more than chance."""
+        return self.queue is not None and self.apart > _APART
 
 
 def estimate(
@@ -81,133 +87,97 @@ def estimate(
     gaps: Gaps,
     bounds: tuple[float, float],
     cells: int,
+    error: float = MODEL_ERROR,
 ) -> Estimate:
-    """What `blocks` and their rows say of the highest rate within `bounds`. `queue` took all rows.
-    `cells`: how many virtual requests to serve at most."""
-    guess: tuple[float, float, float] | None = None
-    if queue is not None and queue.disorder <= _DISORDER:
-        guess = _by_queue(goal, blocks, rows, queue, gaps, bounds, cells)
+    """What `blocks` and their rows say of the highest rate within `bounds`.
+
+    Args:
+        queue: as it took rows near that rate; None if the service is none.
+        cells: how many virtual requests to serve at most.
+        error: of the queue as a model, at least, as a share of the rate.
+    """
+    from scipy.special import stdtrit
+
+    guess = None
+    if queue is not None and len(queue.service_s) >= _LEAST:
+        guess = _by_queue(goal, queue, gaps, bounds, cells)
     prior = (12.0, 1.0) if guess is None else (float(np.clip(guess[2], 3, 150)), 0.5)
-    factor = 1.0
-    free = posterior((), goal.allowed, goal.is_mean, bounds, prior)
-    centre = free.mean if guess is None else guess[0]
-    for _ in range(2):
-        found = _evidence(goal, blocks, rows, factor, None if _ == 0 else centre)
+    centre, factor = None, 1.0
+    for _ in range(3):
+        found = _evidence(goal, blocks, rows, factor, centre)
         free = posterior(found, goal.allowed, goal.is_mean, bounds, prior)
         centre = free.mean
         factor = _inflation(goal, blocks, rows, free)
-    free = posterior(
-        _evidence(goal, blocks, rows, factor, centre), goal.allowed, goal.is_mean, bounds, prior
-    )
     tail = (1 - LEVEL) / 2
     if guess is None:
-        return Estimate(
-            goal,
-            free.quantile(0.5),
-            free.deviation,
-            free.quantile(tail),
-            free.quantile(1 - tail),
-            free,
-            None,
-            0.0,
-            free.steepness,
-            factor,
-        )
-    from scipy.special import stdtrit
-
+        low, middle, high = (free.quantile(share) for share in (tail, 0.5, 1 - tail))
+        spread = free.deviation
+        return Estimate(goal, middle, spread, low, high, free, None, 0.0, free.steepness, factor)
     x, own, steepness = guess
+    # What the model-free estimate errs by beside the chance of the service times, which both share.
     beside = max(free.deviation**2 - own**2, (0.3 * free.deviation) ** 2)
     difference = free.mean - x
-    error = max(_MODEL_ERROR**2, difference**2 - beside)
-    weight = error / (error + beside)
-    centre = x + weight * difference
-    spread = float(np.sqrt(own**2 + weight * beside))
+    wrong = max(error**2, difference**2 - _APART**2 * beside)
+    weight = wrong / (wrong + beside)
+    spread = math.sqrt(own**2 + weight * beside)
+    middle = x + weight * difference
     half = float(stdtrit(_FREEDOM, 1 - tail)) * spread
+    apart = abs(difference) / math.sqrt(beside)
     return Estimate(
-        goal,
-        centre,
-        spread,
-        centre - half,
-        centre + half,
-        free,
-        (x, own),
-        abs(difference) / float(np.sqrt(beside)),
-        steepness,
-        factor,
+        goal, middle, spread, middle - half, middle + half, free, (x, own), apart, steepness, factor
     )
+
+
+_LEAST = 30
+"""Service times, or nothing is to be learnt from them."""
 
 
 def _by_queue(
-    goal: Goal,
-    blocks: Sequence[Block],
-    rows: Rows,
-    queue: VirtualQueue,
-    gaps: Gaps,
-    bounds: tuple[float, float],
-    cells: int,
+    goal: Goal, queue: VirtualQueue, gaps: Gaps, bounds: tuple[float, float], cells: int
 ) -> tuple[float, float, float] | None:
     """The logarithm of the rate, its standard deviation, and how steeply odds grow there."""
     n = len(queue.service_s)
-    if n < 50:
-        return None
-    replicas = int(np.clip(cells // n, 2, 200))
-    drawn = gaps(replicas, n)
+    drawn = gaps(int(np.clip(cells // n, 2, 200)), n)
     drawn = drawn / drawn.mean(axis=1, keepdims=True)
-    low, high = np.log(bounds[0]), min(np.log(bounds[1]), np.log(queue.capacity_per_s()))
+    capacity = queue.capacity_per_s()
+    low, high = math.log(bounds[0]), min(math.log(4 * bounds[1]), math.log(capacity))
     if not low < high:
         return None
 
     def excess(x: float) -> tuple[float, Floats]:
-        scores = queue.scores(goal, float(np.exp(x)), drawn)
-        return _link(goal, float(scores.mean())) - _link(goal, goal.allowed), scores
+        scores = queue.scores(goal, math.exp(x), drawn)
+        return goal.link(float(scores.mean())) - goal.link(goal.allowed), scores
 
-    # Regula falsi (Illinois), between a rate that holds and the capacity.
-    at_high, scores = excess(high)
+    x, scores = high, np.zeros(n)
+    at_high, at_capacity = excess(high)
     if at_high <= 0:
-        return high, 0.02, 12.0
-    step = 0.1
-    x = high - step
-    while (at := excess(x)[0]) > 0:
-        high, at_high = x, at
-        step *= 2
-        x = high - step
-        if x < low:
-            return None
-    lower, at_low = x, at
-    for _ in range(20):
-        x = (lower * at_high - high * at_low) / (at_high - at_low)
-        if not lower < x < high:
-            x = (lower + high) / 2
-        at, scores = excess(x)
-        if abs(high - lower) < 5e-4 or abs(at) < 5e-3:
-            break
-        if at > 0:
-            high, at_high = x, at
-            at_low /= 2
-        else:
-            lower, at_low = x, at
-            at_high /= 2
-    above, below = excess(x + 0.02)[0], excess(x - 0.02)[0]
-    steepness = max((above - below) / 0.04, 1.0)
+        scores = at_capacity
+    else:
+        # Regula falsi (Illinois) between the highest rate and one that holds.
+        step = 0.1
+        lower = high - step
+        while (at_low := excess(lower)[0]) > 0:
+            high, at_high = lower, at_low
+            step *= 2
+            lower = high - step
+            if lower < low:
+                return None
+        for _ in range(20):
+            x = (lower * at_high - high * at_low) / (at_high - at_low)
+            at, scores = excess(x)
+            if high - lower < 5e-4 or abs(at) < 5e-3:
+                break
+            if at > 0:
+                high, at_high, at_low = x, at, at_low / 2
+            else:
+                lower, at_low, at_high = x, at, at_high / 2
+    steepness = max((excess(x + 0.02)[0] - excess(x - 0.02)[0]) / 0.04, 1.0)
     mean = float(scores.mean())
-    stretch = max(1, n // _STRETCHES)
-    sums = _by_stretch(scores - mean, stretch)
-    variance = inflation(sums, np.full(len(sums), np.mean(sums**2))) * np.sum(sums**2)
-    relative = np.sqrt(variance) / n / (mean if goal.is_mean else mean * (1 - mean))
-    return x, float(relative / steepness), steepness
-
-
-def _link(goal: Goal, mean: float) -> float:
-    mean = max(mean, 1e-9)
-    if goal.is_mean:
-        return float(np.log(mean)) if np.isfinite(mean) else 50.0
-    mean = min(mean, 1 - 1e-9)
-    return float(np.log(mean / (1 - mean)))
-
-
-def _by_stretch(values: Floats, stretch: int) -> Floats:
-    m = len(values) // stretch
-    return np.asarray(values[: m * stretch].reshape(m, stretch).sum(axis=1))
+    slope = (mean if goal.is_mean else mean * (1 - mean)) * steepness
+    own = math.sqrt(batch_variance(scores)) / slope if slope > 0 else 0.0
+    # The rate is in error by no less than the mean service time is.
+    least = math.sqrt(batch_variance(queue.service_s)) / float(queue.service_s.mean())
+    return x, max(own, least), steepness
 
 
 def _evidence(
@@ -220,37 +190,30 @@ def _evidence(
         n = int(mine.sum())
         if not n:
             continue
-        away = 0.0 if centre is None else (np.log(block.rate_per_s) - centre) / _KERNEL
-        weight = max(float(np.exp(-0.5 * away**2)), 0.05)
-        total = float(scores[mine].sum())
-        if goal.is_mean and not np.isfinite(total):
-            total = 30.0 * n
+        away = 0.0 if centre is None else (math.log(block.rate_per_s) - centre) / _KERNEL
+        weight = max(math.exp(-0.5 * away**2), _FAR)
+        total = float(np.minimum(scores[mine], goal.most).sum())
         found.append(Evidence(block.rate_per_s, n, total, factor, weight))
     return found
 
 
 def _inflation(goal: Goal, blocks: Sequence[Block], rows: Rows, free: Posterior) -> float:
     """Of the scores about what the fit expects of each rate."""
-    rates = np.array([block.rate_per_s for block in blocks])
-    level = free.steepness * (np.log(rates) - free.mean)
-    if goal.is_mean:
-        expected = np.exp(np.clip(level, -30, 30))
-        variance = expected**2
-    else:
-        logit = np.log(goal.allowed / (1 - goal.allowed)) + level
-        expected = 1 / (1 + np.exp(-logit))
-        variance = expected * (1 - expected)
-    near = np.abs(np.log(rates) - free.mean) < _KERNEL
-    chosen = rows.settled & near[rows.block]
+    away = np.array([math.log(block.rate_per_s) - free.mean for block in blocks])
+    expected = goal.expected(np.clip(free.steepness * away, -30, 30))
+    chosen = rows.settled & (np.abs(away) < _KERNEL)[rows.block]
     if chosen.sum() < 16:
         return 1.0
-    which = rows.block[chosen]
-    scores = np.minimum(goal.scores(rows.latency_s[chosen]), 1e3)
-    residual = scores - expected[which]
-    stretch = max(1, len(residual) // _STRETCHES)
-    return inflation(_by_stretch(residual, stretch), _by_stretch(variance[which], stretch))
+    latency = rows.latency_s[chosen]
+    level = expected[rows.block[chosen]]
+    factor = _of_residuals(np.minimum(goal.scores(latency), goal.most), level, goal.is_mean)
+    for share in _LOWER:
+        over = latency > np.quantile(latency, 1 - share, method="lower")
+        level = np.full(len(over), over.mean())
+        factor = max(factor, _of_residuals(over.astype(np.float64), level, False))
+    return factor
 
 
-def recognise_queue(rows: Rows) -> VirtualQueue | None:
-    """The queue that explains all requests that were answered, settled or not; see `recognise`."""
-    return recognise(rows.intended_s, rows.latency_s)
+def _of_residuals(scores: Floats, expected: Floats, is_mean: bool) -> float:
+    variance = expected**2 if is_mean else expected * (1 - expected)
+    return inflation(by_stretch(scores - expected), by_stretch(variance))

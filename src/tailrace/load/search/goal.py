@@ -1,5 +1,6 @@
 """What an SLO asks of each request, as one number whose mean decides."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,25 @@ class Goal:
         """The mean of the scores at which the SLO is just kept."""
         return 1.0 if self.slo.percent is None else 1 - self.slo.percent / 100
 
+    @property
+    def most(self) -> float:
+        """What a score counts for at most: one failure makes a mean infinite, and is as much."""
+        return 1e3 if self.is_mean else 1.0
+
+    def link(self, mean: float) -> float:
+        """What grows in proportion to the logarithm of the rate: of a mean its logarithm, of a
+        share that of its odds."""
+        if self.is_mean:
+            return math.log(min(max(mean, 1e-9), self.most))
+        mean = min(max(mean, 1e-9), 1 - 1e-9)
+        return math.log(mean / (1 - mean))
+
+    def expected(self, beyond: Floats) -> Floats:
+        """The mean score where `link` is by `beyond` above what is allowed."""
+        if self.is_mean:
+            return np.exp(beyond)
+        return 1 / (1 + np.exp(-(self.link(self.allowed) + beyond)))
+
     def scores(self, latency_s: Floats) -> Floats:
         """Of latencies, inf for failures: float64 of the same shape."""
         if self.is_mean:
@@ -45,6 +65,12 @@ class Goal:
         if not self.slo.inclusive:
             over |= latency_s == self.slo.bound_s
         return over.astype(np.float64)
+
+    def describe(self, mean: float) -> str:
+        """A mean score in words."""
+        if self.is_mean:
+            return f"the mean is {100 * mean:.0f} % of the bound"
+        return f"{100 * mean:.2g} % are over the bound"
 
     def statistic_s(self, latency_s: Floats) -> float | None:
         """The SLO's own statistic of latencies; None where failures leave it without bound."""

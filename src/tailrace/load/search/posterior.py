@@ -50,6 +50,10 @@ class Posterior:
         below = np.cumsum(self.mass)
         return float(np.interp(share, below, self.log_rate))
 
+    def below(self, log_rate: float) -> float:
+        """The probability that λ* is lower than a rate."""
+        return float(np.interp(log_rate, self.log_rate, np.cumsum(self.mass), left=0, right=1))
+
     @property
     def mean(self) -> float:
         """Of the logarithm of λ*."""

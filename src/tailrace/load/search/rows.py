@@ -8,72 +8,88 @@ from numpy.typing import NDArray
 
 from tailrace.load.search.block import Block, Floats
 
-_NEAR = 1.25
-"""Two rates whose queues are so alike that what one leaves to the other does not matter."""
+_NEAR = 1.05
+"""A rate so little above the next one leaves it no queue that matters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Requests of blocks in which the generator kept its schedule.
+    """Requests of blocks.
 
     Attributes:
         intended_s: float64 [n], in order.
         latency_s: float64 [n], inf for failures and for what was outstanding longer than told.
         block: int64 [n], the index of the block of each.
-        settled: bool [n]: it is known what came of it, and it met the queue that its own rate
-            makes, not one left by another rate.
+        settled: bool [n]: it is known what came of it, it met the queue that its own rate makes,
+            not one left by another rate, and the generator kept its schedule.
+        answered: bool [n]: it is not outstanding.
     """
 
     intended_s: Floats
     latency_s: Floats
     block: NDArray[np.int64]
     settled: NDArray[np.bool_]
+    answered: NDArray[np.bool_]
 
 
 def join(blocks: Sequence[Block], patience_s: float) -> Rows:
     """All rows of `blocks`, in order of time. A request outstanding for `patience_s` counts as
     one that was never answered."""
-    parts: list[tuple[Floats, Floats, int, NDArray[np.bool_]]] = []
-    clear_s = -np.inf
-    for index, block in enumerate(blocks):
-        intended, latency = block.intended_s, block.latency_s.copy()
-        outstanding = np.isnan(latency)
-        undecided = outstanding & (block.end_s - intended <= patience_s)
-        # Of what came after the first of them only the quick are answered.
-        known = np.arange(len(intended)) < (np.argmax(undecided) if undecided.any() else np.inf)
-        latency[outstanding] = np.inf
-        before = blocks[index - 1] if index else None
-        if before is not None and not _near(before.rate_per_s, block.rate_per_s):
-            clear_s = block.begin_s
-            for earlier in blocks[max(0, index - 3) : index]:
-                clear_s = max(clear_s, _last_answer_s(earlier, block))
-        known &= intended >= clear_s
-        if block.late:
-            known[:] = False
-        parts.append((intended, latency, index, known))
-    if not parts:
-        empty = np.empty(0)
-        return Rows(empty, empty, np.empty(0, np.int64), np.empty(0, np.bool_))
+    latencies, settled = [], []
+    idle_s = np.inf
+    """What a request takes that meets an idle service: half of those at the lowest rate."""
+    if blocks:
+        lowest = min(blocks, key=lambda block: block.rate_per_s)
+        first = next((b for b in blocks if np.isfinite(b.latency_s).any()), lowest)
+        for block in (first, lowest):
+            finite = block.latency_s[np.isfinite(block.latency_s)]
+            if len(finite):
+                idle_s = min(idle_s, 1.1 * float(np.median(finite)))
+    before, stale = 0.0, False
+    for block in blocks:
+        outstanding = np.isnan(block.latency_s)
+        undecided = outstanding & (block.end_s - block.intended_s <= patience_s)
+        known = np.full(len(outstanding), not block.late)
+        if undecided.any():
+            # Of what came after the first of them only the quick are answered.
+            known[np.argmax(undecided) :] = False
+        stale = stale or before > _NEAR * block.rate_per_s
+        if stale:
+            # Until one meets an idle service, what they meet is the other rate's doing.
+            idle = block.latency_s <= idle_s
+            stale = not idle.any()
+            known[: len(idle) if stale else np.argmax(idle)] = False
+        latencies.append(np.where(outstanding, np.inf, block.latency_s))
+        settled.append(known)
+        before = block.rate_per_s
+    if not blocks:
+        empty, none = np.empty(0), np.empty(0, np.bool_)
+        return Rows(empty, empty, np.empty(0, np.int64), none, none)
     return Rows(
-        np.concatenate([part[0] for part in parts]),
-        np.concatenate([part[1] for part in parts]),
-        np.concatenate([np.full(len(part[0]), part[2]) for part in parts]),
-        np.concatenate([part[3] for part in parts]),
+        np.concatenate([block.intended_s for block in blocks]),
+        np.concatenate(latencies),
+        np.repeat(np.arange(len(blocks)), [len(block.intended_s) for block in blocks]),
+        np.concatenate(settled),
+        np.concatenate([~np.isnan(block.latency_s) for block in blocks]),
     )
 
 
-def _near(one: float, other: float) -> bool:
-    return max(one, other) <= _NEAR * min(one, other)
+STRETCHES = 240
+"""Into so many short stretches a row of scores is cut, to see how it depends on itself."""
 
 
-def _last_answer_s(block: Block, later: Block) -> float:
-    """When the last request of a block was answered; if that was not told, when the first of a
-    later block was."""
-    if np.isnan(block.latency_s).any():
-        done = later.intended_s + later.latency_s
-        return float(np.min(done, where=np.isfinite(done), initial=np.inf))
-    done = block.intended_s + block.latency_s
-    return float(np.max(done, where=np.isfinite(done), initial=-np.inf))
+def by_stretch(values: Floats) -> Floats:
+    """float64 [m]: sums over short stretches of equal length."""
+    length = max(1, len(values) // STRETCHES)
+    m = len(values) // length
+    return np.asarray(values[: m * length].reshape(m, length).sum(axis=1))
+
+
+def batch_variance(values: Floats) -> float:
+    """The variance of the mean of values that depend on their neighbours."""
+    sums = by_stretch(values - values.mean())
+    alone = np.full(len(sums), np.mean(sums**2))
+    return inflation(sums, alone) * float(np.sum(sums**2)) / len(values) ** 2
 
 
 def inflation(residuals: Floats, expected: Floats) -> float:

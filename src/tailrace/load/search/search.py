@@ -6,22 +6,26 @@ tell most: where one and a half times the allowed share is over the bound, and a
 rate that is to be certified.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 
 from tailrace.load.judge.slo import Slo
-from tailrace.load.search.answer import Answer, CurvePoint, FindLimits
-from tailrace.load.search.block import Ask, Block, Floats
-from tailrace.load.search.estimate import Estimate, estimate, recognise_queue
+from tailrace.load.search import findings
+from tailrace.load.search.answer import MOST_TIMES, Answer, FindLimits
+from tailrace.load.search.block import Ask, Block
+from tailrace.load.search.curve import curve, describe_shape
+from tailrace.load.search.estimate import MODEL_ERROR, Estimate, estimate
 from tailrace.load.search.goal import Goal
 from tailrace.load.search.rows import Rows, join
+from tailrace.load.search.service import Character, characterise
+from tailrace.load.search.virtual import Gaps, exponential_gaps
 from tailrace.units import format_figure
 
 STEP_S = 1.5
 """Of the ramp."""
-MOST_TIMES = 3.0
-"""How many times the time to spend a search takes at most, where a service is too slow for it."""
 _AIM = 1.5
 """At so many times the allowed odds the blocks tell most: more over the bound, and yet near it."""
 _ENOUGH = 40.0
@@ -32,56 +36,65 @@ _TRIES = 3
 """Of a rate at which the generator is late."""
 _CONFIRM = 0.2
 """The share of the time that is spent at the certified rate."""
+_NARROW = 0.1
+"""A spread, as a share of the rate, below which there is something to confirm."""
+_SURE = 0.99
+"""The probability with which the highest rate to be tried holds, and the search ends."""
 _QUICK, _CAREFUL = 60_000, 300_000
-"""Virtual requests to serve for the next rate, and for an answer."""
+"""Virtual requests to serve for the next rate, and for the last answer."""
 
 
 class Search:
     """Says which load to offer next, from what came of the load so far.
 
+    `ask`, offer that load, `tell` what came of it, until `ask` answers None; `answer` at any time.
+    All three compute for up to some tenths of a second: an event loop calls them in a thread.
+
     Args:
         slos: all of them are to hold.
         limits: rates and time.
-        gaps: unit gaps of the arrivals, float64 [r, n] for (r, n); exponential if None.
+        gaps: draws unit gaps of the arrivals.
 
     Raises:
         UsageError: an SLO has no rate to search for.
     """
 
-    def __init__(self, slos: Sequence[Slo], limits: FindLimits, gaps: object | None = None) -> None:
+    def __init__(
+        self, slos: Sequence[Slo], limits: FindLimits, gaps: Gaps = exponential_gaps
+    ) -> None:
         self._goals = tuple(Goal(slo) for slo in slos)
         self._limits = limits
+        self._gaps = gaps
         self._blocks: list[Block] = []
-        self._phase = "ramp"
+        self._phase: Literal["ramp", "drain", "blocks", "done"] = "ramp"
         self._rate = min(max(limits.start_per_s, limits.lowest_per_s), limits.highest_per_s)
-        self._late = 0
         self._ceiling = limits.highest_per_s
         """No higher rate is tried: asked for, or the generator's own limit."""
-        self._too_high = np.inf
-        """The lowest rate that the ramp has shown to be too high."""
-        self._base_s: float | None = None
-        """The median latency of the first requests that were answered."""
+        self._too_high: set[float] = set()
+        """When blocks began whose requests came faster than their answers."""
+        self._drained_s = 0.0
         self._gone = False
-        self._drained = 0.0
+        self._estimates: tuple[int, list[Estimate], Character] | None = None
 
     def ask(self) -> Ask | None:
         """The load to offer next; None once the search is done."""
         if self._phase == "done":
             return None
         if self._phase == "ramp":
-            longest = STEP_S if self._base_s is None else max(STEP_S, 3 * self._base_s)
-            return Ask(self._rate, longest, "doubling until it is too much")
+            for_s = max(STEP_S, min(3 * self._base_s(), self._limits.for_s / 10))
+            return Ask(self._rate, for_s, "doubling until it is too much")
         if self._phase == "drain":
-            last = self._blocks[-1]
-            rate = max(self._capacity() / 4, self._limits.lowest_per_s)
-            waiting = int(np.isnan(last.latency_s).sum())
-            for_s = min(max(1.0, 1.4 * waiting / self._capacity()), self._limits.for_s / 4)
-            return Ask(rate, for_s, "letting the backlog drain")
+            answers = self._most_answered()
+            waiting = sum(int(np.isnan(block.latency_s).sum()) for block in self._blocks)
+            for_s = min(max(1.0, 1.4 * waiting / answers), self._limits.for_s / 6)
+            rate = max(answers / 4, self._limits.lowest_per_s)
+            return Ask(min(rate, self._ceiling), for_s, "letting the backlog drain")
         return self._ask_block()
 
     def tell(self, block: Block) -> None:
-        """Take in what came of a block: one that begins when an earlier one did replaces it, its
-        late answers included."""
+        """Take in what came of a block. One that begins when an earlier one did replaces it: so
+        answers that came after a block's end are told, which the estimates are better for."""
+        self._estimates = None
         for index, earlier in enumerate(self._blocks):
             if earlier.begin_s == block.begin_s:
                 self._blocks[index] = block
@@ -89,44 +102,63 @@ class Search:
         self._blocks.append(block)
         if self._is_gone():
             self._gone, self._phase = True, "done"
+        elif block.late:
+            self._tell_late(block)
         elif self._phase == "ramp":
             self._tell_ramp(block)
         elif self._phase == "drain":
             self._tell_drain(block)
-        elif block.late:
-            self._ceiling = min(self._ceiling, block.rate_per_s / 1.05)
+        elif self._piles_up(block):
+            self._too_high.add(block.begin_s)
+            self._phase, self._drained_s = "drain", 0.0
         if self._spent_s() >= self._time_s() - 0.5:
             self._phase = "done"
 
     def answer(self) -> Answer:
         """What is known so far."""
+        names = list(findings.describe_failures(self._blocks))
         if self._gone:
-            return self._without("nothing but failures came back")
-        if (
-            not self._blocks
-            or not np.isfinite(np.concatenate([block.latency_s for block in self._blocks])).any()
-        ):
-            return self._without("nothing was answered yet")
-        deciding = self._estimate(_CAREFUL)
-        rate, centre = float(np.exp(deciding.low)), float(np.exp(deciding.centre))
+            return self._without("nothing but failures came back", names)
+        if not any(np.isfinite(block.latency_s).any() for block in self._blocks):
+            return self._without(f"nothing was answered in {self._spent_s():.1f} s", names)
+        every, character = self._estimate(_CAREFUL if self._phase == "done" else _QUICK)
+        deciding = min(every, key=lambda estimate: estimate.low)
         name = deciding.goal.slo.expression
-        capped = min(rate, self._ceiling)
-        if rate < self._limits.lowest_per_s:
+        rows = self._rows(deciding.goal)
+        points = curve(deciding.goal, self._blocks, rows, deciding.inflation)
+        told = [
+            *describe_shape(deciding.goal, points, math.exp(deciding.centre)),
+            *names,
+            *findings.describe_collapse(self._blocks, self._too_high),
+            *findings.describe_character(character, self._spent_s()),
+            *findings.describe_estimates(deciding),
+            *findings.describe_time(self._spent_s(), self._limits.for_s),
+            *self._describe_ceiling(deciding),
+        ]
+        tried = min((point.rate_per_s for point in points), default=self._rate)
+        certified = min(math.exp(deciding.low), self._ceiling)
+        if certified < max(tried / 2, self._limits.lowest_per_s):
             return self._without(
-                f"not even {format_figure(self._limits.lowest_per_s)}/s hold {name}"
+                f"no rate can be certified: at {format_figure(tried)}/s, the lowest that was "
+                f"tried, {name} is not shown to hold",
+                told,
             )
+        confidence = 1 - sum(1 - one.holds_at(certified) for one in every)
         return Answer(
-            rate_per_s=capped,
-            estimate_per_s=centre,
-            interval_per_s=(rate, float(np.exp(deciding.high))),
-            confidence=deciding.holds_at(capped),
+            rate_per_s=certified,
+            estimate_per_s=min(math.exp(deciding.centre), self._ceiling),
+            interval_per_s=(certified, math.exp(deciding.high)),
+            confidence=max(confidence, 0.0),
             slo=name,
-            reason=f"{format_figure(capped)} requests a second hold {name}",
-            curve=self._curve(deciding.goal),
+            reason=f"{format_figure(certified)} requests a second hold {name}, with a probability "
+            f"of {100 * max(confidence, 0.0):.1f} %",
+            findings=tuple(told),
+            curve=points,
             spent_s=self._spent_s(),
+            needed_s=None if deciding.spread < 2 * MODEL_ERROR else 3 * self._spent_s(),
         )
 
-    def _without(self, reason: str) -> Answer:
+    def _without(self, reason: str, told: Sequence[str]) -> Answer:
         return Answer(
             rate_per_s=None,
             estimate_per_s=None,
@@ -134,138 +166,164 @@ class Search:
             confidence=None,
             slo=self._goals[0].slo.expression,
             reason=reason,
+            findings=tuple(told),
             spent_s=self._spent_s(),
             gone=self._gone,
         )
 
-    def _tell_ramp(self, block: Block) -> None:
-        if block.late:
-            self._late += 1
-            if self._late == _TRIES:
-                self._ceiling = block.rate_per_s / 2
-                self._phase = "blocks"
+    def _tell_late(self, block: Block) -> None:
+        tries = [one for one in self._blocks if one.late and one.rate_per_s >= block.rate_per_s]
+        if self._phase == "ramp" and len(tries) < _TRIES:
             return
-        self._late = 0
-        answered = block.latency_s[np.isfinite(block.latency_s)]
-        if self._base_s is None:
-            if not len(answered) and self._spent_s() < self._limits.for_s / 4:
-                return
-            self._base_s = float(np.median(answered)) if len(answered) else self._limits.for_s
+        kept = [one.rate_per_s for one in self._blocks if not one.late]
+        below = max((rate for rate in kept if rate < block.rate_per_s), default=None)
+        if below is None:
+            below = max(block.rate_per_s / 2, self._limits.lowest_per_s)
+        # A rate in the middle may yet be kept; how far that goes is tried once more.
+        middle = math.sqrt(below * block.rate_per_s)
+        self._ceiling = min(self._ceiling, below if len(tries) > 2 * _TRIES else middle)
+        self._phase = "blocks"
+
+    def _tell_ramp(self, block: Block) -> None:
+        if not np.isfinite(block.latency_s).any() and self._spent_s() < self._limits.for_s / 6:
+            return
         if self._is_too_high(block):
-            self._too_high = block.rate_per_s
+            self._too_high.add(block.begin_s)
             self._phase = "drain"
         elif block.rate_per_s >= self._ceiling:
             self._phase = "blocks"
         else:
             self._rate = min(2 * block.rate_per_s, self._ceiling)
 
-    def _is_too_high(self, block: Block) -> bool:
-        assert self._base_s is not None
-        waiting = np.isnan(block.latency_s).sum()
-        before = self._blocks[-2] if len(self._blocks) > 1 else None
-        carried = np.isnan(before.latency_s).sum() if before is not None else 0
-        flying = block.rate_per_s * self._base_s
-        if waiting - carried > 2 * flying + 2 * np.sqrt(block.offered) + 3:
-            return True
-        for goal in self._goals:
-            rows = self._rows([block], goal)
-            scores = goal.scores(rows.latency_s[rows.settled])
-            if len(scores) >= 10 and before is not None:
-                level = float(np.mean(scores))
-                if goal.is_mean and level > 4:
-                    return True
-                odds = level / max(1 - level, 1e-9)
-                if not goal.is_mean and odds > 10 * goal.allowed / (1 - goal.allowed):
-                    return True
-        return False
-
     def _tell_drain(self, block: Block) -> None:
-        assert self._base_s is not None
-        self._drained += block.end_s - block.begin_s
+        self._drained_s += block.end_s - block.begin_s
         waiting = np.isnan(block.latency_s).sum()
-        flying = block.rate_per_s * self._base_s
-        if waiting <= 3 * flying + 3 or self._drained > self._limits.for_s / 2:
+        flying = block.rate_per_s * self._base_s()
+        if waiting <= 2 * flying + 3 or self._drained_s > self._limits.for_s / 3:
             self._phase = "blocks"
 
-    def _ask_block(self) -> Ask:
-        left = self._time_s() - self._spent_s()
-        deciding = self._estimate(_QUICK)
-        done = sum(1 for block in self._blocks if block.rate_per_s > 0)
-        confirm = left <= _CONFIRM * self._time_s()
-        if confirm:
-            rate, why = np.exp(deciding.low), "confirming"
-        else:
-            rate = np.exp(deciding.centre + np.log(_AIM) / max(deciding.steepness, 3.0))
-            why = "where most is to be learnt"
-        rate = float(np.clip(rate, self._limits.lowest_per_s, self._ceiling))
-        length = max(STEP_S * 2, self._time_s() / (20 if done < 12 else 10))
-        if left < 1.5 * length:
-            length = left
-        return Ask(rate, length, why)
-
-    def _estimate(self, cells: int) -> Estimate:
-        lowest = min(block.rate_per_s for block in self._blocks)
-        highest = max(block.rate_per_s for block in self._blocks)
-        bounds = (max(lowest / 8, self._limits.lowest_per_s / 2), 4 * highest)
-        found = []
+    def _is_too_high(self, block: Block) -> bool:
+        if self._piles_up(block):
+            return True
         for goal in self._goals:
-            rows = self._rows(self._blocks, goal)
-            found.append(
-                estimate(
-                    goal, self._blocks, rows, recognise_queue(rows), _exponential, bounds, cells
-                )
+            rows = join([block], goal.slo.bound_s)
+            scores = goal.scores(rows.latency_s[rows.settled])
+            if len(scores) >= 10 and goal.link(float(scores.mean())) - goal.link(
+                goal.allowed
+            ) > math.log(4 if goal.is_mean else 10):
+                # Unless the very first requests were no better: then it is not the rate.
+                first = self._rows(goal)
+                idle = goal.scores(first.latency_s[(first.block == 0) & first.settled])
+                return bool(len(idle)) and float(idle.mean()) < float(scores.mean()) / 2
+        return False
+
+    def _piles_up(self, block: Block) -> bool:
+        """Whether requests came faster than answers, by more than chance."""
+        waiting = float(np.isnan(block.latency_s).sum())
+        flying = block.rate_per_s * self._base_s()
+        chance = 2 * math.sqrt(block.rate_per_s * STEP_S) + 3
+        return waiting > max(2 * flying + chance, 0.2 * block.offered)
+
+    def _ask_block(self) -> Ask | None:
+        left = self._time_s() - self._spent_s()
+        every, _ = self._estimate(_QUICK)
+        deciding = min(every, key=lambda estimate: estimate.low)
+        if (
+            deciding.holds_at(self._ceiling) > _SURE
+            and self._blocks[-1].rate_per_s >= self._ceiling
+        ):
+            self._phase = "done"
+            return None
+        if left <= _CONFIRM * self._time_s() and deciding.spread < _NARROW:
+            rate, why = math.exp(deciding.low), "confirming"
+        else:
+            # While little is known, rather below: a queue that builds up tells nothing more.
+            beyond = math.log(_AIM) / max(deciding.steepness, 3.0)
+            cautious = max(deciding.spread - beyond, 0.0)
+            rate, why = math.exp(deciding.centre + beyond - cautious), "where most is to be learnt"
+        rate = min(max(rate, self._limits.lowest_per_s), self._ceiling)
+        early = self._spent_s() < 0.4 * self._time_s()
+        for_s = max(2 * STEP_S, self._time_s() / (20 if early else 10))
+        return Ask(rate, left if left < 1.5 * for_s else for_s, why)
+
+    def _estimate(self, cells: int) -> tuple[list[Estimate], Character]:
+        """One a goal; computed once for all that is asked between two blocks."""
+        if self._estimates is not None and self._estimates[0] >= cells:
+            return self._estimates[1:]
+        rates = [block.rate_per_s for block in self._blocks]
+        most = 4 * max(rates)
+        if self._too_high:
+            most = min(most, self._most_answered())
+        least = min(max(min(rates) / 8, self._limits.lowest_per_s / 2), most / 4)
+        since_ramp = self._blocks[-1].rate_per_s
+        character = characterise(self._blocks, self._rows(self._goals[0]), since_ramp)
+        error = max(MODEL_ERROR, abs(character.change) / 2)
+        every = [
+            estimate(
+                goal,
+                self._blocks,
+                self._rows(goal),
+                character.queue,
+                self._gaps,
+                (least, most),
+                cells,
+                error,
             )
-        return min(found, key=lambda estimate: estimate.low)
+            for goal in self._goals
+        ]
+        self._estimates = cells, every, character
+        return every, character
 
-    def _rows(self, blocks: Sequence[Block], goal: Goal) -> Rows:
-        return join(blocks, goal.slo.bound_s)
+    def _rows(self, goal: Goal) -> Rows:
+        return join(self._blocks, goal.slo.bound_s)
 
-    def _capacity(self) -> float:
-        """How many a second it answered when it was asked for most."""
-        for block in reversed(self._blocks):
-            if block.rate_per_s >= self._too_high:
-                done = block.intended_s + block.latency_s
-                rate = np.sum(done <= block.end_s) / (block.end_s - block.begin_s)
-                return float(max(rate, block.rate_per_s / 50, 1e-3))
-        return self._rate
+    def _base_s(self) -> float:
+        """The median latency of the first requests that were answered; 0 before there are any."""
+        for block in self._blocks:
+            answered = block.latency_s[np.isfinite(block.latency_s)]
+            if len(answered):
+                return float(np.median(answered))
+        return 0.0
+
+    def _most_answered(self) -> float:
+        """More than it can answer a second: the most that it has, and three standard deviations."""
+        most = self._limits.lowest_per_s
+        for block in self._blocks:
+            answered = np.isfinite(block.latency_s)
+            done = int(answered.sum())
+            if done:
+                last = float(np.max(block.intended_s[answered] + block.latency_s[answered]))
+                span_s = max(block.end_s, last) - block.begin_s
+                most = max(most, (done + 3 * math.sqrt(done)) / span_s)
+        return most
 
     def _spent_s(self) -> float:
         return self._blocks[-1].end_s - self._blocks[0].begin_s if self._blocks else 0.0
 
     def _time_s(self) -> float:
         for_s = self._limits.for_s
-        if self._phase in ("ramp", "drain") or not self._blocks:
+        if self._phase != "blocks":
             return for_s
-        needed = max(_ENOUGH / goal.allowed for goal in self._goals) / self._blocks[-1].rate_per_s
-        return float(np.clip(needed, for_s, MOST_TIMES * for_s))
+        rate = self._blocks[-1].rate_per_s
+        needed = max(_ENOUGH / goal.allowed for goal in self._goals) / rate
+        return min(max(needed, for_s), MOST_TIMES * for_s)
 
     def _is_gone(self) -> bool:
-        latency = np.concatenate([block.latency_s for block in self._blocks])
-        failed = int(np.isinf(latency).sum()) - sum(block.slow for block in self._blocks)
-        return failed >= _HOPELESS and not np.isfinite(latency).any()
+        failed = sum(int(np.isinf(block.latency_s).sum()) - block.slow for block in self._blocks)
+        answered = any(np.isfinite(block.latency_s).any() for block in self._blocks)
+        return failed >= _HOPELESS and not answered
 
-    def _curve(self, goal: Goal) -> tuple[CurvePoint, ...]:
-        rows = self._rows(self._blocks, goal)
-        points = []
-        for index, block in enumerate(self._blocks):
-            latency = rows.latency_s[(rows.block == index) & rows.settled]
-            if not len(latency):
-                continue
-            statistic = goal.statistic_s(latency)
-            share = float(goal.scores(latency).mean())
-            points.append(
-                CurvePoint(
-                    rate_per_s=block.rate_per_s,
-                    seconds=block.end_s - block.begin_s,
-                    requests=len(latency),
-                    statistic_ms=None if statistic is None else statistic * 1000,
-                    share=share,
-                    low=share,
-                    high=share,
-                )
+    def _describe_ceiling(self, deciding: Estimate) -> Iterator[str]:
+        late = [block.rate_per_s for block in self._blocks if block.late]
+        if late:
+            yield (
+                f"the generator was late at {format_figure(min(late))}/s: such blocks decide "
+                "nothing"
             )
-        return tuple(sorted(points, key=lambda point: point.rate_per_s))
-
-
-def _exponential(replicas: int, count: int) -> Floats:
-    return np.random.default_rng(1).exponential(size=(replicas, count))
+        if math.exp(deciding.low) >= self._ceiling:
+            reached = format_figure(self._ceiling)
+            yield (
+                f"faster than the generator: {reached}/s were reached, and hold"
+                if late
+                else f"{reached}/s, the highest rate that was to be tried, hold"
+            )

@@ -6,12 +6,13 @@ its service time (Lindley 1952 and Kiefer and Wolfowitz 1955, read backwards). S
 a service time, waited or not.
 
 These service times, in the order in which they came, are served again under fresh arrivals of any
-rate, many times over. The share over the bound becomes its expectation given the service times: the
-chance of the arrivals is averaged out (Rao–Blackwell), and what remains is the chance of the
+rate, many times over. The share over the bound becomes its expectation given the service times:
+the chance of the arrivals is averaged out (Rao–Blackwell), and what remains is the chance of the
 service times, whose order, so whose dependence, is kept: contention, a stall, a slow minute.
 """
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,8 +24,21 @@ from tailrace.load.search.goal import Goal
 _MOST_SERVERS = 256
 _LEAST_WAITED = 12
 """Requests that waited, and that did not, for the number of servers to be told."""
+_SURE = 4.0
+"""Standard errors."""
+_SAMPLE = 10_000
+"""Of the last requests, to tell the number of servers by."""
 _STRIDE = 1000
 """Requests a row of the matrix that is served at once, where there are several servers."""
+
+
+Gaps = Callable[[int, int], Floats]
+"""Draws unit gaps of the arrivals: float64 [replicas, n]."""
+
+
+def exponential_gaps(replicas: int, count: int) -> Floats:
+    """Of Poisson arrivals."""
+    return np.random.default_rng(1).exponential(size=(replicas, count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,47 +97,51 @@ def recognise(intended_s: Floats, latency_s: Floats) -> VirtualQueue | None:
     left = arrived + latency_s[~failed]
     if len(arrived) < 2 * _LEAST_WAITED:
         return None
-    low, high = 0, 1
-    gaps: dict[int, tuple[float, float]] = {}
-
-    def gap(servers: int) -> tuple[float, float]:
-        """By how much those that waited were served slower, and its standard error."""
-        if servers not in gaps:
-            start = _starts(arrived, left, servers)
-            waited = start > arrived
-            slow, quick = (left - start)[waited], (left - start)[~waited]
-            if min(len(slow), len(quick)) < _LEAST_WAITED:
-                gaps[servers] = (np.nan, np.nan)
-            else:
-                error = np.sqrt(np.var(slow) / len(slow) + np.var(quick) / len(quick))
-                gaps[servers] = (float(slow.mean() - quick.mean()), float(error))
-        return gaps[servers]
-
-    while gap(high)[0] < 0 and high < _MOST_SERVERS:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        if gap(middle)[0] < 0:
-            low = middle
-        else:
-            high = middle
-    overhead = 0.0
-    servers = high
-    if low:
-        below, above = gap(low), gap(high)
-        sure = below[0] < -4 * below[1]
-        if sure and (np.isnan(above[0]) or above[0] > 4 * above[1]):
-            servers, overhead = low, min(-below[0], float(latency_s.min()))
-        elif np.isnan(above[0]) or -below[0] * above[1] < above[0] * below[1]:
-            servers = low
-    if np.isnan(gap(servers)[0]):
+    servers, overhead = _servers(arrived[-_SAMPLE:], left[-_SAMPLE:])
+    if not servers:
         return None
     start = _starts(arrived, left - overhead, servers)
     service = left - overhead - start
-    disorder = float(np.mean(service < -0.02 * np.median(latency_s[~failed])))
+    typical = float(np.median(latency_s[~failed]))
     whole = np.zeros(len(latency_s))
     whole[~failed] = np.maximum(service, 0.0)
+    disorder = float(np.mean(service < -0.02 * typical))
     return VirtualQueue(servers, overhead, whole, failed, disorder)
+
+
+def _servers(arrived: Floats, left: Floats) -> tuple[int, float]:
+    """How many servers, 0 if that is not to be told, and the time of an answer that holds none."""
+    known: dict[int, tuple[float, float]] = {}
+
+    def slower(servers: int) -> tuple[float, float]:
+        """By how much those that waited were served slower, and its standard error."""
+        if servers not in known:
+            start = _starts(arrived, left, servers)
+            waited = start > arrived
+            slow, quick = (left - start)[waited], (left - start)[~waited]
+            known[servers] = (np.nan, np.nan)
+            if min(len(slow), len(quick)) >= _LEAST_WAITED:
+                error = np.sqrt(np.var(slow) / len(slow) + np.var(quick) / len(quick))
+                known[servers] = (float(slow.mean() - quick.mean()), float(error))
+        return known[servers]
+
+    low, high = 0, 1
+    while slower(high)[0] < 0 and high < _MOST_SERVERS:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if slower(middle)[0] < 0 else (low, middle)
+    servers, overhead = high, 0.0
+    if low:
+        below, above = slower(low), slower(high)
+        unknown = np.isnan(above[0])
+        if below[0] < -_SURE * below[1] and (unknown or above[0] > _SURE * above[1]):
+            # Neither: a part of each answer holds no server.
+            quickest = float((left - arrived).min())
+            servers, overhead = low, min(-below[0], quickest)
+        elif unknown or -below[0] * above[1] < above[0] * below[1]:
+            servers = low
+    return (0 if np.isnan(slower(servers)[0]) else servers), overhead
 
 
 def _starts(arrived: Floats, left: Floats, servers: int) -> Floats:
@@ -157,8 +175,6 @@ def _folded(service: Floats, gaps: Floats, servers: int) -> Floats:
     lead = min(n, max(300, 40 * servers))
     rows = -(-n // _STRIDE)
     length = lead + (n if rows == 1 else _STRIDE)
-    if rows == 1:
-        rows = 1
     # Before the first request the sequence goes on with its end.
     index = (np.arange(rows)[:, None] * _STRIDE - lead + np.arange(length)) % n
     s = np.broadcast_to(service[index], (replicas, rows, length)).reshape(-1, length)
