@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.kit import cli
-from tests.kit.server import answer_by, http
+from tests.kit.server import answer_after, answer_by, http
 from tests.kit.waiting import TIMEOUT_S
 
 pytestmark = pytest.mark.slow("starts a run each time")
@@ -106,12 +106,73 @@ def test_a_broken_slo_exits_1(serve: Any, tmp_path: Path) -> None:
     assert "SLO p50<1us: broken" in finished.stdout
 
 
-def test_strict_demands_a_valid_verdict(serve: Any, tmp_path: Path) -> None:
-    arguments = ("load", serve().url, "--rate", "20", "--for", "1s")
-    assert cli.run(*arguments, cwd=tmp_path).returncode == 0
-    strict = cli.run(*arguments, "--strict", cwd=tmp_path)
-    assert strict.returncode == 1
-    assert "more requests are needed to speak of a p99" in strict.stdout
+HALF_A_SECOND = answer_after(0.5)
+"""Beside it a busy machine's lateness is small."""
+
+
+@pytest.mark.smoke
+def test_a_short_run_of_a_healthy_service_is_valid(serve: Any, tmp_path: Path) -> None:
+    """Nobody is told of ten minutes, nor of a p99 that he did not ask for."""
+    finished = cli.run(
+        *("load", serve(HALF_A_SECOND).url, "--rate", "20", "--for", "1s", "--strict", "--junit", "j.xml"),
+        cwd=tmp_path,
+    )
+    assert finished.returncode == 0, finished.stdout
+    *_, verdict, run, report = finished.stdout.splitlines()
+    assert verdict == "verdict: VALID"
+    assert (run.split()[0], report.split()[0]) == ("run:", "report:")
+    assert "MLPerf" not in finished.stdout
+    assert 'failures="0" errors="0" skipped="0"' in (tmp_path / "j.xml").read_text()
+
+
+KEPT = ("--rate", "400", "--for", "4s", "--slo", "p90<5s")
+TOO_SHORT = ("--rate", "50", "--for", "1s", "--slo", "p90<5s")
+BROKEN = ("--rate", "400", "--for", "4s", "--slo", "p90<1us")
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize(
+    ("given", "outcome", "code", "strict_code"),
+    [(KEPT, "kept", 0, 0), (TOO_SHORT, "undecided", 0, 1), (BROKEN, "broken", 1, 1)],
+)
+def test_an_slo_is_kept_broken_or_not_decided_yet(
+    serve: Any, tmp_path: Path, given: tuple[str, ...], outcome: str, code: int, strict_code: int
+) -> None:
+    load = ("load", serve(HALF_A_SECOND).url, *given, "--out", "r")
+    finished = cli.run(*load, "--strict", cwd=tmp_path)
+    assert finished.returncode == strict_code, finished.stdout
+    result = json.loads((tmp_path / "r" / "result.json").read_text())
+    (decision,) = result["decisions"].values()
+    assert decision["outcome"] == outcome
+    # Broken is not INVALID, and neither is too short.
+    assert result["verdict"] == {"valid": True, "reasons": []}
+    assert result["mlperf"] is None
+    (line,) = (line for line in finished.stdout.splitlines() if line.startswith("SLO "))
+    word = {"undecided": "not decided yet"}.get(outcome, outcome)
+    assert line.startswith(f"SLO {given[-1]}: {word}: ")
+    assert (decision["needed_s"] is not None) == (outcome == "undecided")
+    if code != strict_code:
+        assert cli.run(*load[:-2], cwd=tmp_path).returncode == code
+
+
+def test_mlperf_is_asked_for_by_name(serve: Any, tmp_path: Path) -> None:
+    load = ("load", serve(HALF_A_SECOND).url, "--rate", "20", "--for", "1s", "--mlperf")
+    finished = cli.run(*load, "--out", "r", cwd=tmp_path)
+    assert finished.returncode == 0
+    assert "verdict: VALID\nMLPerf: not official\n  - it ran 1 s, less than" in finished.stdout
+    mlperf = json.loads((tmp_path / "r" / "result.json").read_text())["mlperf"]
+    assert not mlperf["official"]
+    assert [f"  - {reason}" in finished.stdout for reason in mlperf["reasons"]] == [True, True]
+    assert cli.run(*load, "--strict", cwd=tmp_path).returncode == 1
+
+
+def test_a_run_shorter_than_its_least_duration_is_invalid(serve: Any, tmp_path: Path) -> None:
+    load = ("load", serve(HALF_A_SECOND).url, "--rate", "20", "--for", "1s", "--min-duration")
+    assert cli.run(*load, "1s", "--strict", cwd=tmp_path).returncode == 0
+    finished = cli.run(*load, "2s", "--strict", cwd=tmp_path)
+    assert finished.returncode == 1
+    assert "verdict: INVALID\n  - it ran 1 s, less than the minimum of 2 s" in finished.stdout
+    assert "MLPerf" not in finished.stdout
 
 
 @pytest.mark.smoke

@@ -41,6 +41,7 @@ GIVEN: dict[str, tuple[Any, Any]] = {
     "expect_size": ("1..", "1.."),
     "slo": (["p99<100ms", "mean<5ms"], ["p99<100ms", "mean<5ms"]),
     "min_duration_s": ("1m", 60.0),
+    "mlperf": (True, True),
     "abort_on": (["failed>50%@10s"], ["failed>50%@10s"]),
     "connections": (77, 77),
     "reuse": ("lifo", "lifo"),

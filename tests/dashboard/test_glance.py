@@ -9,6 +9,7 @@ import pytest
 from tailrace.control.interface import ServiceInfo, Window
 from tailrace.dashboard.feed import RECENT_S
 from tailrace.dashboard.overview import HEIGHT, WIDTH, Said, glance, sparkline
+from tailrace.load.judge.dependence import SloDecision
 from tailrace.load.judge.verdict import Verdict
 from tailrace.load.measure.point import Percentiles, Point
 
@@ -124,6 +125,30 @@ def test_the_verdict_comes_with_its_reasons(service: Serve, valid: bool) -> None
     assert shown["texts"]["verdict"] == ("VALID" if valid else "INVALID")
     assert shown["texts"]["reasons"] == "; ".join(reasons)
     assert ("valid" if valid else "invalid") in shown["flags"].split()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "text"),
+    [
+        ("kept", "p99<100ms kept"),
+        ("broken", "p99<100ms broken"),
+        ("undecided", "p99<100ms not decided yet (12 s more)"),
+    ],
+)
+def test_what_is_decided_of_an_slo_stands_below_the_p99(
+    service: Serve, point: Make, outcome: str, text: str
+) -> None:
+    decision = SloDecision(
+        outcome=outcome,  # type: ignore[arg-type]
+        confidence=0.9,
+        over=0,
+        ended=50,
+        needed_s=12.0 if outcome == "undecided" else None,
+        reason="",
+    )
+    slo = "p99<100ms"
+    shown = said(service(slo=(slo,), decisions={slo: decision}), point(), slo={slo: True})
+    assert shown["texts"]["slo"] == text
 
 
 def corners(path: str) -> list[tuple[str, float, float]]:

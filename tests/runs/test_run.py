@@ -86,6 +86,8 @@ CONTRACT = {
     "xray": dict | None,
     "verdict": {"valid", "reasons"},
     "slo": dict,
+    "decisions": dict,
+    "mlperf": dict | None,
     "run": str,
     "nodes": dict,
 }

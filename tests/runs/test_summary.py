@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.errors import TailraceError, UsageError
-from tailrace.load.judge.verdict import Verdict
+from tailrace.load.judge.dependence import SloDecision
+from tailrace.load.judge.verdict import MlperfAnswer, Verdict
 from tailrace.load.measure.point import Percentiles
 from tailrace.load.session.result import Rates, Result
 from tailrace.load.session.search import Found, Step
@@ -101,6 +102,55 @@ def test_a_run_that_was_never_answered_fails_unless_nothing_was_asked() -> None:
     assert failure.attrib["message"] == "6,012 connect"
     idle = msgspec.structs.replace(asked, offered=0, sent=0, failed={})
     assert "answered at all" not in cases(of_load(idle))
+
+
+def decided(outcome: str, kept: bool) -> Result:
+    decision = SloDecision(
+        outcome=outcome,  # type: ignore[arg-type]
+        confidence=0.9,
+        over=3,
+        ended=400,
+        needed_s=12.0 if outcome == "undecided" else None,
+        reason="3 of 400 over it",
+    )
+    whole = result(valid=True, slo={"p99<100ms": kept})
+    return msgspec.structs.replace(whole, decisions={"p99<100ms": decision})
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kept", "tag", "strict_tag", "word"),
+    [
+        ("kept", True, "system-out", "system-out", "kept"),
+        ("broken", False, "failure", "failure", "broken"),
+        ("undecided", True, "skipped", "failure", "not decided yet"),
+        # As measured it is broken, which is what the exit code says as well.
+        ("undecided", False, "failure", "failure", "not decided yet"),
+    ],
+)
+def test_what_is_decided_of_an_slo_is_a_test_case(
+    outcome: str, kept: bool, tag: str, strict_tag: str, word: str
+) -> None:
+    whole = decided(outcome, kept)
+    for strict, expected in ((False, tag), (True, strict_tag)):
+        (said,) = cases(of_load(whole, strict=strict))["SLO p99<100ms"]
+        assert said.tag == expected
+        text = said.attrib.get("message", said.text)
+        assert text is not None
+        assert text.startswith(f"{word}, p99 20.5 ms, 12 failed")
+        assert text.endswith("; 3 of 400 over it")
+
+
+@pytest.mark.parametrize("official", [True, False])
+def test_mlperfs_answer_is_a_test_case_where_it_was_asked(official: bool) -> None:
+    assert "MLPerf" not in cases(of_load(result()))
+    answer = MlperfAnswer(official, [] if official else ["it ran 30 s"])
+    asked = msgspec.structs.replace(result(valid=True), mlperf=answer)
+    for strict, tag in ((False, "skipped"), (True, "failure")):
+        (said,) = cases(of_load(asked, strict=strict))["MLPerf"]
+        assert said.tag == ("system-out" if official else tag)
+        assert said.attrib.get("message", said.text) == (
+            "official" if official else "not official: it ran 30 s"
+        )
 
 
 def test_an_invalid_verdict_fails_if_it_is_strict() -> None:

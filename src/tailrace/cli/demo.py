@@ -113,8 +113,6 @@ async def _demo(
             profile=rate,
             duration_s=duration_s,
             slo=(slo,),
-            # No run for MLPerf: the verdict is on what was measured, however long it took.
-            min_duration_s=0.0,
         )
         controller = Controller([config])
         stack.enter_context(interruptible(lambda _: ended.set(), controller.abandon, line.note))
@@ -147,12 +145,14 @@ async def _demo(
 
 async def _show(controller: "Controller", line: "LiveLine", duration_s: float | None) -> None:
     from tailrace.cli.output import describe_interval
+    from tailrace.load.judge.answers import slo_answers
 
     async for update in controller.watch("demo"):
         line.report(update.service.problems)
         if update.point is not None:
-            window = await controller.window("demo")
-            line.draw(describe_interval(window.points, window.latency_ms, duration_s))
+            window, service = await controller.window("demo"), update.service
+            answers = slo_answers(window.slo, service.decisions)
+            line.draw(describe_interval(window.points, window.latency_ms, duration_s, answers))
 
 
 def draw_pictures(directory: Path) -> None:

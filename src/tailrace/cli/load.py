@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 EXAMPLE = (
     "Example: [bold]tailrace load http://127.0.0.1:5000/predict/shapes --body pictures/ "
     '--rate 200 --for 30s --slo "p99<100ms" --json[/bold]\n\n'
-    "Exit code: 0 done; 1 an SLO is broken, a --regression proven, INVALID with --strict, nothing "
-    "answered, or given up by --abort-on; 2 an argument cannot be used; 128 + the signal's number "
-    "where one cut short what was to be judged: 130 Ctrl-C, 143 SIGTERM."
+    "Exit code: 0 done; 1 an SLO is broken, a --regression proven, nothing answered, given up by "
+    "--abort-on, or with --strict INVALID, an SLO not decided, or not official with --mlperf; 2 an "
+    "argument cannot be used; 128 + the signal's number where one cut short what was to be judged: "
+    "130 Ctrl-C, 143 SIGTERM."
 )
 
 
@@ -55,7 +56,12 @@ def load(
     ] = 1.0,
     strict: Annotated[
         bool,
-        typer.Option("--strict", help="Exit 1 if the verdict is INVALID.", rich_help_panel=JUDGING),
+        typer.Option(
+            "--strict",
+            help="Exit 1 as well if the verdict is INVALID, an SLO not decided, or the run not "
+            "official where --mlperf asks.",
+            rich_help_panel=JUDGING,
+        ),
     ] = False,
     baseline: Annotated[
         str | None,
@@ -101,6 +107,7 @@ def load(
     import uvloop
 
     from tailrace.cli import gate, output
+    from tailrace.load.judge.answers import is_doubtful
     from tailrace.load.session.plan import read_plan
     from tailrace.runs.directory import RUNS_DIR, new_directory
     from tailrace.runs.run import Run, SampleSink
@@ -143,7 +150,7 @@ def load(
     )
     broken = (
         not all(result.slo.values())
-        or (strict and not result.verdict.valid)
+        or (strict and is_doubtful(result.verdict, result.decisions, result.mlperf))
         or (judged is not None and judged.broken)
         or not run.is_kept
     )

@@ -17,6 +17,7 @@ from rich.table import Table
 from tailrace.cli.console import literal, make_console, print_paragraph
 from tailrace.cli.live import LiveLine
 from tailrace.errors import TailraceError, UsageError
+from tailrace.load.judge.answers import SloAnswer, other_answers, slo_answers
 from tailrace.load.judge.ending import SIGNALS, describe_end
 from tailrace.load.measure.measurement import COUNTS
 from tailrace.load.measure.point import (
@@ -55,14 +56,18 @@ def positive_duration_s(option: str, text: str, least_s: float = 1e-3) -> float:
 
 _WIDTH = 120
 """Of what is printed to no terminal."""
+_STYLES = {"kept": "bold green", "broken": "bold red", "undecided": "yellow"}
 
 
 def describe_interval(
-    points: Sequence[Point], latency: Percentiles, end_s: float | None, missing: Sequence[str] = ()
+    points: Sequence[Point],
+    latency: Percentiles,
+    end_s: float | None,
+    answers: Sequence[SloAnswer] = (),
 ) -> list[str]:
     """The interval that has just ended in a live line's fields, with the time left of a run that
-    offers load until `end_s`, and what the SLOs still lack. As on the page, `latency` and failures
-    are of the window, whose intervals `points` are; all else is of the last one.
+    offers load until `end_s`, and what the run says of each SLO so far. As on the page, `latency`
+    and failures are of the window, whose intervals `points` are; all else is of the last one.
     """
     point = points[-1]
     failed = sum(sum(each.failed.values()) for each in points)
@@ -82,6 +87,7 @@ def describe_interval(
         for name, count in COUNTS.items()
         if count.warns and (value := getattr(point, name))
     ]
+    fields += [answer.brief for answer in answers if answer.outcome == "broken"]
     fields += [
         f"p99 {number(latency.p99)} ms",
         f"QPS {_short(point.qps)}",
@@ -89,13 +95,14 @@ def describe_interval(
     ]
     if not failed:
         fields.append("failures 0")
+    fields += [answer.brief for answer in answers if answer.outcome != "broken"]
     fields += [
         f"p50 {number(latency.p50)} ms",
         f"offered {_short(point.offered / point.interval_s)}/s",
     ]
     if point.nodes:
         fields.append(f"nodes {_at_work(point.nodes)}")
-    return [*fields, *missing]
+    return fields
 
 
 def stop_signals() -> list[signal.Signals]:
@@ -155,9 +162,10 @@ async def follow(run: Run) -> Result:
         async for interval in run.intervals():
             window.append(interval)
             points = [each.point for each in window]
-            end_s, missing = run.session.end_s, run.session.missing
+            session = run.session
+            answers = slo_answers(session.kept, session.decisions)
             line.report(run.problems)
-            line.draw(describe_interval(points, latency_of(window), end_s, missing))
+            line.draw(describe_interval(points, latency_of(window), session.end_s, answers))
     line.report(run.problems)
     return run.result
 
@@ -228,16 +236,16 @@ def print_summary(result: Result) -> None:
         print_paragraph(console, literal(f"note: {note}"))
     for name, node in result.nodes.items():
         print_paragraph(console, literal(_describe(name, node)))
-    for expression, holds in result.slo.items():
-        outcome = "kept" if holds else ("broken", "bold red")
-        console.print(literal(f"SLO {expression}: ", outcome), soft_wrap=True)
+    for answer in slo_answers(result.slo, result.decisions):
+        outcome = answer.word, _STYLES[answer.outcome]
+        why = f": {answer.why}" if answer.why else ""
+        print_paragraph(console, literal(f"SLO {answer.expression}: ", outcome, why))
     if (cut := describe_end(result.ended_by, format_duration(result.duration_s))) is not None:
         console.print(literal((cut, "yellow")), soft_wrap=True)
-    if result.verdict.valid:
-        console.print(literal("verdict: ", ("VALID", "bold green")))
-    else:
-        console.print(literal("verdict: ", ("INVALID", "bold red")))
-        for reason in result.verdict.reasons:
+    for each in other_answers(result.verdict, result.mlperf):
+        style = "bold green" if each.is_yes else "bold red"
+        console.print(literal(f"{each.name}: ", (each.word, style)))
+        for reason in each.reasons:
             print_paragraph(console, literal(f"  - {reason}"), hang=4)
     console.print(literal(f"run: {result.run}"), soft_wrap=True)
     console.print(literal(f"report: {report_command(str(result.run))}"), soft_wrap=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import typer
 
 from tailrace.control.interface import ServiceInfo
+from tailrace.load.judge.answers import other_answers, slo_answers
 from tailrace.load.measure.failures import describe_failures
 from tailrace.load.session.result import Result, answering_s
 from tailrace.plain import plain
@@ -49,15 +50,15 @@ class RunLog:
 
 
 def summary(result: Result) -> str:
-    """A run in one line: counts, p99, SLOs, verdict with its reasons, and where its files are."""
+    """A run in one line: counts, p99, the answers with their reasons, and where its files are."""
     p99 = result.latency_ms.p99
     answering = format_duration(answering_s(result.duration_s, result.answered_s))
     figures = [
         f"{result.completed:,} answered in {answering}",
         f"failed: {describe_failures(result.reasons)}" if result.reasons else "none failed",
         f"p99 {format_duration(p99 / 1000)}" if p99 is not None else "no latency",
-        *(f"{slo} {'kept' if kept else 'broken'}" for slo, kept in result.slo.items()),
+        *(answer.brief for answer in slo_answers(result.slo, result.decisions)),
     ]
-    reasons = "; ".join(result.verdict.reasons)
-    verdict = "VALID" if result.verdict.valid else f"INVALID ({reasons})"
-    return f"{', '.join(figures)}; {verdict}; {result.run}"
+    answers = other_answers(result.verdict, result.mlperf)
+    said = (f"{each.name} {each.line}" for each in answers)
+    return "; ".join([", ".join(figures), *said, str(result.run)])

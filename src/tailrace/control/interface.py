@@ -15,7 +15,8 @@ from tailrace.control.config import ServiceConfig
 from tailrace.control.methods import method, methods_of, waits
 from tailrace.control.window import Window
 from tailrace.errors import TailraceError
-from tailrace.load.judge.verdict import Verdict
+from tailrace.load.judge.dependence import SloDecision
+from tailrace.load.judge.verdict import MlperfAnswer, Verdict
 from tailrace.load.measure.point import Point
 from tailrace.runs.listing import RunInfo, RunRecord, SearchInfo, UnknownRunError
 
@@ -81,9 +82,13 @@ class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
     """What went wrong with that run so far: a worker that died, a disk that is full."""
     verdict: Verdict | None = None
-    """On that run, as of its last interval: VALID, or why not."""
+    """On that run's measurement, as of its last interval: VALID, or why not."""
     missing: tuple[str, ...] = ()
-    """What each percentile SLO lacks so far to be proven."""
+    """Of each SLO that is not decided yet, why not."""
+    decisions: dict[str, SloDecision] = {}
+    """What that run decides of each SLO, as of its last interval."""
+    mlperf: MlperfAnswer | None = None
+    """Whether that run is official by now, by MLPerf's conditions; None where nobody asked."""
 
 
 class Update(msgspec.Struct, frozen=True, kw_only=True):

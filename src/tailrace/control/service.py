@@ -16,8 +16,9 @@ from tailrace.control.probe import Probe, metrics_url_of
 from tailrace.control.window import Window, summarize
 from tailrace.load.client.target import Tls, parse_target, without_credentials
 from tailrace.load.client.traffic import weighted_url
+from tailrace.load.judge.dependence import SloDecision
 from tailrace.load.judge.ending import STOP
-from tailrace.load.judge.verdict import Verdict
+from tailrace.load.judge.verdict import MlperfAnswer, Verdict
 from tailrace.load.measure.point import WINDOW, Interval, Point
 from tailrace.load.schedule.profile import Profile, constant
 from tailrace.load.session.plan import Plan
@@ -89,7 +90,11 @@ class Service:
             run=run.path if run is not None else None,
             problems=tuple(run.problems) if run is not None else (),
             verdict=self._verdict,
-            missing=self._missing,
+            missing=tuple(
+                each.reason for each in self._decisions.values() if each.outcome == "undecided"
+            ),
+            decisions=self._decisions,
+            mlperf=self._mlperf,
         )
 
     def summary(self) -> Window:
@@ -221,12 +226,12 @@ class Service:
         try:
             if self._probe is not None:
                 await self._probe.start()
-            self._judge(run)
             async with aclosing(run.intervals()) as intervals:
                 async for interval in intervals:
                     self.window.append(interval)
                     self._judge(run)
                     self._publish(interval.point)
+            self._judge(run)
             self.result = run.result
         except Exception as error:  # noqa: BLE001
             # Whatever it is: a load that nobody follows would be beyond every face.
@@ -238,10 +243,13 @@ class Service:
 
     def _forget(self) -> None:
         self._verdict: Verdict | None = None
-        self._missing: tuple[str, ...] = ()
+        self._decisions: dict[str, SloDecision] = {}
+        self._mlperf: MlperfAnswer | None = None
 
     def _judge(self, run: Run) -> None:
-        self._verdict, self._missing = run.session.verdict, tuple(run.session.missing)
+        session = run.session
+        self._verdict, self._mlperf = session.verdict, session.mlperf
+        self._decisions = session.decisions
 
     def _enter(self, state: State) -> None:
         self._state = state

@@ -15,6 +15,7 @@ from tailrace.control.interface import LoadControl, ServiceInfo, UnknownServiceE
 from tailrace.dashboard.feed import RECENT_S, Feed, Feeds, report_missed
 from tailrace.dashboard.frame import attempt
 from tailrace.dashboard.service_form import ServiceDialog
+from tailrace.load.judge.answers import slo_answers, verdict_word
 from tailrace.load.judge.slo import parse_slo
 from tailrace.load.judge.verdict import is_late
 from tailrace.load.measure.failures import describe_failures
@@ -202,12 +203,15 @@ def glance(service: ServiceInfo, window: Window | None, points: Iterable[Point])
             texts["reached"] = f"{number(last.rps)}/s"
         if over:
             texts["slo"] = f"over {over}"
+        elif service.decisions:
+            answers = slo_answers(window.slo, service.decisions)
+            texts["slo"] = ", ".join(answer.brief for answer in answers)
         raised = {"over": over, "failing": window.reasons, "late": late}
         flags += [flag for flag, is_up in raised.items() if is_up]
     if service.verdict is not None:
-        word = "valid" if service.verdict.valid else "invalid"
-        texts |= {"verdict": word.upper(), "reasons": "; ".join(service.verdict.reasons)}
-        flags.append(word)
+        word = verdict_word(service.verdict)
+        texts |= {"verdict": word, "reasons": "; ".join(service.verdict.reasons)}
+        flags.append(word.lower())
     p99 = next((slo for slo in map(parse_slo, service.slo) if slo.statistic == "p99"), None)
     path, over, bound = sparkline(points, p99.bound_s * 1e3 if p99 is not None else None)
     return {

@@ -14,9 +14,10 @@ from nicegui.element import Element
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from tailrace.control.faces.rest import NO_STORE
-from tailrace.control.interface import LoadControl
+from tailrace.control.interface import LoadControl, RunInfo
 from tailrace.dashboard.frame import answer_page, frame, header, missing, set_prop
 from tailrace.errors import TailraceError
+from tailrace.load.judge.answers import slo_answers
 from tailrace.plain import as_html
 from tailrace.report.page import Frame, make_notice, make_page
 from tailrace.report.subject import LABELS
@@ -39,9 +40,20 @@ class _RunsTable(Element, component="static/runs.js"):
     """The list in the browser, which sorts, filters and selects by itself."""
 
     async def show(self, control: LoadControl) -> None:
-        told = {"rows": await control.runs(), "searches": await control.searches()}
-        for name, rows in msgspec.to_builtins(told).items():
-            set_prop(self, name, rows)
+        runs, searches = await control.runs(), await control.searches()
+        rows = [{**msgspec.to_builtins(run), "answers": _answers(run)} for run in runs]
+        set_prop(self, "rows", rows)
+        set_prop(self, "searches", msgspec.to_builtins(searches))
+
+
+def _answers(run: RunInfo) -> list[dict[str, str]]:
+    """What is worth a line below the verdict: of each SLO that is not kept, the words and why."""
+    answers = slo_answers(run.slo, run.decisions)
+    return [
+        {"text": f"{answer.expression} {answer.word}", "look": answer.outcome, "why": answer.why}
+        for answer in answers
+        if answer.outcome != "kept"
+    ]
 
 
 async def runs_page(control: LoadControl, client: Client) -> None:

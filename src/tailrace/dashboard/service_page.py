@@ -10,17 +10,18 @@ from nicegui import Client, ui
 from nicegui.element import Element
 
 from tailrace.control.interface import LoadControl, ServiceInfo
-from tailrace.control.window import summarize
+from tailrace.control.window import Window, summarize
 from tailrace.dashboard.controls import Controls
 from tailrace.dashboard.feed import KEPT_INTERVALS, Feed, Feeds
 from tailrace.dashboard.figures import Tiles
 from tailrace.dashboard.frame import set_prop
+from tailrace.load.judge.answers import slo_answers, verdict_word
 from tailrace.load.judge.slo import Slo, parse_slo
 from tailrace.load.measure.point import Point
 from tailrace.units import NONE, format_clock
 from tailrace.view.charts import LIVE, configure, tell_slos
-from tailrace.view.markup import MODULES, Markup, h
-from tailrace.view.parts import failures_table, nodes_table
+from tailrace.view.markup import MODULES, Markup, h, join
+from tailrace.view.parts import answers_list, failures_table, nodes_table
 
 _NOTHING = summarize(())
 
@@ -56,7 +57,7 @@ class _Page:
         self._gone.set_visibility(feed.service.state == "removed")
         self._controls.show()
         self._tiles.show(window)
-        self._show_verdict()
+        self._show_verdict(window)
         reasons = window.reasons
         self._failures.show(failures_table(reasons, feed.examples) if reasons else None)
         nodes = feed.latest.nodes if feed.latest is not None else {}
@@ -68,8 +69,8 @@ class _Page:
             self._timeline.add(feed.latest_json)
         self._sent = feed.latest
 
-    def _show_verdict(self) -> None:
-        """VALID or INVALID, every reason, and what is missing."""
+    def _show_verdict(self, window: Window) -> None:
+        """VALID or INVALID, what is decided of each SLO, MLPerf's answer, and every reason."""
         service = self._feed.service
         verdict = service.verdict
         if verdict is None:
@@ -77,13 +78,16 @@ class _Page:
             reasons = ["A run is judged while it goes on: VALID, or INVALID with every reason."]
         else:
             kind = "valid" if verdict.valid else "invalid"
-            word = kind.upper() + ("" if service.state in ("idle", "removed") else " so far")
-            reasons = list(dict.fromkeys([*service.problems, *verdict.reasons, *service.missing]))
+            ended = service.state in ("idle", "removed")
+            word = verdict_word(verdict) + ("" if ended else " so far")
+            reasons = list(dict.fromkeys([*service.problems, *verdict.reasons]))
         set_prop(self._verdict, "data-verdict", kind)
+        slos = slo_answers(window.slo, service.decisions) if service.decisions else ()
         items = h("ul", [h("li", reason) for reason in reasons])
         self._verdict.set_content(
             h("div", word, class_="verdict-word", data_testid="verdict")
             + h("div", items, class_="reasons", data_testid="reasons")
+            + join(answers_list(slos, service.mlperf))
         )
 
     def _open(self) -> None:

@@ -167,14 +167,23 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         ),
     ] = ()
     min_duration_s: Annotated[
-        float,
+        float | None,
         _judging(
             "Least duration",
-            "A shorter run is INVALID; MLPerf's minimum unless told otherwise.",
+            "A shorter run is INVALID; 10m or more asks for MLPerf's answer as --mlperf does.",
+            unset="none",
             ge=0,
             le=_YEAR_S,
         ),
-    ] = 600.0
+    ] = None
+    mlperf: Annotated[
+        bool,
+        _judging(
+            "MLPerf's answer",
+            "Say whether the run is official by MLPerf's rules: 10 minutes, early stopping.",
+            quiet=True,
+        ),
+    ] = False
     abort_on: Annotated[
         tuple[str, ...],
         _judging(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tailrace.load.judge.answers import slo_answers, verdict_word
 from tailrace.load.judge.ending import describe_end
 from tailrace.load.measure.point import MAIN
 from tailrace.report.subject import Subject
@@ -9,6 +10,7 @@ from tailrace.units import NONE, format_clock, format_digits, format_lag, number
 from tailrace.view.charts import HIGHEST, TAIL
 from tailrace.view.markup import Content, Markup, h
 from tailrace.view.parts import (
+    answers_list,
     card,
     failures_table,
     listed,
@@ -73,22 +75,21 @@ def failed(subjects: Sequence[Subject]) -> Content:
     )
 
 
-def _word(subject: Subject) -> str:
+def _look(subject: Subject) -> str:
     """A class of what is drawn of its verdict."""
     verdict = subject.info.verdict
-    return "no" if verdict is None else "valid" if verdict.valid else "invalid"
+    return "no" if verdict is None else verdict_word(verdict).lower()
 
 
 def _badge(subject: Subject) -> Markup:
-    word = _word(subject)
-    text = "no verdict" if word == "no" else word.upper()
-    return h("strong", text, class_=f"badge {word}")
+    verdict = subject.info.verdict
+    text = "no verdict" if verdict is None else verdict_word(verdict)
+    return h("strong", text, class_=f"badge {_look(subject)}")
 
 
-def _slos(subject: Subject) -> Content:
-    words = {text: "kept" if kept else "broken" for text, kept in subject.info.slo.items()}
-    spans = [h("span", f"{text} {word}", class_=word) for text, word in words.items()]
-    return listed(spans, "slos")
+def _answers(subject: Subject, *, brief: bool = False) -> Content:
+    info = subject.info
+    return answers_list(slo_answers(info.slo, info.decisions), info.mlperf, brief=brief)
 
 
 def _reasons(subject: Subject) -> list[Content]:
@@ -101,9 +102,10 @@ def _reasons(subject: Subject) -> list[Content]:
 def _verdict(subject: Subject) -> Markup:
     return h(
         "section",
-        h("div", _badge(subject), _slos(subject), class_="judged"),
+        _badge(subject),
         listed(_reasons(subject), "reasons"),
-        class_=f"card judgement {_word(subject)}",
+        _answers(subject),
+        class_=f"card judgement {_look(subject)}",
         aria_label="Verdict",
     )
 
@@ -151,7 +153,7 @@ def _runs(subjects: Sequence[Subject]) -> Markup:
         rows.append(
             (
                 [name, h("small", when)],
-                [_badge(subject), _slos(subject)],
+                [_badge(subject), _answers(subject, brief=True)],
                 *(number(subject.result.latency_ms.get(name)) for name in MAIN[:2]),
                 subject.interval(TAIL) or NONE,
                 number(subject.result.latency_ms.get(HIGHEST)),

@@ -14,8 +14,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from tailrace.errors import TailraceError, UsageError
+from tailrace.load.judge.dependence import SloDecision
 from tailrace.load.judge.slo import kept, readable_slos
-from tailrace.load.judge.verdict import Verdict
+from tailrace.load.judge.verdict import MlperfAnswer, Verdict
 from tailrace.load.measure.measurement import MOST_COUNT, Count, Measurement
 from tailrace.load.measure.point import Percentiles, Point, Seconds
 from tailrace.load.session.result import Result
@@ -73,6 +74,9 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict | None = None
     """None while there is no result."""
     slo: dict[str, bool] = {}
+    decisions: dict[str, SloDecision] = {}
+    """As its result has them."""
+    mlperf: MlperfAnswer | None = None
     problems: tuple[str, ...] = ()
     """Which of its files cannot be read, and why."""
     title: str = ""
@@ -126,6 +130,8 @@ class _Outcome(msgspec.Struct, frozen=True):
     latency_ms: Percentiles
     verdict: Verdict | None
     slo: dict[str, bool] = {}
+    decisions: dict[str, SloDecision] = {}
+    mlperf: MlperfAnswer | None = None
     ended_by: str | None = None
 
 
@@ -276,6 +282,8 @@ def _info(path: Path, versions: _Versions) -> RunInfo:
         p99_ms=found.latency_ms.p99,
         verdict=found.verdict,
         slo=found.slo,
+        decisions=found.decisions,
+        mlperf=found.mlperf,
         problems=tuple(files.problems),
         title=label.title,
         note=label.note,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tailrace.errors import TailraceError
+from tailrace.load.judge.answers import slo_answers, verdict_word
 from tailrace.load.judge.verdict import Verdict
 from tailrace.load.measure.histogram import Histogram
 from tailrace.load.measure.measurement import COUNTS, Measurement
@@ -46,14 +47,13 @@ class RunResult(Result, frozen=True, kw_only=True, dict=True):
 
     def __repr__(self) -> str:
         failed = sum(self.failed.values())
-        verdict = "VALID" if self.verdict.valid else "INVALID"
-        slos = "".join(f", {slo} {'kept' if kept else 'broken'}" for slo, kept in self.slo.items())
+        slos = "".join(f", {answer.brief}" for answer in slo_answers(self.slo, self.decisions))
         p50, p99, highest = (self.latency_ms.get(name) for name in ("p50", "p99", "max"))
         return (
             f"{self.target}: {format_figure(self.rate.sent)}/s for "
             f"{format_duration(self.duration_s)}, {self.completed:,} answered, {failed:,} failed\n"
             f"p50 {format_latency(p50)}, p99 {format_latency(p99)}, max {format_latency(highest)}"
-            f"{slos}, {verdict}"
+            f"{slos}, {verdict_word(self.verdict)}"
         )
 
     @property

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import msgspec
 
 from tailrace.errors import TailraceError, UsageError
+from tailrace.load.judge.answers import SloAnswer, other_answers, slo_answers
 from tailrace.load.judge.ending import describe_end
 from tailrace.load.measure.failures import describe_failures
 from tailrace.load.measure.point import STATISTICS, times_of
@@ -71,21 +72,24 @@ def of_load(
 ) -> Summary:
     """Of a run, with its comparison with a baseline where there is one.
 
-    An INVALID verdict fails where `strict`, else it is undecided.
+    An SLO fails that is not kept as measured, decided or not. An INVALID verdict, an SLO that is
+    kept so far and not decided, and a run that is not official fail where `strict`, else they are
+    undecided.
     """
-    verdict = Check(
-        name="verdict",
-        outcome="passed" if result.verdict.valid else "failed" if strict else "undecided",
-        reason="VALID" if result.verdict.valid else "INVALID: " + "; ".join(result.verdict.reasons),
-    )
-    slos = (
+    open_: CheckOutcome = "failed" if strict else "undecided"
+    of_slo: dict[str, CheckOutcome] = {"kept": "passed", "undecided": open_}
+    slos = [
         Check(
-            name=f"SLO {expression}",
-            outcome="passed" if kept else "failed",
-            reason=_of_slo(result, expression, kept),
+            name=f"SLO {answer.expression}",
+            outcome=of_slo[answer.outcome] if answer.is_kept else "failed",
+            reason=_of_slo(result, answer),
         )
-        for expression, kept in result.slo.items()
-    )
+        for answer in slo_answers(result.slo, result.decisions)
+    ]
+    other_checks = [
+        Check(name=each.name, outcome="passed" if each.is_yes else open_, reason=each.line)
+        for each in other_answers(result.verdict, result.mlperf)
+    ]
     ends_of = map(result.confidence_ms.get, STATISTICS)
     spread = ("–" if ends is None else f"{ends[0]:g} – {ends[1]:g}" for ends in ends_of)
     latency, *others = (
@@ -96,7 +100,7 @@ def of_load(
         command="load",
         subject=result.target,
         duration_s=result.duration_s,
-        checks=(*_of_end(result), *slos, verdict, *map(_of_bound, outcomes)),
+        checks=(*_of_end(result), *slos, *other_checks, *map(_of_bound, outcomes)),
         table=Table(
             head=("ms", *STATISTICS),
             rows=(latency, ("95 % interval", *spread), *others),
@@ -196,13 +200,14 @@ def _of_end(result: Result) -> tuple[Check, ...]:
     return tuple(checks)
 
 
-def _of_slo(result: Result, expression: str, kept: bool) -> str:
+def _of_slo(result: Result, answer: SloAnswer) -> str:
     failed = sum(result.failed.values())
-    statistic = expression.partition("<")[0].strip()
+    statistic = answer.expression.partition("<")[0].strip()
     measured = result.latency_ms.get(statistic)
     value = f"{statistic} {_figure(measured)} ms" if statistic in STATISTICS else ""
     losses = f"{failed:,} failed requests count as slower than any bound" if failed else ""
-    return ", ".join(filter(None, ("kept" if kept else "broken", value, losses)))
+    figures = ", ".join(filter(None, (answer.word, value, losses)))
+    return "; ".join(filter(None, (figures, answer.why)))
 
 
 def _figure(value: float | None) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 
+from tailrace.load.judge.answers import SloAnswer, mlperf_answer
+from tailrace.load.judge.verdict import MlperfAnswer
 from tailrace.load.measure.failures import MOST_REASONS
 from tailrace.load.measure.point import NodeFigures
 from tailrace.units import NONE, format_clock, format_lag, number
@@ -52,6 +54,30 @@ def small_unit(text: str) -> Markup:
 def listed(items: Sequence[Content], class_: str) -> Content:
     """A list; nothing where it has no items."""
     return h("ul", [h("li", item) for item in items], class_=class_) if items else None
+
+
+def answers_list(
+    slos: Sequence[SloAnswer], mlperf: MlperfAnswer | None, *, brief: bool = False
+) -> Content:
+    """What a run says of each SLO, and MLPerf's answer where somebody asked; with the reasons
+    beside them, or unless `brief` on hover.
+    """
+    told: list[tuple[str, str, str]] = [
+        (one.outcome, one.brief if brief else f"{one.expression} {one.word}", one.why)
+        for one in slos
+    ]
+    if mlperf is not None:
+        answer = mlperf_answer(mlperf)
+        look = "kept" if answer.is_yes else "undecided"
+        told.append((look, f"{answer.name}: {answer.word}", "; ".join(answer.reasons)))
+    items: list[Content] = [
+        [
+            h("span", text, class_=look, title=why or None if brief else None),
+            h("small", " ", why) if why and not brief else None,
+        ]
+        for look, text, why in told
+    ]
+    return listed(items, "slos")
 
 
 def table(look: str, heads: Sequence[Content], rows: Iterable[Sequence[Content]]) -> Markup:

@@ -1,10 +1,11 @@
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tailrace.load.judge.slo import parse_slo
-from tailrace.load.judge.verdict import Verdict, judge
+from tailrace.load.judge.slo import Slo, parse_slo
+from tailrace.load.judge.verdict import Verdict, judge, judge_mlperf
 from tailrace.load.measure.breakdown import OpenBreakdown
 from tailrace.load.measure.histogram import Histogram, OpenHistogram
 from tailrace.load.measure.measurement import Measurement
@@ -29,46 +30,81 @@ def verdict(total: Measurement, duration_s: float = 700, **settings: object) -> 
     return judge(total, duration_s=duration_s, slos=[SLO], **settings)  # type: ignore[arg-type]
 
 
+def mlperf(total: Measurement, duration_s: float = 700, slos: Sequence[Slo] = (SLO,)) -> list[str]:
+    sound = judge(total, duration_s=duration_s)
+    answer = judge_mlperf(total, sound, duration_s=duration_s, slos=slos)
+    assert answer.official == (not answer.reasons)
+    return answer.reasons
+
+
 @pytest.mark.parametrize(
     ("over", "enough"),
     [(0, 459), (1, 662), (2, 838)],
 )
 def test_mlperfs_early_stopping(over: int, enough: int) -> None:
     """The vectors of MLPerf's rules: so many requests prove p99 with so many over the bound."""
-    assert verdict(tally(enough - over, over)).valid
-    (reason,) = verdict(tally(enough - over - 1, over)).reasons
+    assert mlperf(tally(enough - over, over)) == []
+    (reason,) = mlperf(tally(enough - over - 1, over))
     assert "1 more requests under 100 ms needed" in reason
 
 
-def test_what_is_missing_is_told() -> None:
-    (reason,) = verdict(tally(359)).reasons
+def test_what_mlperf_misses_is_told() -> None:
+    (reason,) = mlperf(tally(359))
     assert reason == (
         "SLO p99<100ms is not proven: 100 more requests under 100 ms needed (0 of 359 over it)"
     )
 
 
-def test_failures_are_over_the_bound() -> None:
-    assert verdict(tally(459)).valid
-    assert not verdict(tally(459, failed=1)).valid
-    assert verdict(tally(661, failed=1)).valid
+def test_failures_are_over_mlperfs_bound() -> None:
+    assert mlperf(tally(459)) == []
+    assert mlperf(tally(459, failed=1))
+    assert mlperf(tally(661, failed=1)) == []
 
 
-def test_a_broken_bound() -> None:
-    (reason,) = verdict(tally(900, 100)).reasons
+def test_mlperf_without_a_bound_asks_for_the_fewest_of_a_p99() -> None:
+    assert mlperf(tally(459), slos=()) == []
+    (reason,) = mlperf(tally(400), slos=[parse_slo("mean<1s")])
+    assert "59 more requests are needed to speak of a p99" in reason
+
+
+def test_mlperfs_minimum_duration() -> None:
+    (reason,) = mlperf(tally(1000), duration_s=599)
+    assert reason == "it ran 9.98 min, less than MLPerf's minimum of 10 min"
+    assert mlperf(tally(1000), duration_s=600) == []
+
+
+def test_nothing_is_official_of_a_measurement_that_is_not_sound() -> None:
+    assert mlperf(tally(1000, lag_ms=14)) == ["the measurement is INVALID"]
+
+
+def test_a_short_run_of_a_healthy_service_is_valid() -> None:
+    """Nobody has to know of MLPerf, nor of a p99 that he did not ask for."""
+    assert judge(tally(30), duration_s=3).valid
+
+
+def test_a_broken_bound_makes_no_measurement_doubtful() -> None:
+    assert verdict(tally(900, 100)).valid
+    (reason,) = mlperf(tally(900, 100))
     assert reason == "SLO p99<100ms is broken: 10 % of requests are over the bound"
 
 
-def test_the_minimum_duration_is_mlperfs() -> None:
-    (reason,) = verdict(tally(1000), duration_s=599).reasons
-    assert reason == "it ran 9.98 min, less than the minimum of 10 min"
-    assert verdict(tally(1000), duration_s=600).valid
+def test_a_run_shorter_than_asked() -> None:
+    (reason,) = verdict(tally(1000), duration_s=4, min_duration_s=5).reasons
+    assert reason == "it ran 4 s, less than the minimum of 5 s"
     assert verdict(tally(1000), duration_s=5, min_duration_s=5).valid
+    assert verdict(tally(1000), duration_s=4, min_duration_s=5, so_far=True).valid
 
 
-def test_without_an_slo_a_p99_still_needs_its_samples() -> None:
-    assert judge(tally(459), duration_s=600).valid
-    (reason,) = judge(tally(400), duration_s=600).reasons
-    assert "59 more requests are needed to speak of a p99" in reason
+@pytest.mark.parametrize(
+    ("expression", "least"), [("p50<1s", 2), ("p99<1s", 100), ("p99.9<1s", 1000)]
+)
+def test_a_percentile_takes_as_many_requests_as_make_one_of_it(expression: str, least: int) -> None:
+    """Of fewer, none lies above it on average: it is the slowest request of all."""
+    slos = [parse_slo(expression)]
+    assert judge(tally(least - 1, failed=1), duration_s=30, slos=slos).valid
+    (reason,) = judge(tally(least - 1), duration_s=30, slos=slos).reasons
+    assert reason.endswith(f"takes {least:,} requests or more: {least - 1:,} came to an end")
+    assert judge(tally(least - 1), duration_s=30, slos=slos, so_far=True).valid
 
 
 def test_no_answer_at_all() -> None:

@@ -16,9 +16,8 @@ const COLUMNS = [
 const collator = new Intl.Collator("en", { numeric: true });
 
 const verdict = (run) => (run.verdict ? (run.verdict.valid ? "VALID" : "INVALID") : "");
-const broken = (run) => Object.keys(run.slo).filter((slo) => !run.slo[slo]);
 const cut = (run) => ([undefined, null, "duration"].includes(run.ended_by) ? "" : run.ended_by);
-const value = (run, key) => (key === "verdict" ? verdict(run) + broken(run).join() : run[key]);
+const value = (run, key) => (key === "verdict" ? verdict(run) + run.answers.map(({ text }) => text).join() : run[key]);
 
 // What is not known comes last, whichever the order.
 const compare = (key, sign) => (a, b) => {
@@ -83,7 +82,7 @@ export default {
                 {{ whole(run.failed) }}</td>
               <td class="number">{{ number(run.p99_ms) }}</td>
               <td class="judged"><span :title="run.verdict?.reasons.join('; ')" :class="verdict(run).toLowerCase()">{{ verdict(run) || "–" }}</span>
-                <small v-for="slo in broken(run)" :key="slo" class="bad">{{ slo }} broken</small></td>
+                <small v-for="{ text, look, why } in run.answers" :key="text" :class="look" :title="why">{{ text }}</small></td>
             </tr>
           </tbody>
         </table>
@@ -147,7 +146,6 @@ export default {
   },
   methods: {
     verdict,
-    broken,
     cut,
     middle: (text) => middle(text, 72),
     start: (note) => (note.length > 80 ? `${note.slice(0, 79)}…` : note),

@@ -1,4 +1,4 @@
-"""Judgements of measurements: SLOs, the verdict, confidence, why a run ended.
+"""Judgements of measurements: SLOs, the three answers on a run, confidence, why a run ended.
 
 Pure: measurements in, reasons out.
 """

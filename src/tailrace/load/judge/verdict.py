@@ -1,15 +1,17 @@
 """Whether a run's figures mean what they say: VALID, or INVALID with every reason.
 
-The conditions are MLPerf's for its Server scenario (minimum duration, minimum queries, latency
-bound, early stopping), with the bound of each SLO, and those under which the generator itself can
-be trusted. A run that only lacks time or answers says how much is missing.
+That is the measurement alone: whether the generator can be trusted, and whether enough came back
+for what was asked. Whether an SLO is kept is `decide`'s to say; whether the run is official by
+MLPerf's conditions for its Server scenario (minimum duration, latency bound, early stopping) is an
+answer of its own, for those who ask.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from tailrace.load.judge.confidence import min_queries, still_needed
+from tailrace.load.judge.confidence import min_queries, share_above, still_needed
 from tailrace.load.judge.slo import Slo
 from tailrace.load.measure.breakdown import CONNECTION_WAIT
 from tailrace.load.measure.measurement import Measurement
@@ -17,8 +19,8 @@ from tailrace.units import format_duration
 
 MIN_DURATION_S = 600.0
 """MLPerf's minimum for every scenario."""
-DEFAULT_PERCENT = 99.0
-"""The percentile to speak of where no SLO names one: MLPerf's for Server."""
+MLPERF_PERCENT = 99.0
+"""MLPerf's percentile for Server, where no SLO names one."""
 LAG_FLOOR_S = 1e-3
 LAG_SHARE = 0.1
 """The generator is too late when its p99 send lag passes both 1 ms and a tenth of the p99 latency
@@ -35,9 +37,16 @@ service of 4 ms is too good by 0.8 % at an error of 1 ms, by 4.6 % at 5 ms (docs
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """VALID or not, and why not."""
+    """Whether the measurement is sound, and why not."""
 
     valid: bool
+    reasons: list[str]
+
+
+class MlperfAnswer(msgspec.Struct, frozen=True):
+    """Whether a run meets MLPerf's conditions, and why not."""
+
+    official: bool
     reasons: list[str]
 
 
@@ -45,45 +54,73 @@ def judge(
     total: Measurement,
     *,
     duration_s: float,
-    min_duration_s: float = MIN_DURATION_S,
+    min_duration_s: float | None = None,
     slos: Sequence[Slo] = (),
     problems: Sequence[str] = (),
     clock_errors_s: Mapping[str, float] | None = None,
+    so_far: bool = False,
 ) -> Verdict:
-    """The verdict on a run, or on what there is of it so far, from its merged figures.
+    """The verdict on a run, or on what there is of it `so_far`, from its merged figures: then what
+    only takes longer is no reason yet.
 
-    `duration_s` is how long it offered load; `problems` is what went wrong with its workers;
-    `clock_errors_s` by how much the clock of each node of a fleet may be off.
+    `duration_s` is how long it offered load, `min_duration_s` how long it was to; `problems` is
+    what went wrong with its workers; `clock_errors_s` by how much the clock of each node of a fleet
+    may be off.
     """
     reasons = [*problems, *_clock_faults(clock_errors_s or {}), *_generator_faults(total)]
+    if total.completed == 0:
+        reasons.append("no request was answered")
+    if not so_far:
+        reasons += _short(total, duration_s, min_duration_s or 0.0, slos)
+    return Verdict(not reasons, reasons)
+
+
+def judge_mlperf(
+    total: Measurement, verdict: Verdict, *, duration_s: float, slos: Sequence[Slo] = ()
+) -> MlperfAnswer:
+    """Whether a run is official by MLPerf's conditions for Server; `verdict` is on its measurement.
+
+    Without an SLO on a percentile the bound is one that no request is over.
+    """
+    reasons = [] if verdict.valid else ["the measurement is INVALID"]
+    if duration_s < MIN_DURATION_S:
+        reasons.append(
+            f"it ran {format_duration(duration_s)}, less than MLPerf's minimum of "
+            f"{format_duration(MIN_DURATION_S)}"
+        )
+    bounds = [slo for slo in slos if slo.percent is not None]
+    reasons += [missing for slo in bounds if (missing := missing_for(total, slo)) is not None]
+    least = min_queries(MLPERF_PERCENT, 0)
+    if not bounds and total.ended < least:
+        reasons.append(
+            f"{least - total.ended:,} more requests are needed to speak of a "
+            f"p{MLPERF_PERCENT:g} ({total.ended:,} of {least:,})"
+        )
+    return MlperfAnswer(not reasons, reasons)
+
+
+def _short(
+    total: Measurement, duration_s: float, min_duration_s: float, slos: Sequence[Slo]
+) -> list[str]:
+    """What a run lacks that another, longer one would have."""
+    reasons = []
     if duration_s < min_duration_s:
         reasons.append(
             f"it ran {format_duration(duration_s)}, less than the minimum of "
             f"{format_duration(min_duration_s)}"
         )
-    resolved = total.ended
-    if total.completed == 0:
-        reasons.append("no request was answered")
-    else:
-        bounds = [slo for slo in slos if slo.percent is not None]
-        reasons += [missing for slo in bounds if (missing := missing_for(total, slo)) is not None]
-        if not bounds:
-            least = min_queries(DEFAULT_PERCENT, 0)
-            if resolved < least:
-                reasons.append(
-                    f"{least - resolved:,} more requests are needed to speak of a "
-                    f"p{DEFAULT_PERCENT:g} ({resolved:,} of {least:,})"
-                )
-        reasons += [
-            f"SLO {slo.expression} is broken"
-            for slo in slos
-            if slo.percent is None and not slo.holds(total)
-        ]
-    return Verdict(not reasons, reasons)
+    for slo in slos:
+        least = math.ceil(1 / share_above(slo.percent) - 1e-9) if slo.percent is not None else 0
+        if 0 < total.ended < least:
+            reasons.append(
+                f"a {slo.statistic} takes {least:,} requests or more: "
+                f"{total.ended:,} came to an end"
+            )
+    return reasons
 
 
 def missing_for(total: Measurement, slo: Slo) -> str | None:
-    """What early stopping still asks for before a percentile SLO is proven; None where it is.
+    """What MLPerf's early stopping still asks for of a percentile SLO; None where that is met.
 
     Failed requests are over the bound.
     """

@@ -23,6 +23,7 @@ from tailrace.load.config import (
 )
 from tailrace.load.judge.ending import AbortOn, parse_abort_on
 from tailrace.load.judge.slo import Slo, parse_slo
+from tailrace.load.judge.verdict import MIN_DURATION_S
 from tailrace.load.schedule.arrivals import parse_arrivals
 from tailrace.load.schedule.profile import Profile, constant, parse_profile
 from tailrace.load.schedule.schedule import Part, parse_part, parse_start
@@ -71,6 +72,11 @@ class Plan:
     def interval_s(self) -> float:
         """Length of an interval of results."""
         return self.config.interval_s or DEFAULT_INTERVAL_S
+
+    @property
+    def asks_mlperf(self) -> bool:
+        """Whether somebody wants to know if the run is official by MLPerf's conditions."""
+        return self.config.mlperf or (self.config.min_duration_s or 0.0) >= MIN_DURATION_S
 
     def at(self, profile: Profile) -> "Plan":
         """The same, of another profile."""

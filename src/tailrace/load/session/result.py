@@ -3,8 +3,8 @@
 import msgspec
 
 from tailrace.load.judge.confidence import percentile_interval_us
-from tailrace.load.judge.slo import kept
-from tailrace.load.judge.verdict import Verdict
+from tailrace.load.judge.dependence import SloDecision
+from tailrace.load.judge.verdict import MlperfAnswer, Verdict
 from tailrace.load.measure.breakdown import Xray
 from tailrace.load.measure.histogram import Histogram
 from tailrace.load.measure.point import (
@@ -49,6 +49,12 @@ class Result(Figures, frozen=True, kw_only=True):
     xray: Xray | None = None
     """Where the time of the slowest 1 % went; None where too few were answered."""
     verdict: Verdict
+    """On the measurement: whether the figures mean what they say."""
+    decisions: dict[str, SloDecision] = msgspec.field(default_factory=dict)
+    """What the run decides of each SLO; empty where nothing came to an end, and in documents of
+    earlier versions. `slo` is as measured."""
+    mlperf: MlperfAnswer | None = None
+    """Whether it is official by MLPerf's conditions; None where nobody asked."""
     run: str | None
     nodes: dict[str, NodeFigures] = msgspec.field(default_factory=dict)
     """Over the whole run, the machines of a fleet by name; empty for a run on one machine."""
@@ -87,8 +93,9 @@ def build_result(session: Session, run: str | None) -> Result:
         confidence_ms=confidence_ms(total.latency),
         send_lag_us=msgspec.to_builtins(Percentiles.of(total.send_lag, 1)),
         verdict=session.verdict,
-        # Where nothing was answered, nothing was kept.
-        slo=kept(total, session.plan.slos),
+        slo=session.kept,
+        decisions=session.decisions,
+        mlperf=session.mlperf,
         run=run,
         nodes=session.nodes,
         addresses=total.addresses,

@@ -8,9 +8,11 @@ from functools import partial
 
 from tailrace.cluster import require_ray
 from tailrace.errors import UsageError
+from tailrace.load.judge.dependence import SloDecision, decide
 from tailrace.load.judge.ending import ABORT_ON, DURATION, FAULT, STOP, WORKERS, AbortWatch
 from tailrace.load.judge.slo import kept
-from tailrace.load.judge.verdict import Verdict, judge, missing_for
+from tailrace.load.judge.stretches import Stretches
+from tailrace.load.judge.verdict import MlperfAnswer, Verdict, judge, judge_mlperf
 from tailrace.load.measure.measurement import Measurement, added
 from tailrace.load.measure.point import (
     Event,
@@ -59,6 +61,8 @@ class Session:
         self.plan = plan
         self.profile = plan.profile
         self.total = Measurement()
+        self.stretches = Stretches()
+        """The same by stretches of time, which say how far requests depend on each other."""
         self.problems: list[str] = []
         self.start_wall_time = 0.0
         self.duration_s = 0.0
@@ -73,6 +77,7 @@ class Session:
         self._reports: dict[int, list[tuple[WorkerHandle, Measurement]]] = {}
         """Not merged yet, by number of the interval."""
         self._held = False
+        self._over = False
         self._aborted = 0
         """Requests that were under way at workers that are gone, not told of yet."""
         self._taking_over: set[asyncio.Task[str]] = set()
@@ -115,7 +120,7 @@ class Session:
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict on the run so far."""
+        """The verdict on the measurement so far."""
         return judge(
             self.total,
             duration_s=self._offered_s,
@@ -123,18 +128,37 @@ class Session:
             slos=self.plan.slos,
             problems=self.problems,
             clock_errors_s=self._launcher.clock_errors_s,
+            so_far=not self._over,
+        )
+
+    @property
+    def kept(self) -> dict[str, bool]:
+        """Whether each SLO is kept by what was measured so far; nothing is by a run that nobody
+        answers."""
+        return kept(self.total, self.plan.slos)
+
+    @property
+    def decisions(self) -> dict[str, SloDecision]:
+        """Whether each SLO is kept, as far as the run decides it by now; empty as long as nothing
+        was answered and nothing failed.
+        """
+        if not self.total.ended:
+            return {}
+        return {slo.expression: decide(self.stretches, slo) for slo in self.plan.slos}
+
+    @property
+    def mlperf(self) -> MlperfAnswer | None:
+        """Whether the run is official by now, by MLPerf's conditions; None where nobody asked."""
+        if not self.plan.asks_mlperf:
+            return None
+        return judge_mlperf(
+            self.total, self.verdict, duration_s=self._offered_s, slos=self.plan.slos
         )
 
     @property
     def nodes(self) -> dict[str, NodeFigures]:
         """What each machine of a fleet did so far, by name; empty for a run on this one alone."""
         return self._nodes.total(self.duration_s or max(self.elapsed_s, 0.0))
-
-    @property
-    def missing(self) -> list[str]:
-        """What each percentile SLO lacks so far to be proven."""
-        slos = [slo for slo in self.plan.slos if slo.percent is not None]
-        return [text for slo in slos if (text := missing_for(self.total, slo)) is not None]
 
     @property
     def end_s(self) -> float | None:
@@ -358,6 +382,7 @@ class Session:
             if self._watchdog is not None:
                 self._watchdog.cancel()
             self.duration_s = self._offered_s
+            self._over = True
             self._queue.put_nowait(None)
 
     def _emit(self, reports: list[tuple[WorkerHandle, Measurement]], last: bool) -> None:
@@ -372,6 +397,9 @@ class Session:
         length_s = max((part.worker_ns / 1e9 for part in parts), default=t_s - self._merged_s)
         end_s = self._end_s
         ended = t_s - length_s >= end_s
+        target_per_s = self.profile.rate(min(t_s, end_s)) / self.plan.part.parts
+        # What is still answered after the end belongs to the load that it is the answer to.
+        self.stretches.add(measured, length_s, target_per_s)
         point = close(
             Point,
             measured,
@@ -383,9 +411,7 @@ class Session:
             rps=per_s(measured.sent, length_s),
             qps=per_s(measured.completed, length_s),
             cpu_percent=cpu_percent(measured, length_s),
-            target_per_s=(
-                0.0 if ended else self.profile.rate(min(t_s, end_s)) / self.plan.part.parts
-            ),
+            target_per_s=0.0 if ended else target_per_s,
             events=self._events.take(_NEVER_S if last else t_s),
             nodes=self._nodes.add(reports, length_s),
         )
