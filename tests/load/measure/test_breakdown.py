@@ -140,3 +140,13 @@ def test_the_xray_of_points_is_that_of_all_their_requests() -> None:
         assert merged.tail_ms[name] == pytest.approx(mean_ms, abs=0.01)
         assert merged.median_ms[name] == pytest.approx(whole.median_ms[name], abs=0.01)
     assert xray_of([]) is None
+
+
+def test_requests_that_took_alike_leave_no_gap_to_explain() -> None:
+    """Of one bin: what is left of the means' difference is the error of a sum."""
+    generator = np.random.default_rng(1)
+    for count in range(100, 400):
+        services = generator.integers(201_000_000, 204_000_000, count).tolist()
+        xray = breakdown([(0, 0, 0, service, *[ABSENT] * 3) for service in services]).xray()
+        assert xray is not None
+        assert (xray.explains, xray.share) == (None, None)

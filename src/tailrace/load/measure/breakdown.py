@@ -150,7 +150,8 @@ class Breakdown:
             name: [float(sums @ part) / float(counts @ part) / 1e6 for part in (tail, median)]
             for name, sums in self.sums_ns.items()
         }
-        gap_ms = {name: slow - usual for name, (slow, usual) in means_ms.items()}
+        # Rounded before it is looked for: requests of one bin differ by the error of a sum alone.
+        gap_ms = {name: round(slow - usual, 4) for name, (slow, usual) in means_ms.items()}
         is_gap = sum(gap_ms.values()) > 0
         first = int(self.bins[np.flatnonzero(tail)[0]])
         return Xray(
@@ -159,7 +160,7 @@ class Breakdown:
             from_ms=round(10.0 ** (first / BINS_PER_DECADE - 3), 4),
             tail_ms={name: round(slow, 4) for name, (slow, _) in means_ms.items()},
             median_ms={name: round(usual, 4) for name, (_, usual) in means_ms.items()},
-            gap_ms={name: round(gap, 4) for name, gap in gap_ms.items()},
+            gap_ms=gap_ms,
             explains=max(gap_ms, key=gap_ms.__getitem__) if is_gap else None,
         )
 
