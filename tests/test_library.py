@@ -40,7 +40,8 @@ def test_a_run_is_a_result(serve: Any, capfd: pytest.CaptureFixture[str], tmp_pa
     shown = repr(result).splitlines()
     assert len(shown) == 2
     assert server.url in shown[0]
-    assert "p99<9s kept, max<1us broken" in shown[1]
+    # So few requests decide no p99.
+    assert "p99<9s not decided yet" in shown[1]
     # Nothing is printed or written that nobody asked for.
     assert capfd.readouterr() == ("", "")
     assert set(Path.cwd().iterdir()) == before

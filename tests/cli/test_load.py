@@ -114,7 +114,8 @@ HALF_A_SECOND = answer_after(0.5)
 def test_a_short_run_of_a_healthy_service_is_valid(serve: Any, tmp_path: Path) -> None:
     """Nobody is told of ten minutes, nor of a p99 that he did not ask for."""
     finished = cli.run(
-        *("load", serve(HALF_A_SECOND).url, "--rate", "20", "--for", "1s", "--strict", "--junit", "j.xml"),
+        *("load", serve(HALF_A_SECOND).url, "--rate", "20", "--for", "1s"),
+        *("--strict", "--junit", "j.xml"),
         cwd=tmp_path,
     )
     assert finished.returncode == 0, finished.stdout
@@ -125,15 +126,18 @@ def test_a_short_run_of_a_healthy_service_is_valid(serve: Any, tmp_path: Path) -
     assert 'failures="0" errors="0" skipped="0"' in (tmp_path / "j.xml").read_text()
 
 
-KEPT = ("--rate", "400", "--for", "4s", "--slo", "p90<5s")
+KEPT = ("--rate", "50", "--for", "90s", "--slo", "p90<5s")
 TOO_SHORT = ("--rate", "50", "--for", "1s", "--slo", "p90<5s")
 BROKEN = ("--rate", "400", "--for", "4s", "--slo", "p90<1us")
 
 
-@pytest.mark.smoke
 @pytest.mark.parametrize(
     ("given", "outcome", "code", "strict_code"),
-    [(KEPT, "kept", 0, 0), (TOO_SHORT, "undecided", 0, 1), (BROKEN, "broken", 1, 1)],
+    [
+        pytest.param(KEPT, "kept", 0, 0, marks=pytest.mark.slow("a run of more than a minute")),
+        (TOO_SHORT, "undecided", 0, 1),
+        (BROKEN, "broken", 1, 1),
+    ],
 )
 def test_an_slo_is_kept_broken_or_not_decided_yet(
     serve: Any, tmp_path: Path, given: tuple[str, ...], outcome: str, code: int, strict_code: int
@@ -150,7 +154,6 @@ def test_an_slo_is_kept_broken_or_not_decided_yet(
     (line,) = (line for line in finished.stdout.splitlines() if line.startswith("SLO "))
     word = {"undecided": "not decided yet"}.get(outcome, outcome)
     assert line.startswith(f"SLO {given[-1]}: {word}: ")
-    assert (decision["needed_s"] is not None) == (outcome == "undecided")
     if code != strict_code:
         assert cli.run(*load[:-2], cwd=tmp_path).returncode == code
 

@@ -462,7 +462,9 @@ def test_the_controller_steers(
 
 
 REASONS = {
-    "load/judge/verdict.py": ("judge", "_short", "judge_mlperf", "missing_for", "_generator_faults", "_remedy"),
+    "load/judge/verdict.py": (
+        *("judge", "_short", "judge_mlperf", "missing_for", "_generator_faults", "_remedy"),
+    ),
     "load/session/session.py": ("_lost",),
     "mlperf/recount.py": ("_condition", "_duration", "_queries", "_bound", "_early"),
     "mlperf/outcome.py": ("faults",),

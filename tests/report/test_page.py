@@ -116,8 +116,11 @@ async def test_one_run_is_whole_and_offline(runs: Path, open_report: Open) -> No
         assert await ink(page, "latency") > 3
         await expect(page.get_by_test_id("xray")).to_contain_text("slowest 1 %")
         result = json.loads((runs / "slow" / "result.json").read_text())
-        await expect(page.locator(".judgement")).to_contain_text("INVALID")
+        word = "VALID" if result["verdict"]["valid"] else "INVALID"
+        await expect(page.locator(".badge")).to_have_text(word)
         await expect(page.locator(".judgement")).to_contain_text("p99<1ms broken")
+        (decision,) = result["decisions"].values()
+        await expect(page.locator(".judgement .slos")).to_contain_text(decision["reason"])
         for reason in result["verdict"]["reasons"]:
             await expect(page.locator(".judgement")).to_contain_text(reason)
         low, high = result["confidence_ms"]["p50"]

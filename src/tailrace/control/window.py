@@ -1,9 +1,13 @@
 """The window: a service's last intervals taken together."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from statistics import fmean
 
+import msgspec
+
+from tailrace.load.judge.dependence import SloDecision, decide
 from tailrace.load.judge.slo import Slo, kept
+from tailrace.load.judge.stretches import Stretches
 from tailrace.load.measure.breakdown import Xray
 from tailrace.load.measure.measurement import added
 from tailrace.load.measure.point import (
@@ -38,9 +42,11 @@ class Window(Figures, frozen=True, kw_only=True):
     """Of one core, the load workers' together."""
     points: tuple[Point, ...]
     """The intervals themselves, oldest first."""
+    decisions: dict[str, SloDecision] = msgspec.field(default_factory=dict)
+    """What the window by itself decides of each SLO; `slo` is as measured."""
 
 
-def summarize(history: Collection[Interval], slos: Iterable[Slo] = ()) -> Window:
+def summarize(history: Collection[Interval], slos: Collection[Slo] = ()) -> Window:
     """The window over `history`, oldest first: counts added, histograms merged, `slos` judged."""
     measured = added(interval.measured for interval in history)
     p99s = [p99 for i in history if (p99 := i.point.latency_ms.p99) is not None]
@@ -54,6 +60,7 @@ def summarize(history: Collection[Interval], slos: Iterable[Slo] = ()) -> Window
         Window,
         measured,
         slo=kept(measured, slos) if measured.ended else {},
+        decisions=_decide(history, slos) if measured.ended else {},
         intervals=len(history),
         seconds=round(seconds, 6),
         avg_rps=round(avg_rps, 3),
@@ -63,3 +70,13 @@ def summarize(history: Collection[Interval], slos: Iterable[Slo] = ()) -> Window
         cpu_percent=cpu_percent(measured, seconds),
         points=tuple(interval.point for interval in history),
     )
+
+
+def _decide(history: Collection[Interval], slos: Collection[Slo]) -> dict[str, SloDecision]:
+    if not slos:
+        return {}
+    stretches = Stretches()
+    for interval in history:
+        point = interval.point
+        stretches.add(interval.measured, point.interval_s, point.target_per_s)
+    return {slo.expression: decide(stretches, slo) for slo in slos}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tailrace.load.judge.answers import slo_answers, verdict_word
+from tailrace.load.judge.answers import verdict_word
 from tailrace.load.judge.ending import describe_end
 from tailrace.load.measure.point import MAIN
 from tailrace.report.subject import Subject
@@ -88,8 +88,7 @@ def _badge(subject: Subject) -> Markup:
 
 
 def _answers(subject: Subject, *, brief: bool = False) -> Content:
-    info = subject.info
-    return answers_list(slo_answers(info.slo, info.decisions), info.mlperf, brief=brief)
+    return answers_list(subject.answers, subject.info.mlperf, brief=brief)
 
 
 def _reasons(subject: Subject) -> list[Content]:

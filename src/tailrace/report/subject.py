@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from tailrace.errors import UsageError
+from tailrace.load.judge.answers import SloAnswer, slo_answers
 from tailrace.load.judge.slo import Slo, readable_slos
 from tailrace.load.measure.histogram import Histogram
 from tailrace.load.session.result import Result
@@ -68,6 +69,13 @@ class Subject:
         """Its result; of a run without one, what its finished intervals amount to."""
         seed = self.asked.seed if self.asked is not None else 0
         return self.record.result or so_far(self.record, self.path, seed, self.latency)
+
+    @cached_property
+    def answers(self) -> list[SloAnswer]:
+        """What it says of each SLO; of a run that did not say so itself, what its intervals
+        decide."""
+        decisions = self.info.decisions or RunFiles(self.path).decided(self.slos)
+        return slo_answers(self.info.slo, decisions)
 
     @property
     def is_over(self) -> bool:

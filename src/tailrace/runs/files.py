@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from tailrace.load.config import LoadConfig, to_path
+from tailrace.load.judge.dependence import SloDecision, decide
 from tailrace.load.judge.slo import Slo, kept, readable_slos
+from tailrace.load.judge.stretches import Stretches
 from tailrace.load.measure.histogram import Histogram
 from tailrace.load.measure.measurement import MOST_COUNT, Measurement
 from tailrace.load.measure.point import Point
@@ -120,6 +122,15 @@ class RunFiles:
         """The intervals of latency.hlog."""
         return self._try(lambda: read_log(self._lines("latency.hlog")), read_log(()))
 
+    def decided(self, slos: Sequence[Slo]) -> dict[str, SloDecision]:
+        """What the run's intervals decide of `slos`, whether it came to its end or not."""
+        latencies = self.intervals().histograms() if slos else {}
+        stretches = Stretches()
+        for point in self.points() if slos else ():
+            measured = _measured(point, latencies.get(start_of(point), Histogram()))
+            stretches.add(measured, point.interval_s, point.target_per_s)
+        return {slo.expression: decide(stretches, slo) for slo in slos if len(stretches)}
+
     def look(self) -> None:
         """Note which files cannot be read, as far as that shows without reading them."""
         for name, most_bytes in MOST_BYTES.items():
@@ -169,12 +180,16 @@ def _decoded(lines: Iterator[bytes], kind: type[_T]) -> Iterator[_T]:
 def _judged(point: Point, slos: Sequence[Slo], latency: Histogram | None) -> Point:
     if latency is None or not (point.completed or point.failed):
         return point
-    measured = Measurement(
+    return msgspec.structs.replace(point, slo=kept(_measured(point, latency), slos))
+
+
+def _measured(point: Point, latency: Histogram) -> Measurement:
+    """What of an interval an SLO is about."""
+    return Measurement(
         completed=point.completed,
         reasons=point.reasons or point.failed,
         series={"latency": latency},
     )
-    return msgspec.structs.replace(point, slo=kept(measured, slos))
 
 
 def _fits(bins: int, sums: tuple[int, ...]) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 
 from tailrace.errors import TailraceError
 from tailrace.load.judge.answers import slo_answers, verdict_word
+from tailrace.load.judge.slo import readable_slos
 from tailrace.load.judge.verdict import Verdict
 from tailrace.load.measure.histogram import Histogram
 from tailrace.load.measure.measurement import COUNTS, Measurement
@@ -119,8 +120,13 @@ def read_run_result(path: Path) -> RunResult:
     record = read_run(whole.parent, whole.name)
     files = RunFiles(whole)
     asked = files.asked() or Asked()
+    result = record.result
+    if result is None:
+        decisions = files.decided(readable_slos(record.info.slo))
+        intervals = so_far(record, path, asked.seed, files.latency())
+        result = msgspec.structs.replace(intervals, decisions=decisions)
     return RunResult.of(
-        record.result or so_far(record, path, asked.seed, files.latency()),
+        result,
         record.points,
         record.info.problems,
         partial(read_raw_samples, whole / asked.samples) if asked.samples else None,
