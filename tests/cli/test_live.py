@@ -9,6 +9,7 @@ import select
 import sys
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 
 from tailrace.cli.live import EVERY_S, LiveLine, fit
 from tailrace.cli.output import describe_interval
+from tailrace.load.judge.answers import SloAnswer
 from tailrace.load.measure.point import Percentiles
 from tailrace.units import number
 from tests.kit import cli
@@ -80,6 +82,18 @@ def test_failures_of_the_whole_window_are_told() -> None:
     assert {"failures 7", "p99 250 ms", "p50 1.00 ms"} <= set(fields)
 
 
+def test_a_broken_slo_comes_before_what_is_as_it_should_be() -> None:
+    answers = [
+        SloAnswer("p50<1s", "kept", is_kept=True, reason="none of 900 over it"),
+        SloAnswer("p99<1s", "undecided", is_kept=True, needed_s=12.0),
+        SloAnswer("max<1s", "broken", is_kept=False),
+    ]
+    fields = describe_interval([POINT], Percentiles(p50=1, p99=250.4), None, answers)
+    order = ["target 50/s", "max<1s broken", "p99 250 ms", "QPS 50", "failures 0"]
+    order += ["p50<1s kept", "p99<1s not decided yet (12 s more)", "p50 1.00 ms"]
+    assert [field for field in fields if field in order] == order
+
+
 @pytest.mark.alone("a step in which the generator is late is tried again")
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_a_search_says_how_far_it_is(serve: Any, tmp_path: Path, columns: int) -> None:
@@ -132,8 +146,11 @@ async def wanting(number: int, body: bytes, writer: asyncio.StreamWriter) -> Non
 
 
 def test_a_summary_fits_its_terminal(serve: Any, tmp_path: Path) -> None:
-    command = cli.command("load", serve(wanting).url, *SHORT, "--out", "run")
-    _, screens = watched(command, 80, tmp_path, stdout_too=True)
+    command = cli.command(
+        *("load", serve(wanting).url, *SHORT, "--out", "run"),
+        *("--slo", "p99<1s", "--min-duration", "9m", "--mlperf"),
+    )
+    _, screens = watched(command, 80, tmp_path, code=1, stdout_too=True)
     rows = [row.rstrip() for row in screens[-1]]
     assert max(map(len, rows)) <= 80
     for status in ("404 Not Found", "503 Service Unavail"):
@@ -141,9 +158,13 @@ def test_a_summary_fits_its_terminal(serve: Any, tmp_path: Path) -> None:
         assert f"HTTP/1.1 {status}" in row
         assert row.endswith("…")
     # Between words, and set off from the next reason.
-    reasons = rows[rows.index("verdict: INVALID") + 1 : rows.index("run: run")]
-    assert all(row.startswith(("  - ", "    ")) for row in reasons)
-    assert "less than the minimum of 10 min" in " ".join(row.strip() for row in reasons)
+    heads = ["verdict: INVALID", "MLPerf: not official", "run: run"]
+    for (first, last), least in zip(pairwise(map(rows.index, heads)), ("9", "10"), strict=True):
+        reasons = rows[first + 1 : last]
+        assert all(row.startswith(("  - ", "    ")) for row in reasons)
+        assert f"minimum of {least} min" in " ".join(row.strip() for row in reasons)
+    (slo,) = (row for row in rows if row.startswith("SLO "))
+    assert slo.startswith("SLO p99<1s: broken: ")
     assert rows[rows.index("run: run") + 1] == "report: tailrace report run"
 
 

@@ -50,7 +50,7 @@ def test_a_broken_bound_is_told_at_its_figure() -> None:
     judged = {"p99<100ms": False, "p50<10ms": True, "p97<1s": False}
     shown = window(intervals=1, seconds=1.0, latency_ms=Percentiles(p50=50, p99=5), slo=judged)
     assert broken(shown) == {"p99": "over 100 ms SLO", "p97": "over 1 s SLO"}
-    assert spans(shown).endswith("SLO p99<100ms is broken. SLO p97<1s is broken.")
+    assert spans(shown).endswith("Over the SLO p99<100ms. Over the SLO p97<1s.")
 
 
 def test_a_lateness_is_worded_with_the_unit_that_suits_it() -> None:

@@ -13,8 +13,10 @@ import msgspec
 from tailrace.control.window import summarize
 from tailrace.dashboard.figures import broken
 from tailrace.dashboard.overview import glance
+from tailrace.load.judge.slo import parse_slo
 from tailrace.load.measure.point import Interval
 from tailrace.report.page import make_page
+from tailrace.runs.files import RunFiles
 from tailrace.runs.listing import read_run
 from tailrace.runs.run import Run
 from tests.kit.cli import run as run_tailrace
@@ -24,6 +26,9 @@ from tests.kit.samples import SERVICE
 
 JUDGED = {"p99<10s": False, "p97<=10s": False, "max<10s": False, "p90<10s": True}
 """Of a service that answers far within 10 s, while 5 % of the connections are refused."""
+
+
+SHOWN = ("outcome", "over", "ended")
 
 
 def targets(answering: str, refusing_port: int) -> list[str]:
@@ -66,6 +71,11 @@ def test_refused_connections_break_a_bound_wherever_a_run_is_shown(
     for text, decision in result["decisions"].items():
         word = "not decided yet" if decision["outcome"] == "undecided" else decision["outcome"]
         assert f"{text.replace('<', '&lt;')} {word}" in html
+    # What its intervals decide is the same, for who reads a run that has no result.
+    slos = [parse_slo(text) for text in JUDGED]
+    again = msgspec.to_builtins(RunFiles(tmp_path / "r").decided(slos))
+    for text, decision in result["decisions"].items():
+        assert [again[text][name] for name in SHOWN] == [decision[name] for name in SHOWN]
     found = re.search(r'<script[^>]*id="sources"[^>]*>(.*?)</script>', html)
     assert found is not None
     drawn = slos_in(found[1])
@@ -91,6 +101,10 @@ async def test_refused_connections_break_a_bound_wherever_a_service_is_shown(
         intervals: list[Interval] = [interval async for interval in run.intervals()]
     window = summarize(intervals, plan.slos)
     assert window.slo == JUDGED
+    ended = run.result.decisions
+    assert {text: each.outcome for text, each in window.decisions.items()} == {
+        text: each.outcome for text, each in ended.items()
+    }
     assert set(broken(window)) == {"p99", "p97", "max"}
     service = msgspec.structs.replace(SERVICE, slo=tuple(JUDGED))
     shown = glance(service, window, window.points)

@@ -83,7 +83,7 @@ def spans(window: Window) -> str:
     """Which figures are of the whole window, and which of its last interval."""
     if not window.intervals:
         return ""
-    over = "".join(f" SLO {text} is broken." for text, is_kept in window.slo.items() if not is_kept)
+    over = "".join(f" Over the SLO {text}." for text, is_kept in window.slo.items() if not is_kept)
     return (
         f"Percentiles, SR and failures: the last {format_duration(window.seconds)}. "
         f"RPS, QPS, in flight and CPU: the last interval.{over}"

@@ -24,7 +24,7 @@ class SloAnswer:
     """As decided; of a run that decided nothing, as earlier versions', as measured."""
     is_kept: bool
     """As measured: an SLO that is not fails a pipeline, however sure that is."""
-    why: str = ""
+    reason: str = ""
     """In a line; empty where nothing was decided."""
     needed_s: float | None = None
     """How much longer a run would decide it, if that can be told."""
@@ -41,9 +41,14 @@ class SloAnswer:
         return f"{self.expression} {self.word}{more}"
 
     @property
-    def line(self) -> str:
-        """All there is to say."""
-        return f"{self.expression} {self.word}" + (f": {self.why}" if self.why else "")
+    def why(self) -> str:
+        """All there is to say beside the word."""
+        parts = [self.reason]
+        if self.outcome == "undecided" and not self.is_kept:
+            parts.insert(0, "broken so far")
+        if self.needed_s is not None:
+            parts.append(f"{format_duration(self.needed_s)} more would decide it")
+        return "; ".join(filter(None, parts))
 
 
 def slo_answers(
