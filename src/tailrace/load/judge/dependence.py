@@ -1,31 +1,65 @@
-"""How much a run knows of a share of its requests, where these depend on each other."""
+"""What a run says of a percentile or a bound, where its requests depend on each other.
 
-from collections.abc import Iterator
-from functools import lru_cache
+In a queue a slow request makes the next ones slow, and a row of them is one piece of news. Counts
+of such requests vary by F times as much as independent ones would, so n requests say as much as
+n / F of those (the *effective sample size*).
+
+**F** comes from how counts over a time vary from stretch to stretch of a run, by batch means:
+batches of 1, 2, 3, 4, 6, 9, … stretches, up to the first whose sums depend on their neighbours by
+no more than a standard error of that correlation; what it leaves is added, as for an autoregressive
+process of order 1 (Tafazzoli, Steiger and Wilson 2011, N-Skart: a nonsequential skewness- and
+autoregression-adjusted batch-means procedure; Alexopoulos and Steiger). A correlation of few is
+estimated too low by (1 + 3r) / m (Kendall 1954). Times that few requests exceed show too few rows
+of them, so that F is the largest of the percentile's and of those below it.
+
+F is itself an estimate, from m batches and from no more rows than there are effective requests
+beyond the percentile. The smaller of the two is the freedom of a t distribution: its quantile
+squared, against the normal's, raises F.
+
+**Intervals** and **decisions** are those of counts alone, whatever the distribution of latencies:
+exact binomial (Thompson 1936; Clopper and Pearson 1934), of n / F requests. By simulation of
+queues whose truth is known they hold what they say: docs/truth.md.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from tailrace.load.judge.confidence import share_above
 from tailrace.load.judge.slo import Slo
-from tailrace.load.judge.stretches import Stretches, first_over
-from tailrace.load.measure.histogram import HIGHEST_US, LOWEST_US, WIDTH_US
+from tailrace.load.judge.stretches import Floats, Stretches, first_over
+from tailrace.load.measure.histogram import HIGHEST_US, LOWEST_US, WIDTH_US, IntArray
+from tailrace.units import format_duration
 
-Floats = NDArray[np.float64]
 ERROR = 0.01
 """The chance of a wrong decision where the truth is just beyond the bound."""
-LEVELS = (50.0, 90.0, 95.0, 99.0)
-FEWEST_BATCHES = 8
 KEPT_AFTER_S = 60.0
-"""What happens once a minute may not have come before."""
+"""No bound is kept before: what happens once a minute may not have come yet."""
+LARGEST_RARE = 0.001
+"""What a bound on the largest has to be kept for: no run can show that nothing ever is above."""
+_LEVELS = (50.0, 75.0, 90.0, 95.0, 99.0)
+_MEMORY_LEVELS = (50.0, 75.0, 90.0)
+_FORGETS = 30
+"""Correlation times that an interval takes: in fewer, a run may have been a quiet spell."""
+_FEWEST_BATCHES = 8
+_MOST_CORRELATED = 0.8
+"""What a sum of a batch is taken to have to do with the next, at most: more cannot be told."""
+_TAIL_OF_MEAN = 0.1
+"""The share of the slowest requests that make a mean vary."""
+_MOST_LONGER = 100.0
+"""Times the length of a run: a time still needed beyond that cannot be told."""
+
+Outcome = Literal["kept", "broken", "undecided"]
 
 
 class SloDecision(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the service keeps a bound, as far as a run decides it."""
 
-    outcome: Literal["kept", "broken", "undecided"]
+    outcome: Outcome
     confidence: float
     """Between 0 and 1: what the outcome has been shown with; of the likelier side where it is
     undecided."""
@@ -40,33 +74,24 @@ class SloDecision(msgspec.Struct, frozen=True, kw_only=True):
     """In one line, for a person."""
 
 
-def decide(stretches: Stretches, slo: Slo) -> SloDecision:
-    """Whether the service keeps `slo`, as far as the run decides it."""
-    if slo.percent is None:
-        return SloDecision(outcome="undecided", confidence=0.5, over=0, ended=0)
-    bucket = np.array([first_over(slo.bound_s, slo.inclusive)])
-    over = stretches.over(bucket)[0] + stretches.failed
-    ended = stretches.answered + stretches.failed
-    n, t = ended.sum(), over.sum()
-    inflation = max(_inflation(stretches, slo.percent, ERROR), *_inflations(over, ended, ERROR))
-    share = share_above(slo.percent)
-    from scipy.special import betainc
+@dataclass(frozen=True, slots=True)
+class _Spread:
+    """How a sum over stretches varies."""
 
-    chance_fewer = float(betainc(max(n - t, 1e-9) / inflation, t / inflation + 1, 1 - share))
-    chance_more = float(betainc(t / inflation, (n - t) / inflation + 1, share)) if t else 1.0
-    if chance_fewer < ERROR and stretches.length_s >= KEPT_AFTER_S:
-        outcome: Literal["kept", "broken", "undecided"] = "kept"
-    elif chance_more < ERROR:
-        outcome = "broken"
-    else:
-        outcome = "undecided"
-    return SloDecision(
-        outcome=outcome,
-        confidence=1 - min(chance_fewer, chance_more),
-        over=int(t),
-        ended=int(n),
-        reason=f"{100 * t / max(n, 1):.3g} % of {int(n):,} requests are over the bound",
-    )
+    inflation: float
+    """Of its variance, against independent requests; inf where there are too few stretches."""
+    freedom: float
+    correlation: float
+    """Of neighbouring stretches."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """A run's requests as if they were `longer` times as many, of which there are two chances: to
+    see no more over the bound than it did, or no fewer, were the truth just at the bound."""
+
+    fewer: Callable[[float], float]
+    more: Callable[[float], float]
 
 
 def interval_us(
@@ -75,69 +100,274 @@ def interval_us(
     """The times in µs between which the percentile of what was answered lies, with confidence
     `level`; None where the run is too short to tell.
 
+    The buckets at its ends are taken whole, which widens it by at most 0.1 % or 1 µs a side.
+
     Raises:
         ValueError: `percent` is not between 0 and 100, or `level` is not between 0 and 1.
     """
     if not 0 < level < 1:
         raise ValueError(f"a confidence level lies between 0 and 1, not at {level}")
     above, tail = share_above(percent), (1 - level) / 2
+    if not stretches.latency.total or _forgets_too_slowly(stretches):
+        return None
+    spreads = _spreads_at(stretches, _levels(percent), with_failures=False)
+    effective = _effective(stretches.latency.total, spreads, min(above, 1 - above), tail)
+    few, many = _count_quantiles(effective, min(above, 1 - above), tail)
+    if few <= 0 or few * stretches.latency.total < effective:
+        return None
+    beyond = (many, few) if above <= 0.5 else (effective - few, effective - many)
+    return _between_us(stretches, [1 - count / effective for count in beyond])
+
+
+def decide(stretches: Stretches, slo: Slo) -> SloDecision:
+    """Whether the service keeps `slo`, as far as the run decides it.
+
+    A bound on the largest is broken by one request, and kept once fewer than LARGEST_RARE of all
+    are shown to be above; one on the mean is by a t test, and broken by one failure.
+    """
+    failed = stretches.failed
+    bucket = first_over(slo.bound_s, slo.inclusive)
+    over = stretches.over(np.array([bucket]))[0] + failed
+    ended = stretches.answered + failed
+    n, t = int(ended.sum()), int(over.sum())
+    certainly_broken = slo.percent is None and (t if slo.statistic == "max" else failed.sum()) > 0
+    if not n or certainly_broken:
+        outcome: Outcome = "broken" if n else "undecided"
+        reason = f"{t:,} of {n:,} requests are over it" if n else "no request came to its end"
+        return SloDecision(
+            outcome=outcome, confidence=float(bool(n)), over=t, ended=n, reason=reason
+        )
+    if slo.statistic == "mean":
+        evidence, seen = _evidence_of_mean(stretches, slo.bound_s), _mean_seen(stretches)
+    else:
+        rare = LARGEST_RARE if slo.percent is None else share_above(slo.percent)
+        evidence = _evidence_of_share(stretches, bucket, n, t, rare)
+        seen = f"{100 * t / n:.3g} % of {n:,} requests are over it; {100 * rare:.3g} % may be"
+    fewer, more = evidence.fewer(1.0), evidence.more(1.0)
+    long_enough = stretches.length_s >= 0.99 * KEPT_AFTER_S
+    outcome = "undecided"
+    if fewer < ERROR and long_enough:
+        outcome = "kept"
+    elif more < ERROR:
+        outcome = "broken"
+    needed_s = _needed_s(stretches.length_s, evidence) if outcome == "undecided" else None
+    return SloDecision(
+        outcome=outcome,
+        confidence=round(max(1 - min(fewer, more), 0.5), 4),
+        over=t,
+        ended=n,
+        needed_s=needed_s,
+        reason=_reason(seen, outcome, 1 - min(fewer, more), needed_s, fewer < ERROR),
+    )
+
+
+def _reason(
+    seen: str, outcome: Outcome, confidence: float, needed_s: float | None, too_soon: bool
+) -> str:
+    if outcome != "undecided":
+        return f"{seen} ({min(100 * confidence, 99.99):.4g} % sure)"
+    if too_soon:
+        return f"{seen}; what happens once a minute may not have come yet"
+    if needed_s is None:
+        return f"{seen}; how long it would take cannot be told"
+    return f"{seen}; {format_duration(needed_s)} more would decide it if that goes on"
+
+
+def _evidence_of_share(stretches: Stretches, bucket: int, n: int, t: int, rare: float) -> _Evidence:
+    spreads = _spreads_at(stretches, _levels(100 * (1 - rare)), with_failures=True)
+    spreads.append(_spreads(stretches, [bucket], with_failures=True)[0])
+
+    def fewer(longer: float) -> float:
+        m = _effective(n * longer, spreads, rare, ERROR, longer)
+        return _binomial_at_most(m * t / n, m, rare)
+
+    def more(longer: float) -> float:
+        m = _effective(n * longer, spreads, rare, ERROR, longer)
+        return _binomial_at_most(m * (n - t) / n, m, 1 - rare) if t else 1.0
+
+    return _Evidence(fewer, more)
+
+
+def _evidence_of_mean(stretches: Stretches, bound_s: float) -> _Evidence:
     latency = stretches.latency
-    if not latency.total:
-        return None
-    inflation = _inflation(stretches, percent, tail)
-    n = latency.total / inflation
-    rare = min(above, 1 - above)
-    low, high = _binomial_quantiles(n, rare, tail)
-    if low * inflation < 1 or low <= 0:
-        return None
-    if above > 0.5:
-        low, high = n - high, n - low
-    ranks = latency.total * np.array([1 - high / n, 1 - low / n])
-    first, last = latency.bucket_at(np.clip(np.ceil(ranks), 1, latency.total))
+    middles_s = (LOWEST_US[latency.buckets] + (WIDTH_US[latency.buckets] - 1) / 2) / 1e6
+    mean_s = latency.sum_ns / latency.total / 1e9
+    variance = float((latency.counts * (middles_s - mean_s) ** 2).sum())
+    n = latency.total
+    (spread,) = _worked_out(
+        stretches.sums_s[np.newaxis], stretches.answered, stretches.strata, np.array([variance])
+    )
+
+    def beyond(longer: float, sign: int) -> float:
+        from scipy.special import stdtr
+
+        rows = max(_TAIL_OF_MEAN * n * longer / max(spread.inflation, 1.0), 1.0)
+        error_s = math.sqrt(variance * max(spread.inflation, 1.0) / longer) / n
+        away = sign * (bound_s - mean_s) / error_s if error_s else sign * math.inf
+        return (
+            float(stdtr(min(spread.freedom * longer, rows), -away)) if error_s < math.inf else 1.0
+        )
+
+    return _Evidence(lambda longer: beyond(longer, 1), lambda longer: beyond(longer, -1))
+
+
+def _mean_seen(stretches: Stretches) -> str:
+    latency = stretches.latency
+    mean = format_duration(latency.sum_ns / latency.total / 1e9)
+    return f"the mean of {latency.total:,} requests is {mean}"
+
+
+def _needed_s(length_s: float, evidence: _Evidence) -> float | None:
+    """How much longer a run would decide, if it went on alike."""
+
+    def decides(longer: float) -> bool:
+        kept = evidence.fewer(longer) < ERROR and length_s * longer >= KEPT_AFTER_S
+        return kept or evidence.more(longer) < ERROR
+
+    undecided, decided = 1.0, 1.0
+    while not decides(decided):
+        if decided >= _MOST_LONGER:
+            return None
+        undecided, decided = decided, 1.5 * decided
+    while decided / undecided > 1.02:
+        middle = math.sqrt(undecided * decided)
+        undecided, decided = (undecided, middle) if decides(middle) else (middle, decided)
+    return float(math.ceil(length_s * (decided - 1)))
+
+
+def _levels(percent: float) -> list[float]:
+    return [*(level for level in _LEVELS if level < percent - 1e-9), percent]
+
+
+def _forgets_too_slowly(stretches: Stretches) -> bool:
+    spreads = _spreads_at(stretches, _MEMORY_LEVELS, with_failures=False)
+    correlation = max(spread.correlation for spread in spreads)
+    return correlation > 0 and len(stretches) * -math.log(correlation) < _FORGETS
+
+
+def _effective(
+    n: float, spreads: list[_Spread], rare: float, tail: float, longer: float = 1.0
+) -> float:
+    """How many independent requests say as much as `n`, of which a share of `rare` is beyond what
+    is asked, to one who errs with a chance of `tail`."""
+    rows = max(n / max(1.0, *(spread.inflation for spread in spreads)) * rare, 1.0)
+    raised = (
+        spread.inflation * _raise(min(spread.freedom * longer, rows), tail) for spread in spreads
+    )
+    return n / max(1.0, *raised)
+
+
+def _raise(freedom: float, tail: float) -> float:
+    # Here, as it takes a tenth of a second, and most commands never ask.
+    from scipy.special import ndtri, stdtrit
+
+    return float(stdtrit(freedom, 1 - tail) / ndtri(1 - tail)) ** 2
+
+
+def _binomial_at_most(count: float, trials: float, share: float) -> float:
+    """P(X ≤ count) of a binomial made continuous by the beta function, as DLMF 8.17.5."""
+    from scipy.special import betainc
+
+    return float(betainc(trials - count, count + 1, 1 - share)) if count < trials else 1.0
+
+
+def _count_quantiles(trials: float, share: float, tail: float) -> tuple[float, float]:
+    """Of the same, the counts that a smaller, or a larger one has a chance of `tail`; the first is
+    below 0 where none has."""
+    from scipy.special import bdtrik
+
+    if (1 - share) ** trials >= tail:
+        return -1.0, trials
+    return float(bdtrik(tail, trials, share)), float(bdtrik(1 - tail, trials, share)) + 1
+
+
+def _between_us(stretches: Stretches, shares: list[float]) -> tuple[float, float]:
+    latency = stretches.latency
+    ranks = np.clip(np.ceil(np.array(shares) * latency.total), 1, latency.total)
+    first, last = latency.bucket_at(ranks)
     # Times were rounded to the nearest µs: a bucket begins half of one before its first value.
     low_us = max(float(LOWEST_US[first]) - 0.5, 0.0)
     end_us = float(LOWEST_US[last] + WIDTH_US[last]) - 0.5
     max_us = latency.max_ns / 1000
+    # The bucket of the highest value has no end: it holds all that took longer, too.
     return low_us, max_us if end_us > HIGHEST_US else min(end_us, max_us)
 
 
-def _inflation(stretches: Stretches, percent: float, tail: float) -> float:
-    levels = sorted({percent, *(level for level in LEVELS if level < percent)})
+def _spreads_at(
+    stretches: Stretches, percents: list[float] | tuple[float, ...], with_failures: bool
+) -> list[_Spread]:
+    """Of the counts above percentiles of what was seen; failed requests are above all."""
     latency = stretches.latency
     if not latency.total:
-        return 1.0
-    buckets = latency.bucket_at(np.ceil(np.array(levels) / 100 * latency.total)) + 1
-    answered = stretches.answered
-    return max(
-        1.0,
-        *(each for over in stretches.over(buckets) for each in _inflations(over, answered, tail)),
-    )
+        return [_Spread(1.0, math.inf, 0.0) for _ in percents]
+    total = latency.total + (stretches.failures if with_failures else 0)
+    ranks = np.clip(np.ceil(np.array(percents) / 100 * total - 1e-9), 1, latency.total)
+    buckets = [int(bucket) + 1 for bucket in latency.bucket_at(ranks)]
+    return _spreads(stretches, buckets, with_failures)
 
 
-def _inflations(over: Floats, ended: Floats, tail: float) -> Iterator[float]:
-    yield 1.0
-    p = over.sum() / max(ended.sum(), 1)
-    if not 0 < p < 1:
-        return
-    residuals = over - p * ended
-    size = 1
-    while (batches := len(over) // size) >= FEWEST_BATCHES:
-        sums = residuals[: batches * size].reshape(batches, size).sum(axis=1)
-        variance = (sums**2).sum() / (batches - 1) / size * len(over)
-        yield variance / (ended.sum() * p * (1 - p)) * _t_factor(batches - 1, tail) ** 2
-        size = size + 1 if size < 4 else int(size * 1.5)
+def _spreads(stretches: Stretches, buckets: list[int], with_failures: bool) -> list[_Spread]:
+    """Of the counts in each of `buckets` or beyond, remembered until stretches are added."""
+    memo = stretches.memo
+    missing = sorted({bucket for bucket in buckets if (bucket, with_failures) not in memo})
+    if missing:
+        failed = stretches.failed if with_failures else 0.0
+        over = stretches.over(np.array(missing)) + failed
+        ended = stretches.answered + failed
+        shares = over.sum(axis=1) / ended.sum()
+        independent = ended.sum() * shares * (1 - shares)
+        for bucket, spread in zip(
+            missing, _worked_out(over, ended, stretches.strata, independent), strict=True
+        ):
+            memo[bucket, with_failures] = spread
+    return [memo[bucket, with_failures] for bucket in buckets]
 
 
-@lru_cache(maxsize=4096)
-def _t_factor(freedom: int, tail: float) -> float:
-    from scipy.special import ndtri, stdtrit
+def _worked_out(
+    sums: Floats, ended: Floats, strata: list[IntArray], independent: Floats
+) -> list[_Spread]:
+    """How sums by stretch [k, n] vary that are of `ended` requests [n], against the variance of
+    `independent` ones [k]; those without any do not."""
+    known = independent > 0
+    inflation = np.where(known, math.inf, 1.0)
+    largest, correlation = np.zeros(len(sums)), np.zeros(len(sums))
+    freedom = np.where(known, 1.0, math.inf)
+    looking = known.copy()
+    for size in _sizes(sum(map(len, strata))):
+        batches = [_batches(sums, ended, part, size) for part in strata if len(part) >= 2 * size]
+        many = sum(batch.shape[1] for batch in batches)
+        if many < _FEWEST_BATCHES or not looking.any():
+            break
+        squares = sum((batch**2).sum(axis=1) for batch in batches)
+        products = sum((batch[:, 1:] * batch[:, :-1]).sum(axis=1) for batch in batches)
+        covered = size * many / sum(map(len, strata))
+        variance = squares * many / (many - len(batches)) / covered
+        lag = np.divide(products, squares, out=np.zeros(len(sums)), where=squares > 0)
+        lag += (1 + 3 * np.maximum(lag, 0)) / many
+        if size == 1:
+            correlation = lag
+        left = np.clip(lag, 0, _MOST_CORRELATED)
+        largest = np.maximum(largest, variance * (1 + left) / (1 - left))
+        inflation = np.where(looking, largest / np.where(known, independent, 1.0), inflation)
+        freedom = np.where(looking, many - len(batches), freedom)
+        looking &= lag >= 1 / math.sqrt(many)
+    return [
+        _Spread(float(f), float(m), min(float(r), 1 - 1e-9))
+        for f, m, r in zip(inflation, freedom, correlation, strict=True)
+    ]
 
-    return float(stdtrit(freedom, 1 - tail) / ndtri(1 - tail))
+
+def _batches(sums: Floats, ended: Floats, part: IntArray, size: int) -> Floats:
+    """What batches of `size` stretches of a stratum are above its mean, [k, m]."""
+    share = sums[:, part].sum(axis=1, keepdims=True) / max(ended[part].sum(), 1.0)
+    residuals = sums[:, part] - share * ended[part]
+    many = len(part) // size
+    batches = residuals[:, : many * size].reshape(len(sums), many, size).sum(axis=2)
+    return np.asarray(batches - batches.mean(axis=1, keepdims=True), dtype=np.float64)
 
 
-def _binomial_quantiles(n: float, share: float, tail: float) -> tuple[float, float]:
-    """Counts of a binomial made continuous, of n trials that need not be whole, that lie beyond on
-    either side with a chance of `tail`."""
-    from scipy.special import bdtrik
-
-    return float(bdtrik(tail, n, share)), float(bdtrik(1 - tail, n, share)) + 1
+def _sizes(most: int) -> list[int]:
+    sizes = [1, 2, 3, 4]
+    while sizes[-1] * _FEWEST_BATCHES <= most:
+        sizes.append(int(sizes[-1] * 1.5))
+    return [size for size in sizes if size * _FEWEST_BATCHES <= most]

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,12 @@ from numpy.typing import NDArray
 from tailrace.load.measure.histogram import LOWEST_US, WIDTH_US, Histogram, IntArray
 from tailrace.load.measure.measurement import Measurement
 
+Floats = NDArray[np.float64]
+
 MOST = 512
 """Stretches that are kept apart; beyond them neighbours are put together, pair by pair."""
+SHORTEST = 8
+"""Stretches of one rate that say by themselves how they vary."""
 _SAME_RATE = 1e-6
 
 
@@ -26,6 +31,8 @@ class _Part:
     failures: int
     length_s: float
     rate_per_s: float
+    outstanding: int
+    """Requests that were due and not answered, at its end."""
     tails: IntArray
     """int64 [k + 1]: how many latencies are in the histogram's n-th bucket or beyond."""
 
@@ -42,14 +49,22 @@ class Stretches:
         """Of all that was answered."""
         self.failures = 0
         self.length_s = 0.0
+        self.memo: dict[tuple[int, bool], Any] = {}
+        """What was worked out from these stretches, until more are added."""
         self._parts: list[_Part] = []
 
     def add(self, measured: Measurement, length_s: float, rate_per_s: float) -> None:
-        """What ended within the next `length_s`, in which the load was to be `rate_per_s`."""
+        """What ended within the next `length_s`, in which the load was to be `rate_per_s`; where
+        that is 0, it belongs to the load before."""
+        if not rate_per_s and self._parts:
+            rate_per_s = self._parts[-1].rate_per_s
         self.latency += measured.latency
         self.failures += measured.failures
         self.length_s += length_s
-        self._parts.append(_part(measured.latency, measured.failures, length_s, rate_per_s))
+        self.memo.clear()
+        self._parts.append(
+            _part(measured.latency, measured.failures, length_s, rate_per_s, measured.outstanding)
+        )
         if len(self._parts) > MOST:
             self._parts = _paired(self._parts)
 
@@ -57,21 +72,21 @@ class Stretches:
         return len(self._parts)
 
     @property
-    def answered(self) -> NDArray[np.float64]:
+    def answered(self) -> Floats:
         """float64 [n]: requests that were answered, by stretch."""
         return np.array([part.latency.total for part in self._parts], dtype=np.float64)
 
     @property
-    def failed(self) -> NDArray[np.float64]:
+    def failed(self) -> Floats:
         """float64 [n]: requests that failed, by stretch."""
         return np.array([part.failures for part in self._parts], dtype=np.float64)
 
     @property
-    def sums_s(self) -> NDArray[np.float64]:
+    def sums_s(self) -> Floats:
         """float64 [n]: all latencies added up, by stretch."""
         return np.array([part.latency.sum_ns / 1e9 for part in self._parts])
 
-    def over(self, buckets: IntArray) -> NDArray[np.float64]:
+    def over(self, buckets: IntArray) -> Floats:
         """float64 [k, n]: latencies of each stretch that lie in each of `buckets`, or beyond."""
         counts = [
             part.tails[np.searchsorted(part.latency.buckets, buckets)] for part in self._parts
@@ -79,13 +94,23 @@ class Stretches:
         return np.array(counts, dtype=np.float64).reshape(len(self._parts), len(buckets)).T
 
     @property
-    def strata(self) -> IntArray:
-        """int64 [n]: the number of the stratum that each stretch is of, rising."""
-        rates = [part.rate_per_s for part in self._parts]
+    def strata(self) -> list[IntArray]:
+        """Numbers of the stretches of each rate, in order; those of rates that did not last are put
+        together, as the last."""
         begins = [
-            not math.isclose(rate, before, rel_tol=_SAME_RATE) for before, rate in pairwise(rates)
+            place
+            for place, (before, part) in enumerate(pairwise(self._parts), 1)
+            if not _alike(before, part)
         ]
-        return np.concatenate(([0], np.cumsum(begins, dtype=np.int64)))[: len(rates)]
+        runs = np.split(np.arange(len(self._parts)), begins)
+        lasting = [run for run in runs if len(run) >= SHORTEST]
+        short = [run for run in runs if len(run) < SHORTEST]
+        return [*lasting, np.concatenate(short)] if short else lasting
+
+    @property
+    def outstanding(self) -> Floats:
+        """float64 [n]: requests that were due and not answered, at the end of each stretch."""
+        return np.array([part.outstanding for part in self._parts], dtype=np.float64)
 
 
 @lru_cache(maxsize=64)
@@ -95,31 +120,33 @@ def first_over(bound_s: float, inclusive: bool) -> int:
     return int(np.searchsorted(last_us, bound_s * 1e6, "right" if inclusive else "left"))
 
 
-def _part(latency: Histogram, failures: int, length_s: float, rate_per_s: float) -> _Part:
+def _part(
+    latency: Histogram, failures: int, length_s: float, rate_per_s: float, outstanding: int
+) -> _Part:
     tails = np.concatenate((np.cumsum(latency.counts[::-1])[::-1], [0]))
-    return _Part(latency, failures, length_s, rate_per_s, tails)
+    return _Part(latency, failures, length_s, rate_per_s, outstanding, tails)
+
+
+def _alike(first: _Part, second: _Part) -> bool:
+    return math.isclose(first.rate_per_s, second.rate_per_s, rel_tol=_SAME_RATE)
 
 
 def _paired(parts: list[_Part]) -> list[_Part]:
-    """Half as many, each of two neighbours; those of a stratum are together while there is any
-    pair."""
-    paired: list[_Part] = []
-    while parts:
-        first, *rest = parts[:2]
-        if rest and math.isclose(first.rate_per_s, rest[0].rate_per_s, rel_tol=_SAME_RATE):
-            paired.append(_together(first, rest[0]))
-            parts = parts[2:]
-        else:
-            paired.append(first)
-            parts = parts[1:]
-    if len(paired) > MOST:
-        paired = [_together(*paired[place : place + 2]) for place in range(0, len(paired), 2)]
+    """Fewer, of two neighbours each: of one rate, or of any where that is not enough."""
+    for may_be_put_together in (_alike, lambda *_: True):
+        paired: list[_Part] = []
+        waiting = list(reversed(parts))
+        while waiting:
+            part = waiting.pop()
+            if waiting and may_be_put_together(part, waiting[-1]):
+                part = _together(part, waiting.pop())
+            paired.append(part)
+        if len(paired) <= 3 * MOST // 4:
+            break
     return paired
 
 
-def _together(first: _Part, second: _Part | None = None) -> _Part:
-    if second is None:
-        return first
+def _together(first: _Part, second: _Part) -> _Part:
     length_s = first.length_s + second.length_s
     share = second.length_s / length_s if length_s else 0.5
     return _part(
@@ -127,4 +154,5 @@ def _together(first: _Part, second: _Part | None = None) -> _Part:
         first.failures + second.failures,
         length_s,
         first.rate_per_s * (1 - share) + second.rate_per_s * share,
+        second.outstanding,
     )
