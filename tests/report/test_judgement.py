@@ -17,7 +17,7 @@ from tailrace.load.judge.slo import parse_slo
 from tailrace.load.measure.point import Interval
 from tailrace.report.page import make_page
 from tailrace.runs.files import RunFiles
-from tailrace.runs.listing import read_run
+from tailrace.runs.listing import list_runs, read_run
 from tailrace.runs.run import Run
 from tests.kit.cli import run as run_tailrace
 from tests.kit.plans import make_plan
@@ -68,9 +68,16 @@ def test_refused_connections_break_a_bound_wherever_a_run_is_shown(
     failed = {case.attrib["name"]: case.find("failure") is not None for case in cases}
     assert {text: not failed[f"SLO {text}"] for text in JUDGED} == JUDGED
     html = make_page([tmp_path / "r"]).html
+    # A run of an earlier version said nothing of decisions: its intervals do.
+    older = {key: result[key] for key in result.keys() - {"decisions", "mlperf"}}
+    (tmp_path / "r" / "result.json").write_text(json.dumps(older))
+    of_older = make_page([tmp_path / "r"]).html
     for text, decision in result["decisions"].items():
         word = "not decided yet" if decision["outcome"] == "undecided" else decision["outcome"]
         assert f"{text.replace('<', '&lt;')} {word}" in html
+        assert f"{text.replace('<', '&lt;')} {word}" in of_older
+    (info,) = list_runs(tmp_path)
+    assert (info.slo, info.decisions, info.mlperf) == (JUDGED, {}, None)
     # What its intervals decide is the same, for who reads a run that has no result.
     slos = [parse_slo(text) for text in JUDGED]
     again = msgspec.to_builtins(RunFiles(tmp_path / "r").decided(slos))
