@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -127,8 +128,8 @@ def test_a_short_run_of_a_healthy_service_is_valid(serve: Any, tmp_path: Path) -
 
 
 KEPT = ("--rate", "50", "--for", "90s", "--slo", "p90<5s")
-TOO_SHORT = ("--rate", "50", "--for", "1s", "--slo", "p90<5s")
-BROKEN = ("--rate", "400", "--for", "4s", "--slo", "p90<1us")
+TOO_SHORT = ("--rate", "100", "--for", "2s", "--slo", "p99<5s")
+BROKEN = ("--rate", "100", "--for", "3s", "--slo", "p99<1us")
 
 
 @pytest.mark.parametrize(
@@ -154,6 +155,8 @@ def test_an_slo_is_kept_broken_or_not_decided_yet(
     (line,) = (line for line in finished.stdout.splitlines() if line.startswith("SLO "))
     word = {"undecided": "not decided yet"}.get(outcome, outcome)
     assert line.startswith(f"SLO {given[-1]}: {word}: ")
+    assert (decision["needed_s"] is not None) == (outcome == "undecided")
+    assert bool(re.search(r" s more (would|may) decide it", line)) == (outcome == "undecided")
     if code != strict_code:
         assert cli.run(*load[:-2], cwd=tmp_path).returncode == code
 

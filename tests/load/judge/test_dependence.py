@@ -3,7 +3,9 @@ import pytest
 
 from tailrace.load.judge.dependence import decide, interval_us
 from tailrace.load.judge.slo import parse_slo
+from tailrace.load.judge.stretches import Stretches
 from tests.kit.queues import KINDS, Kind, Modulated, Queue, Stalling, percentile_s, stretches_of
+from tests.kit.samples import measured
 
 
 @pytest.mark.parametrize(
@@ -34,3 +36,35 @@ def test_far_from_the_bound_a_minute_decides(kind: Kind) -> None:
     interval = interval_us(stretches, 99.0)
     assert interval is not None
     assert interval[0] < 1000 * bound_ms < interval[1]
+
+
+def of_two_seconds(over: int, within: int) -> Stretches:
+    stretches = Stretches()
+    for _ in range(2):
+        stretches.add(measured([200.0] * over + [10.0] * within), 1.0, 200.0)
+    return stretches
+
+
+@pytest.mark.parametrize(
+    ("over", "within", "slo", "outcome"),
+    [
+        (100, 0, "p99<100ms", "broken"),
+        (50, 50, "p99.9<100ms", "broken"),
+        # 1 in 50 services that keep it just so shows half of its requests over it.
+        (50, 50, "p99<100ms", "undecided"),
+        (100, 0, "p90<100ms", "undecided"),
+        (0, 100, "p99<100ms", "undecided"),
+    ],
+)
+def test_no_run_is_too_short_where_nearly_all_are_over(
+    over: int, within: int, slo: str, outcome: str
+) -> None:
+    decision = decide(of_two_seconds(over, within), parse_slo(slo))
+    assert (decision.outcome, decision.over) == (outcome, 2 * over)
+    assert (decision.needed_s is None) == (outcome == "broken")
+
+
+def test_a_run_too_short_to_know_itself_asks_for_the_rest_of_a_minute() -> None:
+    decision = decide(of_two_seconds(0, 100), parse_slo("p99<100ms"))
+    assert decision.needed_s == 58
+    assert decision.reason.endswith("too short to tell: 58 s more may decide it")

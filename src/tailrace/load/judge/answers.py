@@ -43,12 +43,8 @@ class SloAnswer:
     @property
     def why(self) -> str:
         """All there is to say beside the word."""
-        parts = [self.reason]
-        if self.outcome == "undecided" and not self.is_kept:
-            parts.insert(0, "broken so far")
-        if self.needed_s is not None:
-            parts.append(f"{format_duration(self.needed_s)} more would decide it")
-        return "; ".join(filter(None, parts))
+        is_broken_so_far = self.outcome == "undecided" and not self.is_kept
+        return ("broken so far, " if is_broken_so_far else "") + self.reason
 
 
 def slo_answers(

@@ -151,25 +151,38 @@ def decide(stretches: Stretches, slo: Slo) -> SloDecision:
     elif more < ERROR:
         outcome = "broken"
     needed_s = _needed_s(stretches.length_s, evidence) if outcome == "undecided" else None
+    told = needed_s is not None
+    if outcome == "undecided" and not told and not long_enough:
+        needed_s = math.ceil(KEPT_AFTER_S - stretches.length_s)
     return SloDecision(
         outcome=outcome,
         confidence=round(max(1 - min(fewer, more), 0.5), 4),
         over=t,
         ended=n,
         needed_s=needed_s,
-        reason=_reason(seen, outcome, 1 - min(fewer, more), needed_s, fewer < ERROR),
+        reason=_reason(seen, outcome, 1 - min(fewer, more), needed_s, told, fewer < ERROR),
     )
 
 
 def _reason(
-    seen: str, outcome: Outcome, confidence: float, needed_s: float | None, too_soon: bool
+    seen: str,
+    outcome: Outcome,
+    confidence: float,
+    needed_s: float | None,
+    is_told: bool,
+    too_soon: bool,
 ) -> str:
     if outcome != "undecided":
         return f"{seen} ({min(100 * confidence, 99.99):.4g} % sure)"
-    if too_soon:
-        return f"{seen}; what happens once a minute may not have come yet"
     if needed_s is None:
         return f"{seen}; how long it would take cannot be told"
+    if not is_told:
+        return f"{seen}; too short to tell: {format_duration(needed_s)} more may decide it"
+    if too_soon:
+        return (
+            f"{seen}; what happens once a minute may not have come yet: "
+            f"{format_duration(needed_s)} more would decide it"
+        )
     return f"{seen}; {format_duration(needed_s)} more would decide it if that goes on"
 
 
@@ -183,7 +196,11 @@ def _evidence_of_share(stretches: Stretches, bucket: int, n: int, t: int, rare: 
 
     def more(longer: float) -> float:
         m = _effective(n * longer, spreads, rare, ERROR, longer)
-        return _binomial_at_most(m * (n - t) / n, m, 1 - rare) if t else 1.0
+        if not t:
+            return 1.0
+        # Markov's inequality, however requests depend on each other: no run is over by 1 in 2 more
+        # often than 2 × `rare`. What no run is too short for.
+        return min(_binomial_at_most(m * (n - t) / n, m, 1 - rare), rare * n / t * (1 - 1e-9))
 
     return _Evidence(fewer, more)
 
