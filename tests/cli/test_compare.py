@@ -1,6 +1,7 @@
 """Comparing runs on the command line, and the files for pipelines, as their user meets them."""
 
 import json
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -66,12 +67,35 @@ def test_a_proven_regression_exits_1_in_every_format(runs: Path, tmp_path: Path)
     assert "proven worse than it allows" in text
 
 
+def test_several_runs_a_side_are_compared_as_the_unit_that_varies(runs: Path) -> None:
+    many = runs / "many"
+    for side, name in (("first", "base"), ("second", "slow")):
+        for copy in ("1", "2", "3"):
+            shutil.copytree(runs / "runs" / name, many / side / copy, dirs_exist_ok=True)
+    by_directory = cli.run("compare", "many/first", "many/second", "--json", cwd=runs)
+    named = [[f"many/{side}/{copy}" for copy in "123"] for side in ("first", "second")]
+    by_name = cli.run("compare", *named[0], "--", *named[1], "--json", cwd=runs)
+    assert by_name.returncode == 0, by_name.stderr
+    comparison = json.loads(by_name.stdout)["comparison"]
+    assert json.loads(by_directory.stdout)["comparison"] == comparison
+    assert comparison["runs"] == [3, 3]
+    # All began at one instant: they did not take turns.
+    assert comparison["paired"] is False
+    assert (comparison["base"], comparison["other"]) == ("first (3 runs)", "second (3 runs)")
+    found = {one["name"]: one for one in comparison["differences"]}
+    assert found["p50"]["more_than_noise"] is True
+    assert not any(note.startswith("one run a side") for note in comparison["notes"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
+        (("compare", "base"), "give two runs, or several a side"),
+        (("compare", "base", "--"), "give two runs, or several a side"),
+        (("compare", "base", "slow", "base"), "give two runs, or several a side"),
+        (("compare", "base", "--", "slow", "--", "base"), "give two runs, or several a side"),
         (("compare", "base", "absent"), "there is no run absent"),
         (("compare", "absent", "base"), "there is no run absent"),
-        (("compare", ".", "base"), "there is no run ."),
         (("compare", "base", "slow", "--regression", "p99"), "is no bound on a regression"),
         (("compare", "base", "slow", "--junit", "absent/j.xml"), "cannot write absent/j.xml"),
         (("load", "http://127.0.0.1:9/", "--baseline", "absent"), "there is no run absent"),

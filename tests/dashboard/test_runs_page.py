@@ -17,9 +17,10 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
-from tailrace.report.differences import in_words, judge
+from tailrace.report.differences import in_words
 from tailrace.report.subject import LABELS
 from tailrace.runs.compare.compare import compare
+from tailrace.runs.compare.words import judge
 from tailrace.runs.directory import write_search
 from tailrace.runs.listing import FILES
 from tailrace.units import number
@@ -186,7 +187,7 @@ async def test_runs_are_compared_as_their_report_does(
         await page.get_by_label("Choose busy").check()
         await button.click()
         await expect(page).to_have_url(f"{url}/runs/quiet?with=busy")
-        found = compare(runs / "quiet", runs / "busy")
+        found = compare([runs / "quiet"], [runs / "busy"])
         await expect(page.locator(".findings")).to_contain_text(in_words(found, "A"))
         for row, difference in zip(
             await page.locator(".differences-table tbody tr").all(), found.differences, strict=True
@@ -194,7 +195,7 @@ async def test_runs_are_compared_as_their_report_does(
             await expect(row.locator("td").nth(1)).to_contain_text(judge(difference))
         await page.get_by_role("link", name="Swap").click()
         await expect(page).to_have_url(f"{url}/runs/busy?with=quiet")
-        back = compare(runs / "busy", runs / "quiet")
+        back = compare([runs / "busy"], [runs / "quiet"])
         await expect(page.locator(".findings")).to_contain_text(in_words(back, "A"))
         await page.get_by_role("link", name="quiet", exact=True).click()
         await expect(page).to_have_url(f"{url}/runs/quiet")

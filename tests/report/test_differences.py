@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from tailrace.report.differences import differences, in_words, judge
+from tailrace.report.differences import differences, in_words
 from tailrace.report.subject import read_subjects
 from tailrace.runs.compare.compare import Comparison, Difference
+from tailrace.runs.compare.words import judge
 from tailrace.view.markup import join
 
 

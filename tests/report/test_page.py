@@ -15,9 +15,10 @@ from playwright.async_api import Browser, Page, expect
 
 from tailrace.load.session.search import Found, Step
 from tailrace.report import page as report_page
-from tailrace.report.differences import in_words, judge
+from tailrace.report.differences import in_words
 from tailrace.report.page import make_page
 from tailrace.runs.compare.compare import compare
+from tailrace.runs.compare.words import judge
 from tailrace.runs.directory import write_label, write_search
 from tailrace.units import number
 from tests.kit.browser import Open, watched_page
@@ -187,7 +188,7 @@ async def test_several_runs_are_laid_over_each_other(runs: Path, open_report: Op
         await expect(entries.nth(0)).to_have_attribute("aria-pressed", "false")
         await page.wait_for_function("() => new Promise((done) => requestAnimationFrame(done))")
         assert await ink(page, "runs-p99") < both
-        found = compare(runs / "fast", runs / "slow")
+        found = compare([runs / "fast"], [runs / "slow"])
         rows = page.locator(".differences-table tbody tr")
         for at, difference in enumerate(found.differences):
             cell = rows.nth(at).locator("td").nth(1)

@@ -16,7 +16,7 @@ from tailrace.cli.streams import lost, outlast_readers, wrapped
 from tailrace.errors import NO_ROOM, TailraceError
 from tailrace.plain import plain
 
-COMMANDS = ("demo", "serve", "load", "find", "compare", "report", "dashboard")
+COMMANDS = ("demo", "serve", "load", "find", "compare", "ab", "report", "dashboard")
 GROUPS = ("data", "models", "mlperf")
 
 
@@ -51,7 +51,8 @@ def build(names: Collection[str] = (*COMMANDS, *GROUPS)) -> typer.Typer:
 
     for name in filter(names.__contains__, COMMANDS):
         module = import_module(f"tailrace.cli.{name}")
-        root.command(name, cls=Command, epilog=module.EXAMPLE)(getattr(module, name))
+        kind = getattr(module, "Command", Command)
+        root.command(name, cls=kind, epilog=module.EXAMPLE)(getattr(module, name))
     for name in filter(names.__contains__, GROUPS):
         root.add_typer(import_module(f"tailrace.cli.{name}").app, name=name)
     return root

@@ -18,7 +18,7 @@ from tailrace.runs.compare.regression import (
     parse_bound,
 )
 from tailrace.runs.directory import RUNS_DIR
-from tailrace.runs.listing import locate_run
+from tailrace.runs.listing import locate_runs
 from tailrace.runs.summary import differences_table
 
 _STYLES = {"kept": "", "broken": "bold red", "undecided": "yellow"}
@@ -45,16 +45,16 @@ class Judgement:
 class Gate:
     """A baseline, read, and the bounds on being worse than it."""
 
-    baseline: Comparable
+    baseline: tuple[Comparable, ...]
     bounds: tuple[RegressionBound, ...]
 
-    def judge(self, run: Path) -> Judgement:
-        """The run in the directory `run`, held against the baseline."""
-        comparison = compare_runs(self.baseline, read_comparable(run))
+    def judge(self, *runs: Path) -> Judgement:
+        """The runs in the directories `runs`, held against the baseline."""
+        comparison = compare_runs(self.baseline, list(map(read_comparable, runs)))
         return Judgement(comparison, tuple(judge_bound(comparison, b) for b in self.bounds))
 
 
-def read_gate(baseline: str | None, bounds: Sequence[str] | None) -> Gate | None:
+def read_gate(baseline: Sequence[str] | None, bounds: Sequence[str] | None) -> Gate | None:
     """The gate that `--baseline` and `--regression` ask for, if any.
 
     Raises:
@@ -62,28 +62,34 @@ def read_gate(baseline: str | None, bounds: Sequence[str] | None) -> Gate | None
             read.
     """
     parsed = tuple(parse_bound(text) for text in bounds or (DEFAULT,))
-    if baseline is None:
+    if not baseline:
         if bounds:
             raise UsageError("--regression needs a --baseline to compare with")
         return None
     return open_gate(baseline, parsed)
 
 
-def open_gate(baseline: str, bounds: tuple[RegressionBound, ...]) -> Gate:
-    """The gate of a baseline that is given by its directory or its name.
+def open_gate(baseline: Sequence[str], bounds: tuple[RegressionBound, ...]) -> Gate:
+    """The gate of a baseline: runs, or directories of runs, given by their paths or names.
 
     Raises:
         UsageError: there is no such run, or it holds nothing to compare with.
     """
-    read = read_comparable(locate_run(RUNS_DIR, baseline))
-    if not len(read.series):
-        why = "; ".join(read.info.problems) or "it has no finished interval"
-        raise UsageError(f"nothing can be compared with {baseline}: {why}")
+    read = tuple(map(read_comparable, locate_runs(RUNS_DIR, baseline)))
+    for run in read:
+        if not len(run.series):
+            why = "; ".join(run.info.problems) or "it has no finished interval"
+            raise UsageError(f"nothing can be compared with {run.info.name}: {why}")
     return Gate(read, bounds)
 
 
-def print_differences(comparison: Comparison) -> None:
-    """A comparison's figures and notes, on stdout."""
+def print_judgement(judged: Judgement) -> None:
+    """A comparison's figures and notes, and a line a bound, on stdout."""
+    _print_differences(judged.comparison)
+    print_outcomes(judged.outcomes)
+
+
+def _print_differences(comparison: Comparison) -> None:
     console = make_console()
     figures = differences_table(comparison)
     table = Table(box=None, pad_edge=False, header_style="dim")

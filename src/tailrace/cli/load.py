@@ -64,10 +64,11 @@ def load(
         ),
     ] = False,
     baseline: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="RUN",
-            help="Compare with this run: a run's directory, or its name below runs/.",
+            help="Compare with this run: a run's directory, its name below runs/, or a directory "
+            "of several runs; repeatable.",
             rich_help_panel=JUDGING,
         ),
     ] = None,

@@ -5,12 +5,10 @@ from collections.abc import Sequence
 
 from tailrace.report.subject import Subject
 from tailrace.runs.compare.compare import Comparison, Difference
+from tailrace.runs.compare.words import SAME, UNTOLD, judge
 from tailrace.units import NONE, format_digits, number
 from tailrace.view.markup import Content, Markup, h
 from tailrace.view.parts import card, listed, section, table
-
-_SAME = "not distinguishable"
-_UNTOLD = "cannot be told"
 
 
 def differences(subjects: Sequence[Subject], comparisons: Sequence[Comparison]) -> Content:
@@ -38,37 +36,24 @@ def differences(subjects: Sequence[Subject], comparisons: Sequence[Comparison]) 
         listed(findings, "findings"),
         card(table("differences-table", heads, rows)),
         listed(notes, "notes"),
-        about="ratio to the first run with its 95 % interval, by a bootstrap over intervals; "
-        "noise: the interval holds 1",
+        about="ratio to the first run with its 95 % interval, from each run's own noise",
     )
 
 
 def in_words(comparison: Comparison, base: str) -> str:
     """What a comparison finds of p50 and p99, in a sentence."""
-    found = {one.name: one for one in comparison.differences}
+    found = comparison.by_name
     said = [_clause(found[name], base) for name in ("p50", "p99") if name in found]
     return f"{'; '.join(said)}."
 
 
-def judge(difference: Difference) -> str:
-    """The difference in a word or two: slower, faster, more, fewer, not distinguishable."""
-    if difference.more_than_noise is None:
-        return _UNTOLD
-    if not difference.more_than_noise:
-        return _SAME
-    up = difference.ratio is not None and difference.ratio > 1
-    if difference.unit == "ms":
-        return "slower" if up else "faster"
-    return "more" if up else "fewer"
-
-
 def _clause(difference: Difference, base: str) -> str:
     word = judge(difference)
-    if word == _UNTOLD:
+    if word == UNTOLD:
         return f"whether {difference.name} differs {word}"
     figures = f"{_shown(difference.base)} → {_shown(difference.other)} {difference.unit}"
     ratio = _ratio(difference)
-    if word == _SAME:
+    if word == SAME:
         return f"{difference.name} is not distinguishable from {base}'s: {figures}"
     return f"{difference.name} is {word} than {base}'s: {figures}{ratio and f', {ratio}'}"
 

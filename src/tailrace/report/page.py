@@ -82,7 +82,7 @@ def make_page(paths: Sequence[Path], frame: Frame | None = None) -> Page:
     """
     searches = {path: read_search(path) for path in paths if is_search(path)}
     subjects = read_subjects([path for path in paths if path not in searches])
-    comparisons = [compare(subjects[0].path, other.path) for other in subjects[1:]]
+    comparisons = [compare([subjects[0].path], [other.path]) for other in subjects[1:]]
     told = Document(
         runs=tuple(Told(str(one.path), one.info, one.record.result) for one in subjects),
         comparisons=tuple(comparisons),

@@ -211,6 +211,18 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def write_document(path: Path, document: Any) -> None:
+    """Write a struct as JSON that a person can read.
+
+    Raises:
+        RunDirectoryError: it cannot be written.
+    """
+    try:
+        write_atomically(path, _pretty(document))
+    except OSError as error:
+        raise RunDirectoryError(f"cannot write {path}: {error.strerror}") from None
+
+
 @contextlib.contextmanager
 def written(path: Path) -> Iterator[BinaryIO]:
     """A new file to write, which is at `path` once it is whole.

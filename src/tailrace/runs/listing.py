@@ -6,6 +6,7 @@ Everything here may be called from any thread, and blocks for as long as the dis
 
 import fcntl
 import os
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -195,10 +196,27 @@ def locate_run(base: Path, text: str) -> Path:
         UsageError: it is neither.
     """
     for path in (Path(text), base / text):
-        whole = path.resolve()
-        if whole.name in _names(whole.parent):
+        if _is_run(path):
             return path
     raise UsageError(f"there is no run {text}: give a run's directory, or its name below {base}/")
+
+
+def locate_runs(base: Path, texts: Iterable[str]) -> list[Path]:
+    """The directories of the runs that a person called `texts`, each once: a run by its path or its
+    name below `base`, or a directory of runs by its path or name, which stands for all of them.
+
+    Raises:
+        UsageError: one of them is neither.
+    """
+    found: dict[Path, Path] = {}
+    for text in texts:
+        places = Path(text), base / text
+        many = [place / name for place in places for name in sorted(_names(place))]
+        if not many or any(_is_run(place) for place in places):
+            many = [locate_run(base, text)]
+        for path in many:
+            found.setdefault(path.resolve(), path)
+    return list(found.values())
 
 
 def read_run(base: Path, name: str) -> RunRecord:
@@ -214,6 +232,11 @@ def read_run(base: Path, name: str) -> RunRecord:
     # Of counts that no run has, nothing is to be drawn.
     result = files.result(Result) if files.result(_Outcome) is not None else None
     return RunRecord(info=_read_info(path), points=files.judged(), result=result)
+
+
+def _is_run(path: Path) -> bool:
+    whole = path.resolve()
+    return whole.name in _names(whole.parent)
 
 
 def _names(base: Path, *files: str) -> set[str]:

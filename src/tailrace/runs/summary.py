@@ -20,8 +20,9 @@ from tailrace.load.session.result import Result, notes_on
 from tailrace.load.session.search import Found
 from tailrace.plain import plain
 from tailrace.runs.compare.compare import Comparison
-from tailrace.runs.compare.regression import Outcome, shown
-from tailrace.units import format_digits, format_duration, format_figure, format_lag
+from tailrace.runs.compare.regression import Outcome
+from tailrace.runs.compare.words import in_words, shown
+from tailrace.units import format_duration, format_figure, format_lag
 
 CheckOutcome = Literal["passed", "failed", "undecided", "error"]
 
@@ -46,7 +47,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """A command's outcome."""
 
     command: str
-    """`load`, `find` or `compare`."""
+    """`load`, `find`, `compare` or `ab`."""
     subject: str
     """What it was about: a target, or two runs."""
     duration_s: float = 0.0
@@ -149,10 +150,12 @@ def of_find(found: Found, duration_s: float) -> Summary:
     )
 
 
-def of_comparison(comparison: Comparison, outcomes: Sequence[Outcome]) -> Summary:
-    """Of two runs compared."""
+def of_comparison(
+    comparison: Comparison, outcomes: Sequence[Outcome], command: str = "compare"
+) -> Summary:
+    """Of runs compared."""
     return Summary(
-        command="compare",
+        command=command,
         subject=f"{comparison.other} against {comparison.base}",
         checks=tuple(map(_of_bound, outcomes)),
         table=differences_table(comparison),
@@ -167,10 +170,8 @@ def differences_table(comparison: Comparison) -> Table:
             found.name,
             shown(found.base, found.unit),
             shown(found.other, found.unit),
-            "–" if found.ratio is None else f"{format_digits(100 * (found.ratio - 1), '+')} %",
-            "–"
-            if (ends := found.ratio_interval) is None
-            else " to ".join(format_digits(100 * (end - 1), "+") for end in ends) + " %",
+            "–" if (by := found.change) is None else in_words([by], found.change_unit),
+            "–" if (ends := found.change_interval) is None else in_words(ends),
             {True: "yes", False: "no", None: "cannot be told"}[found.more_than_noise],
         )
         for found in comparison.differences

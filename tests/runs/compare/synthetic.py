@@ -1,12 +1,15 @@
 """Series of runs that never were, from processes whose truth is known."""
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tailrace.load.measure.histogram import LOWEST_US, WIDTH_US, bucket_of
+from tailrace.load.measure.histogram import bucket_of
+from tailrace.runs.compare.compare import Comparison
 from tailrace.runs.compare.series import RunSeries
+from tests.kit.queues import fifo, poisson
 
 FloatArray = NDArray[np.float64]
 
@@ -21,8 +24,8 @@ def series_of(
     np.add.at(counts, (np.asarray(stretch, dtype=np.int64), column), 1)
     return RunSeries(
         length_s=np.full(stretches, length_s),
-        latency_ms=(LOWEST_US[used] + (WIDTH_US[used] - 1) / 2) / 1000,
-        half_width_ms=WIDTH_US[used] / 2000,
+        rate_per_s=np.ones(stretches),
+        buckets=used,
         counts=counts,
         failed=np.zeros(stretches) if failed is None else np.asarray(failed, dtype=np.float64),
     )
@@ -52,23 +55,61 @@ def wandering(
     return series_of(stretch, latency_ms, duration_s)
 
 
-def queue(
+Service = Literal["constant", "gamma", "exponential"]
+_VARIATION = 0.3
+"""Standard deviation of gamma service times by their mean."""
+
+
+def turn(
     random: np.random.Generator,
+    service: Service,
     arrivals_s: FloatArray,
     service_s: float,
-    duration_s: int = 60,
+    *,
+    stretches: int = 1,
+    length_s: float = 1.0,
 ) -> RunSeries:
-    """A queue with exponential service times: Lindley's recursion in closed form."""
-    work = random.exponential(service_s, len(arrivals_s))
-    done_before = np.cumsum(work) - work
-    left_s = np.maximum.accumulate(arrivals_s - done_before) + done_before + work
-    stretch = np.minimum(left_s.astype(np.int64), duration_s - 1)
-    return series_of(stretch, (left_s - arrivals_s) * 1000, duration_s)
+    """A run of one server, idle at first, that takes so long on average for each request."""
+    count = len(arrivals_s)
+    work = np.full(count, service_s)
+    if service == "exponential":
+        work = random.exponential(service_s, count)
+    elif service == "gamma":
+        work = random.gamma(_VARIATION**-2, service_s * _VARIATION**2, count)
+    latency_s = fifo(arrivals_s, work)
+    ended_s = np.minimum((arrivals_s + latency_s) / length_s, stretches - 1)
+    return series_of(ended_s, latency_s * 1000, stretches, length_s=length_s)
 
 
-def poisson_arrivals(
-    random: np.random.Generator, rate_per_s: float, duration_s: int = 60
-) -> FloatArray:
-    """Instants of a Poisson process, seconds."""
-    times = np.cumsum(random.exponential(1 / rate_per_s, int(2 * rate_per_s * duration_s)))
-    return times[times < duration_s]
+def sides(
+    random: np.random.Generator,
+    service: Service,
+    *,
+    load: float,
+    runs: int,
+    each_s: float,
+    slower: float = 1.0,
+    moved: float = 0.0,
+    rate_per_s: float = 100.0,
+    paired: bool = True,
+) -> tuple[list[RunSeries], list[RunSeries]]:
+    """Runs of two services, the second `slower`; each run has a service time of its own, by so many
+    times `moved` (a standard deviation). `paired`: they meet the same arrivals, pair by pair.
+    """
+    found: tuple[list[RunSeries], list[RunSeries]] = [], []
+    for _ in range(runs):
+        arrivals_s = poisson(random, rate_per_s, each_s)
+        for side, times in zip(found, (1.0, slower), strict=True):
+            service_s = load / rate_per_s * times * np.exp(moved * random.normal())
+            side.append(turn(random, service, arrivals_s, service_s, length_s=each_s))
+            if not paired:
+                arrivals_s = poisson(random, rate_per_s, each_s)
+    return found
+
+
+def share_told(
+    comparisons: Iterable[Comparison], names: Sequence[str] = ("mean", "p50", "p99")
+) -> dict[str, float]:
+    """In how many of them each figure is called different."""
+    told = [[one.by_name[name].more_than_noise is True for name in names] for one in comparisons]
+    return dict(zip(names, np.mean(told, axis=0).tolist(), strict=True))

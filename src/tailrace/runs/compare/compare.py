@@ -1,57 +1,48 @@
-"""Two runs compared: each figure's ratio, and whether it is more than chance makes of it.
+"""Two sides compared, of a run or several each: each figure's ratio, and whether it is more than
+chance makes of it.
 
-The unit of chance is a stretch of consecutive intervals, not a request: see `bootstrap`. Such
-stretches are drawn from a run until it is full again, their histograms added up, and the figures
-taken of the sum, 2,000 times over. How the ratio of two such figures spreads is how far the
-measured one can be trusted.
-
-Runs with the very same schedule (arrivals, profile, seed) are drawn at the same places: a burst of
-arrivals that both of them met then says nothing for or against either.
+The run is the unit that varies: several runs a side are compared by `between`. One run a side is
+all that there often is: then `within` says what each one's own noise explains.
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import pairwise, repeat
+from operator import attrgetter
 from pathlib import Path
+from statistics import median
 
 import msgspec
-import numpy as np
 
 from tailrace.errors import UsageError
-from tailrace.runs.compare.chance import (
-    SLOWER,
-    block_length,
-    draw_weights,
-    outage,
-    tail_of_interval,
-)
+from tailrace.runs.compare import between, within
+from tailrace.runs.compare.outage import SLOWER, outage
 from tailrace.runs.compare.series import (
     NAMES,
     UNITS,
-    FloatArray,
+    Apart,
     RunSeries,
-    figures,
-    influences,
-    occasions,
+    Span,
     read_series,
     rounding,
 )
 from tailrace.runs.listing import RunInfo, RunRecord, UnknownRunError, read_run
 from tailrace.units import format_digits
 
-LEAST_STRETCHES = 10
-"""With fewer in either run nothing can be said of chance."""
-_LEAST_OCCASIONS = 5
-"""Separate stretches that a figure has to rest on."""
 _RESOLUTION = 1e-3
 """Latencies and rates have three digits: what differs by less does not differ."""
 _ALIKE = 0.1
 """Durations that differ by a smaller share are not worth a note."""
+_UNSEEN = (
+    "one run a side: what differs between runs (restarts, drift, neighbours) is not in the "
+    "intervals; several a side show it, as tailrace ab makes them"
+)
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure of two runs.
+    """One figure of two sides; of several runs on a side, the geometric mean of theirs (of `failed`
+    the mean).
 
     A latency is infinite (null in JSON) where failed requests, which took for ever, reach it.
     """
@@ -66,46 +57,78 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     other: float | None
     ratio: float | None
     """other / base; None where both are 0 or both infinite."""
-    ratio_interval: tuple[float, float] | None
-    """95 % interval of the ratio; None where it cannot be told."""
-    difference_interval: tuple[float, float] | None
+    ratio_interval: Span | None
+    """95 % interval of the ratio; None where it cannot be told, and of `failed`."""
+    difference_interval: Span | None
     """95 % interval of other − base, in `unit`."""
     more_than_noise: bool | None
-    """Whether the intervals leave out that both runs are the same; None where it cannot be told,
+    """Whether the interval leaves out that both sides are the same; None where it cannot be told,
     and a note says why."""
+    runs_for_5_percent: int | None = None
+    """So many runs a side, or pairs, would find a change of 5 % four times in five; None where the
+    runs there are do not say."""
+
+    @property
+    def change(self) -> float | None:
+        """In % of base, of a share in percentage points."""
+        if self.unit == "%":
+            return None if self.base is None or self.other is None else self.other - self.base
+        return None if self.ratio is None else 100 * (self.ratio - 1)
+
+    @property
+    def change_interval(self) -> Span | None:
+        """95 % interval of the change."""
+        if self.unit == "%" or self.ratio_interval is None:
+            return self.difference_interval if self.unit == "%" else None
+        low, high = self.ratio_interval
+        return 100 * (low - 1), 100 * (high - 1)
+
+    @property
+    def change_unit(self) -> str:
+        """Of the change."""
+        return "points" if self.unit == "%" else "%"
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """Two runs, figure by figure."""
+    """Two sides, figure by figure."""
 
     base: str
-    """Name of the run that the other is compared with."""
+    """Name of the run, or of the runs, that the others are compared with."""
     other: str
     differences: tuple[Difference, ...]
     notes: tuple[str, ...]
     """What to keep in mind: how the runs are unlike, and what cannot be told."""
     outage: str | None = None
-    """What went down in the other run and not in the first, if anything did."""
+    """What went down in another run and in none of the first, if anything did."""
+    runs: tuple[int, int] = (1, 1)
+    """How many there are on each side."""
+    paired: bool = False
+    """Whether the runs took turns under the same schedule, and are compared pair by pair."""
 
-
-def compare(base: Path, other: Path, *, resamples: int = 2000, seed: int = 1) -> Comparison:
-    """The run in the directory `other` compared with the one in `base`.
-
-    Raises:
-        UsageError: one of them is not a run's directory.
-    """
-    sides = read_comparable(base), read_comparable(other)
-    return compare_runs(*sides, resamples=resamples, seed=seed)
+    @property
+    def by_name(self) -> dict[str, Difference]:
+        """The differences, by their figures' names."""
+        return {one.name: one for one in self.differences}
 
 
 @dataclass(frozen=True, slots=True)
 class Comparable:
     """A run, read, as far as it is compared."""
 
+    path: Path
     info: RunInfo
     series: RunSeries
     schedule: tuple[object, ...] | None
     """What fixed the instants of its requests; None where that is not known."""
+
+
+def compare(base: Sequence[Path], other: Sequence[Path]) -> Comparison:
+    """The runs in the directories `other` compared with those in `base`.
+
+    Raises:
+        UsageError: one of them is not a run's directory.
+    """
+    return compare_runs(*([read_comparable(path) for path in side] for side in (base, other)))
 
 
 def read_comparable(path: Path) -> Comparable:
@@ -121,218 +144,197 @@ def read_comparable(path: Path) -> Comparable:
         raise UsageError(f"{path} is not a run's directory: it has no run.json") from None
     answered_s = record.result.answered_s if record.result is not None else None
     series = read_series(whole, record.points, record.info.duration_s, answered_s)
-    return Comparable(record.info, series, _schedule(record))
+    return Comparable(whole, record.info, series, _schedule(record))
 
 
-def compare_runs(
-    base: Comparable, other: Comparable, *, resamples: int = 2000, seed: int = 1
-) -> Comparison:
-    """Two runs compared that have been read."""
+def compare_runs(base: Sequence[Comparable], other: Sequence[Comparable]) -> Comparison:
+    """Two sides compared that have been read."""
+    sides = [sorted(side, key=lambda run: run.info.started) for side in (base, other)]
+    infos = [[run.info for run in side] for side in sides]
+    first, second = ([run.series for run in side] for side in sides)
     return compare_series(
-        base.series,
-        other.series,
-        names=(base.info.name, other.info.name),
-        notes=_unlike(base.info, other.info),
-        paired=base.schedule is not None and base.schedule == other.schedule,
-        resamples=resamples,
-        seed=seed,
+        first,
+        second,
+        names=_names(*sides),
+        notes=_unlike(*infos),
+        paired=_took_turns(*sides),
     )
 
 
 def compare_series(
-    base: RunSeries,
-    other: RunSeries,
+    base: Sequence[RunSeries],
+    other: Sequence[RunSeries],
     *,
     names: tuple[str, str] = ("base", "other"),
     notes: Sequence[str] = (),
     paired: bool = False,
-    resamples: int = 2000,
-    seed: int = 1,
 ) -> Comparison:
-    """Two series compared; `paired` says that both had the very same schedule.
+    """Two sides compared; `paired` says that both had the very same schedule, one by one.
 
-    An interval is the expanded percentile interval of the resamples, widened by what the buckets of
-    the histograms round.
+    What the buckets of the histograms round widens an interval.
     """
-    pair = (base, other)
-    measured = [figures(series)[0] for series in pair]
-    told = [*notes, *chain(*map(_remarks, names, pair))]
-    draws = None
-    if min(map(len, pair)) >= LEAST_STRETCHES:
-        draws = _draw(pair, measured, paired and len(base) == len(other), resamples, seed)
-    down = outage(base, other)
-    is_down = down is not None or outage(other, base) is not None
-    differences = [
-        _difference(column, pair, [float(values[column]) for values in measured], draws, is_down)
-        for column in range(len(NAMES))
+    alone = len(base) == len(other) == 1
+    found = within.apart(base[0], other[0], paired) if alone else between.apart(base, other, paired)
+    down = next(filter(None, (_down(base, run) for run in other)), None)
+    is_down = down is not None or any(_down(other, run) for run in base)
+    rounded = [
+        0.0 if unit == "%" else _RESOLUTION + (_rounding(one, base, other) if unit == "ms" else 0)
+        for one, unit in zip(found, UNITS, strict=True)
     ]
-    if down is not None:
-        told.insert(0, f"{names[1]}: {down}")
-    if draws is not None:
-        told += _doubts(draws, {one.name for one in differences if one.more_than_noise})
+    differences = tuple(map(_difference, NAMES, UNITS, found, rounded, repeat(is_down)))
+    told = [f"{names[1]}: {down}"] if down is not None else []
+    told += [*notes, *_remarks(names, (base, other)), *_doubts(found, differences)]
     return Comparison(
         base=names[0],
         other=names[1],
-        differences=tuple(differences),
-        notes=tuple(told),
+        differences=differences,
+        notes=(*told, _UNSEEN) if alone else tuple(told),
         outage=down,
+        runs=(len(base), len(other)),
+        paired=paired,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Draws:
-    """Figures of the resamples, float64 [resamples, len(NAMES)] of each run, and how much news of
-    each figure, [len(NAMES)], they rest on.
-    """
-
-    base: FloatArray
-    other: FloatArray
-    occasions: FloatArray
+def _down(side: Sequence[RunSeries], run: RunSeries) -> str | None:
+    """What went down in `run`, and in none of `side`."""
+    found = [outage(each, run) for each in side]
+    return found[0] if all(found) else None
 
 
-def _draw(
-    pair: tuple[RunSeries, RunSeries],
-    measured: Sequence[FloatArray],
-    paired: bool,
-    resamples: int,
-    seed: int,
-) -> _Draws:
-    lengths = [block_length(influences(*of_one)) for of_one in zip(pair, measured, strict=True)]
-    if paired:
-        lengths = [max(lengths)] * 2
-    seeds = (2 * seed, 2 * seed if paired else 2 * seed + 1)
-    base, other = (
-        figures(series, draw_weights(len(series), length, resamples, own_seed))
-        for series, length, own_seed in zip(pair, lengths, seeds, strict=True)
-    )
-    news = [occasions(*of_one) for of_one in zip(pair, measured, lengths, strict=True)]
-    # A percentile needs news of it from both runs, a share of failures from either.
-    rests_on = np.where(np.array(NAMES) == "failed", sum(news), np.minimum(*news))
-    return _Draws(base, other, rests_on)
+def _rounding(one: Apart, base: Sequence[RunSeries], other: Sequence[RunSeries]) -> float:
+    """By what share the ratio may be off as latencies were rounded."""
+    return rounding(base[0], one.base) + rounding(other[0], one.other)
 
 
-def _difference(
-    column: int,
-    pair: tuple[RunSeries, RunSeries],
-    values: Sequence[float],
-    draws: _Draws | None,
-    is_down: bool,
-) -> Difference:
-    base, other = values
-    ratio_interval = difference_interval = None
-    if draws is not None and _enough(draws.occasions[column]) and not np.isnan(values).any():
-        tail = tail_of_interval(float(draws.occasions[column]))
-        drawn = draws.base[:, column], draws.other[:, column]
-        rounded = 0.0 if UNITS[column] == "%" else _RESOLUTION
-        if UNITS[column] == "ms":
-            rounded += sum(map(rounding, pair, values))
-        low, high = _interval(_ratio(*drawn), tail)
-        ratio_interval = low / (1 + rounded), high * (1 + rounded)
-        low, high = _interval(_gap(*drawn), tail)
-        margin = rounded * max(value for value in (0.0, *values) if math.isfinite(value))
-        difference_interval = low - margin, high + margin
-    told = not np.isnan(values).any() and not (base == other and base in (0.0, math.inf))
-    more_than_noise = None
-    if is_down and base != other and (UNITS[column] == "%" or _is_far(base, other)):
+def _difference(name: str, unit: str, one: Apart, rounded: float, is_down: bool) -> Difference:
+    base, other = one.base, one.other
+    ratio_interval = difference_interval = more_than_noise = None
+    if one.span is not None and unit == "%":
+        difference_interval = one.span
+        more_than_noise = not one.span[0] <= 0 <= one.span[1]
+    elif one.span is not None:
+        ratio_interval = low, high = _widened(one.span, _ratio(base, other), rounded)
+        if math.isfinite(base):
+            difference_interval = base * (low - 1), base * (high - 1)
+        more_than_noise = not low <= 1 <= high
+    if is_down and base != other and (unit == "%" or _is_far(base, other)):
         # An outage shows in the failures, and in every percentile that it reaches.
         more_than_noise = True
-    elif ratio_interval is not None:
-        more_than_noise = not ratio_interval[0] <= 1 <= ratio_interval[1]
+    told = not math.isnan(base + other) and not (base == other and base in (0.0, math.inf))
     return Difference(
-        name=NAMES[column],
-        unit=UNITS[column],
+        name=name,
+        unit=unit,
         base=None if math.isnan(base) else base,
         other=None if math.isnan(other) else other,
-        ratio=float(_ratio(*np.array(values))) if told else None,
+        ratio=_ratio(base, other) if told else None,
         ratio_interval=ratio_interval,
         difference_interval=difference_interval,
         more_than_noise=more_than_noise,
+        runs_for_5_percent=one.runs_for_5_percent,
     )
 
 
+def _widened(span: Span, ratio: float, rounded: float) -> Span:
+    """The interval of a ratio that may be off by `rounded` as well."""
+    if not 0 < span[0] <= ratio <= span[1] < math.inf:
+        return span
+    low, high = (math.hypot(math.log(ratio / end), rounded) for end in span)
+    return ratio * math.exp(-low), ratio * math.exp(high)
+
+
+def _ratio(base: float, other: float) -> float:
+    return other / base if base else math.inf
+
+
 def _is_far(base: float, other: float) -> bool:
-    return bool(max(base, other) >= SLOWER * min(base, other))
+    return max(base, other) >= SLOWER * min(base, other)
 
 
-def _ratio(base: FloatArray, other: FloatArray) -> FloatArray:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # 0 of 0 and infinite of infinite: the same.
-        return np.where(base == other, 1.0, other / base)
+def _doubts(found: Sequence[Apart], differences: Sequence[Difference]) -> list[str]:
+    """Which figures cannot be told apart from chance, and why."""
+    names: dict[str, list[str]] = {}
+    for one, difference in zip(found, differences, strict=True):
+        if difference.more_than_noise is None:
+            names.setdefault(one.doubt, []).append(difference.name)
+    return [f"{', '.join(alike)}: {doubt}" for doubt, alike in names.items()]
 
 
-def _gap(base: FloatArray, other: FloatArray) -> FloatArray:
-    with np.errstate(invalid="ignore"):
-        return np.where(base == other, 0.0, other - base)
+def _remarks(
+    names: tuple[str, str], sides: tuple[Sequence[RunSeries], Sequence[RunSeries]]
+) -> Iterator[str]:
+    for name, side in zip(names, sides, strict=True):
+        few = min(map(len, side))
+        if few < within.LEAST_BATCHES and len(sides[0]) == len(sides[1]) == 1:
+            yield (
+                f"{name} has {few} intervals; with fewer than {within.LEAST_BATCHES} nothing can "
+                "be said about chance: let it run for longer, or choose a shorter --interval"
+            )
+        unread = sum(series.unread for series in side)
+        if unread:
+            yield f"{unread} intervals of {name} cannot be read and are left out"
+        failed = sum(float(series.failed.sum()) for series in side)
+        answered = sum(float(series.counts.sum()) for series in side)
+        if failed:
+            yield (
+                f"{format_digits(100 * failed / (failed + answered))} % of the requests of {name} "
+                "failed; they count as slower than any other, and not in the mean"
+            )
 
 
-def _interval(values: FloatArray, tail: float) -> tuple[float, float]:
-    # Values may be infinite, between which there is nothing to interpolate.
-    low, high = np.quantile(values[~np.isnan(values)], (tail, 1 - tail), method="inverted_cdf")
-    return float(low), float(high)
-
-
-def _enough(occasions: float) -> bool:
-    # No failure in either run is no doubt, but news of its own.
-    return occasions == 0 or occasions >= _LEAST_OCCASIONS
-
-
-def _doubts(draws: _Draws, told: Collection[str]) -> list[str]:
-    """Which figures cannot be told apart from chance, and why, but for those `told` without."""
-    names: dict[int, list[str]] = {}
-    for name, few in zip(NAMES, draws.occasions, strict=True):
-        if not _enough(few) and name not in told:
-            names.setdefault(int(few), []).append(name)
-    return [
-        f"{', '.join(alike)}: too little to tell from chance, what is at or beyond it fell into "
-        f"{few} separate {'stretch' if few == 1 else 'stretches'} of a run"
-        for few, alike in names.items()
-    ]
-
-
-def _remarks(name: str, series: RunSeries) -> list[str]:
-    remarks = []
-    if len(series) < LEAST_STRETCHES:
-        remarks.append(
-            f"{name} has {len(series)} intervals; with fewer than {LEAST_STRETCHES} nothing can be "
-            "said about chance: let it run for longer, or choose a shorter --interval"
-        )
-    if series.unread:
-        remarks.append(f"{series.unread} intervals of {name} cannot be read and are left out")
-    failed, answered = series.failed.sum(), series.counts.sum()
-    if failed:
-        remarks.append(
-            f"{format_digits(100 * failed / (failed + answered))} % of the requests of {name} "
-            "failed; they count as slower than any other, and not in the mean"
-        )
-    return remarks
-
-
-def _unlike(base: RunInfo, other: RunInfo) -> list[str]:
+def _unlike(base: Sequence[RunInfo], other: Sequence[RunInfo]) -> list[str]:
     notes = [
-        f"the {what} differs: {_shown(a)} against {_shown(b)}"
-        for what, a, b in (
-            ("target", base.target, other.target),
-            ("arrival process", base.arrivals, other.arrivals),
-            ("profile of the rate", base.profile, other.profile),
+        f"the {what} differs: {shown[0]} against {shown[1]}"
+        for what, of in (
+            ("target", attrgetter("target")),
+            ("arrival process", attrgetter("arrivals")),
+            ("profile of the rate", attrgetter("profile")),
         )
-        if a != b
+        if len(set(shown := [_shown(map(of, side)) for side in (base, other)])) > 1
     ]
-    shorter, longer = sorted((base.duration_s, other.duration_s))
+    lengths = [[info.duration_s for info in side] for side in (base, other)]
+    shorter, longer = sorted(map(median, lengths))
     if longer - shorter > _ALIKE * longer:
-        notes.append(
-            f"the duration differs: {base.duration_s:,.3g} s against {other.duration_s:,.3g} s"
-        )
+        a, b = map(median, lengths)
+        notes.append(f"the duration differs: {a:,.3g} s against {b:,.3g} s")
+    infos = (*base, *other)
     notes += [
         f"{info.name} is {info.state}, not finished: what it has so far is compared"
-        for info in (base, other)
+        for info in infos
         if info.state != "finished"
     ]
-    notes += [f"{info.name}: {problem}" for info in (base, other) for problem in info.problems]
+    notes += [f"{info.name}: {problem}" for info in infos for problem in info.problems]
     return notes
 
 
-def _shown(value: str) -> str:
-    return value or "unknown"
+def _shown(values: Iterable[str]) -> str:
+    return ", ".join(sorted({value or "unknown" for value in values}))
+
+
+def _names(base: Sequence[Comparable], other: Sequence[Comparable]) -> tuple[str, str]:
+    """Of a run its own, of several that of the directory that they alone are in."""
+    places = [{run.path.parent for run in side} for side in (base, other)]
+
+    def name(side: Sequence[Comparable], own: set[Path], others: set[Path]) -> str:
+        first, last = side[0].path, side[-1].path
+        if len(side) == 1:
+            return first.name
+        alone = len(own) == 1 and own.isdisjoint(others)
+        called = first.parent.name if alone else f"{first.name} … {last.name}"
+        return f"{called} ({len(side)} runs)"
+
+    return name(base, *places), name(other, *places[::-1])
+
+
+def _took_turns(base: Sequence[Comparable], other: Sequence[Comparable]) -> bool:
+    """Whether each run of a side has its peer on the other: of the same schedule, and begun before
+    the next two. Both sides are in the order of their starts.
+    """
+    if [run.schedule for run in base] != [run.schedule for run in other]:
+        return False
+    pairs = [(a.info.started, b.info.started) for a, b in zip(base, other, strict=True)]
+    return None not in (run.schedule for run in base) and all(
+        max(pair) < min(following) for pair, following in pairwise(pairs)
+    )
 
 
 def _schedule(record: RunRecord) -> tuple[object, ...] | None:
@@ -343,4 +345,5 @@ def _schedule(record: RunRecord) -> tuple[object, ...] | None:
     if record.result is None or not record.points or changed:
         return None
     info = record.info
-    return info.arrivals, info.profile, record.result.seed, round(record.points[0].interval_s, 2)
+    interval_s = round(record.points[0].interval_s, 2)
+    return info.arrivals, info.profile, record.result.seed, round(info.duration_s, 1), interval_s

@@ -6,7 +6,6 @@ undecided: the runs are too short, or too noisy, to tell. An outage breaks every
 on failures that allows for it.
 """
 
-import math
 import re
 from typing import Literal
 
@@ -15,7 +14,7 @@ import msgspec
 from tailrace.errors import UsageError
 from tailrace.runs.compare.compare import Comparison, Difference
 from tailrace.runs.compare.series import NAMES
-from tailrace.units import format_digits, format_figure
+from tailrace.runs.compare.words import in_words, shown
 
 DEFAULT = "p99+10%"
 """Wide enough for what one machine differs from another like it."""
@@ -73,7 +72,7 @@ def judge_bound(comparison: Comparison, bound: RegressionBound) -> Outcome:
 
 
 def _judge(comparison: Comparison, bound: RegressionBound) -> tuple[_Judgement, str]:
-    found = {difference.name: difference for difference in comparison.differences}
+    found = comparison.by_name
     difference = found[bound.figure]
     if found["completed/s"].base and not found["completed/s"].other:
         return "broken", "nothing was answered"
@@ -83,12 +82,11 @@ def _judge(comparison: Comparison, bound: RegressionBound) -> tuple[_Judgement, 
     down: tuple[_Judgement, str] | None = None
     if comparison.outage is not None and not _allows(bound, difference, found["failed"]):
         down = "broken", f"{measured}: {comparison.outage}"
-    change = _change_percent(difference)
+    change = difference.change_interval
     if change is None:
         return down or ("undecided", f"{measured}: {_why(comparison, bound.figure)}")
+    spread = f"95 % interval {in_words(change, difference.change_unit)}"
     low, high = change
-    unit = " points" if bound.figure in _SHARES else " %"
-    spread = f"95 % interval {format_digits(low, '+')} to {format_digits(high, '+')}{unit}"
     if bound.figure in _FALLING:
         low, high = -high, -low
     if low > bound.allowed_percent:
@@ -97,7 +95,8 @@ def _judge(comparison: Comparison, bound: RegressionBound) -> tuple[_Judgement, 
         return down
     if high <= bound.allowed_percent:
         return "kept", f"{measured}, {spread}"
-    return "undecided", f"{measured}, {spread}: not proven either way; longer runs would tell"
+    more = "longer" if comparison.runs == (1, 1) else "more"
+    return "undecided", f"{measured}, {spread}: not proven either way; {more} runs would tell"
 
 
 def _allows(bound: RegressionBound, difference: Difference, failed: Difference) -> bool:
@@ -109,24 +108,6 @@ def _allows(bound: RegressionBound, difference: Difference, failed: Difference) 
     if bound.figure not in _SHARES or difference.base is None or difference.other is None:
         return False
     return difference.other - difference.base <= bound.allowed_percent
-
-
-def _change_percent(difference: Difference) -> tuple[float, float] | None:
-    if difference.name in _SHARES:
-        return difference.difference_interval
-    if difference.ratio_interval is None:
-        return None
-    low, high = difference.ratio_interval
-    return 100 * (low - 1), 100 * (high - 1)
-
-
-def shown(value: float | None, unit: str) -> str:
-    """A figure for a person, with its unit."""
-    if value is None:
-        return "none"
-    if math.isinf(value):
-        return "infinite (too many failed)"
-    return f"{format_figure(value)} {unit}" if unit != "/s" else f"{format_figure(value)}/s"
 
 
 def _why(comparison: Comparison, figure: str) -> str:

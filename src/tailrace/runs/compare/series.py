@@ -1,6 +1,4 @@
-"""A run as a series of stretches of time, each with its counts: what can be resampled, and the
-figures of it, or of many resamples at once.
-"""
+"""A run as a series of stretches of time, each with its counts, and the figures of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +7,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tailrace.load.measure.histogram import LOWEST_US, WIDTH_US, IntArray
+from tailrace.load.judge.stretches import MOST, Stretches
+from tailrace.load.measure.histogram import (
+    HIGHEST_US,
+    LOWEST_US,
+    WIDTH_US,
+    Histogram,
+    IntArray,
+    bucket_of,
+)
+from tailrace.load.measure.measurement import Measurement
 from tailrace.load.measure.point import PERCENTS as SHOWN
 from tailrace.load.measure.point import Point
 from tailrace.load.session.result import answering_s
@@ -17,14 +24,33 @@ from tailrace.runs.files import RunFiles
 from tailrace.runs.histogram_log import LoggedIntervals, start_of
 
 FloatArray = NDArray[np.float64]
+Span = tuple[float, float]
+"""The ends of an interval."""
 
 PERCENTS = tuple(SHOWN.values())
 NAMES = ("mean", *SHOWN, "failed", "completed/s")
 UNITS = ("ms", *("ms" for _ in PERCENTS), "%", "/s")
 """Of the figures, and their units: in the order of a row of them."""
 
-LONGEST = 600
-"""Stretches in a series, at most: of a longer run, several intervals are taken together."""
+percent_of = SHOWN.get
+"""The percentage of a percentile, by its name; None of any other figure."""
+
+ENDLESS_US = LOWEST_US[bucket_of(np.array(2 * HIGHEST_US))] - 1.0
+"""What took longer, or failed, took for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """How far a figure of two sides is apart."""
+
+    base: float
+    """NaN where there is none, infinite where failed requests reach it."""
+    other: float
+    span: Span | None = None
+    """95 % interval of other / base; of a share of requests in %, of other − base. None where it
+    cannot be told, and `doubt` says why."""
+    doubt: str = ""
+    runs_for_5_percent: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +60,10 @@ class RunSeries:
     length_s: FloatArray
     """[n]: how long each stretch lasted; of the last one up to the last answer, if that came after
     the offering."""
-    latency_ms: FloatArray
-    """[k], ascending: the middles of the histogram's buckets."""
-    half_width_ms: FloatArray
-    """[k]: by how much a latency may differ from its bucket's middle."""
+    rate_per_s: FloatArray
+    """[n]: what the profile asked for."""
+    buckets: IntArray
+    """int64 [k], ascending: of the histogram, those in use."""
     counts: FloatArray
     """[n, k]: answered requests, whole numbers."""
     failed: FloatArray
@@ -47,6 +73,29 @@ class RunSeries:
 
     def __len__(self) -> int:
         return len(self.length_s)
+
+    @property
+    def latency_ms(self) -> FloatArray:
+        """[k], ascending: the middles of the buckets."""
+        return (LOWEST_US[self.buckets] + (WIDTH_US[self.buckets] - 1) / 2) / 1000
+
+    def stretches(self) -> Stretches:
+        """The same as the judge takes them, failed requests among the answered ones: as longer than
+        ENDLESS_US.
+        """
+        found = Stretches()
+        buckets = np.append(self.buckets, bucket_of(np.array(2 * HIGHEST_US)))
+        rows = np.column_stack((self.counts, self.failed)).astype(np.int64)
+        # Two latencies so long are one bucket.
+        buckets, column = np.unique(buckets, return_inverse=True)
+        for row, length_s, rate_per_s in zip(rows, self.length_s, self.rate_per_s, strict=True):
+            counts = np.bincount(column, weights=row).astype(np.int64)
+            used = np.flatnonzero(counts)
+            last = buckets[used].max(initial=0)
+            max_us = 2 * HIGHEST_US if row[-1] else LOWEST_US[last] + WIDTH_US[last]
+            latency = Histogram(buckets[used], counts[used], 0, 1000 * int(max_us))
+            found.add(Measurement(series={"latency": latency}), float(length_s), float(rate_per_s))
+        return found
 
 
 def read_series(
@@ -84,15 +133,18 @@ def _lay_out(
     usual_s = np.median(offering_s[offering_s > 0]) if (offering_s > 0).any() else 0.0
     whole = offering_s >= 0.5 * usual_s
     place = np.maximum(np.cumsum(whole) - 1, 0)
-    place //= max(1, -(-int(whole.sum()) // LONGEST))
+    place //= max(1, -(-int(whole.sum()) // MOST))
     size = int(place[-1]) + 1 if len(place) else 0
     counts = np.zeros((size, len(log.buckets)))
     np.add.at(counts, place, log.counts[[row for _, row in known]].astype(np.float64))
+    rates = np.zeros(size)
+    # The first of a stretch says: load may have ended before the last.
+    rates[place[::-1]] = [point.target_per_s for point, _ in reversed(known)]
     failed = [float(sum(point.failed.values())) for point, _ in known]
     return RunSeries(
         length_s=_sums(place, length_s, size),
-        latency_ms=_middles_ms(log.buckets),
-        half_width_ms=WIDTH_US[log.buckets] / 2000,
+        rate_per_s=rates,
+        buckets=log.buckets,
         counts=counts,
         failed=_sums(place, np.array(failed), size),
         unread=unread,
@@ -105,35 +157,28 @@ def _sums(place: IntArray, values: FloatArray, size: int) -> FloatArray:
     return sums
 
 
-def _middles_ms(buckets: IntArray) -> FloatArray:
-    middles: FloatArray = (LOWEST_US[buckets] + (WIDTH_US[buckets] - 1) / 2) / 1000
-    return middles
-
-
-def figures(series: RunSeries, weights: FloatArray | None = None) -> FloatArray:
-    """Figures, float64 [r, len(NAMES)], of r draws from `series`; `weights`, float64 [r, n], says
-    how often each stretch is in each, None once.
+def figures(series: RunSeries) -> FloatArray:
+    """Figures of a run, float64 [len(NAMES)].
 
     Percentiles are of all requests, those that failed slower than any other: infinite where they
     reach the percentile. `mean` is of what was answered. NaN where there is nothing to take one of.
     """
-    if weights is None:
-        weights = np.ones((1, len(series)))
-    # Drawing is a sum, so it may come after the sums over the buckets.
-    answered_up_to = weights @ np.cumsum(series.counts, axis=1)
-    answered = weights @ series.counts.sum(axis=1)
-    failed = weights @ series.failed
+    counts = series.counts.sum(axis=0)
+    answered, failed = counts.sum(), series.failed.sum()
     total = answered + failed
-    latency_ms = np.append(series.latency_ms, np.inf)
+    ranks = np.maximum(np.ceil(np.array(PERCENTS) / 100 * total - 1e-9), 1)
+    buckets = np.searchsorted(np.cumsum(counts), ranks)
+    percentiles = np.append(series.latency_ms, np.inf)[buckets]
     with np.errstate(invalid="ignore", divide="ignore"):
-        columns = [weights @ (series.counts @ series.latency_ms) / answered]
-        for percent in PERCENTS:
-            rank = np.maximum(np.ceil(percent / 100 * total - 1e-9), 1)
-            bucket = (answered_up_to < rank[:, None]).sum(axis=1)
-            columns.append(np.where(total > 0, latency_ms[bucket], np.nan))
-        columns.append(100 * failed / total)
-        columns.append(answered / (weights @ series.length_s))
-    return np.stack(columns, axis=1)
+        mean = counts @ series.latency_ms / answered
+        return np.array(
+            [
+                mean,
+                *np.where(total > 0, percentiles, np.nan),
+                100 * failed / total,
+                answered / series.length_s.sum(),
+            ]
+        )
 
 
 def influences(series: RunSeries, measured: FloatArray) -> list[FloatArray]:
@@ -152,23 +197,9 @@ def influences(series: RunSeries, measured: FloatArray) -> list[FloatArray]:
     return [pull - pull.mean() for pull in pulls]
 
 
-def occasions(series: RunSeries, measured: FloatArray, length: float) -> FloatArray:
-    """How many separate pieces of news the series has of each figure, [len(NAMES)], if stretches
-    closer than `length` to each other are one: for a percentile those with requests at or beyond
-    it, for the failed share those with failures, else all.
-    """
-    place = np.arange(len(series))
-    news = [place]
-    for value_ms in measured[1 : 1 + len(PERCENTS)]:
-        beyond = series.counts[:, series.latency_ms >= value_ms].sum(axis=1) + series.failed
-        news.append(np.flatnonzero(beyond))
-    news += [np.flatnonzero(series.failed), place]
-    return np.array([float(len(np.unique(places // length))) for places in news])
-
-
 def rounding(series: RunSeries, latency_ms: float) -> float:
     """By what share `latency_ms`, one of the series' figures, may be off as it was rounded."""
     if not np.isfinite(latency_ms) or latency_ms <= 0:
         return 0.0
     place = min(int(np.searchsorted(series.latency_ms, latency_ms)), len(series.latency_ms) - 1)
-    return float(series.half_width_ms[place] / latency_ms)
+    return float(WIDTH_US[series.buckets[place]] / 2000 / latency_ms)
