@@ -39,9 +39,10 @@ def test_far_from_the_bound_a_minute_decides(kind: Kind) -> None:
 
 
 def of_two_seconds(over: int, within: int) -> Stretches:
-    stretches = Stretches()
+    generator, stretches = np.random.default_rng(3), Stretches()
     for _ in range(2):
-        stretches.add(measured([200.0] * over + [10.0] * within), 1.0, 200.0)
+        times_ms = [*generator.uniform(150, 250, over), *generator.uniform(5, 15, within)]
+        stretches.add(measured(times_ms), 1.0, 200.0)
     return stretches
 
 
