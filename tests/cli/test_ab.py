@@ -51,15 +51,26 @@ def test_rounds_of_two_services_say_which_is_slower_and_by_how_much(
     assert json.loads(again.stdout)["comparison"] == comparison
 
 
-def test_a_service_against_itself_is_not_called_different(serve: Any, tmp_path: Path) -> None:
-    server = serve(answer_after(0.02))
-    finished = cli.run("ab", server.url, server.url, *SHORT, cwd=tmp_path)
+@pytest.mark.parametrize("times", [1.0, 1.1])
+def test_what_is_found_is_what_there_is(serve: Any, tmp_path: Path, times: float) -> None:
+    """A service that only waits, against itself, and against one that waits for a tenth longer."""
+    a, b = serve(answer_after(0.1)), serve(answer_after(0.1 * times))
+    finished = cli.run("ab", a.url, b.url, *SHORT, "--out", "made", cwd=tmp_path)
     assert finished.returncode == 0, finished.stderr
-    (p99,) = [line for line in finished.stdout.splitlines() if line.startswith("p99: ")]
+    said = {
+        name: line
+        for line in finished.stdout.splitlines()
+        if (name := line.partition(": ")[0]) in ("mean", "p50", "p99")
+    }
     # 50 requests in a turn.
-    assert "cannot be told" in p99
-    (p50,) = [line for line in finished.stdout.splitlines() if line.startswith("p50: ")]
-    assert "a change of 5 % takes about" in p50
+    assert said["p99"] == "p99: cannot be told"
+    assert "a change of 5 % takes about" in said["p50"]
+    document = json.loads((tmp_path / "made" / "ab.json").read_text())
+    found = {one["name"]: one for one in document["comparison"]["differences"]}
+    assert found["p50"]["ratio"] == pytest.approx(times, abs=0.04)
+    if times > 1:
+        assert found["p50"]["more_than_noise"] is True
+        assert "p50: B is slower than A, +" in said["p50"]
 
 
 def test_what_was_finished_is_kept_where_it_is_cut_short(serve: Any, tmp_path: Path) -> None:

@@ -18,11 +18,19 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
+from tailrace.errors import UsageError
 from tailrace.load.measure.histogram import HIGHEST_US
 from tailrace.load.measure.point import Point
 from tailrace.runs.directory import RunDirectory
 from tailrace.runs.files import FILES
-from tailrace.runs.listing import RunInfo, UnknownRunError, list_runs, list_searches, read_run
+from tailrace.runs.listing import (
+    RunInfo,
+    UnknownRunError,
+    list_runs,
+    list_searches,
+    locate_runs,
+    read_run,
+)
 from tailrace.runs.run import Run
 from tests.kit.plans import leave_run, make_plan
 from tests.kit.samples import POINT
@@ -351,3 +359,18 @@ def test_threads_may_list_at_the_same_time(tmp_path: Path) -> None:
         listings = list(threads.map(list_runs, [tmp_path] * 32))
     assert all(listing == listings[0] for listing in listings)
     assert {info.state for info in listings[0]} == {"interrupted"}
+
+
+def test_a_directory_of_runs_stands_for_all_in_it(tmp_path: Path) -> None:
+    for name in ("one", "many/2", "many/1"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "run.json").write_text("{}")
+    (tmp_path / "many" / "notes").mkdir()
+    found = locate_runs(tmp_path, ["many", str(tmp_path / "one"), "many/1"])
+    assert [path.relative_to(tmp_path) for path in found] == [
+        Path("many/1"),
+        Path("many/2"),
+        Path("one"),
+    ]
+    with pytest.raises(UsageError, match="there is no run notes"):
+        locate_runs(tmp_path, ["one", "notes"])

@@ -29,7 +29,7 @@ Examples:
 Exit code: 0 done; 1 a --regression is proven, or nothing was answered; 2 an argument cannot be
 used; 130 Ctrl-C, 143 SIGTERM, with what the rounds that were finished by then say.
 """
-_NOT = ("profile", "duration_s", "slo", "min_duration_s", "abort_on", "part", "start_at")
+_NOT = ("profile", "duration_s", "slo", "min_duration_s", "mlperf", "abort_on", "part", "start_at")
 """Settings that rounds have their own way with."""
 _TOLD = ("mean", "p50", "p99")
 """Figures that the answer is given of in words."""
@@ -83,6 +83,7 @@ def ab(
     import uvloop
 
     from tailrace.cli import gate
+    from tailrace.cli.console import literal, make_console, print_paragraph
     from tailrace.cli.output import positive_duration_s, print_json
     from tailrace.load.judge.ending import DURATION, signal_code
     from tailrace.load.session.plan import read_plan
@@ -120,6 +121,8 @@ def ab(
         print_json(found)
     else:
         gate.print_judgement(judged)
+        for doubt in found.doubts:
+            print_paragraph(make_console(), literal((f"  - {doubt}", "yellow")), hang=4)
         _print_answer(found.comparison)
         typer.echo(plain(f"run: {directory}"))
     files.write(of_comparison(judged.comparison, judged.outcomes, command="ab"))

@@ -54,6 +54,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """As of a run: `duration` where all rounds were finished."""
     comparison: Comparison | None
     """None where no round was finished."""
+    doubts: tuple[str, ...] = ()
+    """Turns whose measurement is not sound, the generator being late for one, and why."""
     regressions: tuple[Outcome, ...] = ()
     run: str
     """The directory of all turns."""
@@ -106,6 +108,7 @@ class Turns:
         """Of the rounds that are finished; None before the first is."""
         self.ended_by = DURATION
         self.problems: list[str] = []
+        self._doubts: list[str] = []
         self._plans = plans
         self._warmup_s = warmup_s
         self._show = show
@@ -168,6 +171,7 @@ class Turns:
             seed=first.seed,
             ended_by=self.ended_by,
             comparison=self.comparison,
+            doubts=tuple(self._doubts),
             regressions=tuple(
                 judge_bound(self.comparison, bound)
                 for bound in bounds
@@ -201,3 +205,6 @@ class Turns:
         elif result.offered and not result.completed:
             failures = describe_failures(result.reasons)
             raise NoAnswerError(f"{turn.plan.config.url} answered nothing: {failures}")
+        elif turn.round and not result.verdict.valid:
+            reasons = "; ".join(result.verdict.reasons)
+            self._doubts.append(f"round {turn.round}, {turn.side.upper()}: {reasons}")

@@ -1,1 +1,3 @@
-"""Two or more runs, or the intervals of one, compared: the statistics, and the gate of a build."""
+"""Runs compared: how far sides of several are apart (`between`), or two runs by their own noise
+(`within`), what no chance explains (`outage`), and the gate of a build (`regression`).
+"""

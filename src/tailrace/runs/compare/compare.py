@@ -291,10 +291,8 @@ def _unlike(base: Sequence[RunInfo], other: Sequence[RunInfo]) -> list[str]:
         )
         if len(set(shown := [_shown(map(of, side)) for side in (base, other)])) > 1
     ]
-    lengths = [[info.duration_s for info in side] for side in (base, other)]
-    shorter, longer = sorted(map(median, lengths))
-    if longer - shorter > _ALIKE * longer:
-        a, b = map(median, lengths)
+    a, b = (median(info.duration_s for info in side) for side in (base, other))
+    if not _alike(a, b):
         notes.append(f"the duration differs: {a:,.3g} s against {b:,.3g} s")
     infos = (*base, *other)
     notes += [
@@ -304,6 +302,10 @@ def _unlike(base: Sequence[RunInfo], other: Sequence[RunInfo]) -> list[str]:
     ]
     notes += [f"{info.name}: {problem}" for info in infos for problem in info.problems]
     return notes
+
+
+def _alike(one_s: float, another_s: float) -> bool:
+    return abs(one_s - another_s) <= _ALIKE * max(one_s, another_s)
 
 
 def _shown(values: Iterable[str]) -> str:
@@ -329,21 +331,21 @@ def _took_turns(base: Sequence[Comparable], other: Sequence[Comparable]) -> bool
     """Whether each run of a side has its peer on the other: of the same schedule, and begun before
     the next two. Both sides are in the order of their starts.
     """
-    if [run.schedule for run in base] != [run.schedule for run in other]:
+    schedules = [run.schedule for run in base]
+    if None in schedules or schedules != [run.schedule for run in other]:
         return False
-    pairs = [(a.info.started, b.info.started) for a, b in zip(base, other, strict=True)]
-    return None not in (run.schedule for run in base) and all(
-        max(pair) < min(following) for pair, following in pairwise(pairs)
+    pairs = [(a.info, b.info) for a, b in zip(base, other, strict=True)]
+    begun = [sorted(info.started for info in pair) for pair in pairs]
+    return all(first[-1] < second[0] for first, second in pairwise(begun)) and all(
+        _alike(*(info.duration_s for info in pair)) for pair in pairs
     )
 
 
 def _schedule(record: RunRecord) -> tuple[object, ...] | None:
-    """What fixed the instants of a run's requests and its intervals; None where that is not known,
-    or was changed while it ran.
+    """What fixed the instants of a run's requests; None where that is not known, or was changed
+    while it ran.
     """
     changed = any(event.kind in ("rate", "profile") for p in record.points for event in p.events)
     if record.result is None or not record.points or changed:
         return None
-    info = record.info
-    interval_s = round(record.points[0].interval_s, 2)
-    return info.arrivals, info.profile, record.result.seed, round(info.duration_s, 1), interval_s
+    return record.info.arrivals, record.info.profile, record.result.seed
