@@ -111,8 +111,7 @@ def find(url: str, bare: float, directory: Path, arguments: argparse.Namespace) 
                 *("taskset", "-c", CLIENT_CORE, sys.executable, "-m", "tailrace", "find", url),
                 *("--slo", SLO, "--json", "--body", str(directory), "--out", out + "/run"),
                 *("--start", f"{bare / 2:.1f}", "--max", f"{2 * bare:.1f}"),
-                *("--step", arguments.step, "--longest", "15s", "--confirm", arguments.confirm),
-                *("--precision", "0.03", "--timeout", "5s"),
+                *("--for", arguments.search, "--timeout", "5s"),
             ],
             stdout=subprocess.PIPE,
             stderr=sys.stderr,
@@ -172,8 +171,7 @@ def main() -> None:
     parser.add_argument("--model", default="shapes", help="as `tailrace serve` takes it")
     parser.add_argument("--cores", default=SERVER_CORE, help="the servers', as 1,2")
     parser.add_argument("--pictures", type=Path, help="a folder of them; drawn ones by default")
-    parser.add_argument("--step", default="5s", help="as `tailrace find` takes it")
-    parser.add_argument("--confirm", default="20s", help="as `tailrace find` takes it")
+    parser.add_argument("--search", default="60s", help="as `tailrace find --for` takes it")
     parser.add_argument("--limit", type=float, default=90.0, help="of one search, s")
     arguments = parser.parse_args()
     arguments.workers = len(arguments.cores.split(","))

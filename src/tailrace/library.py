@@ -14,10 +14,11 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from tailrace.errors import UsageError
 from tailrace.load.config import DEFAULT_DURATION_S, LoadConfig
+from tailrace.load.search.answer import FindLimits
+from tailrace.load.session.finder import Finder
+from tailrace.load.session.found import DEFAULT_SLO, Found, SearchProgress
 from tailrace.load.session.plan import Plan, read_plan
-from tailrace.load.session.search import Found, Searcher, SearchLimits, Step, find_rate
 from tailrace.load.settings import settings_of
 from tailrace.runs import listing
 from tailrace.runs.directory import RUNS_DIR, write_search
@@ -34,6 +35,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 Target = str | Sequence[str] | LoadConfig
 """A URL, several that share the requests (each may have a weight before it), or all settings."""
 AnyPath = str | Path
+
+_GONE = ("precision", "step", "longest", "warmup", "confirm")
+"""What a search of separate steps was told."""
 
 
 def _with_settings(function: F) -> F:
@@ -123,33 +127,28 @@ def start(
 def find(
     target: Target,
     *,
-    slo: str | None = None,
+    slo: str | Sequence[str] = DEFAULT_SLO,
+    duration: float | str = 60.0,
     start: float | str = 10.0,
     highest: float | str = 1e6,
-    precision: float = 0.02,
-    step: float | str = 10.0,
-    longest: float | str = 60.0,
-    warmup: float | str = 1.0,
-    confirm: float | str = 30.0,
     out: AnyPath | None = None,
-    progress: bool = False,
+    progress: bool | Callable[[SearchProgress], object] = False,
     **settings: Any,
 ) -> Found:
-    """Find the highest rate at which `target` keeps an SLO: `found.rate_per_s`.
+    """Find the highest rate at which `target` keeps its SLOs: `found.rate_per_s`.
 
         found = tailrace.find("http://127.0.0.1:5000/gpu", slo="p99<100ms")
 
-    It doubles the rate until the SLO breaks, bisects, and confirms. Like `run` it works anywhere.
+    One run without a pause, its rate changed live. Like `run` it works anywhere; Ctrl-C ends it at
+    once and raises KeyboardInterrupt.
 
     Args:
-        slo: the bound to keep, on a percentile; p99<100ms unless given.
-        start: the rate to try first, and the `highest` to try, requests a second.
-        precision: how close to a rate that breaks the SLO, as a share of it.
-        step: the least time to spend on a rate, and the `longest` on one that stays undecided.
-        warmup: of each step so much is not counted.
-        confirm: length of the last run, at the rate found.
+        slo: the bound to keep, or several: p99<100ms unless given.
+        duration: the time to spend; with more of it the interval is narrower.
+        start: the rate to begin with, and the `highest` to try, requests a second.
         out: the directory for find.json; without it nothing is written.
-        progress: print a line on stderr after each step.
+        progress: print a line on stderr after each stretch of load; or what is called with how far
+            the search is, several times a second.
         settings: see `tailrace.library`.
 
     Raises:
@@ -157,31 +156,38 @@ def find(
         GeneratorError: the load workers cannot be started.
         ServiceGoneError: nothing but failures comes back.
     """
+    if gone := [name for name in _GONE if settings.pop(name, None) is not None]:
+        _warn(f"{', '.join(gone)} mean nothing any more: duration says how long it may take")
     if not isinstance(target, LoadConfig):
-        settings = {"interval": 0.5, **settings, "slo": slo or "p99<100ms"}
+        settings = {**settings, "slo": slo}
     plan = _plan(target, settings)
-    if len(plan.slos) != 1:
-        raise UsageError(f"a search is for one SLO, not for {len(plan.slos)}")
-    limits = SearchLimits(
-        start=rate_per_s_of(start),
-        highest=rate_per_s_of(highest),
-        precision=precision,
-        step_s=_seconds(step),
-        longest_s=_seconds(longest),
-        warmup_s=_seconds(warmup),
-        confirm_s=_seconds(confirm),
+    limits = FindLimits(
+        start_per_s=rate_per_s_of(start),
+        highest_per_s=rate_per_s_of(highest),
+        for_s=_seconds(duration),
     )
-    searcher = Searcher(plan, plan.slos[0], limits)
-    steps: list[Step] = []
+    finder = Finder(plan, limits)
 
-    def keep(found: Found) -> None:
-        if progress and len(found.steps) > len(steps):
-            print_line(found.steps[-1])
-        steps[:] = found.steps
+    def keep() -> None:
         if out is not None:
-            write_search(Path(out), found)
+            write_search(Path(out), finder.found)
 
-    return _in_a_thread(lambda: find_rate(searcher, keep), lambda: searcher.cancel("SIGINT"))
+    async def search() -> Found:
+        told = 0
+        try:
+            async for now in finder.progress():
+                if callable(progress):
+                    progress(now)
+                if len(now.found.steps) > told:
+                    told = len(now.found.steps)
+                    if progress is True:
+                        print_line(now.found.steps[-1])
+                    keep()
+        finally:
+            keep()
+        return finder.found
+
+    return _in_a_thread(search, lambda: finder.cancel("SIGINT"))
 
 
 def read_run(path: AnyPath) -> RunResult:

@@ -84,18 +84,16 @@ def test_a_run_that_finds_no_room_passes_no_gate(serve: Any, tmp_path: Path) -> 
     assert json.loads(finished.stdout)["completed"] > 0
 
 
-SEARCH = ("--start", "100", "--max", "200", "--slo", "p50<1s", "--out", "f")
-QUICK = ("--step", "300ms", "--warmup", "100ms", "--confirm", "300ms")
+SEARCH = ("--start", "50", "--max", "200", "--slo", "p50<1s", "--out", "f", "--for", "10s")
 
 
 def test_a_search_that_finds_no_room_keeps_what_fits(serve: Any, tmp_path: Path) -> None:
-    finished = cramped(700, "find", serve().url, *SEARCH, *QUICK, "--json", cwd=tmp_path)
+    finished = cramped(2500, "find", serve().url, *SEARCH, "--json", cwd=tmp_path)
     assert finished.returncode == 1
     (line,) = complaints_of(finished)
     assert line == "tailrace: error: cannot write f: File too large"
     found = json.loads(finished.stdout)
-    assert found["rate_per_s"] == 200
-    # A step in which the generator is late is tried again.
+    assert found["rate_per_s"] > 100
     assert len(found["steps"]) >= 3
     assert not list(tmp_path.glob("f/*.tmp"))
     kept = json.loads((tmp_path / "f" / "find.json").read_text())
@@ -103,8 +101,7 @@ def test_a_search_that_finds_no_room_keeps_what_fits(serve: Any, tmp_path: Path)
 
 
 def test_a_search_that_is_killed_keeps_the_steps_it_had(serve: Any, tmp_path: Path) -> None:
-    words = ("find", serve().url, *SEARCH, *QUICK[:4], "--confirm", "60s")
-    process = cli.start(*words, cwd=tmp_path, stdout=None, stderr=None)
+    process = cli.start("find", serve().url, *SEARCH, cwd=tmp_path, stdout=None, stderr=None)
     file = tmp_path / "f" / "find.json"
     wait_until(file.exists)
     process.send_signal(signal.SIGKILL)

@@ -14,6 +14,8 @@ from tailrace.control.config import ServiceConfig
 from tailrace.control.interface import (
     LoadControl,
     NotAllowedError,
+    SearchProgress,
+    ServiceGoneError,
     ServiceInfo,
     StateError,
     UnknownRunError,
@@ -22,6 +24,7 @@ from tailrace.control.interface import (
 )
 from tailrace.errors import TailraceError, UsageError
 from tailrace.runs.directory import write_search
+from tailrace.runs.listing import list_searches
 from tests.kit.samples import FOUND
 from tests.kit.waiting import TIMEOUT_S, until
 
@@ -48,13 +51,18 @@ class Awaited:
         method = getattr(self._control, name)
         return lambda *given, **named: asyncio.to_thread(method, *given, **named)
 
-    async def watch(self, service_id: str | None = None) -> AsyncIterator[Update]:
-        updates = self._control.watch(service_id)
+    def watch(self, service_id: str | None = None) -> AsyncIterator[Update]:
+        return self._iterate(self._control.watch(service_id))
+
+    def find(self, *given: Any) -> AsyncIterator[SearchProgress]:
+        return self._iterate(self._control.find(*given))
+
+    async def _iterate(self, items: Any) -> AsyncIterator[Any]:
         try:
-            while (update := await asyncio.to_thread(next, updates, None)) is not None:
-                yield update
+            while (item := await asyncio.to_thread(next, items, None)) is not None:
+                yield item
         finally:
-            await asyncio.to_thread(updates.close)  # type: ignore[attr-defined]
+            await asyncio.to_thread(items.close)
 
 
 @pytest.fixture(params=KINDS)
@@ -215,6 +223,55 @@ async def test_a_run_is_named_and_deleted_and_so_is_a_search(
     assert isinstance(await refusal(face.delete_run(run)), UnknownRunError)
 
 
+async def test_a_search_is_followed_and_stopped(face: LoadControl, room: "Room") -> None:
+    seen: list[SearchProgress] = []
+    states = set()
+    async with asyncio.timeout(TIMEOUT_S):
+        async for now in face.find("a", ("p99<9s", "mean<9s")):
+            states.add((await room.controller.get("a")).state)
+            if now.found.steps and not any(before.found.steps for before in seen):
+                update = await first_update(room.controller, lambda _: True, "a")
+                assert update.search is not None
+                assert update.search.found.steps == now.found.steps
+                with pytest.raises(StateError, match="a search has service 'a'"):
+                    await face.set_rate("a", 5)
+                await face.stop("a")
+            seen.append(now)
+    assert states == {"running", "idle"}
+    assert [now.is_over for now in seen[-2:]] == [False, True]
+    found = seen[-1].found
+    assert (found.ended_by, found.slos) == ("stop", ("p99<9s", "mean<9s"))
+    assert found.curve[0].rate_per_s == 10
+    (info,) = await face.searches()
+    assert (info.rate_per_s, info.ended_by) == (found.rate_per_s, "stop")
+    assert (await face.start("a", 20)).state == "running"
+    await face.stop("a")
+
+
+async def test_a_search_to_which_nobody_listens_ends(
+    face: LoadControl, room: "Room", tmp_path: Path
+) -> None:
+    progress = face.find("a", ("p99<9s",))
+    await anext(progress)
+    await progress.aclose()
+    await until(lambda: bool(list_searches(tmp_path / "runs")))
+    await room.controller.finished("a")
+    assert (await face.get("a")).state == "idle"
+    (info,) = await face.searches()
+    assert info.ended_by == "stop"
+
+
+async def test_a_search_of_a_service_that_is_gone_says_so(face: LoadControl, room: "Room") -> None:
+    await room.controller.add(ServiceConfig(id="gone", url="http://127.0.0.1:9/"))
+    seen: list[SearchProgress] = []
+    gone = await refusal(find_one(face, "gone", then=seen.append))
+    assert isinstance(gone, ServiceGoneError)
+    assert "nothing answers at http://127.0.0.1:9/" in str(gone)
+    assert seen[-1].is_over
+    assert seen[-1].found.ended_by == "error"
+    assert str(gone) in seen[-1].found.reason
+
+
 async def test_all_services_are_watched_at_once(face: LoadControl, room: "Room") -> None:
     seen: list[Update] = []
 
@@ -247,6 +304,16 @@ async def watch_one(face: LoadControl) -> None:
         pass
 
 
+async def find_one(
+    face: LoadControl,
+    service_id: str,
+    *given: Any,
+    then: Callable[[SearchProgress], object] = lambda _: None,
+) -> None:
+    async for now in face.find(service_id, *given):
+        then(now)
+
+
 def config(**changes: Any) -> ServiceConfig:
     return ServiceConfig(**{"id": "x", "url": "http://127.0.0.1:1/", **changes})
 
@@ -264,6 +331,10 @@ REFUSALS: dict[str, tuple[Callable[[Any], Awaitable[Any]], type[TailraceError]]]
     "latest": (lambda face: face.latest("x"), UnknownServiceError),
     "window": (lambda face: face.window("x"), UnknownServiceError),
     "watch": (watch_one, UnknownServiceError),
+    "find": (lambda face: find_one(face, "x"), UnknownServiceError),
+    "find, bad SLO": (lambda face: find_one(face, "a", ("p99",)), UsageError),
+    "find, no rate": (lambda face: find_one(face, "a", ("max<1s",)), UsageError),
+    "find, no time": (lambda face: find_one(face, "a", (), 1.0), UsageError),
     "run": (lambda face: face.run("x"), UnknownRunError),
     "label": (lambda face: face.label_run("x", title="t"), UnknownRunError),
     "delete": (lambda face: face.delete_run("x"), UnknownRunError),
@@ -320,7 +391,12 @@ async def test_what_a_running_service_refuses(face: LoadControl) -> None:
     # Without a rate it takes the service's own.
     assert (await face.start("a")).rate_per_s == 123.5
     change = config(id="a")
-    for asked in (lambda: face.start("a"), lambda: face.change(change), lambda: face.remove("a")):
+    for asked in (
+        lambda: face.start("a"),
+        lambda: face.change(change),
+        lambda: face.remove("a"),
+        lambda: find_one(face, "a"),
+    ):
         with pytest.raises(StateError, match="running"):
             await asked()
     await face.stop("a")

@@ -78,6 +78,29 @@ async def test_start_move_the_rate_and_stop(room: Room, open_page: Open) -> None
         await expect(page.get_by_test_id("stop")).to_be_disabled()
 
 
+async def test_a_search_is_seen_in_every_browser_and_goes_on_without_any(
+    room: Room, open_page: Open
+) -> None:
+    async with room() as url:
+        async with open_page(url) as page:
+            await expect(page.get_by_test_id("search")).to_be_hidden()
+            await page.get_by_test_id("find").click()
+            await expect(page.get_by_test_id("search-status")).to_contain_text("doubling")
+            await expect(page.get_by_test_id("find")).to_be_disabled()
+            await expect(page.get_by_test_id("start")).to_be_disabled()
+        async with open_page(url) as page:
+            await expect(page.get_by_test_id("state")).to_have_text("running")
+            await expect(page.get_by_test_id("search")).to_contain_text("so far:")
+            picture = page.get_by_test_id("search").locator("img")
+            assert await picture.evaluate("(image) => image.naturalWidth") > 300
+            await figure_reaches(page, "value-qps", 1)
+            await stop(page)
+            await expect(page.get_by_test_id("search-status")).to_have_text("kept under Runs")
+            await expect(page.get_by_test_id("search")).to_contain_text("cut short by stop")
+            await page.get_by_test_id("to-runs").click()
+            await expect(page.get_by_test_id("searches")).to_contain_text("not confirmed")
+
+
 async def test_the_slider_steers_by_keyboard_and_mouse(url: str, open_page: Open) -> None:
     async with open_page(url) as page:
         slider, field = page.get_by_test_id("rate-slider"), page.get_by_test_id("rate")

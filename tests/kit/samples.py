@@ -10,7 +10,7 @@ from tailrace.load.measure.breakdown import Breakdown, Xray
 from tailrace.load.measure.histogram import Histogram
 from tailrace.load.measure.measurement import Measurement
 from tailrace.load.measure.point import Percentiles, Point
-from tailrace.load.session.search import Found, Step
+from tailrace.load.session.found import Found, Step
 
 POINT = Point(
     index=0,

@@ -13,7 +13,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
-from tailrace.load.session.search import Found, Step
+from tailrace.load.session.found import Found, Step
 from tailrace.report import page as report_page
 from tailrace.report.differences import in_words
 from tailrace.report.page import make_page

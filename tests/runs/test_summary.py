@@ -13,8 +13,8 @@ from tailrace.errors import TailraceError, UsageError
 from tailrace.load.judge.dependence import SloDecision
 from tailrace.load.judge.verdict import MlperfAnswer, Verdict
 from tailrace.load.measure.point import Percentiles
+from tailrace.load.session.found import Found, Step
 from tailrace.load.session.result import Rates, Result
-from tailrace.load.session.search import Found, Step
 from tailrace.runs.compare.regression import Outcome
 from tailrace.runs.summary import (
     Check,
@@ -191,12 +191,19 @@ def test_a_search_is_one_test_case(confirmed: bool) -> None:
         rate_per_s=100.0,
         confirmed=confirmed,
         reason="100 requests a second hold p99<100ms",
+        estimate_per_s=104.0,
+        interval_per_s=(100.0, 108.0),
+        confidence=0.97,
+        findings=("it stalls now and then",),
         steps=(step,),
     )
     summary = of_find(found, 12.0)
     (case,) = cases(summary).values()
     assert (case.find("failure") is None) is confirmed
-    assert "| 100/s | holds | 50 | 1 of 1,000 | 10.0 s |" in markdown(summary)
+    said = markdown(summary)
+    assert "| 100/s | holds | 50 | 1 of 1,000 | 10.0 s |" in said
+    assert "is about 104/s: 100 to 108 with a probability of 95 %" in said
+    assert "- it stalls now and then" in said
 
 
 def test_no_result_is_an_error() -> None:

@@ -18,7 +18,13 @@ from typing import Any, Protocol, Self, TypeVar
 
 import msgspec
 
-from tailrace.control.interface import METHODS, LoadControl, Update, WaitingControl
+from tailrace.control.interface import (
+    METHODS,
+    LoadControl,
+    SearchProgress,
+    Update,
+    WaitingControl,
+)
 from tailrace.control.methods import Method
 from tailrace.errors import TailraceError, UsageError
 from tailrace.net import trusting
@@ -101,14 +107,14 @@ class _ClosedError(RuntimeError):
 
 
 class SyncControl(WaitingControl):
-    """LoadControl for plain scripts: each method waits for the answer, `watch` is an iterator.
+    """LoadControl for plain scripts: each method waits for the answer, what streams is an iterator.
 
     It talks in a thread of its own, which ends with `close`.
     """
 
     def __init__(self, remote: RemoteControl) -> None:
         self._remote = remote
-        self._streams: set[AsyncGenerator[Update, None]] = set()
+        self._streams: set[AsyncGenerator[Any, None]] = set()
         self._closed = False
         self._asking = threading.Lock()
         self._loop = asyncio.new_event_loop()
@@ -128,28 +134,40 @@ class SyncControl(WaitingControl):
 
     def watch(self, service_id: str | None = None) -> Iterator[Update]:
         """As LoadControl's."""
-        updates = self._remote.watch(service_id)
-        self._streams.add(updates)
+        return self._iterate(self._remote.watch(service_id))
+
+    def find(
+        self,
+        service_id: str,
+        slo: tuple[str, ...] = (),
+        duration_s: float = 60.0,
+        highest_per_s: float = 1e6,
+    ) -> Iterator[SearchProgress]:
+        """As LoadControl's."""
+        return self._iterate(self._remote.find(service_id, slo, duration_s, highest_per_s))
+
+    def _iterate(self, items: AsyncGenerator[T, None]) -> Iterator[T]:
+        self._streams.add(items)
         reading: asyncio.Task[Any] | None = None
 
-        async def read() -> Update | None:
+        async def read() -> T | None:
             nonlocal reading
             reading = asyncio.current_task()
-            return await anext(updates, None)
+            return await anext(items, None)
 
         async def end() -> None:
             # A thread that is interrupted may leave it reading.
             if reading is not None and not reading.done():
                 reading.cancel()
                 await asyncio.wait({reading})
-            await updates.aclose()
+            await items.aclose()
 
         with contextlib.suppress(_ClosedError):
             try:
-                while (update := self._wait(read())) is not None:
-                    yield update
+                while (item := self._wait(read())) is not None:
+                    yield item
             finally:
-                self._streams.discard(updates)
+                self._streams.discard(items)
                 self._wait(end())
 
     def close(self) -> None:
@@ -187,8 +205,8 @@ class SyncControl(WaitingControl):
         for task in asked:
             task.cancel()
         await asyncio.gather(*asked, return_exceptions=True)
-        for updates in list(self._streams):
-            await updates.aclose()
+        for items in list(self._streams):
+            await items.aclose()
         await self._remote.close()
 
 
@@ -232,5 +250,5 @@ def connect(
 def connect_sync(
     address: str, *, token: str | None = None, ca_file: str | Path | None = None
 ) -> SyncControl:
-    """As `connect`, for plain scripts: no method is awaited, and `watch` is a plain iterator."""
+    """As `connect`, for plain scripts: no method is awaited, what streams is an iterator."""
     return SyncControl(connect(address, token=token, ca_file=ca_file))

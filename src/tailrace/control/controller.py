@@ -1,6 +1,7 @@
 """The controller: LoadControl over load sessions in this process, one run a service at a time."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tailrace.control.interface import (
     RunInfo,
     RunRecord,
     SearchInfo,
+    SearchProgress,
     ServiceInfo,
     StateError,
     UnknownServiceError,
@@ -101,8 +103,7 @@ class Controller:
 
     async def start(self, service_id: str, rate_per_s: float | None = None) -> ServiceInfo:
         service = self._find(service_id)
-        if self._closed:
-            raise StateError("this control room is closing: no run begins any more")
+        self._require_open()
         await service.start(rate_per_s)
         return service.info
 
@@ -122,6 +123,28 @@ class Controller:
         service.follow(given, profile)
         return service.info
 
+    async def find(
+        self,
+        service_id: str,
+        slo: tuple[str, ...] = (),
+        duration_s: float = 60.0,
+        highest_per_s: float = 1e6,
+    ) -> AsyncGenerator[SearchProgress, None]:
+        service = self._find(service_id)
+        self._require_open()
+        searching = await service.search(slo, duration_s, highest_per_s)
+        try:
+            async with contextlib.aclosing(self.watch(service_id)) as updates:
+                async for update in updates:
+                    if update.search is not None:
+                        yield update.search
+                        if update.search.is_over:
+                            break
+            await searching
+        finally:
+            if not searching.done():
+                service.abandon()
+
     async def latest(self, service_id: str) -> Point | None:
         window = self._find(service_id).window
         return window[-1].point if window else None
@@ -134,7 +157,10 @@ class Controller:
 
         def now() -> Sequence[Update]:
             services = watched if watched is not None else self._services.values()
-            return [Update(service=service.info, point=None) for service in services]
+            return [
+                Update(service=service.info, point=None, search=service.searched)
+                for service in services
+            ]
 
         return self._broadcast.watch(service_id, now)
 
@@ -197,6 +223,10 @@ class Controller:
         self._services[config.id] = service
         self._broadcast.publish(Update(service=service.info, point=None))
         return service
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StateError("this control room is closing: no run begins any more")
 
     def _require_free(self, service_id: str) -> None:
         if service_id in self._services:

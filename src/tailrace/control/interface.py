@@ -2,7 +2,7 @@
 
 The controller implements it in this process; REST, gRPC, the original's URLs and the page translate
 to it and add nothing of their own, and `tailrace.connect` gives a remote object with the very same
-methods. All of them are coroutines, but for `watch`, which gives an asynchronous iterator.
+methods. All of them are coroutines, but for `watch` and `find`, which give asynchronous iterators.
 """
 
 from abc import ABC, abstractmethod
@@ -18,17 +18,22 @@ from tailrace.errors import TailraceError
 from tailrace.load.judge.dependence import SloDecision
 from tailrace.load.judge.verdict import MlperfAnswer, Verdict
 from tailrace.load.measure.point import Point
+from tailrace.load.session.finder import ServiceGoneError
+from tailrace.load.session.found import Found, SearchProgress
 from tailrace.runs.listing import RunInfo, RunRecord, SearchInfo, UnknownRunError
 
 __all__ = [
     "METHODS",
+    "Found",
     "LoadControl",
     "NotAllowedError",
     "Point",
     "RunInfo",
     "RunRecord",
     "SearchInfo",
+    "SearchProgress",
     "ServiceConfig",
+    "ServiceGoneError",
     "ServiceInfo",
     "State",
     "StateError",
@@ -96,6 +101,8 @@ class Update(msgspec.Struct, frozen=True, kw_only=True):
 
     service: ServiceInfo
     point: Point | None
+    search: SearchProgress | None = None
+    """The search in progress, or the last one until the service is started again."""
 
 
 class LoadControl(Protocol):
@@ -166,6 +173,7 @@ class LoadControl(Protocol):
         """Change the rate: of the run at once, or, while idle, of the next start.
 
         Raises:
+            StateError: a search is in progress, which sets the rate itself.
             UsageError: the rate is negative or not finite.
             NotAllowedError: it is above the control room's cap.
         """
@@ -175,8 +183,30 @@ class LoadControl(Protocol):
         """Change the profile, which begins now for a run, or with the next start while idle.
 
         Raises:
+            StateError: a search is in progress, which sets the rate itself.
             UsageError: the expression cannot be read; the message says which part and where.
             NotAllowedError: it goes above the control room's cap, or reads a file not allowed.
+        """
+
+    @method("POST", "/services/{id}/find")
+    def find(
+        self,
+        service_id: str,
+        slo: tuple[str, ...] = (),
+        duration_s: float = 60.0,
+        highest_per_s: float = 1e6,
+    ) -> AsyncGenerator[SearchProgress, None]:
+        """Find the highest rate at which the service keeps `slo`, else its own, else p99<100ms: how
+        far that is, several times a second, until one `is_over` and has the outcome.
+
+        `stop` ends it, as does who no longer listens; what was found by then is kept among the
+        searches. At most `highest_per_s` are offered, and no more than the control room's cap.
+
+        Raises:
+            StateError: the service is not idle.
+            UsageError: an SLO cannot be read or searched for, or the time is too short.
+            NotAllowedError: the target's address is not allowed any more.
+            ServiceGoneError: nothing but failures comes back.
         """
 
     @method("GET", "/services/{id}/latest", field="point")
@@ -240,7 +270,9 @@ METHODS = methods_of(LoadControl)
 
 
 class WaitingControl(ABC):
-    """LoadControl for plain scripts: each method waits for the answer. `watch` is its own."""
+    """LoadControl for plain scripts: each method waits for the answer. `watch` and `find` are
+    iterators.
+    """
 
     list = waits(LoadControl.list)
     get = waits(LoadControl.get)

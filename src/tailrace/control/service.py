@@ -10,7 +10,13 @@ from pathlib import Path
 import msgspec
 
 from tailrace.control.config import ServiceConfig, shown
-from tailrace.control.interface import ServiceInfo, State, StateError, Update
+from tailrace.control.interface import (
+    SearchProgress,
+    ServiceInfo,
+    State,
+    StateError,
+    Update,
+)
 from tailrace.control.limits import Limits
 from tailrace.control.probe import Probe, metrics_url_of
 from tailrace.control.window import Window, summarize
@@ -18,13 +24,18 @@ from tailrace.load.client.target import Tls, parse_target, without_credentials
 from tailrace.load.client.traffic import weighted_url
 from tailrace.load.judge.dependence import SloDecision
 from tailrace.load.judge.ending import STOP
+from tailrace.load.judge.slo import parse_slo
 from tailrace.load.judge.verdict import MlperfAnswer, Verdict
 from tailrace.load.measure.point import WINDOW, Interval, Point
 from tailrace.load.schedule.profile import Profile, constant
-from tailrace.load.session.plan import Plan
+from tailrace.load.search.answer import FindLimits
+from tailrace.load.session.finder import Finder
+from tailrace.load.session.found import DEFAULT_SLO
+from tailrace.load.session.plan import Plan, choose_timeout_s
 from tailrace.load.session.result import Result
-from tailrace.runs.directory import RUNS_DIR, new_directory
+from tailrace.runs.directory import RUNS_DIR, RunDirectoryError, new_directory, write_search
 from tailrace.runs.run import Run
+from tailrace.view.search_curve import draw_search
 
 _PROBE_S = 1.0
 """A service is asked for its metrics no more often than this, however short the intervals."""
@@ -55,10 +66,16 @@ class Service:
         """Its configuration as it was given, credentials and all."""
         self.window: deque[Interval] = deque(maxlen=settings.window)
         self.result: Result | None = None
+        self.searched: SearchProgress | None = None
+        """The search in progress, or the last one until the next start."""
         self._settings = settings
         self._publish_update = publish
         self._state: State = "idle"
         self._run: Run | None = None
+        self._finder: Finder | None = None
+        """Of the search in progress."""
+        self._unwritten: list[str] = []
+        """Why files of the last search could not be written."""
         self._probe: Probe | None = None
         self._beginning: asyncio.Task[Run] | None = None
         self._follower: asyncio.Task[None] | None = None
@@ -73,6 +90,12 @@ class Service:
     def info(self) -> ServiceInfo:
         """What every face lists."""
         config, run = self.given, self._run
+        searching = self._finder.session if self._finder is not None else None
+        session = searching or (run.session if run is not None else None)
+        if self.searched is not None:
+            problems = [*(searching.problems if searching is not None else ()), *self._unwritten]
+        else:
+            problems = run.problems if run is not None else []
         return ServiceInfo(
             id=config.id,
             name=config.name or config.id,
@@ -82,13 +105,13 @@ class Service:
             profile=self._profile_text,
             state=self._state,
             rate_per_s=(
-                run.session.rate_per_s
-                if run is not None and self._state in ("running", "stopping")
+                session.rate_per_s
+                if session is not None and self._state in ("running", "stopping")
                 else self._profile.rate(0)
             ),
             slo=config.slo,
             run=run.path if run is not None else None,
-            problems=tuple(run.problems) if run is not None else (),
+            problems=tuple(problems),
             verdict=self._verdict,
             missing=tuple(
                 each.reason for each in self._decisions.values() if each.outcome == "undecided"
@@ -137,17 +160,51 @@ class Service:
         except Exception:
             self._enter("idle")
             raise
-        self.window.clear()
+        self._clear()
         self._run = run
-        self._forget()
         self._follower = asyncio.create_task(self._follow(run))
         # Given while the workers started.
         if self._profile is not run.session.plan.profile:
             run.session.follow(self._profile)
         self._enter("running")
 
+    async def search(
+        self, slo: tuple[str, ...], duration_s: float, highest_per_s: float
+    ) -> asyncio.Task[None]:
+        """Begin a search, as `find` of LoadControl; the task ends with it, raises what it raises,
+        and never leaves load behind.
+        """
+        self.require_idle("searched")
+        settings = self._settings
+        cap = settings.limits.max_rate_per_s
+        highest = min(highest_per_s, cap if cap is not None else highest_per_s)
+        limits = FindLimits(highest_per_s=highest, start_per_s=min(10.0, highest), for_s=duration_s)
+        slos = tuple(map(parse_slo, slo or self.given.slo or (DEFAULT_SLO,)))
+        config = msgspec.structs.replace(
+            self._plan.config, timeout_s=choose_timeout_s(self.given.timeout_s, slos)
+        )
+        plan = replace(self._plan, config=config, slos=slos, abort_on=(), cap_per_s=cap)
+        finder = Finder(plan, limits, self.window.append)
+        self._finder = finder
+        self._enter("starting")
+        try:
+            await settings.limits.check(self.given, files=False)
+            plan.check_start()
+            path = new_directory(settings.runs_dir, f"{self.given.id}-find")
+        except BaseException:
+            self._finder = None
+            self._enter("idle")
+            raise
+        self._clear()
+        searching = asyncio.create_task(self._follow_search(finder, path))
+        self._follower = searching
+        return searching
+
     async def stop(self) -> None:
         """See LoadControl."""
+        if self._finder is not None and self._state in ("starting", "running"):
+            self._finder.cancel()
+            self._enter("stopping")
         if self._beginning is not None and self._state == "starting":
             self._beginning.cancel()
             # It may be done already, and its start about to say so.
@@ -165,13 +222,19 @@ class Service:
 
     def abandon(self, by: str = STOP) -> None:
         """End the run at once, as `by` asks, with what was measured so far."""
-        if self._run is not None and self._state in ("running", "stopping"):
+        if self._finder is not None:
+            self._finder.cancel(by)
+        elif self._run is not None and self._state in ("running", "stopping"):
             self._run.session.abandon(by)
         elif self._beginning is not None and self._state == "starting":
             self._beginning.cancel()
 
     def follow(self, profile: Profile, text: str) -> None:
         """Follow `profile` from now on, which `text` says."""
+        if self._finder is not None:
+            raise StateError(
+                f"a search has service {self.given.id!r}, and sets its rate: stop it before"
+            )
         self._accept(profile, text)
         if self._run is not None and self._state == "running":
             self._run.session.follow(profile)
@@ -241,6 +304,37 @@ class Service:
                 await self._probe.close()
             self._enter("idle")
 
+    async def _follow_search(self, finder: Finder, path: Path) -> None:
+        told = -1
+        try:
+            async with aclosing(finder.progress()) as progress:
+                async for self.searched in progress:
+                    if self._state == "starting":
+                        self._state = "running"
+                    if told != len(finder.found.steps):
+                        told = len(finder.found.steps)
+                        await asyncio.to_thread(self._keep, finder, path)
+                    self._publish(self.window[-1].point if self.window else None)
+        finally:
+            self._keep(finder, path)
+            self.searched = finder.outcome
+            self._finder = None
+            self._enter("idle")
+
+    def _keep(self, finder: Finder, path: Path) -> None:
+        """Write down what a search has found so far."""
+        try:
+            write_search(path, finder.found, draw_search(finder.found))
+        except RunDirectoryError as error:
+            self._unwritten = [str(error)]
+
+    def _clear(self) -> None:
+        """Nothing of an earlier run or search is to be seen any more."""
+        self.window.clear()
+        self._forget()
+        self.searched = None
+        self._unwritten = []
+
     def _forget(self) -> None:
         self._verdict: Verdict | None = None
         self._decisions: dict[str, SloDecision] = {}
@@ -256,4 +350,4 @@ class Service:
         self._publish(None)
 
     def _publish(self, point: Point | None) -> None:
-        self._publish_update(Update(service=self.info, point=point))
+        self._publish_update(Update(service=self.info, point=point, search=self.searched))

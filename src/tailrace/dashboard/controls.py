@@ -1,5 +1,6 @@
-"""Start, Stop, the rate (a slider of sensible steps, a field for any other number), the profile."""
+"""Start, Stop, a search, the rate (a slider of sensible steps, a field for others), the profile."""
 
+import contextlib
 import time
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable
@@ -62,6 +63,9 @@ class Controls:
                 with ui.element("div").classes("buttons"):
                     self._start = self._button("start", control.start)
                     self._stop = self._button("stop", control.stop)
+                    self._find = self._button("find", self._search)
+                    self._find.set_text("Find the rate")
+                    self._find.props('title="Search for the highest rate within the SLO"')
                 self._rate()
                 with ui.element("dl").classes("reached").props("data-testid=reached"):
                     self._asked = pair("asked", "asked")
@@ -74,6 +78,12 @@ class Controls:
 
         button = ui.button(name.capitalize(), on_click=pressed, color=None)
         return button.props(f"unelevated no-caps data-testid={name}").classes(f"action {name}")
+
+    async def _search(self, service_id: str) -> None:
+        # The card shows how far it is, in every browser; it goes on without any.
+        async with contextlib.aclosing(self._control.find(service_id)) as progress:
+            async for _ in progress:
+                pass
 
     def _rate(self) -> None:
         with ui.element("div").classes("rate"):
@@ -106,6 +116,7 @@ class Controls:
         """Bring the row up to the feed's state."""
         service, last = self._feed.service, self._feed.latest
         self._start.set_enabled(service.state == "idle")
+        self._find.set_enabled(service.state == "idle")
         self._stop.set_enabled(service.state in ("starting", "running"))
         self._stop.set_text("Stopping…" if service.state == "stopping" else "Stop")
         self._asked.set_text(f"{_tidy(service.rate_per_s):,.10g}/s")

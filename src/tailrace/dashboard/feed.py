@@ -8,7 +8,14 @@ import msgspec
 from fastapi import APIRouter, Response
 
 from tailrace.control.faces.rest import NO_STORE, answer_error
-from tailrace.control.interface import LoadControl, ServiceInfo, UnknownServiceError, Update, Window
+from tailrace.control.interface import (
+    LoadControl,
+    SearchProgress,
+    ServiceInfo,
+    UnknownServiceError,
+    Update,
+    Window,
+)
 from tailrace.load.measure.point import Point
 
 KEPT_INTERVALS = 3600
@@ -33,6 +40,8 @@ class Feed:
         """The run's last interval; None before its first."""
         self.latest_json = ""
         """The same as JSON, encoded once for all browsers."""
+        self.search: SearchProgress | None = None
+        """The search in progress, or the last one until the next start."""
         self.examples: dict[str, str] = {}
         """Answers of the run that were failures, by their reason."""
         self.recent: deque[Point] = deque()
@@ -57,6 +66,7 @@ class Feed:
     async def take(self, update: Update) -> None:
         """Keep what `update` says, and call the views."""
         self._set_service(update.service)
+        self.search = update.search
         point = update.point
         if point is not None and self._is_new(point):
             lost = point.index > (self.latest.index + 1 if self.latest is not None else 0)

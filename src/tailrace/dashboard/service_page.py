@@ -15,6 +15,7 @@ from tailrace.dashboard.controls import Controls
 from tailrace.dashboard.feed import KEPT_INTERVALS, Feed, Feeds
 from tailrace.dashboard.figures import Tiles
 from tailrace.dashboard.frame import set_prop
+from tailrace.dashboard.search_card import SearchCard
 from tailrace.load.judge.answers import slo_answers, verdict_word
 from tailrace.load.judge.slo import Slo, parse_slo
 from tailrace.load.measure.point import Point
@@ -41,6 +42,7 @@ class _Page:
         self._head = _Head(feeds, feed.service, client)
         self._gone = ui.label("This service was removed.").classes("problems").props("role=alert")
         self._controls = Controls(control, feed, client)
+        self._search = SearchCard()
         self._tiles = Tiles()
         self._verdict = ui.html(tag="section", sanitize=False).classes("card verdict")
         self._verdict.props("aria-label=Verdict")
@@ -56,6 +58,7 @@ class _Page:
         self._head.show(feed.service, feed.latest)
         self._gone.set_visibility(feed.service.state == "removed")
         self._controls.show()
+        self._search.show(feed.search)
         self._tiles.show(window)
         self._show_verdict(window)
         reasons = window.reasons

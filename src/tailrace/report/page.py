@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from tailrace import __version__
+from tailrace.load.session.found import Found
 from tailrace.load.session.result import Result
-from tailrace.load.session.search import Found
 from tailrace.report import bundle
 from tailrace.report.differences import differences
 from tailrace.report.facts import health, nodes, setting

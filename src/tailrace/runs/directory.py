@@ -24,9 +24,9 @@ from tailrace.load.config import LoadConfig, of_path
 from tailrace.load.judge.slo import parse_slo
 from tailrace.load.measure.histogram import HIGHEST_US, LOWEST_US, Histogram
 from tailrace.load.measure.point import Interval
+from tailrace.load.session.found import Found
 from tailrace.load.session.plan import Plan
 from tailrace.load.session.result import Result
-from tailrace.load.session.search import Found
 from tailrace.load.settings import settings_of
 from tailrace.machine.environment import read_environment
 from tailrace.runs.files import Asked
@@ -278,9 +278,13 @@ def read_search(path: Path) -> Found:
         raise UsageError(f"{path}: {error}") from None
     if found is None:
         raise UsageError(f"{path} is not a search's directory: it has no find.json")
-    parse_slo(found.slo)
-    drawn = [found.rate_per_s, *(step.rate_per_s for step in found.steps)]
-    drawn += [step.percentile_ms for step in found.steps]
+    for expression in {found.slo, *found.slos}:
+        parse_slo(expression)
+    drawn = [found.rate_per_s, found.estimate_per_s, *(found.interval_per_s or ())]
+    for step in found.steps:
+        drawn += [step.rate_per_s, step.percentile_ms]
+    for point in found.curve:
+        drawn += [point.rate_per_s, point.statistic_ms, point.share, point.low, point.high]
     if not all(value is None or 0 <= value <= _MOST_SEARCHED for value in drawn):
         raise UsageError(f"{path}: find.json cannot be read: it has rates that no search has")
     return found

@@ -20,8 +20,8 @@ from tailrace.load.judge.slo import kept, readable_slos
 from tailrace.load.judge.verdict import MlperfAnswer, Verdict
 from tailrace.load.measure.measurement import MOST_COUNT, Count, Measurement
 from tailrace.load.measure.point import Percentiles, Point, Seconds
+from tailrace.load.session.found import Found
 from tailrace.load.session.result import Result
-from tailrace.load.session.search import Found
 from tailrace.runs.directory import LABEL, read_label, read_search
 from tailrace.runs.files import FILES, MOST_BYTES, Asked, RunFiles
 from tailrace.units import format_latency

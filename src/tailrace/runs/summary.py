@@ -16,8 +16,8 @@ from tailrace.load.judge.answers import SloAnswer, other_answers, slo_answers
 from tailrace.load.judge.ending import describe_end
 from tailrace.load.measure.failures import describe_failures
 from tailrace.load.measure.point import STATISTICS, times_of
+from tailrace.load.session.found import Found
 from tailrace.load.session.result import Result, notes_on
-from tailrace.load.session.search import Found
 from tailrace.plain import plain
 from tailrace.runs.compare.compare import Comparison
 from tailrace.runs.compare.regression import Outcome
@@ -128,6 +128,7 @@ def of_find(found: Found, duration_s: float) -> Summary:
     """Of a search, which took `duration_s`; it passes with a confirmed rate."""
     outcome: CheckOutcome = "passed" if found.confirmed else "failed"
     reason = found.reason if found.confirmed else f"{found.reason} (not confirmed)"
+    slos = ", ".join(found.slos or (found.slo,))
     rows = tuple(
         (
             f"{format_figure(step.rate_per_s)}/s",
@@ -142,11 +143,12 @@ def of_find(found: Found, duration_s: float) -> Summary:
         command="find",
         subject=found.target,
         duration_s=duration_s,
-        checks=(Check(name=f"a rate within {found.slo}", outcome=outcome, reason=reason),),
+        checks=(Check(name=f"a rate within {slos}", outcome=outcome, reason=reason),),
         table=Table(head=("rate", "SLO", "percentile, ms", "over it", "took"), rows=rows),
         facts={
             "rate": "none" if found.rate_per_s is None else f"{format_figure(found.rate_per_s)}/s"
         },
+        notes=(*filter(None, (found.certainty,)), *found.findings),
     )
 
 

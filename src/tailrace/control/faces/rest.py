@@ -6,7 +6,7 @@ may be that field alone. Errors are answered as `{"error": "…", "type": "…"}
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from tailrace.control.faces.openapi import body_fields, document
-from tailrace.control.interface import METHODS, LoadControl, RunRecord, ServiceInfo, Update
+from tailrace.control.interface import METHODS, LoadControl, RunRecord, ServiceInfo
 from tailrace.control.methods import ErrorAnswer, Method, convert, encode
 from tailrace.errors import TailraceError, UsageError, known_as
 
@@ -54,7 +54,9 @@ def _answering(control: LoadControl, method: Method, heartbeat_s: float) -> Answ
             control, read_request(method, request.path_params, await request.body())
         )
         if method.streams:
-            return _events(request, asked, heartbeat_s)
+            # What is refused at once has a status of its own.
+            first = await anext(asked, None)
+            return _events(request, asked, first, heartbeat_s)
         answered = await asked
         if method.in_parts:
             return StreamingResponse(_pieces(answered), 200, NO_STORE, "application/json")
@@ -100,9 +102,10 @@ def _merged(given: dict[str, Any], address: dict[str, str]) -> dict[str, Any]:
 
 
 def _events(
-    request: Request, updates: AsyncIterator[Update], heartbeat_s: float
+    request: Request, items: AsyncGenerator[Any], first: Any, heartbeat_s: float
 ) -> StreamingResponse:
-    """Each update as a server-sent event, until there are no more or the server stops.
+    """Each item as a server-sent event, `first` before the others, until there are no more, which
+    the event `end` says, or the server stops. What goes wrong is the event `error`.
 
     A client that does not read holds up its own stream alone: no event is made before the one
     before it has gone out, and the updates behind it are the controller's to drop.
@@ -111,25 +114,29 @@ def _events(
 
     async def events() -> AsyncIterator[bytes]:
         stopped = asyncio.ensure_future(stopping.wait())
-        ahead = asyncio.ensure_future(anext(updates, None))
+        item, ahead = first, None
         try:
-            while not stopped.done():
+            while item is not None:
+                yield b"data: %b\n\n" % encode(item)
+                ahead = asyncio.ensure_future(anext(items, None))
                 # On a kept future, since a timeout on anext itself would cancel the iterator.
-                done, _ = await asyncio.wait(
-                    (ahead, stopped), timeout=heartbeat_s, return_when=asyncio.FIRST_COMPLETED
-                )
-                if not done:
-                    yield b": still here\n\n"
-                if ahead not in done:
-                    continue
-                update = ahead.result()
-                if update is None:
-                    return
-                yield b"data: %b\n\n" % encode(update)
-                ahead = asyncio.ensure_future(anext(updates, None))
+                while not ahead.done():
+                    wait = asyncio.FIRST_COMPLETED
+                    await asyncio.wait((ahead, stopped), timeout=heartbeat_s, return_when=wait)
+                    if stopped.done():
+                        return
+                    if not ahead.done():
+                        yield b": still here\n\n"
+                item = ahead.result()
+            yield b"event: end\ndata:\n\n"
+        except TailraceError as error:
+            yield b"event: error\ndata: %b\n\n" % encode(_error_answer(error))
         finally:
             stopped.cancel()
-            ahead.cancel()
+            if ahead is not None:
+                ahead.cancel()
+                await asyncio.wait({ahead})
+            await items.aclose()
 
     headers = {**NO_STORE, "X-Accel-Buffering": "no"}
     return StreamingResponse(events(), 200, headers, "text/event-stream")
@@ -191,5 +198,8 @@ def answer_json(value: object, status: int = 200) -> Response:
 
 def answer_error(error: TailraceError, status: int | None = None) -> Response:
     """The error's line with the status of its class, unless another one is given."""
-    body = ErrorAnswer(str(error), known_as(error).__name__)
-    return answer_json(body, status or error.http_status)
+    return answer_json(_error_answer(error), status or error.http_status)
+
+
+def _error_answer(error: TailraceError) -> ErrorAnswer:
+    return ErrorAnswer(str(error), known_as(error).__name__)

@@ -1,4 +1,4 @@
-"""LoadControl over REST: each method one request; `watch` reads server-sent events."""
+"""LoadControl over REST: each method one request; what streams is read as server-sent events."""
 
 import socket
 import ssl
@@ -12,7 +12,7 @@ import httpx
 import msgspec
 
 from tailrace.control.client import TokenError, UnreachableError
-from tailrace.control.interface import UnknownRunError, UnknownServiceError, Update
+from tailrace.control.interface import UnknownRunError, UnknownServiceError
 from tailrace.control.methods import ErrorAnswer, Method, decode, encode, fields_of
 from tailrace.errors import TailraceError, UsageError, known
 
@@ -76,18 +76,20 @@ class RestTransport:
         self, method: Method, request: msgspec.Struct | None
     ) -> AsyncGenerator[Any, None]:
         """See Transport."""
-        path, _ = _target(method, request)
+        path, body = _target(method, request)
         try:
-            async with self._http.stream(method.verb, path) as answer:
+            async with self._http.stream(method.verb, path, content=body) as answer:
                 if not answer.is_success:
                     raise self._refused(answer, await answer.aread())
                 async with aclosing(_events(answer)) as events:
-                    async for data in events:
-                        update: Update = self._read(data, method)
-                        yield update
-                        # That of all services goes on.
-                        if path != method.paths[-1] and update.service.state == "removed":
-                            return
+                    async for event, data in events:
+                        match event:
+                            case b"end":
+                                return
+                            case b"error":
+                                raise self._refused(answer, data)
+                            case _:
+                                yield self._read(data, method)
         except httpx.TransportError as error:
             raise UnreachableError(self._base, _reason(error)) from None
         raise UnreachableError(self._base, "the stream has ended")
@@ -110,14 +112,17 @@ class RestTransport:
         return known(refusal.type)(refusal.error)
 
 
-async def _events(answer: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """The data of each server-sent event. httpx's own lines also end where JSON's do not."""
-    rest = b""
+async def _events(answer: httpx.Response) -> AsyncGenerator[tuple[bytes, bytes], None]:
+    """Kind and data of each server-sent event. httpx's own lines also end where JSON's do not."""
+    rest, kind = b"", b""
     async for chunk in answer.aiter_bytes():
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
-            if line.startswith(b"data: "):
-                yield line[6:]
+            if line.startswith(b"event: "):
+                kind = line[7:]
+            elif line.startswith(b"data:"):
+                yield kind, line[5:].lstrip()
+                kind = b""
 
 
 def _target(method: Method, request: msgspec.Struct | None) -> tuple[str, bytes | None]:

@@ -28,6 +28,7 @@ class Block:
             outstanding at `end_s`.
         offered: How many requests were meant to leave within the block.
         late: The generator was late: the block says nothing about the service.
+        disturbed: It was late for what else its machine did, and not for the rate.
         share: Of the requests offered, how many are in the arrays.
         failed: How many failed, by reason; a timeout is one of them.
         slow: How many of those failed for being slow: timed out, or given up.
@@ -40,6 +41,7 @@ class Block:
     latency_s: Floats
     offered: int
     late: bool = False
+    disturbed: bool = False
     share: float = 1.0
     failed: dict[str, int] = field(default_factory=dict)
     slow: int = 0

@@ -12,6 +12,8 @@ from tailrace.units import format_duration, format_figure
 
 _SLOWER = 0.85
 """Of what it answered before, and a service that is asked for too much answers surely less."""
+_FEW = 5
+"""Failures from which a share of them is told."""
 _RISE = 4.0
 """So many times as large a share of failures at higher rates, and it is the rate that makes them.
 """
@@ -51,6 +53,16 @@ def find_limit(blocks: Sequence[Block]) -> float | None:
         if above >= 10 and high > _RISE * low and (best is None or surprise > best[0]):
             best = surprise, order[k].rate_per_s
     return best[1] if best is not None and best[0] > 6 else None
+
+
+def failing_share(blocks: Sequence[Block]) -> float:
+    """The share of requests that fail at any rate, other than for being slow; 0 where failures come
+    with the rate, or are too few to tell."""
+    failed = sum(int(np.isinf(block.latency_s).sum()) - block.slow for block in blocks)
+    seen = sum(len(block.latency_s) for block in blocks)
+    if failed < _FEW or find_limit(blocks) is not None:
+        return 0.0
+    return failed / seen
 
 
 def describe_collapse(blocks: Sequence[Block], too_high: Container[float]) -> Iterator[str]:

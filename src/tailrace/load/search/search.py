@@ -14,7 +14,7 @@ import numpy as np
 
 from tailrace.load.judge.slo import Slo
 from tailrace.load.search import findings
-from tailrace.load.search.answer import MOST_TIMES, Answer, FindLimits
+from tailrace.load.search.answer import MOST_TIMES, Answer, CurvePoint, FindLimits
 from tailrace.load.search.block import Ask, Block
 from tailrace.load.search.curve import curve, describe_shape
 from tailrace.load.search.estimate import MODEL_ERROR, Estimate, estimate
@@ -34,6 +34,8 @@ _HOPELESS = 5
 """So many requests that all failed, other than by being slow, and there is nothing to search."""
 _TRIES = 3
 """Of a rate at which the generator is late."""
+_PATIENT = 3
+"""So many times as many where something else on its machine held it up."""
 _CONFIRM = 0.2
 """The share of the time that is spent at the certified rate."""
 _NARROW = 0.1
@@ -135,6 +137,13 @@ class Search:
             *findings.describe_time(self._spent_s(), self._limits.for_s),
             *self._describe_ceiling(deciding),
         ]
+        failing = findings.failing_share(self._blocks)
+        if not deciding.goal.is_mean and failing > deciding.goal.allowed:
+            return self._without(
+                f"no rate holds {name}: {100 * failing:.2g} % of requests fail, whatever the rate",
+                told,
+                points,
+            )
         tried = min((point.rate_per_s for point in points), default=self._rate)
         certified = min(math.exp(deciding.low), self._ceiling)
         if certified < max(tried / 2, self._limits.lowest_per_s):
@@ -142,6 +151,7 @@ class Search:
                 f"no rate can be certified: at {format_figure(tried)}/s, the lowest that was "
                 f"tried, {name} is not shown to hold",
                 told,
+                points,
             )
         confidence = 1 - sum(1 - one.holds_at(certified) for one in every)
         return Answer(
@@ -158,7 +168,9 @@ class Search:
             needed_s=None if deciding.spread < 2 * MODEL_ERROR else 3 * self._spent_s(),
         )
 
-    def _without(self, reason: str, told: Sequence[str]) -> Answer:
+    def _without(
+        self, reason: str, told: Sequence[str], points: tuple[CurvePoint, ...] = ()
+    ) -> Answer:
         return Answer(
             rate_per_s=None,
             estimate_per_s=None,
@@ -167,12 +179,16 @@ class Search:
             slo=self._goals[0].slo.expression,
             reason=reason,
             findings=tuple(told),
+            curve=points,
             spent_s=self._spent_s(),
             gone=self._gone,
         )
 
     def _tell_late(self, block: Block) -> None:
         tries = [one for one in self._blocks if one.late and one.rate_per_s >= block.rate_per_s]
+        if block.disturbed and len(tries) < _PATIENT * _TRIES:
+            # A lower rate would not help.
+            return
         if self._phase == "ramp" and len(tries) < _TRIES:
             return
         kept = [one.rate_per_s for one in self._blocks if not one.late]

@@ -66,6 +66,7 @@ class Sums(msgspec.Struct):
 BOXES: dict[str, type[msgspec.Struct]] = {
     "float|none": Number,
     "(float, float)|none": Bounds,
+    "(float, float)": Bounds,
     "(int, ...)": Sums,
 }
 """By the shape of the value."""

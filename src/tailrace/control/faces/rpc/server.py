@@ -156,7 +156,7 @@ class _Face:
             self._streams.add(task)
             try:
                 asked = ask(data)
-                parts = self._packed(asked) if method.streams else _parts(await asked)
+                parts = self._packed(method, asked) if method.streams else _parts(await asked)
                 async with contextlib.aclosing(parts):
                     async for part in parts:
                         # Waits while the client does not read.
@@ -174,10 +174,13 @@ class _Face:
             return grpc.unary_stream_rpc_method_handler(stream)
         return grpc.unary_unary_rpc_method_handler(answer)
 
-    async def _packed(self, updates: AsyncGenerator[Update, None]) -> AsyncGenerator[bytes]:
-        async with contextlib.aclosing(updates):
-            async for update in updates:
-                yield self._updates.bytes_of(update)
+    async def _packed(self, method: Method, items: AsyncGenerator[Any]) -> AsyncGenerator[bytes]:
+        async with contextlib.aclosing(items):
+            async for item in items:
+                if isinstance(item, Update):
+                    yield self._updates.bytes_of(item)
+                else:
+                    yield codec(method.answer).encode(item)
 
 
 class PackedUpdates:
