@@ -90,9 +90,14 @@ def test_only_what_a_run_made_is_deleted(tmp_path: Path) -> None:
     assert not linked.is_symlink()
     assert (outside / "kept").exists()
     full = make_finished(tmp_path / "runs", "full")
-    (full / "more").mkdir()
-    with pytest.raises(UsageError, match="by hand"):
-        delete(full)
-    assert (full / "run.json").exists()
+    for more in ("more", "s.parquet.parts/more"):
+        (full / more).mkdir(parents=True)
+        with pytest.raises(UsageError, match="by hand"):
+            delete(full)
+        assert (full / "run.json").exists()
+        (full / more).rmdir()
+    (full / "s.parquet.parts" / "link").symlink_to(outside)
+    delete(full)
+    assert (outside / "kept").exists()
     with pytest.raises(TailraceError, match="cannot delete"):
         delete(tmp_path / "runs" / "absent")

@@ -17,6 +17,7 @@ from tailrace.errors import TailraceError, UsageError
 from tailrace.load.measure.samples import ABSENT, SAMPLE
 from tailrace.load.worker.messages import SampleBatch
 from tailrace.runs import run
+from tailrace.runs.directory import delete
 from tailrace.runs.run import SampleSink
 from tailrace.runs.samples import COLUMNS, RawSamples, read_raw_samples
 from tests.kit import cli
@@ -178,8 +179,12 @@ asyncio.run(write())
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_rows_that_were_cut_off_harm_no_others(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / f"s{kind}"
+def test_rows_that_were_cut_off_harm_no_others_and_go_with_their_run(
+    tmp_path: Path, kind: str
+) -> None:
+    directory = tmp_path / "run"
+    directory.mkdir()
+    path = directory / f"s{kind}"
     killed = subprocess.run([sys.executable, "-c", KILLED_WRITING, path], check=False)
     assert killed.returncode == -signal.SIGXFSZ
     samples = read_raw_samples(path)
@@ -187,6 +192,8 @@ def test_rows_that_were_cut_off_harm_no_others(tmp_path: Path, kind: str) -> Non
     assert samples["bytes"][:60].tolist() == list(range(60))
     if kind == ".parquet":
         assert len(pd.read_parquet(f"{path}.parts")) == 60
+    delete(directory)
+    assert not directory.exists()
 
 
 LOADED_WRITING = """

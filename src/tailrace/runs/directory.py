@@ -36,6 +36,9 @@ RUNS_DIR = Path("runs")
 """Where runs go unless told otherwise, below the current directory."""
 
 LABEL = "label.json"
+PARTS = ".parts"
+"""Ends the name of a directory of raw samples whose file is not whole yet; that of a killed run
+stays."""
 _MOST_LABEL_BYTES = 2**17
 _MOST_TITLE, _MOST_NOTE = 200, 10_000
 _MOST_SEARCH_BYTES = 4 * 2**20
@@ -332,7 +335,7 @@ def delete(path: Path) -> None:
     """Delete the directory `path` of a run or search; of a link to one, the link alone.
 
     Raises:
-        UsageError: there are directories in it, which no run makes.
+        UsageError: there are directories in it that no run makes.
         TailraceError: it cannot be deleted.
     """
     try:
@@ -340,10 +343,19 @@ def delete(path: Path) -> None:
             path.unlink()
             return
         files = list(path.iterdir())
-        if any(file.is_dir() and not file.is_symlink() for file in files):
+        parts = [file for file in files if _is_directory(file) and file.name.endswith(PARTS)]
+        inner = [file for directory in parts for file in directory.iterdir()]
+        if any(_is_directory(file) for file in (*files, *inner) if file not in parts):
             raise UsageError(f"{path} holds more than a run's files: delete it by hand")
-        for file in files:
-            file.unlink()
+        for file in (*inner, *files):
+            if file in parts:
+                file.rmdir()
+            else:
+                file.unlink()
         path.rmdir()
     except OSError as error:
         raise TailraceError(f"cannot delete {path}: {error.strerror}") from None
+
+
+def _is_directory(file: Path) -> bool:
+    return file.is_dir() and not file.is_symlink()

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tailrace.errors import TailraceError, UsageError
 from tailrace.load.measure.samples import ABSENT, SAMPLE, TIMES, Rows
-from tailrace.runs.directory import written
+from tailrace.runs.directory import PARTS, written
 
 if TYPE_CHECKING:
     import pandas
@@ -269,7 +269,7 @@ def file_kind(path: Path) -> type[SampleFile]:
 
 def _parts_of(path: Path) -> Path:
     """The directory beside a Parquet file in which its rows are until it is whole."""
-    return path.with_name(path.name + ".parts")
+    return path.with_name(path.name + PARTS)
 
 
 def _write_part(samples: RawSamples, about: Mapping[str, str], file: IO[bytes]) -> None:
