@@ -4,9 +4,13 @@ numbers as they read them; view/static/timeline/format.js words these alike.
 
 import math
 import re
+from collections.abc import Callable
 from decimal import Decimal
+from typing import TypeVar
 
 from tailrace.errors import UsageError
+
+T = TypeVar("T")
 
 NONE = "–"
 """In place of a number that there is none of."""
@@ -93,6 +97,18 @@ def parse_rate_per_s(text: str) -> float:
     if rate_per_s > MAX_RATE_PER_S:
         raise UsageError(f"{_shown(text)} must be at most {_power(MAX_RATE_PER_S)} a second")
     return rate_per_s
+
+
+def parse_option(option: str, parse: Callable[[str], T], text: str) -> T:
+    """What `parse` reads in the text given to `option`.
+
+    Raises:
+        UsageError: it cannot be read; the message names the option.
+    """
+    try:
+        return parse(text)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from None
 
 
 def parse_number(text: str, what: str) -> float:

@@ -114,7 +114,7 @@ def test_searches_of_one_second_have_a_directory_each(serve: Any, tmp_path: Path
         (("http://h/", "--slo", "max<1s"), "a search needs a percentile"),
         (("http://h/", "--for", "5s"), "a search needs at least 10 s"),
         (("http://h/", "--slo", "p0<1s"), "a percentile is"),
-        (("http://h/", "--slo", "p99<15s", "--timeout", "10s"), "timeout of 10 s is shorter"),
+        (("http://h/", "--slo", "p99<15s", "--timeout", "10s"), "10 s is shorter"),
         (("http://h/", "--start", "fast"), "'fast' is not a rate"),
         (("http://127.0.0.1:9/",), "nothing answers at http://127.0.0.1:9/"),
     ],

@@ -196,7 +196,7 @@ SERVICE = '[[service]]\nid = "a"\nurl = "http://h/"\n'
         ),
         (
             SERVICE + "slo = 'max<15s'\ntimeout = '3s'",
-            "service[0]: the timeout of 3 s is shorter than the bound of ma",
+            "service[0].timeout: 3 s is shorter than the bound of ma",
         ),
         ("[room]\nport = 80.0", "room.port: expected a whole number, not 80.0"),
         ("[room]\nport = true", "room.port: expected a whole number, not true"),
@@ -282,7 +282,7 @@ SERVICE = '[[service]]\nid = "a"\nurl = "http://h/"\n'
         (SERVICE + "method = 'G T'", "service[0]: 'G T' is not an HTTP method"),
         (
             "[[service]]\nid = 'a b'\nurl = 'http://h/'",
-            "service[0]: 'a b' cannot be an id: up to 64 letters, digits, '",
+            "service[0].id: must be up to 64 letters, digits, ",
         ),
         (
             "[[service]]\nid = 'a'\nurl = 'h:80'",

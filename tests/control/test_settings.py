@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import tailrace
+from tailrace.cli.options import named
 from tailrace.cli.options import read_config as read_options
 from tailrace.control.config import ServiceConfig
 from tailrace.control.config_file import read_config as read_file
@@ -64,6 +65,8 @@ GIVEN: dict[str, tuple[Any, Any]] = {
 }
 NOT_WRITTEN_DOWN = {"headers": ["X-One: 1", "X-Two: zwei"], "text": "any text"}
 FILES = ("picture", "ca.pem", "cert.pem", "key.pem", "socket")
+TEXTS = ("text", "seconds", "file")
+"""Kinds that the command line has as one text."""
 BESIDE = {"key_file": {"cert_file": "cert.pem"}}
 """What a setting needs beside it."""
 
@@ -93,7 +96,7 @@ def written_down(config: LoadConfig, folder: Path) -> dict[str, Any]:
 def by_command_line(given: dict[str, Any], folder: Path) -> LoadConfig:
     flags = {name: True for name, value in given.items() if value is False}
     texts = {
-        name: value if SETTINGS[name].kind in ("count", "flag", "list", "texts") else str(value)
+        name: str(value) if name in SETTINGS and SETTINGS[name].kind in TEXTS else value
         for name, value in given.items()
     }
     return read_options(["http://127.0.0.1/"], texts | flags)
@@ -159,6 +162,7 @@ async def test_every_setting_comes_through_rest_and_grpc(room: Room, folder: Pat
         ({"body": '{"a": 1'}, "body: '{\"a\": 1' is neither a file nor JSON"),
         ({"body": '{"a": 1}', "text": "b"}, "body and text both say the same"),
         ({"rate": 5, "profile": "5"}, "rate and profile both say the rate"),
+        ({"rate": "1e13"}, "rate: '1e13' must be at most"),
         ({"spin": "maybe"}, "spin: expected true or false, not 'maybe'"),
         ({"slo": ["p99<1s", 1]}, "slo: expected a string, or several, not an array with 1 in it"),
         (
@@ -174,6 +178,69 @@ async def test_every_setting_comes_through_rest_and_grpc(room: Room, folder: Pat
 def test_what_cannot_be_used_is_named(wrong: dict[str, Any], complaint: str) -> None:
     with pytest.raises(UsageError) as raised:
         LoadConfig.of("http://h/", **wrong)
+    assert str(raised.value).startswith(complaint)
+
+
+WRONG: dict[str, Any] = {
+    "profile": "fast",
+    "arrivals": "gama:2",
+    "duration_s": "soon",
+    "seed": "one",
+    "body": "absent",
+    "order": "any",
+    "headers": ["no colon"],
+    "expect_status": "1xx",
+    "expect_body": ["ok"],
+    "expect_size": "big",
+    "slo": ["p99"],
+    "min_duration_s": "long",
+    "abort_on": ["failed"],
+    "connections": 0,
+    "reuse": "any",
+    "timeout_s": "late",
+    "connect_timeout_s": "late",
+    "first_byte_timeout_s": "late",
+    "connect_to": "h",
+    "ca_file": "absent",
+    "cert_file": "absent",
+    "key_file": "absent",
+    "workers": 0,
+    "ray": "near",
+    "part": "1/1",
+    "start_at": "noon",
+    "interval_s": "short",
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_value_is_named_as_it_was_given(name: str, folder: Path) -> None:
+    given, each = {name: WRONG[name]}, SETTINGS[name]
+    with pytest.raises(UsageError) as raised, named():
+        read_plan(by_command_line(given, folder))
+    assert str(raised.value).startswith(each.option)
+    with pytest.raises(UsageError) as raised:
+        by_file(given, folder)
+    assert str(raised.value).partition("tailrace.toml: ")[2].startswith(f"service[0].{each.key}")
+    with pytest.raises(UsageError) as raised:
+        read_plan(by_json(given, folder))
+    assert str(raised.value).startswith(name)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ({"rate": "fast"}, "--rate: 'fast' is not a rate"),
+        ({"rate": "5", "profile": "5"}, "--rate and --profile both say the rate"),
+        ({"scale": 2.0}, "--arrivals: scale and speed belong to a trace"),
+        ({"slo": ["p99<15s"], "timeout_s": "10s"}, "--timeout: 10 s is shorter than the bound"),
+        ({"key_file": "key.pem"}, "--key needs the certificate"),
+    ],
+)
+def test_what_follows_from_another_option_is_named_as_it_was_given(
+    wrong: dict[str, Any], complaint: str, folder: Path
+) -> None:
+    with pytest.raises(UsageError) as raised, named():
+        read_plan(by_command_line(wrong, folder))
     assert str(raised.value).startswith(complaint)
 
 

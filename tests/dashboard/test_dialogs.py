@@ -73,11 +73,11 @@ async def test_a_service_is_added_changed_and_removed(url: str, open_page: Open)
     [
         ({"id": ""}, "Id is missing", "id"),
         ({"id": "s1"}, "'s1'", None),
-        ({"id": "a b"}, "cannot be an id", None),
+        ({"id": "a b"}, "Id: must be up to 64 letters", "id"),
         ({"url": "ftp://127.0.0.1"}, "http", None),
-        ({"profile": "100.."}, "the ramp needs an end", None),
+        ({"profile": "100.."}, "Profile: ", "profile"),
         ({"duration_s": "soon"}, "'soon' is not a duration", "duration_s"),
-        ({"slo": "p99<"}, "'p99<' is not an SLO", None),
+        ({"slo": "p99<"}, "SLOs: 'p99<' is not an SLO", "slo"),
     ],
 )
 async def test_an_error_is_told_at_the_form_and_nothing_typed_is_lost(

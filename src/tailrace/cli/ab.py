@@ -91,11 +91,12 @@ def ab(
     from tailrace.runs.directory import RUNS_DIR, new_directory
     from tailrace.runs.summary import SummaryFiles, of_comparison, of_failure
     from tailrace.runs.turns import SIDES, rounds_for
-    from tailrace.units import parse_duration_s, parse_rate_per_s
+    from tailrace.units import parse_duration_s, parse_option, parse_rate_per_s
 
     bounds = tuple(parse_bound(text) for text in regression or [])
     each_s = positive_duration_s("--for", each)
-    rate_per_s = parse_rate_per_s(rate)
+    warmup_s = parse_option("--warmup", parse_duration_s, warmup)
+    rate_per_s = parse_option("--rate", parse_rate_per_s, rate)
     if not rate_per_s:
         raise UsageError("--rate must be above 0: without load there is nothing to compare")
     count = rounds or rounds_for(each_s, rate_per_s)
@@ -110,7 +111,7 @@ def ab(
     files = SummaryFiles("ab", f"{b} against {a}", junit, markdown)
     with files.failures():
         directory = out or new_directory(RUNS_DIR, "ab")
-        turns = uvloop.run(_take(plans, directory, count, parse_duration_s(warmup, 0.0)))
+        turns = uvloop.run(_take(plans, directory, count, warmup_s))
         found = turns.answer(bounds)
     if found.comparison is None:
         files.write(of_failure("ab", found.b, "no round was finished"))

@@ -106,7 +106,7 @@ def dashboard(
     import uvloop
 
     from tailrace.control.config_file import CONFIG_FILE, RoomConfig, read_config
-    from tailrace.units import parse_rate_per_s
+    from tailrace.units import parse_option, parse_rate_per_s
 
     file = config or (CONFIG_FILE if CONFIG_FILE.exists() else None)
     room = read_config(file) if file is not None else RoomConfig()
@@ -116,7 +116,9 @@ def dashboard(
         "rpc_port": rpc_port,
         "runs": runs,
         "allow": None if allow is None else tuple(allow),
-        "max_rate_per_s": None if max_rate is None else parse_rate_per_s(max_rate),
+        "max_rate_per_s": None
+        if max_rate is None
+        else parse_option("--max-rate", parse_rate_per_s, max_rate),
     }
     given = {name: value for name, value in given.items() if value is not None}
     if no_rpc:

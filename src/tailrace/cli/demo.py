@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -32,6 +32,10 @@ READY_TIMEOUT_S = 60.0
 _PR_SET_PDEATHSIG = 1
 
 
+def _port(about: str) -> Any:
+    return typer.Option(help=about, metavar="N", min=0, max=65535)
+
+
 def demo(
     duration: Annotated[
         str | None,
@@ -42,14 +46,15 @@ def demo(
     ] = "50",
     port: Annotated[
         int | None,
-        typer.Option(help="Port of the dashboard; 8080, or the next free one.", metavar="N"),
+        _port("Port of the dashboard; 8080, or the next free one."),
     ] = None,
     service_port: Annotated[
         int | None,
-        typer.Option(help="Port of the service; 5000, or the next free one.", metavar="N"),
+        _port("Port of the service; 5000, or the next free one."),
     ] = None,
     rpc_port: Annotated[
-        int | None, typer.Option(help="Port of gRPC; 2222, or the next free one.", metavar="N")
+        int | None,
+        _port("Port of gRPC; 2222, or the next free one."),
     ] = None,
     slo: Annotated[
         str, typer.Option(help="The bound to hold the service to.", metavar="BOUND")
@@ -61,10 +66,11 @@ def demo(
     from tailrace.cli.output import positive_duration_s
     from tailrace.load.judge.slo import parse_slo
     from tailrace.load.schedule.profile import parse_profile
+    from tailrace.units import parse_option
 
     duration_s = positive_duration_s("--for", duration) if duration is not None else None
-    parse_profile(rate)
-    parse_slo(slo)
+    parse_option("--rate", parse_profile, rate)
+    parse_option("--slo", parse_slo, slo)
     with (
         listen(HOST, _ports(port, 8080)) as page,
         listen(HOST, _ports(service_port, 5000)) as held,

@@ -101,14 +101,14 @@ def find(
     from tailrace.load.session.found import DEFAULT_SLO
     from tailrace.load.session.plan import read_plan
     from tailrace.runs.summary import SummaryFiles, of_find
-    from tailrace.units import parse_rate_per_s
+    from tailrace.units import parse_option, parse_rate_per_s
 
     config = options.read_config(urls, given, slo=slo or [DEFAULT_SLO])
     with options.named():
         plan = read_plan(config, note=options.note)
     limits = FindLimits(
-        start_per_s=parse_rate_per_s(start),
-        highest_per_s=parse_rate_per_s(highest),
+        start_per_s=parse_option("--start", parse_rate_per_s, start),
+        highest_per_s=parse_option("--highest", parse_rate_per_s, highest),
         for_s=positive_duration_s("--for", for_),
     )
     gone = {

@@ -107,7 +107,7 @@ def run(
     from tailrace.mlperf.settings import UserConf, Wishes
     from tailrace.models import zoo
     from tailrace.service.config import ServiceConfig
-    from tailrace.units import parse_duration_s, parse_rate_per_s
+    from tailrace.units import parse_duration_s, parse_option, parse_rate_per_s
 
     if accuracy and find_peak:
         raise UsageError("--accuracy and --find-peak are two tests: run one after the other")
@@ -123,7 +123,7 @@ def run(
     wishes = Wishes(
         scenario=find_scenario(scenario),
         mode="accuracy" if accuracy else "find-peak" if find_peak else "performance",
-        rate_per_s=parse_rate_per_s(rate) if rate is not None else None,
+        rate_per_s=parse_option("--rate", parse_rate_per_s, rate) if rate is not None else None,
         latency_s=latency_s,
         percent=percent,
         min_duration_s=(
@@ -146,7 +146,7 @@ def run(
             concurrency=concurrency,
             intra_op_threads=intra_op,
             max_batch=max_batch,
-            batch_window_s=parse_duration_s(batch_window),
+            batch_window_s=parse_option("--batch-window", parse_duration_s, batch_window),
         ),
         targets=tuple(target or ()),
         payload=payload or ("picture" if target else "tensor"),
@@ -206,8 +206,9 @@ def _bound(slo: str | None) -> tuple[float | None, float | None]:
     if slo is None:
         return None, None
     from tailrace.load.judge.slo import parse_slo
+    from tailrace.units import parse_option
 
-    parsed = parse_slo(slo)
+    parsed = parse_option("--slo", parse_slo, slo)
     if parsed.percent is None:
         raise UsageError(f"--slo {slo}: LoadGen's bound is on a percentile, as p99<100ms")
     return parsed.bound_s, parsed.percent

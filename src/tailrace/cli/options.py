@@ -126,9 +126,13 @@ def named() -> Iterator[None]:
     try:
         yield
     except SettingError as error:
-        raise UsageError(
-            error.worded(lambda name: _SETTINGS[name].option or _SETTINGS[name].label)
-        ) from None
+        raise UsageError(error.worded(_option_named)) from None
+
+
+def _option_named(name: str) -> str:
+    setting = _SETTINGS.get(name)
+    # What is no setting itself, but says one, as --rate.
+    return f"--{name}" if setting is None else setting.option or setting.label
 
 
 def note(text: str) -> None:

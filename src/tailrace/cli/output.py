@@ -16,7 +16,7 @@ from rich.table import Table
 
 from tailrace.cli.console import literal, make_console, print_paragraph
 from tailrace.cli.live import LiveLine
-from tailrace.errors import TailraceError, UsageError
+from tailrace.errors import TailraceError
 from tailrace.load.judge.answers import SloAnswer, other_answers, slo_answers
 from tailrace.load.judge.ending import SIGNALS, describe_end
 from tailrace.load.measure.measurement import COUNTS
@@ -39,6 +39,7 @@ from tailrace.units import (
     format_lag,
     number,
     parse_duration_s,
+    parse_option,
 )
 
 
@@ -48,10 +49,7 @@ def positive_duration_s(option: str, text: str, least_s: float = 1e-3) -> float:
     Raises:
         UsageError: it is no duration, too short or too long.
     """
-    try:
-        return parse_duration_s(text, least_s)
-    except UsageError as error:
-        raise UsageError(f"{option}: {error}") from None
+    return parse_option(option, lambda text: parse_duration_s(text, least_s), text)
 
 
 _WIDTH = 120

@@ -5,10 +5,9 @@ from typing import Annotated
 
 import msgspec
 
-from tailrace.errors import UsageError
 from tailrace.load.client.target import without_credentials
 from tailrace.load.config import ADVANCED, PROFILE, SERVICE, LoadConfig
-from tailrace.load.settings import setting
+from tailrace.load.settings import SettingError, setting
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_NAME = 200
@@ -54,13 +53,16 @@ class ServiceConfig(LoadConfig, frozen=True, kw_only=True, forbid_unknown_fields
         """
         super().check()
         if not _ID.fullmatch(self.id):
-            raise UsageError(
-                f"{self.id!r} cannot be an id: up to 64 letters, digits, '.', '_' or '-', "
-                "beginning with a letter or digit"
+            raise SettingError(
+                "must be up to 64 letters, digits, '.', '_' or '-', beginning with a letter or "
+                f"digit, not {self.id!r}",
+                "id",
             )
         name = self.name or ""
         if len(name) > _MAX_NAME or not name.isprintable():
-            raise UsageError(f"{name!r} cannot be a name: one line of up to {_MAX_NAME} characters")
+            raise SettingError(
+                f"must be one line of up to {_MAX_NAME} characters, not {name!r}", "name"
+            )
 
 
 def shown(config: ServiceConfig) -> ServiceConfig:

@@ -35,20 +35,11 @@ _MORE: dict[str, dict[str, Value]] = {
 }
 
 
-class FieldError(UsageError):
-    """What is typed in one field cannot be read."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(reason)
-        self.field = field
-        """Its name."""
-
-
 def read_config(typed: Mapping[str, str]) -> ServiceConfig:
     """The configuration that is typed, by the fields' names; an empty field is its default.
 
     Raises:
-        FieldError: one cannot be read.
+        SettingError: one cannot be read.
     """
     given: dict[str, Any] = {
         # Spaces of a text are its own.
@@ -58,11 +49,7 @@ def read_config(typed: Mapping[str, str]) -> ServiceConfig:
     }
     if given.get("metrics_url") == _NOT_ASKED:
         given["metrics_url"] = ""
-    try:
-        return ServiceConfig.of(given.pop("url", ""), **given)
-    except SettingError as error:
-        reason = error.worded(lambda name: FIELDS[name].label)
-        raise FieldError(error.names[0], reason) from None
+    return ServiceConfig.of(given.pop("url", ""), **given)
 
 
 def show_config(config: ServiceConfig) -> dict[str, str]:
@@ -145,8 +132,11 @@ class ServiceDialog:
     async def _on_submit(self, event: events.GenericEventArguments) -> None:
         try:
             await self._save(read_config(event.args))
+        except SettingError as error:
+            reason = error.worded(lambda name: FIELDS[name].label)
+            self._tell("fail", reason, error.names[0])
         except TailraceError as error:
-            self._tell("fail", str(error), error.field if isinstance(error, FieldError) else None)
+            self._tell("fail", str(error), None)
         else:
             self._tell("close")
 

@@ -14,9 +14,16 @@ from typing import Annotated, Any, Self
 
 import msgspec
 
-from tailrace.errors import UsageError
 from tailrace.load.client.request import is_json
-from tailrace.load.settings import SettingError, make, setting, settings_of, shown
+from tailrace.load.settings import (
+    Setting,
+    SettingError,
+    concerning,
+    make,
+    setting,
+    settings_of,
+    shown,
+)
 from tailrace.units import MAX_SEED
 
 SERVICE = "Service"
@@ -41,6 +48,8 @@ DEFAULT_DURATION_S = 30.0
 DEFAULT_TIMEOUT_S = 10.0
 DEFAULT_INTERVAL_S = 1.0
 
+_RATE = Setting(name="rate", label="Rate", help="The rate, constant.", kind="rate")
+"""Another way to say the profile."""
 PROFILE = _load(
     "Profile",
     "The rate over time: 100@30s,500 or 100..1000/60s or "
@@ -370,13 +379,15 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 raise TypeError(f"a load has no setting {name!r}{meant}")
         if rate is not None:
             if values.get("profile") is not None:
-                raise UsageError("rate and profile both say the rate: give one of them")
+                raise SettingError("both say the rate: give one of them", "rate", "profile")
+            _RATE.read(rate)
             values["profile"] = rate
         if scale != 1 or speed != 1:
             # Only here: it takes longer to import than the help to print.
             from tailrace.load.schedule.arrivals import parse_arrivals
 
-            arrivals = parse_arrivals(values.get("arrivals") or "poisson", scale, speed)
+            with concerning("arrivals"):
+                arrivals = parse_arrivals(values.get("arrivals") or "poisson", scale, speed)
             values["arrivals"] = arrivals.expression
         body = values.get("body")
         if isinstance(body, str) and body.lstrip().startswith(("{", "[")):

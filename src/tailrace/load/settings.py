@@ -10,7 +10,8 @@ The command line, the configuration file, the form of the page and the report's 
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -49,6 +50,17 @@ class SettingError(UsageError):
         """The line, with each field called as `name` has it where the user met it."""
         names = list(map(name, self.names))
         return f"{' and '.join(names)}{self._colon} {self.reason}"
+
+
+@contextmanager
+def concerning(name: str) -> Iterator[None]:
+    """Errors within are about the setting of this name, unless they say of which one themselves."""
+    try:
+        yield
+    except SettingError:
+        raise
+    except UsageError as error:
+        raise SettingError(str(error), name) from None
 
 
 _OF_NAME = "="
@@ -118,10 +130,8 @@ class Setting:
         Raises:
             SettingError: it is none.
         """
-        try:
+        with concerning(self.name):
             value = self._read(given)
-        except UsageError as error:
-            raise SettingError(str(error), self.name) from None
         self.check(value)
         return value
 

@@ -8,7 +8,7 @@ import msgspec
 from tailrace.models.images import MAX_PIXELS
 from tailrace.service.config import TOKEN_VARIABLE, ServiceConfig
 from tailrace.service.fault import Fault
-from tailrace.units import parse_bytes, parse_duration_s
+from tailrace.units import parse_bytes, parse_duration_s, parse_option
 
 
 class ServiceOptions(
@@ -54,13 +54,15 @@ class ServiceOptions(
             concurrency=self.concurrency,
             intra_op_threads=self.intra_op,
             max_batch=self.max_batch,
-            batch_window_s=parse_duration_s(self.batch_window),
+            batch_window_s=parse_option("--batch-window", parse_duration_s, self.batch_window),
             queue=self.queue,
             runtime=self.runtime,
             device=self.device,
-            grace_s=parse_duration_s(self.grace),
-            stuck_s=parse_duration_s(self.stuck_after),
-            max_body_bytes=None if self.max_body is None else parse_bytes(self.max_body),
+            grace_s=parse_option("--grace", parse_duration_s, self.grace),
+            stuck_s=parse_option("--stuck-after", parse_duration_s, self.stuck_after),
+            max_body_bytes=None
+            if self.max_body is None
+            else parse_option("--max-body", parse_bytes, self.max_body),
             max_pixels=self.max_pixels,
             fault=fault,
             token=os.environ.get(TOKEN_VARIABLE) or None,

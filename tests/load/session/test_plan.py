@@ -26,5 +26,5 @@ def test_the_timeout_follows_the_largest_bound_unless_given(
 
 def test_a_timeout_below_a_bound_is_refused_with_both_numbers() -> None:
     slos = [parse_slo("p99<15s"), parse_slo("mean<1s")]
-    with pytest.raises(UsageError, match=r"timeout of 14.9 s is shorter .* p99<15s, 15 s: .*30 s"):
+    with pytest.raises(UsageError, match=r"timeout_s: 14.9 s is shorter .* p99<15s, 15 s: .*30 s"):
         choose_timeout_s(14.9, slos)

@@ -28,7 +28,7 @@ from tailrace.load.schedule.arrivals import parse_arrivals
 from tailrace.load.schedule.profile import Profile, constant, parse_profile
 from tailrace.load.schedule.schedule import Part, parse_part, parse_start
 from tailrace.load.schedule.trace_file import ANY_FILE, Files
-from tailrace.load.settings import SettingError
+from tailrace.load.settings import SettingError, concerning
 from tailrace.units import MAX_DURATION_S, format_duration
 
 T = TypeVar("T")
@@ -167,7 +167,7 @@ def read_plan(
         config=LoadConfig(**(said | known)),
         traffic=traffic,
         profile=profile,
-        expect=parse_expect(config.expect_status, config.expect_size, config.expect_body),
+        expect=_read_expect(config),
         slos=slos,
         abort_on=tuple(_of("abort_on", parse_abort_on, text) for text in config.abort_on),
         part=_of("part", parse_part, config.part),
@@ -183,17 +183,18 @@ def choose_timeout_s(given_s: float | None, slos: Sequence[Slo]) -> float:
     above it a latency lies is seen, too.
 
     Raises:
-        UsageError: what is given is shorter than a bound.
+        SettingError: what is given is shorter than a bound.
     """
     largest = max(slos, key=lambda slo: slo.bound_s, default=None)
     if largest is None:
         return DEFAULT_TIMEOUT_S if given_s is None else given_s
     follows_s = max(DEFAULT_TIMEOUT_S, 2 * largest.bound_s)
     if given_s is not None and given_s < largest.bound_s:
-        raise UsageError(
-            f"the timeout of {format_duration(given_s)} is shorter than the bound of "
-            f"{largest.expression}, {format_duration(largest.bound_s)}: give a longer one, or none "
-            f"(it is {format_duration(follows_s)} then)"
+        raise SettingError(
+            f"{format_duration(given_s)} is shorter than the bound of {largest.expression}, "
+            f"{format_duration(largest.bound_s)}: give a longer one, or none (it is "
+            f"{format_duration(follows_s)} then)",
+            "timeout_s",
         )
     return follows_s if given_s is None else given_s
 
@@ -204,7 +205,8 @@ def _read_traffic(
     if config.text is not None:
         bodies = [text_body(config.text)]
     else:
-        bodies = read_bodies(config.body, check_file, note) if config.body is not None else []
+        with concerning("body"):
+            bodies = read_bodies(config.body, check_file, note) if config.body is not None else []
     return plan_traffic(
         config.urls,
         method=config.method,
@@ -224,6 +226,17 @@ def _read_traffic(
     )
 
 
+def _read_expect(config: LoadConfig) -> Expect:
+    status, size, body = config.expect_status, config.expect_size, config.expect_body
+    # Each by itself, so that an error names the one at fault.
+    with concerning("expect_status"):
+        parse_expect(status, None, ())
+    with concerning("expect_size"):
+        parse_expect(None, size, ())
+    with concerning("expect_body"):
+        return parse_expect(status, size, body)
+
+
 def _method_of(traffic: Traffic) -> str:
     return traffic.requests[0].head.split(b" ", 1)[0].decode("latin-1")
 
@@ -236,7 +249,5 @@ def _present(config: LoadConfig, name: str) -> Path | None:
 
 
 def _of(name: str, parse: Callable[[str], T], text: str) -> T:
-    try:
+    with concerning(name):
         return parse(text)
-    except UsageError as error:
-        raise SettingError(str(error), name) from None
