@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from tailrace.load.session.finder import Finder, ServiceGoneError
 from tailrace.load.session.found import Found, SearchProgress
 from tests.kit.plans import load_workers
 from tests.kit.server import OK, answer_after, answer_by, answer_in_turn, answer_raw, http
+from tests.kit.waiting import TIMEOUT_S
 
 
 async def steps_of(finder: Finder, count: int) -> AsyncIterator[SearchProgress]:
@@ -72,6 +75,36 @@ async def test_a_service_that_is_gone_ends_the_search(plan: Any) -> None:
     with pytest.raises(ServiceGoneError, match="nothing answers at"):
         await outcome_of(finder, 3)
     assert finder.session.elapsed_s < 3
+
+
+async def test_a_search_ends_with_the_recording_that_it_replays(
+    serve: Any, plan: Any, tmp_path: Path
+) -> None:
+    trace = tmp_path / "trace.csv"
+    trace.write_text("timestamp\n" + "".join(f"{n / 40}\n" for n in range(100)))
+    replayed = plan(serve().url, slo=["p99<5s"], arrivals=f"trace:{trace}")
+    finder = Finder(replayed, FindLimits(start_per_s=40))
+    found = await outcome_of(finder, 12)
+    assert "cut short by the end of the recording" in found.reason
+    assert finder.session.total.offered == 100
+
+
+async def test_a_service_that_dies_meanwhile_ends_the_search(serve: Any, plan: Any) -> None:
+    dying = answer_by(lambda number: OK if number < 30 else http(b"", 500))
+    finder = Finder(plan(serve(dying).url, slo=["p99<5s"]), FindLimits(start_per_s=40))
+    with pytest.raises(ServiceGoneError, match=r"every request failed at .*http: 500"):
+        await outcome_of(finder, 12)
+    assert any(step.completed for step in finder.found.steps)
+
+
+async def test_what_computes_leaves_the_cores_to_the_load(serve: Any, plan: Any) -> None:
+    finder = Finder(plan(serve().url, slo=["p99<5s"]), FindLimits(start_per_s=40))
+    async for _ in steps_of(finder, 1):
+        (computing,) = (one for one in threading.enumerate() if one.name.startswith("search"))
+        ours, its = (os.getpriority(os.PRIO_PROCESS, one) for one in (0, computing.native_id or 0))
+        assert its > ours
+    computing.join(TIMEOUT_S)
+    assert not computing.is_alive()
 
 
 async def test_failures_and_answers_over_the_bound_are_told(serve: Any, plan: Any) -> None:

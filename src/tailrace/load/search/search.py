@@ -116,6 +116,11 @@ class Search:
         if self._spent_s() >= self._time_s() - 0.5:
             self._phase = "done"
 
+    @property
+    def left_s(self) -> float:
+        """How much more load it would offer, as it looks now."""
+        return max(self._time_s() - self._spent_s(), 0.0)
+
     def answer(self) -> Answer:
         """What is known so far."""
         names = list(findings.describe_failures(self._blocks))

@@ -2,8 +2,12 @@
 
 import asyncio
 import importlib
-from collections.abc import AsyncGenerator, Callable, Sequence
+import os
+import threading
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import msgspec
 
@@ -26,6 +30,8 @@ from tailrace.load.session.plan import Plan
 from tailrace.load.session.session import Session
 from tailrace.load.worker.launcher import Launcher
 
+T = TypeVar("T")
+
 INTERVAL_S = 0.25
 """Of a search: a block of load ends within so much of what was asked for."""
 _LEAD_S = 0.05
@@ -40,6 +46,12 @@ _HOPELESS = 5
 """
 _EASE = 0.3
 """Below this share of a core it is not the rate that makes a load worker late."""
+_DEAD = 3
+"""So many stretches in a row with failures alone, and the service has gone meanwhile."""
+_NICE = 10
+"""Of the thread that computes: it still has a tenth of a core beside busy ones."""
+_RECORDED = 20.0
+"""Requests that are to come, and if none does, the recording that they are of is over."""
 _SILENT_S = 2.0
 """So long without even a connection, and nobody is there."""
 
@@ -91,7 +103,6 @@ class Finder:
     ) -> None:
         self.cut_by: str | None = None
         """Who ended the search before its time, as `cancel` was told."""
-        self._limits = limits
         self._on_interval = on_interval
         self._search = Search(plan.slos, limits, gaps_of(parse_arrivals(plan.config.arrivals)))
         ask = self._search.ask()
@@ -106,7 +117,12 @@ class Finder:
         self._outcomes = Outcomes(self.plan)
         self.session = Session(self.plan, launcher, sampled=self._outcomes.add)
         self._steps: list[Step] = []
+        self._left_s = self._search.left_s
+        """When the last stretch began."""
+        self._failing = 0
+        """Stretches in a row in which nothing but failures came back."""
         self._done = False
+        self._computing = ThreadPoolExecutor(1, "search", _give_way)
         self._found = self._conclude(UNFINISHED)
 
     @property
@@ -133,9 +149,9 @@ class Finder:
         """
         session = self.session
         over = False
-        # Not while load flows: it takes a core for a while.
-        await asyncio.to_thread(importlib.import_module, "scipy.special")
         try:
+            # Not while load flows: it takes a core for a while.
+            await self._compute(importlib.import_module, "scipy.special")
             await session.start()
             async for interval in session.intervals():
                 if over or self.cut_by is not None:
@@ -146,14 +162,15 @@ class Finder:
             over = True
             if self.cut_by is None and self._is_gone():
                 raise ServiceGoneError(_describe_failures(self.plan.config.url, session.total))
+            ended_by = None if self._done else self.cut_by or session.ended_by
+            self._found = await self._compute(self._conclude, ended_by)
         except TailraceError as error:
             self._found = self._conclude(error=str(error))
             raise
         finally:
+            self._computing.shutdown(wait=False)
             if not over:
                 await session.give_up()
-        ended_by = None if self._done else self.cut_by or session.ended_by
-        self._found = await asyncio.to_thread(self._conclude, ended_by)
         yield self.outcome
 
     async def _take(self, interval: Interval) -> bool:
@@ -171,10 +188,15 @@ class Finder:
         if known_s < now.begin_s + now.ask.for_s:
             return True
         self._judge(now)
+        if now.ask.rate_per_s * now.ask.for_s > _RECORDED and not now.measured.offered:
+            self.cancel("the end of the recording")
+            return False
         blocks = [self._block(stretch) for stretch in self._stretches[:-1]]
         blocks.append(self._block(now, known_s))
         self._steps.append(self._step(now))
-        ask = await asyncio.to_thread(self._next, blocks)
+        sure = now.measured.failures - _slow(now.measured.reasons)
+        self._failing = self._failing + 1 if sure and not now.measured.completed else 0
+        ask = await self._compute(self._next, blocks)
         if ask is None:
             self._done = True
             session.abandon()
@@ -186,14 +208,20 @@ class Finder:
         self._stretches = [one for one in self._stretches if not one.is_settled]
         self._outcomes.forget(self._stretches[0].begin_s)
         self._stretches.append(_Stretch(ask, begin_s, problems=len(session.problems)))
-        self._found = await asyncio.to_thread(self._conclude, UNFINISHED)
+        self._found = await self._compute(self._conclude, UNFINISHED)
         return True
 
+    async def _compute(self, function: Callable[..., T], *given: object) -> T:
+        """What `function` returns, in a thread that leaves the cores to the load."""
+        return await asyncio.get_running_loop().run_in_executor(self._computing, function, *given)
+
     def _next(self, blocks: Sequence[Block]) -> Ask | None:
-        """What the search asks for, once it is told of `blocks`: in a thread, as it computes."""
+        """What the search asks for, once it is told of `blocks`."""
         for block in blocks:
             self._search.tell(block)
-        return self._search.ask()
+        ask = self._search.ask()
+        self._left_s = self._search.left_s
+        return ask
 
     def _block(self, stretch: _Stretch, known_s: float | None = None) -> Block:
         """What came of load by now: more than before where late answers have come in since."""
@@ -202,7 +230,6 @@ class Finder:
         seen = self._outcomes.between(stretch.begin_s, end_s)
         if seen.strays:
             stretch.limit = "a load worker heard of the rate too late"
-        kinds = kinds_of(seen.failed)
         stretch.is_settled = stretch.end_s is not None and bool((seen.latency_s >= 0).all())
         return Block(
             rate_per_s=stretch.ask.rate_per_s,
@@ -215,7 +242,7 @@ class Finder:
             disturbed=_is_at_ease(stretch.measured),
             share=seen.share,
             failed={reason: round(count / seen.share) for reason, count in seen.failed.items()},
-            slow=sum(kinds.get(kind, 0) for kind in _SLOW),
+            slow=_slow(seen.failed),
         )
 
     def _judge(self, stretch: _Stretch) -> None:
@@ -266,13 +293,14 @@ class Finder:
         )
 
     def _progress(self, is_over: bool = False) -> SearchProgress:
-        ask = self._stretches[-1].ask
+        ask, begin_s = self._stretches[-1].ask, self._stretches[-1].begin_s
         elapsed_s = max(self.session.elapsed_s, 0.0)
+        left_s = max(self._left_s - max(elapsed_s - begin_s, 0.0), 0.0)
         return SearchProgress(
             doing=ask.why,
             rate_per_s=ask.rate_per_s,
             elapsed_s=round(elapsed_s, 3),
-            left_s=0.0 if is_over else round(max(self._limits.for_s - elapsed_s, 0.0), 3),
+            left_s=0.0 if is_over else round(left_s, 3),
             is_over=is_over,
             found=self._found,
         )
@@ -281,18 +309,29 @@ class Finder:
         """Whether nothing but failures came back so far, other than for being slow, or nobody is
         there at all.
         """
+        if self._failing >= _DEAD:
+            return True
         total = self.session.total
         if total.completed or "timeout" in total.failed:
             return False
         if not total.connections and self.session.elapsed_s > _SILENT_S:
             return True
-        sure = sum(count for kind, count in total.failed.items() if kind not in _SLOW)
-        return sure >= _HOPELESS
+        return total.failures - _slow(total.reasons) >= _HOPELESS
+
+
+def _slow(reasons: Mapping[str, int]) -> int:
+    """How many failed for being slow."""
+    return sum(count for kind, count in kinds_of(reasons).items() if kind in _SLOW)
+
+
+def _give_way() -> None:
+    """Let this thread, which computes for tenths of a second, take no core from load or service."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 def _is_at_ease(measured: Measurement) -> bool:
     """Whether the generator had time to spare."""
-    return measured.cpu_ns < _EASE * measured.worker_ns and not measured.port_exhausted
+    return measured.cpu_ns <= _EASE * measured.worker_ns and not measured.port_exhausted
 
 
 def _share(ask: Ask) -> float:
