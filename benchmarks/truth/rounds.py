@@ -13,7 +13,8 @@ import argparse
 import numpy as np
 
 from tailrace.runs.compare.compare import compare_series
-from tests.runs.compare.synthetic import Service, share_told, sides
+from tests.kit.queues import poisson
+from tests.runs.compare.synthetic import Service, share_told, sides, turn
 
 SERVICES: dict[str, Service] = {
     "M/D/1": "constant",
@@ -49,11 +50,37 @@ def table(title: str, count: int, configurations: dict[str, dict[str, float]]) -
             print(f"| {name} | {load} | " + " | ".join(cells) + " |", flush=True)
 
 
+def alone(count: int) -> None:
+    """Print how often one run a side is called different where nothing is, or not told."""
+    print(f"\nOne run a side, equal; told different of those told, and told; in %, {count} each\n")
+    print("| service | load | mean | p50 | p99 |\n| --- | --- | --- | --- | --- |")
+    for name, service in SERVICES.items():
+        for load in LOADS:
+            random = np.random.default_rng(7)
+            found = []
+            for _ in range(count):
+                pair = [
+                    turn(
+                        *(random, service, poisson(random, 100, WHOLE_S), load / 100),
+                        stretches=WHOLE_S,
+                    )
+                    for _ in "ab"
+                ]
+                found.append(compare_series(pair[:1], pair[1:]).by_name)
+            cells = []
+            for figure in ("mean", "p50", "p99"):
+                judged = [one[figure].more_than_noise for one in found]
+                told = len(judged) - judged.count(None)
+                cells.append(f"{100 * judged.count(True) / max(told, 1):.0f}, {told / count:.0%}")
+            print(f"| {name} | {load} | " + " | ".join(cells) + " |", flush=True)
+
+
 def main() -> None:
     """Print them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=400, help="comparisons for each figure")
     count = parser.parse_args().count
+    alone(count)
     one = {"moved": 0.01}
     table(
         "Service time moves by 1 % from run to run",
@@ -62,6 +89,7 @@ def main() -> None:
             "3 against 3, equal": {**one, "runs": 3, "paired": False},
             "5 rounds, equal": {**one, "runs": 5},
             "5 rounds, 5 % slower": {**one, "runs": 5, "slower": 1.05},
+            "12 rounds, 5 % slower": {**one, "runs": 12, "slower": 1.05},
         },
     )
     three = {"moved": 0.03}

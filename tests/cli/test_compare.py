@@ -64,7 +64,8 @@ def test_a_proven_regression_exits_1_in_every_format(runs: Path, tmp_path: Path)
     }
     text = (tmp_path / "s.md").read_text()
     assert "❌ failed" in text
-    assert "proven worse than it allows" in text
+    # A hundred times as slow is an outage, should a busy machine leave its interval untold.
+    assert "proven worse than it allows" in text or "an outage" in text
 
 
 def test_several_runs_a_side_are_compared_as_the_unit_that_varies(runs: Path) -> None:

@@ -122,8 +122,9 @@ def ab(
         print_json(found)
     else:
         gate.print_judgement(judged)
-        for doubt in found.doubts:
-            print_paragraph(make_console(), literal((f"  - {doubt}", "yellow")), hang=4)
+        if found.doubts:
+            doubt = f"  - {len(found.doubts)} turns are in doubt: {found.doubts[0]}"
+            print_paragraph(make_console(), literal((doubt, "yellow")), hang=4)
         _print_answer(found.comparison)
         typer.echo(plain(f"run: {directory}"))
     files.write(of_comparison(judged.comparison, judged.outcomes, command="ab"))

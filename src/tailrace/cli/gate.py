@@ -93,10 +93,13 @@ def _print_differences(comparison: Comparison) -> None:
     console = make_console()
     figures = differences_table(comparison)
     table = Table(box=None, pad_edge=False, header_style="dim")
-    first, *others = figures.head
+    first, *sides, change, interval, told = figures.head
     table.add_column(first, no_wrap=True)
-    for name in others:
+    for name in sides:
         table.add_column(literal(name), justify="right", overflow="fold")
+    for name in (change, interval):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column(told, justify="right")
     for row in figures.rows:
         table.add_row(*map(literal, row))
     console.print(table)

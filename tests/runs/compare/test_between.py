@@ -139,7 +139,7 @@ def test_many_short_rounds_find_more_than_few_long_ones() -> None:
         for name, share in share_told(comparisons(600, "gamma", 6, **of)).items():
             assert 0.02 <= share <= 0.08, name
     for name, share in found[12].items():
-        assert share >= 0.9, name
+        assert share >= 0.85, name
         assert share > found[4][name]
 
 

@@ -197,8 +197,12 @@ def compare_series(
 
 def _down(side: Sequence[RunSeries], run: RunSeries) -> str | None:
     """What went down in `run`, and in none of `side`."""
-    found = [outage(each, run) for each in side]
-    return found[0] if all(found) else None
+    found = None
+    for each in side:
+        found = outage(each, run)
+        if found is None:
+            break
+    return found
 
 
 def _rounding(one: Apart, base: Sequence[RunSeries], other: Sequence[RunSeries]) -> float:
