@@ -108,7 +108,7 @@ def find(
         plan = read_plan(config, note=options.note)
     limits = FindLimits(
         start_per_s=parse_option("--start", parse_rate_per_s, start),
-        highest_per_s=parse_option("--highest", parse_rate_per_s, highest),
+        highest_per_s=parse_option("--max", parse_rate_per_s, highest),
         for_s=positive_duration_s("--for", for_),
     )
     gone = {
