@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import optimize, special
 
 from tailrace.load.judge.stretches import Stretches
-from tailrace.load.measure.histogram import Histogram
+from tailrace.load.measure.histogram import SIZE, Histogram, bucket_of
 from tailrace.load.measure.measurement import Measurement
 
 Floats = NDArray[np.float64]
@@ -203,22 +203,27 @@ def fifo(arrivals_s: Floats, services_s: Floats, servers: int = 1) -> Floats:
 def stretches_of(requests: Requests, for_s: float, rate_per_s: float) -> Stretches:
     """A run's intervals of a second as a session hands them on: by when requests ended."""
     ended_s = requests.intended_s + requests.latency_s
-    place = np.minimum(ended_s.astype(int), int(for_s) - 1)
-    order = np.argsort(place, kind="stable")
-    times_ns = np.round(requests.latency_s[order] * 1e9).astype(np.int64)
-    edges = np.searchsorted(place[order], np.arange(1, int(for_s)))
-    stretches = Stretches()
-    for part in np.split(times_ns, edges):
-        stretches.add(interval_of(part), 1.0, rate_per_s)
-    return stretches
-
-
-def interval_of(times_ns: NDArray[np.int64], failed: int = 0) -> Measurement:
-    """An interval in which these were answered and `failed` failed."""
-    reasons = {"timeout: no answer": failed} if failed else {}
-    return Measurement(
-        completed=len(times_ns), reasons=reasons, series={"latency": Histogram.of(times_ns)}
+    seconds = int(for_s)
+    place = np.minimum(ended_s.astype(np.int64), seconds - 1)
+    times_ns = np.round(requests.latency_s * 1e9).astype(np.int64)
+    keys, counts = np.unique(place * SIZE + bucket_of((times_ns + 500) // 1000), return_counts=True)
+    due, done = (
+        np.searchsorted(np.sort(one), np.arange(1, seconds + 1))
+        for one in (requests.intended_s, ended_s)
     )
+    sums_ns = np.bincount(place, times_ns, seconds)
+    longest_ns = np.zeros(seconds, np.int64)
+    np.maximum.at(longest_ns, place, times_ns)
+    edges = np.searchsorted(keys, np.arange(1, seconds) * SIZE)
+    stretches = Stretches()
+    columns = (np.split(keys % SIZE, edges), np.split(counts, edges), sums_ns, longest_ns)
+    for own, found, sum_ns, max_ns, waiting in zip(*columns, due - done, strict=True):
+        latency = Histogram(own, found, int(sum_ns), int(max_ns))
+        measured = Measurement(
+            completed=latency.total, in_flight=int(waiting), series={"latency": latency}
+        )
+        stretches.add(measured, 1.0, rate_per_s)
+    return stretches
 
 
 def _by_the_first_free(arrivals_s: Floats, services_s: Floats, servers: int) -> Floats:

@@ -4,18 +4,6 @@ In a queue a slow request makes the next ones slow, and a row of them is one pie
 of such requests vary by F times as much as independent ones would, so n requests say as much as
 n / F of those (the *effective sample size*).
 
-**F** comes from how counts over a time vary from stretch to stretch of a run, by batch means:
-batches of 1, 2, 3, 4, 6, 9, … stretches, up to the first whose sums depend on their neighbours by
-no more than a standard error of that correlation; what it leaves is added, as for an autoregressive
-process of order 1 (Tafazzoli, Steiger and Wilson 2011, N-Skart: a nonsequential skewness- and
-autoregression-adjusted batch-means procedure; Alexopoulos and Steiger). A correlation of few is
-estimated too low by (1 + 3r) / m (Kendall 1954). Times that few requests exceed show too few rows
-of them, so that F is the largest of the percentile's and of those below it.
-
-F is itself an estimate, from m batches and from no more rows than there are effective requests
-beyond the percentile. The smaller of the two is the freedom of a t distribution: its quantile
-squared, against the normal's, raises F.
-
 **Intervals** and **decisions** are those of counts alone, whatever the distribution of latencies:
 exact binomial (Thompson 1936; Clopper and Pearson 1934), of n / F requests. By simulation of
 queues whose truth is known they hold what they say: docs/truth.md.
@@ -31,8 +19,9 @@ import numpy as np
 
 from tailrace.load.judge.confidence import share_above
 from tailrace.load.judge.slo import Slo
-from tailrace.load.judge.stretches import Floats, Stretches, first_over
-from tailrace.load.measure.histogram import HIGHEST_US, LOWEST_US, WIDTH_US, IntArray
+from tailrace.load.judge.spread import Spread, raised, spread_of
+from tailrace.load.judge.stretches import Stretches, first_over
+from tailrace.load.measure.histogram import HIGHEST_US, LOWEST_US, WIDTH_US
 from tailrace.units import format_duration
 
 ERROR = 0.01
@@ -45,9 +34,6 @@ _LEVELS = (50.0, 75.0, 90.0, 95.0, 99.0)
 _MEMORY_LEVELS = (50.0, 75.0, 90.0)
 _FORGETS = 30
 """Correlation times that an interval takes: in fewer, a run may have been a quiet spell."""
-_FEWEST_BATCHES = 8
-_MOST_CORRELATED = 0.8
-"""What a sum of a batch is taken to have to do with the next, at most: more cannot be told."""
 _TAIL_OF_MEAN = 0.1
 """The share of the slowest requests that make a mean vary."""
 _MOST_LONGER = 100.0
@@ -72,17 +58,6 @@ class SloDecision(msgspec.Struct, frozen=True, kw_only=True):
     told."""
     reason: str = ""
     """In one line, for a person."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Spread:
-    """How a sum over stretches varies."""
-
-    inflation: float
-    """Of its variance, against independent requests; inf where there are too few stretches."""
-    freedom: float
-    correlation: float
-    """Of neighbouring stretches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +186,7 @@ def _evidence_of_mean(stretches: Stretches, bound_s: float) -> _Evidence:
     mean_s = latency.sum_ns / latency.total / 1e9
     variance = float((latency.counts * (middles_s - mean_s) ** 2).sum())
     n = latency.total
-    (spread,) = _worked_out(
+    (spread,) = spread_of(
         stretches.sums_s[np.newaxis], stretches.answered, stretches.strata, np.array([variance])
     )
 
@@ -263,22 +238,15 @@ def _forgets_too_slowly(stretches: Stretches) -> bool:
 
 
 def _effective(
-    n: float, spreads: list[_Spread], rare: float, tail: float, longer: float = 1.0
+    n: float, spreads: list[Spread], rare: float, tail: float, longer: float = 1.0
 ) -> float:
     """How many independent requests say as much as `n`, of which a share of `rare` is beyond what
     is asked, to one who errs with a chance of `tail`."""
     rows = max(n / max(1.0, *(spread.inflation for spread in spreads)) * rare, 1.0)
-    raised = (
-        spread.inflation * _raise(min(spread.freedom * longer, rows), tail) for spread in spreads
+    inflations = (
+        spread.inflation * raised(min(spread.freedom * longer, rows), tail) for spread in spreads
     )
-    return n / max(1.0, *raised)
-
-
-def _raise(freedom: float, tail: float) -> float:
-    # Here, as it takes a tenth of a second, and most commands never ask.
-    from scipy.special import ndtri, stdtrit
-
-    return float(stdtrit(freedom, 1 - tail) / ndtri(1 - tail)) ** 2
+    return n / max(1.0, *inflations)
 
 
 def _binomial_at_most(count: float, trials: float, share: float) -> float:
@@ -312,18 +280,18 @@ def _between_us(stretches: Stretches, shares: list[float]) -> tuple[float, float
 
 def _spreads_at(
     stretches: Stretches, percents: list[float] | tuple[float, ...], with_failures: bool
-) -> list[_Spread]:
+) -> list[Spread]:
     """Of the counts above percentiles of what was seen; failed requests are above all."""
     latency = stretches.latency
     if not latency.total:
-        return [_Spread(1.0, math.inf, 0.0) for _ in percents]
+        return [Spread(1.0, math.inf, 0.0) for _ in percents]
     total = latency.total + (stretches.failures if with_failures else 0)
     ranks = np.clip(np.ceil(np.array(percents) / 100 * total - 1e-9), 1, latency.total)
     buckets = [int(bucket) + 1 for bucket in latency.bucket_at(ranks)]
     return _spreads(stretches, buckets, with_failures)
 
 
-def _spreads(stretches: Stretches, buckets: list[int], with_failures: bool) -> list[_Spread]:
+def _spreads(stretches: Stretches, buckets: list[int], with_failures: bool) -> list[Spread]:
     """Of the counts in each of `buckets` or beyond, remembered until stretches are added."""
     memo = stretches.memo
     missing = sorted({bucket for bucket in buckets if (bucket, with_failures) not in memo})
@@ -334,57 +302,7 @@ def _spreads(stretches: Stretches, buckets: list[int], with_failures: bool) -> l
         shares = over.sum(axis=1) / ended.sum()
         independent = ended.sum() * shares * (1 - shares)
         for bucket, spread in zip(
-            missing, _worked_out(over, ended, stretches.strata, independent), strict=True
+            missing, spread_of(over, ended, stretches.strata, independent), strict=True
         ):
             memo[bucket, with_failures] = spread
     return [memo[bucket, with_failures] for bucket in buckets]
-
-
-def _worked_out(
-    sums: Floats, ended: Floats, strata: list[IntArray], independent: Floats
-) -> list[_Spread]:
-    """How sums by stretch [k, n] vary that are of `ended` requests [n], against the variance of
-    `independent` ones [k]; those without any do not."""
-    known = independent > 0
-    inflation = np.where(known, math.inf, 1.0)
-    largest, correlation = np.zeros(len(sums)), np.zeros(len(sums))
-    freedom = np.where(known, 1.0, math.inf)
-    looking = known.copy()
-    for size in _sizes(sum(map(len, strata))):
-        batches = [_batches(sums, ended, part, size) for part in strata if len(part) >= 2 * size]
-        many = sum(batch.shape[1] for batch in batches)
-        if many < _FEWEST_BATCHES or not looking.any():
-            break
-        squares = sum((batch**2).sum(axis=1) for batch in batches)
-        products = sum((batch[:, 1:] * batch[:, :-1]).sum(axis=1) for batch in batches)
-        covered = size * many / sum(map(len, strata))
-        variance = squares * many / (many - len(batches)) / covered
-        lag = np.divide(products, squares, out=np.zeros(len(sums)), where=squares > 0)
-        lag += (1 + 3 * np.maximum(lag, 0)) / many
-        if size == 1:
-            correlation = lag
-        left = np.clip(lag, 0, _MOST_CORRELATED)
-        largest = np.maximum(largest, variance * (1 + left) / (1 - left))
-        inflation = np.where(looking, largest / np.where(known, independent, 1.0), inflation)
-        freedom = np.where(looking, many - len(batches), freedom)
-        looking &= lag >= 1 / math.sqrt(many)
-    return [
-        _Spread(float(f), float(m), min(float(r), 1 - 1e-9))
-        for f, m, r in zip(inflation, freedom, correlation, strict=True)
-    ]
-
-
-def _batches(sums: Floats, ended: Floats, part: IntArray, size: int) -> Floats:
-    """What batches of `size` stretches of a stratum are above its mean, [k, m]."""
-    share = sums[:, part].sum(axis=1, keepdims=True) / max(ended[part].sum(), 1.0)
-    residuals = sums[:, part] - share * ended[part]
-    many = len(part) // size
-    batches = residuals[:, : many * size].reshape(len(sums), many, size).sum(axis=2)
-    return np.asarray(batches - batches.mean(axis=1, keepdims=True), dtype=np.float64)
-
-
-def _sizes(most: int) -> list[int]:
-    sizes = [1, 2, 3, 4]
-    while sizes[-1] * _FEWEST_BATCHES <= most:
-        sizes.append(int(sizes[-1] * 1.5))
-    return [size for size in sizes if size * _FEWEST_BATCHES <= most]

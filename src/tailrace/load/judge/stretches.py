@@ -45,20 +45,20 @@ class Stretches:
     """
 
     def __init__(self) -> None:
-        self.latency = Histogram()
-        """Of all that was answered."""
         self.failures = 0
         self.length_s = 0.0
         self.memo: dict[tuple[int, bool], Any] = {}
         """What was worked out from these stretches, until more are added."""
         self._parts: list[_Part] = []
+        self._latency = Histogram()
+        self._not_merged: list[Histogram] = []
 
     def add(self, measured: Measurement, length_s: float, rate_per_s: float) -> None:
         """What ended within the next `length_s`, in which the load was to be `rate_per_s`; where
         that is 0, it belongs to the load before."""
         if not rate_per_s and self._parts:
             rate_per_s = self._parts[-1].rate_per_s
-        self.latency += measured.latency
+        self._not_merged.append(measured.latency)
         self.failures += measured.failures
         self.length_s += length_s
         self.memo.clear()
@@ -70,6 +70,13 @@ class Stretches:
 
     def __len__(self) -> int:
         return len(self._parts)
+
+    @property
+    def latency(self) -> Histogram:
+        """Of all that was answered."""
+        self._latency = Histogram.merged([self._latency, *self._not_merged])
+        self._not_merged = []
+        return self._latency
 
     @property
     def answered(self) -> Floats:
