@@ -457,6 +457,7 @@ REASONS = {
     "load/judge/verdict.py": (
         *("judge", "_short", "judge_mlperf", "missing_for", "_generator_faults", "_remedy"),
     ),
+    "load/judge/stationarity.py": ("_growing", "_moved"),
     "load/session/session.py": ("_lost",),
     "mlperf/recount.py": ("_condition", "_duration", "_queries", "_bound", "_early"),
     "mlperf/outcome.py": ("faults",),

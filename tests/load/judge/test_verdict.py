@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tailrace.load.judge.slo import Slo, parse_slo
+from tailrace.load.judge.stretches import Stretches
 from tailrace.load.judge.verdict import Verdict, judge, judge_mlperf
 from tailrace.load.measure.breakdown import OpenBreakdown
 from tailrace.load.measure.histogram import Histogram, OpenHistogram
@@ -184,6 +185,20 @@ def test_what_the_generator_notices_about_its_machine(
 ) -> None:
     (reason,) = verdict(tally(5000, **change)).reasons
     assert complaint in reason
+
+
+def steady(*medians_ms: float) -> Stretches:
+    """20 stretches for each of the medians."""
+    generator, stretches = np.random.default_rng(5), Stretches()
+    for median_ms in np.repeat(medians_ms, 20):
+        stretches.add(measured(median_ms * generator.uniform(0.5, 1.5, 100)), 1.0, 100.0)
+    return stretches
+
+
+def test_a_run_that_is_another_in_its_second_half() -> None:
+    assert verdict(tally(1000), stretches=steady(10, 10)).valid
+    (reason,) = verdict(tally(1000), stretches=steady(10, 20)).reasons
+    assert reason.startswith("it was not the same all the time: ")
 
 
 def test_problems_with_workers_come_first() -> None:

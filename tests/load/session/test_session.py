@@ -349,6 +349,22 @@ async def test_requests_beyond_the_connection_cap_are_late_not_lost(serve: Any, 
     assert any("waited for a free connection" in reason for reason in session.verdict.reasons)
 
 
+async def test_a_backlog_that_grows_is_told_though_all_is_answered_in_the_end(
+    serve: Any, offer: Any
+) -> None:
+    """10 connections of 100 ms serve 100 a second, and have 450 to serve within 1.8 s."""
+    session, intervals = await offer(
+        serve(answer_after(0.1)).url,
+        profile="250",
+        arrivals="constant",
+        duration_s=1.8,
+        interval_s=0.1,
+        connections=10,
+    )
+    assert intervals[-1].point.outstanding == 0
+    assert any("the backlog grew all the time" in reason for reason in session.verdict.reasons)
+
+
 async def test_stopping_ends_the_run_with_its_results(serve: Any, plan: Any) -> None:
     server = serve()
     session = Session(plan(server.url, profile="200", duration_s=None))

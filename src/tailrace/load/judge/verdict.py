@@ -13,6 +13,8 @@ import msgspec
 
 from tailrace.load.judge.confidence import min_queries, share_above, still_needed
 from tailrace.load.judge.slo import Slo
+from tailrace.load.judge.stationarity import stationary
+from tailrace.load.judge.stretches import Stretches
 from tailrace.load.measure.breakdown import CONNECTION_WAIT
 from tailrace.load.measure.measurement import Measurement
 from tailrace.units import format_duration
@@ -58,6 +60,7 @@ def judge(
     slos: Sequence[Slo] = (),
     problems: Sequence[str] = (),
     clock_errors_s: Mapping[str, float] | None = None,
+    stretches: Stretches | None = None,
     so_far: bool = False,
 ) -> Verdict:
     """The verdict on a run, or on what there is of it `so_far`, from its merged figures: then what
@@ -65,11 +68,13 @@ def judge(
 
     `duration_s` is how long it offered load, `min_duration_s` how long it was to; `problems` is
     what went wrong with its workers; `clock_errors_s` by how much the clock of each node of a fleet
-    may be off.
+    may be off; `stretches` are the same figures over time.
     """
     reasons = [*problems, *_clock_faults(clock_errors_s or {}), *_generator_faults(total)]
     if total.completed == 0:
         reasons.append("no request was answered")
+    elif stretches is not None and (why := stationary(stretches)) is not None:
+        reasons.append(why)
     if not so_far:
         reasons += _short(total, duration_s, min_duration_s or 0.0, slos)
     return Verdict(not reasons, reasons)

@@ -6,6 +6,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
+import msgspec
+
 from tailrace.cluster import require_ray
 from tailrace.errors import UsageError
 from tailrace.load.judge.dependence import SloDecision, decide
@@ -84,6 +86,8 @@ class Session:
         self._queue: asyncio.Queue[Interval | Exception | None] = asyncio.Queue()
         self._next_index = 0
         self._merged_s = 0.0
+        self._waiting = 0
+        """Requests due and not answered, at the end of the last interval of all load."""
         self._events = EventLog()
         self._watches = [AbortWatch(bound) for bound in plan.abort_on]
         self._watchdog: asyncio.TimerHandle | None = None
@@ -128,6 +132,7 @@ class Session:
             slos=self.plan.slos,
             problems=self.problems,
             clock_errors_s=self._launcher.clock_errors_s,
+            stretches=self.stretches,
             so_far=not self._over,
         )
 
@@ -397,9 +402,6 @@ class Session:
         length_s = max((part.worker_ns / 1e9 for part in parts), default=t_s - self._merged_s)
         end_s = self._end_s
         ended = t_s - length_s >= end_s
-        target_per_s = self.profile.rate(min(t_s, end_s)) / self.plan.part.parts
-        # What is still answered after the end belongs to the load that it is the answer to.
-        self.stretches.add(measured, length_s, target_per_s)
         point = close(
             Point,
             measured,
@@ -411,10 +413,17 @@ class Session:
             rps=per_s(measured.sent, length_s),
             qps=per_s(measured.completed, length_s),
             cpu_percent=cpu_percent(measured, length_s),
-            target_per_s=0.0 if ended else target_per_s,
+            target_per_s=(
+                0.0 if ended else self.profile.rate(min(t_s, end_s)) / self.plan.part.parts
+            ),
             events=self._events.take(_NEVER_S if last else t_s),
             nodes=self._nodes.add(reports, length_s),
         )
+        if t_s <= end_s:
+            self._waiting = measured.outstanding
+        # What is answered after the end takes nothing back of how the backlog grew up to it.
+        until_end = msgspec.structs.replace(measured, in_flight=self._waiting, backlog=0)
+        self.stretches.add(until_end, length_s, point.target_per_s)
         self._next_index += 1
         self._merged_s = t_s
         if t_s < end_s:
