@@ -40,6 +40,7 @@ class Dealer:
         self._turn = 0
         self._undealt: socket.socket | None = None
         self._listening = False
+        self._closing = False
         self._retry: asyncio.TimerHandle | None = None
 
     def add(self, worker: socket.socket, ready: bool) -> None:
@@ -65,6 +66,8 @@ class Dealer:
         would reset them, and the requests on them. Those that no worker takes within `timeout_s`
         are reset."""
         self._listen(False)
+        # A worker may still come: it gets what waits, and nothing is listened for.
+        self._closing = True
         if self._retry is not None:
             self._retry.cancel()
         _take_no_more(self._listener)
@@ -78,7 +81,7 @@ class Dealer:
             self._undealt.close()
 
     def _listen(self, listening: bool) -> None:
-        if listening == self._listening:
+        if listening == self._listening or self._closing:
             return
         self._listening = listening
         loop = asyncio.get_running_loop()
