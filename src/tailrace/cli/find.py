@@ -186,6 +186,8 @@ def _fields(now: "SearchProgress", latest: "list[Interval]") -> list[str]:
     if found.estimate_per_s is not None and found.interval_per_s is not None:
         low, high = map(format_figure, found.interval_per_s)
         so_far = f"so far {format_figure(found.estimate_per_s)}/s ({low} – {high})"
+    elif found.rate_per_s is not None:
+        so_far = f"at least {format_figure(found.rate_per_s)}/s"
     p99_ms = latest[0].point.latency_ms.p99 if latest else None
     return [
         f"  {format_figure(now.rate_per_s)}/s",

@@ -48,6 +48,8 @@ _EASE = 0.3
 """Below this share of a core it is not the rate that makes a load worker late."""
 _DEAD = 3
 """So many stretches in a row with failures alone, and the service has gone meanwhile."""
+_MOST_LATE = 12
+"""So many stretches in a row in which the generator was late, and it is given up."""
 _NICE = 10
 """Of the thread that computes: it still has a tenth of a core beside busy ones."""
 _RECORDED = 20.0
@@ -196,6 +198,10 @@ class Finder:
         self._steps.append(self._step(now))
         sure = now.measured.failures - _slow(now.measured.reasons)
         self._failing = self._failing + 1 if sure and not now.measured.completed else 0
+        latest = [step.decision for step in self._steps[-_MOST_LATE:]]
+        if latest == ["late"] * _MOST_LATE:
+            self.cancel(f"the generator, which was late {_MOST_LATE} times in a row")
+            return False
         ask = await self._compute(self._next, blocks)
         if ask is None:
             self._done = True
@@ -282,11 +288,19 @@ class Finder:
     def _conclude(self, ended_by: str | None = None, error: str | None = None) -> Found:
         answer = self._search.answer()
         doubts = [step.doubt for step in self._steps if step.doubt is not None]
-        findings = (*answer.findings, *doubts[-1:], *self.session.problems)
+        late = [step.reason for step in self._steps if step.decision == "late"]
+        problems = [one for one in self.session.problems if one not in late[-1:]]
+        findings = (*answer.findings, *doubts[-1:], *late[-1:], *problems)
+        answer = msgspec.structs.replace(answer, findings=findings)
+        if not self._done and all(step.decision != "breaks" for step in self._steps):
+            # Nothing has been too much yet: how much more would be is not known.
+            answer = msgspec.structs.replace(
+                answer, estimate_per_s=None, interval_per_s=None, needed_s=None
+            )
         return conclude(
             self.plan.config.url,
             self.plan.slos,
-            msgspec.structs.replace(answer, findings=findings),
+            answer,
             self._steps,
             ended_by=ended_by,
             error=error,
