@@ -135,7 +135,9 @@ BROKEN = ("--rate", "100", "--for", "3s", "--slo", "p99<1us")
 @pytest.mark.parametrize(
     ("given", "outcome", "code", "strict_code"),
     [
-        pytest.param(KEPT, "kept", 0, 0, marks=pytest.mark.slow("a run of more than a minute")),
+        pytest.param(
+            KEPT, "kept", 0, 0, marks=pytest.mark.alone("a run of 90 s, of its own variation")
+        ),
         (TOO_SHORT, "undecided", 0, 1),
         (BROKEN, "broken", 1, 1),
     ],
