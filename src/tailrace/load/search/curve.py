@@ -74,16 +74,24 @@ def _interval(goal: Goal, scores: Floats, inflation: float) -> tuple[float, floa
     return low, high
 
 
-def describe_shape(goal: Goal, points: Sequence[CurvePoint], rate_per_s: float) -> Iterator[str]:
+def find_dip(points: Sequence[CurvePoint]) -> tuple[CurvePoint, CurvePoint] | None:
+    """The worst of the rates far below the best one, where it is surely worse, as with batches that
+    fill faster, and the best one; None where there are no such."""
+    if not points:
+        return None
+    least = min(point.share for point in points)
+    best = max((p for p in points if p.share <= least), key=lambda point: point.rate_per_s)
+    worse = [p for p in points if p.rate_per_s <= best.rate_per_s / 2 and p.low > best.high]
+    return (max(worse, key=lambda point: point.low), best) if worse else None
+
+
+def describe_shape(goal: Goal, points: Sequence[CurvePoint]) -> Iterator[str]:
     """Where the curve is not what a search rests on: that a higher rate is worse."""
-    broken = [p for p in points if p.low > goal.allowed and p.rate_per_s < rate_per_s]
-    kept = [p for p in points if p.share <= goal.allowed]
-    if broken and kept:
-        worst = max(broken, key=lambda point: point.low)
-        best = min(kept, key=lambda point: point.share)
-        if best.rate_per_s > worst.rate_per_s and best.high < worst.low:
-            yield (
-                f"not monotone: at {format_figure(worst.rate_per_s)}/s "
-                f"{goal.describe(worst.share)}, at {format_figure(best.rate_per_s)}/s "
-                f"{goal.describe(best.share)}: what holds at the rate found need not hold below it"
-            )
+    dip = find_dip(points)
+    if dip is not None and dip[0].low > goal.allowed:
+        worst, best = dip
+        yield (
+            f"not monotone: at {format_figure(worst.rate_per_s)}/s {goal.describe(worst.share)}, "
+            f"at {format_figure(best.rate_per_s)}/s {goal.describe(best.share)}: what holds at a "
+            "rate need not hold below it"
+        )

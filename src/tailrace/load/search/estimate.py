@@ -10,7 +10,7 @@ model-free one with its wide interval.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,6 +33,8 @@ _FAR = 0.05
 """The least weight of a block: what is far off still says on which side the answer lies."""
 _LOWER = (0.1, 0.05)
 """Shares of the slowest requests by which dependence is seen where few are over the bound."""
+_SAME = 0.05
+"""Rates so close to each other, as a share, that they are taken as one."""
 _FREEDOM = 8.0
 """Degrees of freedom of a spread that itself comes from eight batches or more."""
 
@@ -114,20 +116,27 @@ def estimate(
         spread = free.deviation
         return Estimate(goal, middle, spread, low, high, free, None, 0.0, free.steepness, factor)
     x, own, steepness = guess
-    # What the model-free estimate errs by beside the chance of the service times, which both share.
+    # How far the model-free estimate is from it, in its own standard deviations and as a share of
+    # the rate. Where few or none are over the bound that is far from symmetric: one side is open.
+    apart = abs(free.apart(x))
+    difference = free.nearest(x) - x
     beside = max(free.deviation**2 - own**2, (0.3 * free.deviation) ** 2)
-    difference = free.mean - x
-    wrong = max(error**2, difference**2 - _APART**2 * beside)
+    wrong = max(error**2, difference**2 * (1 - (_APART / apart) ** 2) if apart > _APART else 0.0)
     weight = wrong / (wrong + beside)
     spread = math.sqrt(own**2 + weight * beside)
     middle = x + weight * difference
     half = float(stdtrit(_FREEDOM, 1 - tail)) * spread
-    apart = abs(difference) / math.sqrt(beside)
     return Estimate(
         goal, middle, spread, middle - half, middle + half, free, (x, own), apart, steepness, factor
     )
 
 
+_STABLE = 0.98
+"""Of the capacity: nearer to it no run is long enough."""
+_UNSEEN = 0.6
+"""The least spread, as a share of how far the speed swings: slow times that were not seen count."""
+_UNTOLD = 0.05
+"""The least spread where the queue is never as long as the bound."""
 _LEAST = 30
 """Service times, or nothing is to be learnt from them."""
 
@@ -139,20 +148,23 @@ def _by_queue(
     n = len(queue.service_s)
     drawn = gaps(int(np.clip(cells // n, 2, 200)), n)
     drawn = drawn / drawn.mean(axis=1, keepdims=True)
-    capacity = queue.capacity_per_s()
+    capacity = _STABLE * queue.capacity_per_s()
     low, high = math.log(bounds[0]), min(math.log(4 * bounds[1]), math.log(capacity))
     if not low < high:
         return None
 
-    def excess(x: float) -> tuple[float, Floats]:
-        scores = queue.scores(goal, math.exp(x), drawn)
-        return goal.link(float(scores.mean())) - goal.link(goal.allowed), scores
+    # Service times that do not depend on each other may come in any order: that takes out the
+    # chance of their order, too.
+    shuffled = not goal.is_mean and not queue.swing
 
-    x, scores = high, np.zeros(n)
-    at_high, at_capacity = excess(high)
-    if at_high <= 0:
-        scores = at_capacity
-    else:
+    def excess(x: float) -> tuple[float, Floats]:
+        response = queue.responses_s(math.exp(x), drawn, shuffled)
+        mean = float(goal.scores(response).mean())
+        return goal.link(mean) - goal.link(goal.allowed), response
+
+    x = high
+    at_high, response = excess(high)
+    if at_high > 0:
         # Regula falsi (Illinois) between the highest rate and one that holds.
         step = 0.1
         lower = high - step
@@ -164,20 +176,55 @@ def _by_queue(
                 return None
         for _ in range(20):
             x = (lower * at_high - high * at_low) / (at_high - at_low)
-            at, scores = excess(x)
+            at, response = excess(x)
             if high - lower < 5e-4 or abs(at) < 5e-3:
                 break
             if at > 0:
                 high, at_high, at_low = x, at, at_low / 2
             else:
                 lower, at_low, at_high = x, at, at_high / 2
+    else:
+        # The run is too short for the queue to grow as long as the bound even at capacity: that
+        # is as far as the answer can be told.
+        least = math.sqrt(batch_variance(queue.service_s)) / float(queue.service_s.mean())
+        return high - 2 * least, max(2 * least, _UNTOLD), 12.0
     steepness = max((excess(x + 0.02)[0] - excess(x - 0.02)[0]) / 0.04, 1.0)
+    scores = goal.scores(response)
     mean = float(scores.mean())
     slope = (mean if goal.is_mean else mean * (1 - mean)) * steepness
-    own = math.sqrt(batch_variance(scores)) / slope if slope > 0 else 0.0
-    # The rate is in error by no less than the mean service time is.
-    least = math.sqrt(batch_variance(queue.service_s)) / float(queue.service_s.mean())
-    return x, max(own, least), steepness
+    # A service slower by a factor is one with a bound as much shorter, in a time as much longer.
+    by_bound = (goal.link(float(goal.scores(response * 1.05).mean())) - goal.link(mean)) / 0.05
+    scale = 1 + max(by_bound, 0.0) / steepness
+    mean_s = float(queue.service_s.mean())
+    variance = batch_variance(queue.service_s, not shuffled) * (scale / mean_s) ** 2
+    if shuffled:
+        variance = max(variance, _by_influence(goal, queue, response) ** 2)
+    elif slope > 0:
+        variance += batch_variance(scores.mean(axis=0), True) / slope**2
+    variance = max(variance, (_UNSEEN * queue.swing) ** 2)
+    if len(queue.stalls_s) and slope > 0:
+        # Of k stalls it is known how often they come to one part in √k.
+        calm = replace(queue, stalls_per_s=0.0).responses_s(math.exp(x), drawn, shuffled)
+        beside = mean - float(goal.scores(calm).mean())
+        variance += (beside / slope) ** 2 / len(queue.stalls_s)
+    return x, math.sqrt(variance), steepness
+
+
+def _by_influence(goal: Goal, queue: VirtualQueue, response: Floats) -> float:
+    """The standard deviation of the logarithm of the rate, by what each service time weighs.
+
+    Waits beyond b are as rare as exp(−θ b), where λ (E exp(θ S) − 1) = θ (Cramér and Lundberg;
+    Asmussen, Applied Probability and Queues, XIII.5). At a given bound, so a given θ, the rate is
+    in error by as much as E exp(θ S) − 1 is.
+    """
+    bound = goal.slo.bound_s
+    below, above = (float(np.mean(response > bound * by)) for by in (1 / 1.1, 1.1))
+    if not above:
+        return 0.0
+    decay = math.log(below / above) / (bound * (1.1 - 1 / 1.1))
+    service = np.minimum(queue.service_s[~queue.failed], bound) / queue.servers
+    weights = np.exp(np.minimum(decay * service, 50.0))
+    return math.sqrt(batch_variance(weights)) / max(float(weights.mean()) - 1, 1e-9)
 
 
 def _evidence(
@@ -207,10 +254,12 @@ def _inflation(goal: Goal, blocks: Sequence[Block], rows: Rows, free: Posterior)
     latency = rows.latency_s[chosen]
     level = expected[rows.block[chosen]]
     factor = _of_residuals(np.minimum(goal.scores(latency), goal.most), level, goal.is_mean)
+    # Of these each rate has its own share, as many as there are rates.
+    _, alike = np.unique(np.round(away[rows.block[chosen]] / _SAME), return_inverse=True)
     for share in _LOWER:
-        over = latency > np.quantile(latency, 1 - share, method="lower")
-        level = np.full(len(over), over.mean())
-        factor = max(factor, _of_residuals(over.astype(np.float64), level, False))
+        over = (latency > np.quantile(latency, 1 - share, method="lower")).astype(np.float64)
+        level = (np.bincount(alike, over) / np.bincount(alike))[alike]
+        factor = max(factor, _of_residuals(over, level, False))
     return factor
 
 

@@ -14,9 +14,11 @@ _SLOWER = 0.85
 """Of what it answered before, and a service that is asked for too much answers surely less."""
 _FEW = 5
 """Failures from which a share of them is told."""
-_RISE = 4.0
-"""So many times as large a share of failures at higher rates, and it is the rate that makes them.
-"""
+_SWING = 0.03
+"""From which it is worth a word that a service's speed comes and goes."""
+_RISE, _FAILED = 4.0, 10
+"""So many times as large a share of failures at higher rates, of so many failures at least, and it
+is the rate that makes them."""
 
 
 def describe_failures(blocks: Sequence[Block]) -> Iterator[str]:
@@ -36,33 +38,34 @@ def describe_failures(blocks: Sequence[Block]) -> Iterator[str]:
             "below it hardly any: a limit, not slowness"
         )
     else:
-        yield f"{100 * failed / offered:.2g} % of requests failed: {names}"
+        yield f"{format_figure(100 * failed / offered)} % of requests failed: {names}"
 
 
 def find_limit(blocks: Sequence[Block]) -> float | None:
     """The rate from which on requests fail that do not below it; None where none does so."""
     order = sorted(blocks, key=lambda block: block.rate_per_s)
     failed = np.array([sum(block.failed.values()) for block in order], dtype=np.float64)
-    offered = np.array([block.offered for block in order], dtype=np.float64)
-    best: tuple[float, float] | None = None
+    offered = np.array([max(block.offered, 1) for block in order], dtype=np.float64)
+    best, limit = 0.0, None
     for k in range(1, len(order)):
         below, above = failed[:k].sum(), failed[k:].sum()
-        low, high = below / max(offered[:k].sum(), 1), above / max(offered[k:].sum(), 1)
-        expected = low * offered[k:].sum()
-        surprise = (above - expected) / np.sqrt(max(expected, 1.0))
-        if above >= 10 and high > _RISE * low and (best is None or surprise > best[0]):
-            best = surprise, order[k].rate_per_s
-    return best[1] if best is not None and best[0] > 6 else None
+        # Of n requests none of which failed up to 3 / n may (the rule of three).
+        low = (below + 3) / offered[:k].sum()
+        high = above / offered[k:].sum()
+        gain = above * np.log(high / low) if high > _RISE * low else 0.0
+        if above >= _FAILED and gain > best:
+            best, limit = gain, order[k].rate_per_s
+    return limit
 
 
-def failing_share(blocks: Sequence[Block]) -> float:
-    """The share of requests that fail at any rate, other than for being slow; 0 where failures come
-    with the rate, or are too few to tell."""
+def failing_share(blocks: Sequence[Block]) -> tuple[float, float]:
+    """The share of requests that fail at any rate, other than for being slow, and what it is at
+    most; 0 where failures come with the rate, or are too few to tell."""
     failed = sum(int(np.isinf(block.latency_s).sum()) - block.slow for block in blocks)
-    seen = sum(len(block.latency_s) for block in blocks)
+    seen = sum(int((~np.isnan(block.latency_s)).sum()) for block in blocks)
     if failed < _FEW or find_limit(blocks) is not None:
-        return 0.0
-    return failed / seen
+        return 0.0, 0.0
+    return failed / seen, (failed + 2 * float(np.sqrt(failed))) / seen
 
 
 def describe_collapse(blocks: Sequence[Block], too_high: Container[float]) -> Iterator[str]:
@@ -92,13 +95,18 @@ def _answered_per_s(block: Block) -> float:
 
 def describe_character(character: Character, span_s: float) -> Iterator[str]:
     """Stalls, and a speed that changes while it is measured."""
-    stalls = character.stalls_s
+    stalls = character.queue.stalls_s if character.queue is not None else ()
     if len(stalls):
         times = "once" if len(stalls) == 1 else f"{len(stalls)} times"
         yield (
             f"stalls: {times} in {format_duration(round(span_s))} nothing was answered, for "
-            f"{format_figure(float(stalls.mean()))} s; how often they come is not to be told from "
-            "so few"
+            f"{format_figure(float(np.mean(stalls)))} s; how often they come is not to be told "
+            "from so few"
+        )
+    if character.queue is not None and character.queue.swing > _SWING:
+        yield (
+            f"contention: for seconds at a time its work takes {100 * character.queue.swing:.0f} % "
+            "longer or less; slower times than were seen would lower the answer"
         )
     if character.change > 0:
         yield (

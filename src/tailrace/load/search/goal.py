@@ -8,6 +8,7 @@ import numpy as np
 from tailrace.errors import UsageError
 from tailrace.load.judge.slo import Slo
 from tailrace.load.search.block import Floats
+from tailrace.units import format_figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Goal:
         """A mean score in words."""
         if self.is_mean:
             return f"the mean is {100 * mean:.0f} % of the bound"
-        return f"{100 * mean:.2g} % are over the bound"
+        return f"{format_figure(100 * mean)} % are over the bound"
 
     def statistic_s(self, latency_s: Floats) -> float | None:
         """The SLO's own statistic of latencies; None where failures leave it without bound."""

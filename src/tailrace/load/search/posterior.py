@@ -50,6 +50,21 @@ class Posterior:
         below = np.cumsum(self.mass)
         return float(np.interp(share, below, self.log_rate))
 
+    def apart(self, log_rate: float) -> float:
+        """By how many standard deviations a rate is from the likeliest: the signed root of the
+        likelihood ratio (Wilks 1938)."""
+        height = np.log(np.maximum(self.mass, 1e-300))
+        at = float(np.interp(log_rate, self.log_rate, height))
+        peak = int(np.argmax(height))
+        root = math.sqrt(max(2 * (float(height[peak]) - at), 0.0))
+        return math.copysign(root, log_rate - float(self.log_rate[peak]))
+
+    def nearest(self, log_rate: float) -> float:
+        """Of all rates within one standard deviation of the likeliest the one nearest to this."""
+        height = np.log(np.maximum(self.mass, 1e-300))
+        likely = self.log_rate[height >= height.max() - 0.5]
+        return float(likely[np.argmin(np.abs(likely - log_rate))])
+
     def below(self, log_rate: float) -> float:
         """The probability that λ* is lower than a rate."""
         return float(np.interp(log_rate, self.log_rate, np.cumsum(self.mass), left=0, right=1))

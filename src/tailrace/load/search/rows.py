@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from tailrace.load.search.block import Block, Floats
 
-_NEAR = 1.05
-"""A rate so little above the next one leaves it no queue that matters."""
+_NEAR = 1.2
+"""A rate so little above the next one leaves it a queue that is not worth leaving requests out for:
+those left out are the slow ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +37,9 @@ def join(blocks: Sequence[Block], patience_s: float) -> Rows:
     """All rows of `blocks`, in order of time. A request outstanding for `patience_s` counts as
     one that was never answered."""
     latencies, settled = [], []
-    idle_s = np.inf
-    """What a request takes that meets an idle service: half of those at the lowest rate."""
-    if blocks:
-        lowest = min(blocks, key=lambda block: block.rate_per_s)
-        first = next((b for b in blocks if np.isfinite(b.latency_s).any()), lowest)
-        for block in (first, lowest):
-            finite = block.latency_s[np.isfinite(block.latency_s)]
-            if len(finite):
-                idle_s = min(idle_s, 1.1 * float(np.median(finite)))
-    before, stale = 0.0, False
+    alone_s = _alone_s(blocks)
+    inside = _inside(blocks)
+    before, stale, first = 0.0, False, 0
     for block in blocks:
         outstanding = np.isnan(block.latency_s)
         undecided = outstanding & (block.end_s - block.intended_s <= patience_s)
@@ -55,13 +49,15 @@ def join(blocks: Sequence[Block], patience_s: float) -> Rows:
             known[np.argmax(undecided) :] = False
         stale = stale or before > _NEAR * block.rate_per_s
         if stale:
-            # Until one meets an idle service, what they meet is the other rate's doing.
-            idle = block.latency_s <= idle_s
+            # Until one meets no more than there would be without a queue (Little's law), what they
+            # meet is the other rate's doing.
+            idle = inside[first : first + len(known)] <= np.ceil(block.rate_per_s * alone_s)
             stale = not idle.any()
             known[: len(idle) if stale else np.argmax(idle)] = False
         latencies.append(np.where(outstanding, np.inf, block.latency_s))
         settled.append(known)
         before = block.rate_per_s
+        first += len(known)
     if not blocks:
         empty, none = np.empty(0), np.empty(0, np.bool_)
         return Rows(empty, empty, np.empty(0, np.int64), none, none)
@@ -74,6 +70,27 @@ def join(blocks: Sequence[Block], patience_s: float) -> Rows:
     )
 
 
+def _alone_s(blocks: Sequence[Block]) -> float:
+    """What a request takes that meets no other: about half of the first do, and of those at the
+    lowest rate."""
+    answered = [block for block in blocks if np.isfinite(block.latency_s).any()]
+    if not answered:
+        return 0.0
+    quiet = (answered[0], min(answered, key=lambda block: block.rate_per_s))
+    return min(float(np.median(block.latency_s[np.isfinite(block.latency_s)])) for block in quiet)
+
+
+def _inside(blocks: Sequence[Block]) -> NDArray[np.int64]:
+    """int64 [n]: how many requests were there when each came."""
+    if not blocks:
+        return np.empty(0, np.int64)
+    came = np.concatenate([block.intended_s for block in blocks])
+    took = np.concatenate([block.latency_s for block in blocks])
+    left = np.sort(came + np.where(np.isinf(took), 0.0, took))
+    return np.arange(len(came)) - np.searchsorted(left, came, side="right")
+
+
+_BATCHES = 8
 STRETCHES = 240
 """Into so many short stretches a row of scores is cut, to see how it depends on itself."""
 
@@ -85,14 +102,34 @@ def by_stretch(values: Floats) -> Floats:
     return np.asarray(values[: m * length].reshape(m, length).sum(axis=1))
 
 
-def batch_variance(values: Floats) -> float:
-    """The variance of the mean of values that depend on their neighbours."""
+def swing(values: Floats) -> float:
+    """By what share of their mean values come and go together, for longer than chance makes them:
+    0 where they are independent, as far as can be seen."""
+    capped = np.minimum(values, np.quantile(values, 0.99))
+    centred = capped - capped.mean()
+    alone = float(np.mean(centred**2))
+    length, sure = 4, False
+    while len(centred) // length >= _BATCHES and alone:
+        m = len(centred) // length
+        sums = centred[: m * length].reshape(m, length).sum(axis=1)
+        sure |= bool(np.mean(sums**2) / (length * alone) > 1 + 3 * np.sqrt(2 / m))
+        length *= 2
+    if not sure:
+        return 0.0
+    parts = np.array_split(centred, 3 * _BATCHES)
+    beyond = np.mean([part.mean() ** 2 - alone / len(part) for part in parts])
+    return float(np.sqrt(max(beyond, 0.0)) / capped.mean())
+
+
+def batch_variance(values: Floats, lasting: bool = False) -> float:
+    """The variance of the mean of values that depend on their neighbours. `lasting`: for longer
+    than batches may be, by how much they depend on each other."""
     sums = by_stretch(values - values.mean())
     alone = np.full(len(sums), np.mean(sums**2))
-    return inflation(sums, alone) * float(np.sum(sums**2)) / len(values) ** 2
+    return inflation(sums, alone, lasting) * float(np.sum(sums**2)) / len(values) ** 2
 
 
-def inflation(residuals: Floats, expected: Floats) -> float:
+def inflation(residuals: Floats, expected: Floats, lasting: bool = False) -> float:
     """How many times the variance of a sum of scores is what independent requests would have.
 
     Args:
@@ -102,14 +139,19 @@ def inflation(residuals: Floats, expected: Floats) -> float:
 
     The largest ratio over batches of 1, 2, 3, 4, 6, 9, … stretches, as long as there are eight
     (batch means, whose ratio grows with the batch until it holds the dependence: Alexopoulos and
-    Steiger 2007); at least 1.
+    Steiger 2007); at least 1. `lasting`: times (1 + φ) / (1 − φ), φ the correlation of a batch with
+    the next, where there are enough batches to see it (N-Skart: Tafazzoli and Wilson 2011).
     """
     largest, size = 1.0, 1
-    while len(residuals) // size >= 8:
+    while len(residuals) // size >= _BATCHES:
         m = len(residuals) // size
         sums = residuals[: m * size].reshape(m, size).sum(axis=1)
         by_chance = expected[: m * size].sum()
         if by_chance > 0:
-            largest = max(largest, float(m / (m - 1) * np.sum(sums**2) / by_chance))
+            ratio = float(m / (m - 1) * np.sum(sums**2) / by_chance)
+            if lasting and m >= 2 * _BATCHES:
+                follows = float(np.sum(sums[1:] * sums[:-1]) / np.sum(sums**2)) + 1 / m
+                ratio *= (1 + min(max(follows, 0.0), 0.8)) / (1 - min(max(follows, 0.0), 0.8))
+            largest = max(largest, ratio)
         size = size + 1 if size < 4 else size * 3 // 2
     return largest

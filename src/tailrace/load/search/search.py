@@ -8,6 +8,7 @@ rate that is to be certified.
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ from tailrace.load.judge.slo import Slo
 from tailrace.load.search import findings
 from tailrace.load.search.answer import MOST_TIMES, Answer, CurvePoint, FindLimits
 from tailrace.load.search.block import Ask, Block
-from tailrace.load.search.curve import curve, describe_shape
+from tailrace.load.search.curve import curve, describe_shape, find_dip
 from tailrace.load.search.estimate import MODEL_ERROR, Estimate, estimate
 from tailrace.load.search.goal import Goal
 from tailrace.load.search.rows import Rows, join
@@ -28,10 +29,26 @@ STEP_S = 1.5
 """Of the ramp."""
 _AIM = 1.5
 """At so many times the allowed odds the blocks tell most: more over the bound, and yet near it."""
+_DEPENDENT = 3.0
+"""How many requests are worth one, where that is not known yet."""
+_DIP = 0.75
+"""Where the curve falls before it rises, rates from so much of the best one on count."""
+_GAP, _SOME = 1.15, 50
+"""While a rate that holds and one that does not are further apart, the middle is tried; of so many
+requests at least."""
+_NEARLY = 3.0
+"""So many times the allowed share at most, and a rate is not blatantly broken."""
+_CAUTIOUS = 0.2
+"""By how much a block stays below the estimate at most."""
+_BELOW = 0.97
+"""Of the capacity: at it a queue grows without end."""
 _ENOUGH = 40.0
 """Requests over the bound that a search is to expect to see at the rate that it finds."""
 _HOPELESS = 5
 """So many requests that all failed, other than by being slow, and there is nothing to search."""
+_RATES, _SPAN = 5, 4.0
+"""So many rates, the highest so many times the lowest, that all break an SLO, and none is looked
+for further."""
 _TRIES = 3
 """Of a rate at which the generator is late."""
 _PATIENT = 3
@@ -75,6 +92,11 @@ class Search:
         self._too_high: set[float] = set()
         """When blocks began whose requests came faster than their answers."""
         self._drained_s = 0.0
+        self._stuck = False
+        """It did not recover from too much load."""
+        self._ramp_until_s = math.inf
+        self._aim_per_s: float | None = None
+        """Where the last block was put to learn most."""
         self._gone = False
         self._estimates: tuple[int, list[Estimate], Character] | None = None
 
@@ -86,7 +108,7 @@ class Search:
             for_s = max(STEP_S, min(3 * self._base_s(), self._limits.for_s / 10))
             return Ask(self._rate, for_s, "doubling until it is too much")
         if self._phase == "drain":
-            answers = self._most_answered()
+            answers = self._most_answered(self._blocks)
             waiting = sum(int(np.isnan(block.latency_s).sum()) for block in self._blocks)
             for_s = min(max(1.0, 1.4 * waiting / answers), self._limits.for_s / 6)
             rate = max(answers / 4, self._limits.lowest_per_s)
@@ -113,6 +135,8 @@ class Search:
         elif self._piles_up(block):
             self._too_high.add(block.begin_s)
             self._phase, self._drained_s = "drain", 0.0
+        if self._phase == "blocks":
+            self._ramp_until_s = min(self._ramp_until_s, block.end_s)
         if self._spent_s() >= self._time_s() - 0.5:
             self._phase = "done"
 
@@ -134,23 +158,39 @@ class Search:
         rows = self._rows(deciding.goal)
         points = curve(deciding.goal, self._blocks, rows, deciding.inflation)
         told = [
-            *describe_shape(deciding.goal, points, math.exp(deciding.centre)),
+            *describe_shape(deciding.goal, points),
             *names,
             *findings.describe_collapse(self._blocks, self._too_high),
             *findings.describe_character(character, self._spent_s()),
             *findings.describe_estimates(deciding),
             *findings.describe_time(self._spent_s(), self._limits.for_s),
             *self._describe_ceiling(deciding),
+            *self._describe_stuck(),
         ]
-        failing = findings.failing_share(self._blocks)
-        if not deciding.goal.is_mean and failing > deciding.goal.allowed:
+        failing, at_most = findings.failing_share(self._blocks)
+        if not deciding.goal.is_mean and at_most > deciding.goal.allowed:
+            word = "holds" if failing > deciding.goal.allowed else "surely holds"
             return self._without(
-                f"no rate holds {name}: {100 * failing:.2g} % of requests fail, whatever the rate",
+                f"no rate {word} {name}: {100 * failing:.2g} % of requests fail, whatever the rate",
                 told,
                 points,
             )
         tried = min((point.rate_per_s for point in points), default=self._rate)
-        certified = min(math.exp(deciding.low), self._ceiling)
+        # What no block has come near to keeping is not certified, whatever a model says.
+        seen = [
+            point.rate_per_s
+            for point in points
+            if point.requests >= _SOME and point.share <= _NEARLY * deciding.goal.allowed
+        ]
+        certified = min(math.exp(deciding.low), self._ceiling, max(seen, default=0.0))
+        if self._never_holds(deciding.goal, points):
+            best = min(points, key=lambda point: point.share)
+            return self._without(
+                f"{name} holds at no rate: at {format_figure(best.rate_per_s)}/s, the best of "
+                f"{len(points)}, {deciding.goal.describe(best.share)}",
+                told,
+                points,
+            )
         if certified < max(tried / 2, self._limits.lowest_per_s):
             return self._without(
                 f"no rate can be certified: at {format_figure(tried)}/s, the lowest that was "
@@ -162,7 +202,7 @@ class Search:
         return Answer(
             rate_per_s=certified,
             estimate_per_s=min(math.exp(deciding.centre), self._ceiling),
-            interval_per_s=(certified, math.exp(deciding.high)),
+            interval_per_s=(certified, max(math.exp(deciding.high), certified)),
             confidence=max(confidence, 0.0),
             slo=name,
             reason=f"{format_figure(certified)} requests a second hold {name}, with a probability "
@@ -171,6 +211,15 @@ class Search:
             curve=points,
             spent_s=self._spent_s(),
             needed_s=None if deciding.spread < 2 * MODEL_ERROR else 3 * self._spent_s(),
+        )
+
+    def _never_holds(self, goal: Goal, points: Sequence[CurvePoint]) -> bool:
+        """Whether every rate that was tried, over a wide span, surely breaks the SLO."""
+        return (
+            self._phase in ("blocks", "done")
+            and len(points) >= _RATES
+            and points[-1].rate_per_s > _SPAN * points[0].rate_per_s
+            and all(point.low > goal.allowed for point in points)
         )
 
     def _without(
@@ -220,8 +269,10 @@ class Search:
         self._drained_s += block.end_s - block.begin_s
         waiting = np.isnan(block.latency_s).sum()
         flying = block.rate_per_s * self._base_s()
-        if waiting <= 2 * flying + 3 or self._drained_s > self._limits.for_s / 3:
+        if waiting <= 2 * flying + 3:
             self._phase = "blocks"
+        elif self._drained_s > self._limits.for_s / 3:
+            self._stuck, self._phase = True, "done"
 
     def _is_too_high(self, block: Block) -> bool:
         if self._piles_up(block):
@@ -247,7 +298,7 @@ class Search:
 
     def _ask_block(self) -> Ask | None:
         left = self._time_s() - self._spent_s()
-        every, _ = self._estimate(_QUICK)
+        every, character = self._estimate(_QUICK)
         deciding = min(every, key=lambda estimate: estimate.low)
         if (
             deciding.holds_at(self._ceiling) > _SURE
@@ -255,13 +306,26 @@ class Search:
         ):
             self._phase = "done"
             return None
+        points = curve(deciding.goal, self._blocks, self._rows(deciding.goal), deciding.inflation)
+        if self._never_holds(deciding.goal, points):
+            self._phase = "done"
+            return None
+        lower, upper = _bracket(deciding.goal, points)
         if left <= _CONFIRM * self._time_s() and deciding.spread < _NARROW:
             rate, why = math.exp(deciding.low), "confirming"
         else:
             # While little is known, rather below: a queue that builds up tells nothing more.
-            beyond = math.log(_AIM) / max(deciding.steepness, 3.0)
-            cautious = max(deciding.spread - beyond, 0.0)
+            beyond = math.log(_AIM) / max(deciding.steepness, 6.0)
+            cautious = min(max(deciding.spread - beyond, 0.0), _CAUTIOUS)
             rate, why = math.exp(deciding.centre + beyond - cautious), "where most is to be learnt"
+            if character.queue is not None:
+                rate = min(rate, _BELOW * character.queue.capacity_per_s())
+            if deciding.queue is None and upper > _GAP * lower:
+                rate, why = (
+                    math.sqrt(lower * upper),
+                    "between a rate that holds and one that does not",
+                )
+            self._aim_per_s = rate
         rate = min(max(rate, self._limits.lowest_per_s), self._ceiling)
         early = self._spent_s() < 0.4 * self._time_s()
         for_s = max(2 * STEP_S, self._time_s() / (20 if early else 10))
@@ -271,27 +335,38 @@ class Search:
         """One a goal; computed once for all that is asked between two blocks."""
         if self._estimates is not None and self._estimates[0] >= cells:
             return self._estimates[1:]
-        rates = [block.rate_per_s for block in self._blocks]
+        about = self._aim_per_s or self._blocks[-1].rate_per_s
+        rows = self._rows(self._goals[0])
+        character = characterise(self._blocks, rows, about, self._ramp_until_s)
+        since_s = character.since_s
+        known = [block for block in self._blocks if block.end_s > since_s]
+        rates = [block.rate_per_s for block in known]
         most = 4 * max(rates)
-        if self._too_high:
-            most = min(most, self._most_answered())
+        if any(block.begin_s in self._too_high for block in known):
+            most = min(most, self._most_answered(known))
         least = min(max(min(rates) / 8, self._limits.lowest_per_s / 2), most / 4)
-        since_ramp = self._blocks[-1].rate_per_s
-        character = characterise(self._blocks, self._rows(self._goals[0]), since_ramp)
         error = max(MODEL_ERROR, abs(character.change) / 2)
-        every = [
-            estimate(
-                goal,
-                self._blocks,
-                self._rows(goal),
-                character.queue,
-                self._gaps,
-                (least, most),
-                cells,
-                error,
+        every = []
+        for goal in self._goals:
+            rows = self._rows(goal)
+            rows = replace(rows, settled=rows.settled & (rows.intended_s >= since_s))
+            dip = find_dip(curve(goal, self._blocks, rows, _DEPENDENT))
+            if dip is not None:
+                # What is worse at lower rates says nothing of where higher ones break.
+                rising = np.array([b.rate_per_s > _DIP * dip[1].rate_per_s for b in self._blocks])
+                rows = replace(rows, settled=rows.settled & rising[rows.block])
+            every.append(
+                estimate(
+                    goal,
+                    self._blocks,
+                    rows,
+                    character.queue,
+                    self._gaps,
+                    (least if dip is None else dip[1].rate_per_s / 2, most),
+                    cells,
+                    error,
+                )
             )
-            for goal in self._goals
-        ]
         self._estimates = cells, every, character
         return every, character
 
@@ -306,10 +381,10 @@ class Search:
                 return float(np.median(answered))
         return 0.0
 
-    def _most_answered(self) -> float:
+    def _most_answered(self, blocks: Sequence[Block]) -> float:
         """More than it can answer a second: the most that it has, and three standard deviations."""
         most = self._limits.lowest_per_s
-        for block in self._blocks:
+        for block in blocks:
             answered = np.isfinite(block.latency_s)
             done = int(answered.sum())
             if done:
@@ -323,16 +398,23 @@ class Search:
 
     def _time_s(self) -> float:
         for_s = self._limits.for_s
-        if self._phase != "blocks":
+        if self._aim_per_s is None:
             return for_s
-        rate = self._blocks[-1].rate_per_s
-        needed = max(_ENOUGH / goal.allowed for goal in self._goals) / rate
+        needed = max(_ENOUGH / goal.allowed for goal in self._goals) / self._aim_per_s
         return min(max(needed, for_s), MOST_TIMES * for_s)
 
     def _is_gone(self) -> bool:
         failed = sum(int(np.isinf(block.latency_s).sum()) - block.slow for block in self._blocks)
         answered = any(np.isfinite(block.latency_s).any() for block in self._blocks)
         return failed >= _HOPELESS and not answered
+
+    def _describe_stuck(self) -> Iterator[str]:
+        if self._stuck:
+            rate = format_figure(self._blocks[-1].rate_per_s)
+            yield (
+                f"a cliff: after more load than it takes it did not recover: {self._drained_s:.0f} "
+                f"s later, at {rate}/s, requests still waited"
+            )
 
     def _describe_ceiling(self, deciding: Estimate) -> Iterator[str]:
         late = [block.rate_per_s for block in self._blocks if block.late]
@@ -348,3 +430,13 @@ class Search:
                 if late
                 else f"{reached}/s, the highest rate that was to be tried, hold"
             )
+
+
+def _bracket(goal: Goal, points: Sequence[CurvePoint]) -> tuple[float, float]:
+    """The highest rate that seems to hold, and the lowest above it that does not; the same where
+    there is none of either."""
+    kept = [p.rate_per_s for p in points if p.share <= goal.allowed and p.requests >= _SOME]
+    lower = max(kept, default=0.0)
+    broken = [p.rate_per_s for p in points if p.share > 2 * goal.allowed and p.rate_per_s > lower]
+    upper = min(broken, default=lower)
+    return (lower, upper) if kept else (upper, upper)

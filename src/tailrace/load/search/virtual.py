@@ -13,13 +13,12 @@ service times, whose order, so whose dependence, is kept: contention, a stall, a
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tailrace.load.search.block import Floats
-from tailrace.load.search.goal import Goal
 
 _MOST_SERVERS = 256
 _LEAST_WAITED = 12
@@ -52,6 +51,9 @@ class VirtualQueue:
         failed: bool [n].
         disorder: The share of answers that came before their request could have begun: what is
             not such a queue has many.
+        stalls_s: float64 [k], for how long it did nothing at all; no part of `service_s`.
+        stalls_per_s: How often.
+        swing: By what share its service times come and go together; 0: they are independent.
     """
 
     servers: int
@@ -59,16 +61,31 @@ class VirtualQueue:
     service_s: Floats
     failed: NDArray[np.bool_]
     disorder: float
+    stalls_s: Floats = field(default_factory=lambda: np.empty(0))
+    stalls_per_s: float = 0.0
+    swing: float = 0.0
 
-    def scores(self, goal: Goal, rate_per_s: float, gaps: Floats) -> Floats:
-        """float64 [n]: the expected score of each request at a rate, given the service times.
+    def responses_s(self, rate_per_s: float, gaps: Floats, shuffled: bool) -> Floats:
+        """float64 [r, n]: what each request takes at a rate, inf for a failure.
 
-        `gaps` float64 [r, n] are unit gaps between arrivals, of r replicas.
+        `gaps` float64 [r, n] are unit gaps between arrivals, of r replicas that follow each other
+        without a pause. `shuffled`: each has the service times in an order of its own.
         """
-        wait = _waits(self.service_s, gaps / rate_per_s, self.servers)
-        response = wait + self.service_s + self.overhead_s
-        response[:, self.failed] = np.inf
-        return np.asarray(goal.scores(response).mean(axis=0))
+        service = np.where(self.failed, np.inf, self.service_s)
+        replicas = np.broadcast_to(service, gaps.shape)
+        if shuffled:
+            replicas = np.random.default_rng(2).permuted(replicas, axis=1)
+        flat = replicas.ravel()
+        taken = np.where(np.isinf(flat), 0.0, flat)
+        stalls = round(len(flat) / rate_per_s * self.stalls_per_s)
+        if stalls:
+            # As often as they come by the clock, however many requests come.
+            at = (np.arange(stalls) + 0.5) * len(flat) / stalls
+            taken[at.astype(int)] += np.resize(self.stalls_s, stalls)
+        wait = _waits(taken, gaps.ravel() / rate_per_s, self.servers)
+        return np.asarray(
+            (wait + np.where(np.isinf(flat), flat, taken) + self.overhead_s).reshape(gaps.shape)
+        )
 
     def capacity_per_s(self) -> float:
         """What it serves at most."""
@@ -77,13 +94,7 @@ class VirtualQueue:
 
     def of(self, chosen: NDArray[np.bool_]) -> "VirtualQueue":
         """The same queue, as some of the requests have seen it."""
-        return VirtualQueue(
-            self.servers,
-            self.overhead_s,
-            self.service_s[chosen],
-            self.failed[chosen],
-            self.disorder,
-        )
+        return replace(self, service_s=self.service_s[chosen], failed=self.failed[chosen])
 
 
 def recognise(intended_s: Floats, latency_s: Floats) -> VirtualQueue | None:
@@ -119,10 +130,11 @@ def _servers(arrived: Floats, left: Floats) -> tuple[int, float]:
             start = _starts(arrived, left, servers)
             waited = start > arrived
             slow, quick = (left - start)[waited], (left - start)[~waited]
-            known[servers] = (np.nan, np.nan)
+            # With far too few servers all wait, with far too many none does.
+            known[servers] = (-np.inf if len(quick) < _LEAST_WAITED else np.inf, 1.0)
             if min(len(slow), len(quick)) >= _LEAST_WAITED:
                 error = np.sqrt(np.var(slow) / len(slow) + np.var(quick) / len(quick))
-                known[servers] = (float(slow.mean() - quick.mean()), float(error))
+                known[servers] = (float(slow.mean() - quick.mean()), max(float(error), 1e-12))
         return known[servers]
 
     low, high = 0, 1
@@ -134,14 +146,13 @@ def _servers(arrived: Floats, left: Floats) -> tuple[int, float]:
     servers, overhead = high, 0.0
     if low:
         below, above = slower(low), slower(high)
-        unknown = np.isnan(above[0])
-        if below[0] < -_SURE * below[1] and (unknown or above[0] > _SURE * above[1]):
+        if np.isfinite(below[0]) and min(-below[0] / below[1], above[0] / above[1]) > _SURE:
             # Neither: a part of each answer holds no server.
             quickest = float((left - arrived).min())
             servers, overhead = low, min(-below[0], quickest)
-        elif unknown or -below[0] * above[1] < above[0] * below[1]:
+        elif np.isinf(above[0]) or -below[0] * above[1] < above[0] * below[1]:
             servers = low
-    return (0 if np.isnan(slower(servers)[0]) else servers), overhead
+    return (servers if np.isfinite(slower(servers)[0]) else 0), overhead
 
 
 def _starts(arrived: Floats, left: Floats, servers: int) -> Floats:
@@ -159,33 +170,25 @@ def _starts(arrived: Floats, left: Floats, servers: int) -> Floats:
 
 
 def _waits(service: Floats, gaps: Floats, servers: int) -> Floats:
-    """float64 [r, n], of replicas with gaps [r, n] before each arrival."""
+    """float64 [n], with `gaps` before each arrival."""
     if servers == 1:
-        steps = np.zeros_like(gaps)
-        steps[:, 1:] = service[:-1] - gaps[:, 1:]
-        walk = np.cumsum(steps, axis=1)
-        return np.asarray(walk - np.minimum.accumulate(walk, axis=1))
-    return _folded(service, gaps, servers)
-
-
-def _folded(service: Floats, gaps: Floats, servers: int) -> Floats:
-    """The same by rows of `_STRIDE` requests, all served side by side, each after so many of the
-    requests before it that where it began is forgotten."""
-    replicas, n = gaps.shape
-    lead = min(n, max(300, 40 * servers))
+        steps = np.concatenate(([0.0], service[:-1] - gaps[1:]))
+        walk = np.cumsum(steps)
+        return np.asarray(walk - np.minimum.accumulate(walk))
+    # By rows of so many requests, all served side by side, each after so many of the requests
+    # before it that where it began is forgotten.
+    n = len(service)
+    lead = max(400, 40 * servers)
     rows = -(-n // _STRIDE)
-    length = lead + (n if rows == 1 else _STRIDE)
     # Before the first request the sequence goes on with its end.
-    index = (np.arange(rows)[:, None] * _STRIDE - lead + np.arange(length)) % n
-    s = np.broadcast_to(service[index], (replicas, rows, length)).reshape(-1, length)
-    g = gaps[:, index].reshape(-1, length)
-    work = np.zeros((len(s), servers))
-    waits = np.empty((length, len(s)))
-    for k in range(length):
-        work -= g[:, k, None]
+    index = (np.arange(rows)[:, None] * _STRIDE - lead + np.arange(lead + _STRIDE)) % n
+    columns, spaces = service[index].T.copy(), gaps[index].T.copy()
+    work = np.zeros((rows, servers))
+    waits = np.empty((lead + _STRIDE, rows))
+    for k, (takes, gap) in enumerate(zip(columns, spaces, strict=True)):
+        work -= gap[:, None]
         np.maximum(work, 0.0, out=work)
         waits[k] = work[:, 0]
-        work[:, 0] += s[:, k]
+        work[:, 0] += takes
         work.sort(axis=1)
-    kept = waits[lead:].T.reshape(replicas, rows * (length - lead))
-    return np.ascontiguousarray(kept[:, :n])
+    return np.ascontiguousarray(waits[lead:].T).ravel()[:n]
