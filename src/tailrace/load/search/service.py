@@ -73,6 +73,8 @@ def characterise(
     chosen = alike & punctual
     if chosen.sum() < _FEW:
         chosen = punctual
+    if (chosen & ~queue.failed).sum() < _START:
+        return Character(None)
     near, came = queue.of(chosen), came[chosen]
     change = _change(near.service_s[~near.failed])
     if change:
