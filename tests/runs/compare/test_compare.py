@@ -1,5 +1,6 @@
 """Runs compared: what is called more than noise, is; what is noise, is called so."""
 
+import json
 import math
 import shutil
 from pathlib import Path
@@ -240,6 +241,35 @@ async def test_runs_are_read_from_their_directories(serve: Any, tmp_path: Path) 
     assert rate.more_than_noise is not True
     assert not any("differs:" in note for note in comparison.notes)
     assert any(note.startswith("one run a side") for note in comparison.notes)
+
+
+def edit(file: Path, **fields: object) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **fields}))
+
+
+async def test_runs_are_pairs_where_they_took_turns_under_the_same_schedules(
+    serve: Any, tmp_path: Path
+) -> None:
+    await leave_run(tmp_path / "made", serve().url, **SHORT_RUN)
+    # In this order.
+    names = ["a1", "b1", "b2", "a2", "a3", "b3"]
+    for minute, name in enumerate(names):
+        copy = shutil.copytree(tmp_path / "made", tmp_path / name)
+        edit(copy / "run.json", started=f"2026-11-26T09:{minute:02}:00.000+00:00")
+        edit(copy / "result.json", seed=int(name[1]))
+    sides = [[tmp_path / name for name in names if name[0] == side] for side in "ab"]
+    found = compare(*sides)
+    assert (found.runs, found.paired) == ((3, 3), True)
+    assert not any(note.startswith("one run a side") for note in found.notes)
+    # However they are given.
+    assert compare(sides[0][::-1], sides[1]).paired
+    # Not those of unlike schedules, nor one more on a side, nor one after the other.
+    edit(tmp_path / "b3" / "result.json", seed=7)
+    assert not compare(*sides).paired
+    edit(tmp_path / "b3" / "result.json", seed=3)
+    assert not compare(sides[0], sides[1][:2]).paired
+    edit(tmp_path / "a1" / "run.json", started="2026-11-26T09:02:30.000+00:00")
+    assert not compare(*sides).paired
 
 
 async def test_notes_say_how_runs_are_unlike(serve: Any, tmp_path: Path) -> None:
