@@ -201,6 +201,29 @@ async def test_a_run_is_started_steered_read_and_stopped(face: LoadControl, room
     assert record.result.confidence_ms.keys() >= {"p50", "p99"}
 
 
+async def test_the_three_answers_on_a_run_are_told_by_every_face(
+    face: LoadControl, room: "Room"
+) -> None:
+    slo = "p99<10s"
+    await face.change(ServiceConfig(id="b", url=room.target, slo=(slo,), mlperf=True))
+    await face.start("b", 200)
+    seen = await first_update(face, lambda u: u.service.verdict is not None, "b")
+    assert seen.service.decisions[slo].outcome == "undecided"
+    stopped, window = await face.stop("b"), await face.window("b")
+    (info,) = await face.runs()
+    result = (await face.run(info.name)).result
+    assert result is not None
+    for told in (stopped, window, info, result):
+        # So short a run decides it neither way, and says how much longer would.
+        assert told.decisions[slo].outcome == "undecided"
+        assert told.decisions[slo].needed_s is not None
+    for said in (stopped, info, result):
+        assert said.verdict == result.verdict
+        assert said.mlperf is not None
+        assert not said.mlperf.official
+    assert stopped.missing == (result.decisions[slo].reason,)
+
+
 async def test_a_run_is_named_and_deleted_and_so_is_a_search(
     face: LoadControl, room: "Room", tmp_path: Path
 ) -> None:
