@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -8,6 +9,7 @@ import pytest
 from tailrace.load.measure.histogram import Histogram
 from tailrace.report.latency import draw_distribution, draw_percentiles
 from tailrace.report.subject import Subject, read_subjects
+from tests.kit.queues import Queue, stretches_of
 
 
 def subjects(runs: Path, *names: str) -> list[Subject]:
@@ -25,7 +27,12 @@ def lines(svg: str, of: str) -> list[list[tuple[float, float]]]:
 
 
 def test_the_curve_rises_and_stays_within_its_band(runs: Path) -> None:
-    svg = draw_percentiles(subjects(runs, "fast"))
+    (subject,) = subjects(runs, "fast")
+    queue = Queue("M/D/1", 200.0, 0.5)
+    stretches = stretches_of(queue.draw(np.random.default_rng(1), 60.0), 60.0, 200.0)
+    subject = replace(subject, latency=stretches.latency)
+    vars(subject)["stretches"] = stretches
+    svg = draw_percentiles([subject])
     assert svg is not None
     (curve,), (band,) = lines(svg, "line"), lines(svg, "band")
     xs, ys = zip(*curve, strict=True)

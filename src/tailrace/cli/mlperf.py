@@ -209,7 +209,7 @@ def _bound(slo: str | None) -> tuple[float | None, float | None]:
     from tailrace.units import parse_option
 
     parsed = parse_option("--slo", parse_slo, slo)
-    if parsed.percent is None:
+    if parsed.percent is None or parsed.is_on_failures:
         raise UsageError(f"--slo {slo}: LoadGen's bound is on a percentile, as p99<100ms")
     return parsed.bound_s, parsed.percent
 

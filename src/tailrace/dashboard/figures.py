@@ -93,7 +93,7 @@ def spans(window: Window) -> str:
 def broken(window: Window) -> dict[str, str]:
     """What stands at the figure of each statistic whose SLO the window breaks."""
     slos = (parse_slo(text) for text, is_kept in window.slo.items() if not is_kept)
-    return {slo.statistic: f"over {format_duration(slo.bound_s)} SLO" for slo in slos}
+    return {slo.statistic: f"over {slo.bound} SLO" for slo in slos}
 
 
 def _with(value: float | None, word: str, besides: float | None) -> Shown:

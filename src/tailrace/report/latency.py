@@ -5,7 +5,7 @@ they are there without a script; and the stages that the service says it consist
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from tailrace.load.judge.confidence import percentile_interval_us
+from tailrace.load.judge.dependence import interval_us
 from tailrace.load.measure.histogram import BINS_PER_DECADE, Histogram
 from tailrace.load.measure.point import STATISTICS, times_of
 from tailrace.report.subject import Subject
@@ -235,7 +235,7 @@ def _band(subject: Subject, across: _Place, up: LogAxis) -> Content:
     sides = [
         (across(depth), up.place(interval[0] / 1000), up.place(interval[1] / 1000))
         for depth, percent in _percents(subject.latency, _BAND_STEP)
-        if percent and (interval := percentile_interval_us(subject.latency, percent)) is not None
+        if percent and (interval := interval_us(subject.stretches, percent)) is not None
     ]
     if not sides:
         return None

@@ -120,7 +120,7 @@ def _tiles(subject: Subject) -> Markup:
             _tile(
                 name,
                 with_unit(result.latency_ms.get(name), "ms"),
-                f"95 %: {subject.interval(name) or 'too few requests'}",
+                f"95 %: {subject.interval(name) or 'too short to tell'}",
             )
             for name in MAIN
         ],

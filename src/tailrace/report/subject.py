@@ -10,8 +10,9 @@ import msgspec
 from tailrace.errors import UsageError
 from tailrace.load.judge.answers import SloAnswer, slo_answers
 from tailrace.load.judge.slo import Slo, readable_slos
+from tailrace.load.judge.stretches import Stretches
 from tailrace.load.measure.histogram import Histogram
-from tailrace.load.session.result import Result
+from tailrace.load.session.result import Result, confidence_ms
 from tailrace.machine.environment import Environment
 from tailrace.runs.directory import RUNS_DIR
 from tailrace.runs.files import Asked, RunFiles
@@ -68,7 +69,14 @@ class Subject:
     def result(self) -> Result:
         """Its result; of a run without one, what its finished intervals amount to."""
         seed = self.asked.seed if self.asked is not None else 0
-        return self.record.result or so_far(self.record, self.path, seed, self.latency)
+        return self.record.result or so_far(
+            self.record, self.path, seed, self.latency, self.stretches
+        )
+
+    @cached_property
+    def stretches(self) -> Stretches:
+        """The same by interval, which tells how far its requests depend on each other."""
+        return RunFiles(self.path).stretches()
 
     @cached_property
     def answers(self) -> list[SloAnswer]:
@@ -83,8 +91,9 @@ class Subject:
         return self.record.result is not None
 
     def interval(self, name: str) -> str | None:
-        """95 % confidence interval of a percentile, ms, as a person reads it."""
-        found = self.result.confidence_ms.get(name)
+        """95 % confidence interval of a percentile, ms, as a person reads it: of runs of earlier
+        versions, too, by how far their requests depend on each other."""
+        found = confidence_ms(self.stretches).get(name)
         return f"{number(found[0])} – {number(found[1])}" if found else None
 
     @property

@@ -124,12 +124,17 @@ class RunFiles:
 
     def decided(self, slos: Sequence[Slo]) -> dict[str, SloDecision]:
         """What the run's intervals decide of `slos`, whether it came to its end or not."""
-        latencies = self.intervals().histograms() if slos else {}
+        stretches = self.stretches() if slos else Stretches()
+        return {slo.expression: decide(stretches, slo) for slo in slos if len(stretches)}
+
+    def stretches(self) -> Stretches:
+        """The intervals as what tells how far requests depend on each other."""
+        latencies = self.intervals().histograms()
         stretches = Stretches()
-        for point in self.points() if slos else ():
+        for point in self.points():
             measured = _measured(point, latencies.get(start_of(point), Histogram()))
             stretches.add(measured, point.interval_s, point.target_per_s)
-        return {slo.expression: decide(stretches, slo) for slo in slos if len(stretches)}
+        return stretches
 
     def look(self) -> None:
         """Note which files cannot be read, as far as that shows without reading them."""

@@ -10,6 +10,7 @@ import msgspec
 from tailrace.errors import TailraceError
 from tailrace.load.judge.answers import slo_answers, verdict_word
 from tailrace.load.judge.slo import readable_slos
+from tailrace.load.judge.stretches import Stretches
 from tailrace.load.judge.verdict import Verdict
 from tailrace.load.measure.histogram import Histogram
 from tailrace.load.measure.measurement import COUNTS, Measurement
@@ -123,7 +124,7 @@ def read_run_result(path: Path) -> RunResult:
     result = record.result
     if result is None:
         decisions = files.decided(readable_slos(record.info.slo))
-        intervals = so_far(record, path, asked.seed, files.latency())
+        intervals = so_far(record, path, asked.seed, files.latency(), files.stretches())
         result = msgspec.structs.replace(intervals, decisions=decisions)
     return RunResult.of(
         result,
@@ -133,8 +134,11 @@ def read_run_result(path: Path) -> RunResult:
     )
 
 
-def so_far(record: RunRecord, path: Path, seed: int, latency: Histogram) -> Result:
-    """What the finished intervals of a run without a result amount to; `latency` is theirs."""
+def so_far(
+    record: RunRecord, path: Path, seed: int, latency: Histogram, stretches: Stretches
+) -> Result:
+    """What the finished intervals of a run without a result amount to; `latency` and `stretches`
+    are theirs."""
     info, points = record.info, record.points
     counts = {
         name: one.merge([getattr(each, name) for each in (points[-1:] if one.level else points)])
@@ -152,7 +156,7 @@ def so_far(record: RunRecord, path: Path, seed: int, latency: Histogram) -> Resu
         seed=seed,
         duration_s=info.duration_s,
         rate=Rates(*(per_s(count, info.duration_s) for count in amounts)),
-        confidence_ms=confidence_ms(latency),
+        confidence_ms=confidence_ms(stretches),
         service_ms=Percentiles(),
         send_lag_us={},
         stages_ms={},

@@ -243,4 +243,8 @@ def configure(clock: Clock, charts: Iterable[str], **more: Any) -> dict[str, Any
 
 def tell_slos(slos: Sequence[Slo]) -> list[dict[str, Any]]:
     """Bounds as the charts of latency draw them."""
-    return [{"expression": slo.expression, "bound_ms": slo.bound_s * 1e3} for slo in slos]
+    return [
+        {"expression": slo.expression, "bound_ms": slo.bound_s * 1e3}
+        for slo in slos
+        if not slo.is_on_failures
+    ]

@@ -34,6 +34,23 @@ def test_at_the_bound_the_operator_decides(statistic: str) -> None:
     assert not parse_slo(f"{statistic}<1ms").holds(at_the_bound)
 
 
+@pytest.mark.parametrize(
+    ("expression", "failed", "holds"),
+    [
+        ("failed<1%", 0, True),
+        ("failed<1%", 1, False),
+        ("failed<=1%", 1, True),
+        ("failed <= 1.0 %", 2, False),
+        ("failed<2.5%", 2, True),
+    ],
+)
+def test_failures_have_a_bound_of_their_own(expression: str, failed: int, holds: bool) -> None:
+    some = measured(range(1, 101 - failed), failed=failed)
+    slo = parse_slo(expression)
+    assert slo.holds(some) is holds
+    assert slo.over(some) == failed
+
+
 def test_a_failure_is_never_faster_than_the_bound() -> None:
     assert parse_slo("p99<101ms").holds(measured(MS, failed=1))
     assert not parse_slo("p99<101ms").holds(measured(MS, failed=2))
@@ -70,6 +87,11 @@ def test_a_failure_is_never_faster_than_the_bound() -> None:
         ("p99.99999999999999999<1s", "not 99.99999999999999999 "),
         ("p1234<1s", "not 1234 "),
         ("p" + "9" * 400 + "<1s", "a percentile is 0.001 to 99.9999999"),
+        ("failed<1", "a share of them: write failed<0.1%"),
+        ("failed<1s", "a share of them: write failed<0.1%"),
+        ("failed<0%", "not 0"),
+        ("failed<100%", "not 100"),
+        ("failed<1e-3%", "a share of them"),
         ("p99<0s", "must be from 1 µs to 3600 s"),
         ("p99<0.5us", "must be from 1 µs to 3600 s"),
         ("p99<1.01h", "must be from 1 µs to 3600 s"),

@@ -1,23 +1,16 @@
-"""What a number of requests proves of a percentile: MLPerf's early stopping, and an interval.
+"""What a number of requests proves of a percentile by MLPerf's early stopping.
 
-Both rest on counts alone, whatever the distribution of the latencies, and take requests to be
-independent of each other.
+It rests on counts alone, whatever the distribution of the latencies, and takes requests to be
+independent of each other: MLPerf's rule does. What holds for queues is in dependence.py.
 
-**Early stopping.** A request is *over* when its latency is above the bound. Were the true share of
-such requests as large as the percentile allows, or larger, the chance to see t or fewer of them
-among n would be at most P(X ≤ t), X binomial (n, 1 − percent / 100). Once that is below 1 %, the
-run has shown with 99 % confidence that the percentile is within the bound (MLPerf inference rules,
-"Early Stopping Criterion", with tolerance 0). LoadGen 6.0 decides by the same integers.
-
-**Interval.** The number of n samples that lie below their true percentile x_p is binomial
-(n, p = percent / 100). So two of the samples in order, the l-th and the u-th, hold x_p between them
-with a probability that depends on l, u, n and p only: P(X_(l) ≤ x_p ≤ X_(u)) ≥ P(l ≤ Binomial(n, p)
-< u) (Thompson 1936; David and Nagaraja, Order Statistics, 7.1).
+A request is *over* when its latency is above the bound. Were the true share of such requests as
+large as the percentile allows, or larger, the chance to see t or fewer of them among n would be at
+most P(X ≤ t), X binomial (n, 1 − percent / 100). Once that is below 1 %, the run passes (MLPerf
+inference rules, "Early Stopping Criterion", with tolerance 0). LoadGen 6.0 decides by the same
+integers.
 """
 
 from collections.abc import Callable
-
-from tailrace.load.measure.histogram import HIGHEST_US, LOWEST_US, WIDTH_US, Histogram
 
 CONFIDENCE = 0.99
 """Of early stopping."""
@@ -72,51 +65,6 @@ def estimate_rank(percent: float, queries: int) -> int | None:
     """
     over = allowed_over(percent, queries)
     return queries - over if over else None
-
-
-def rank_interval(percent: float, count: int, level: float = 0.95) -> tuple[int, int] | None:
-    """Ranks l < u, from 1 to `count`, of the samples that hold the percentile between them.
-
-    Each side misses it with a probability below (1 − `level`) / 2, by the exact binomial; l is the
-    largest and u the smallest such rank. None where `count` is too small: then the largest sample
-    itself (for low percentiles the smallest) may lie on the wrong side too often.
-
-    Raises:
-        ValueError: `percent` is not between 0 and 100, `count` is negative, or `level` is not
-            between 0 and 1.
-    """
-    if not 0 < level < 1:
-        raise ValueError(f"a confidence level lies between 0 and 1, not at {level}")
-    above, tail = share_above(percent), (1 - level) / 2
-    # So few samples below the percentile, or so few above it, are seen too seldom to reckon with.
-    too_few_below = _largest_count(count, 1 - above, tail)
-    too_few_above = _largest_count(count, above, tail)
-    if too_few_below is None or too_few_above is None:
-        return None
-    return too_few_below + 1, count - too_few_above
-
-
-def percentile_interval_us(
-    histogram: Histogram, percent: float, level: float = 0.95
-) -> tuple[float, float] | None:
-    """The times in µs between which the percentile lies, at least, with confidence `level`.
-
-    The buckets of the two ranks are taken whole, so rounding widens the interval, by at most 0.1 %
-    or 1 µs a side, and never narrows it. None where too little was counted for `rank_interval`.
-
-    Raises:
-        ValueError: `percent` is not between 0 and 100, or `level` is not between 0 and 1.
-    """
-    ranks = rank_interval(percent, histogram.total, level)
-    if ranks is None:
-        return None
-    low, high = histogram.bucket_at(ranks)
-    # Times were rounded to the nearest µs: a bucket begins half of one before its first value.
-    low_us = max(float(LOWEST_US[low]) - 0.5, 0.0)
-    end_us = float(LOWEST_US[high] + WIDTH_US[high]) - 0.5
-    max_us = histogram.max_ns / 1000
-    # The bucket of the highest value has no end: it holds all that took longer, too.
-    return low_us, max_us if end_us > HIGHEST_US else min(end_us, max_us)
 
 
 def share_above(percent: float) -> float:

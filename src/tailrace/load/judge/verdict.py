@@ -93,7 +93,7 @@ def judge_mlperf(
             f"it ran {format_duration(duration_s)}, less than MLPerf's minimum of "
             f"{format_duration(MIN_DURATION_S)}"
         )
-    bounds = [slo for slo in slos if slo.percent is not None]
+    bounds = [slo for slo in slos if slo.percent is not None and not slo.is_on_failures]
     reasons += [missing for slo in bounds if (missing := missing_for(total, slo)) is not None]
     least = min_queries(MLPERF_PERCENT, 0)
     if not bounds and total.ended < least:
@@ -115,7 +115,9 @@ def _short(
             f"{format_duration(min_duration_s)}"
         )
     for slo in slos:
-        least = math.ceil(1 / share_above(slo.percent) - 1e-9) if slo.percent is not None else 0
+        if slo.percent is None or slo.is_on_failures:
+            continue
+        least = math.ceil(1 / share_above(slo.percent) - 1e-9)
         if 0 < total.ended < least:
             reasons.append(
                 f"a {slo.statistic} takes {least:,} requests or more: "

@@ -65,7 +65,7 @@ class Goal:
         over = latency_s > self.slo.bound_s
         if not self.slo.inclusive:
             over |= latency_s == self.slo.bound_s
-        return over.astype(np.float64)
+        return (over | np.isinf(latency_s)).astype(np.float64)
 
     def describe(self, mean: float) -> str:
         """A mean score in words."""

@@ -185,7 +185,8 @@ def choose_timeout_s(given_s: float | None, slos: Sequence[Slo]) -> float:
     Raises:
         SettingError: what is given is shorter than a bound.
     """
-    largest = max(slos, key=lambda slo: slo.bound_s, default=None)
+    bounded = [slo for slo in slos if not slo.is_on_failures]
+    largest = max(bounded, key=lambda slo: slo.bound_s, default=None)
     if largest is None:
         return DEFAULT_TIMEOUT_S if given_s is None else given_s
     follows_s = max(DEFAULT_TIMEOUT_S, 2 * largest.bound_s)

@@ -2,11 +2,10 @@
 
 import msgspec
 
-from tailrace.load.judge.confidence import percentile_interval_us
-from tailrace.load.judge.dependence import SloDecision
+from tailrace.load.judge.dependence import SloDecision, interval_us
+from tailrace.load.judge.stretches import Stretches
 from tailrace.load.judge.verdict import MlperfAnswer, Verdict
 from tailrace.load.measure.breakdown import Xray
-from tailrace.load.measure.histogram import Histogram
 from tailrace.load.measure.point import (
     PERCENTS,
     Figures,
@@ -44,7 +43,8 @@ class Result(Figures, frozen=True, kw_only=True):
     documents of earlier versions."""
     rate: Rates
     confidence_ms: dict[str, tuple[float, float] | None]
-    """95 % confidence interval of each latency percentile; None where too few were answered."""
+    """95 % confidence interval of each latency percentile; None where the run is too short to tell.
+    """
     send_lag_us: dict[str, float | None]
     xray: Xray | None = None
     """Where the time of the slowest 1 % went; None where too few were answered."""
@@ -90,7 +90,7 @@ def build_result(session: Session, run: str | None) -> Result:
             per_s(total.sent, duration_s),
             per_s(total.completed, answering_s(duration_s, answered_s)),
         ),
-        confidence_ms=confidence_ms(total.latency),
+        confidence_ms=confidence_ms(session.stretches),
         send_lag_us=msgspec.to_builtins(Percentiles.of(total.send_lag, 1)),
         verdict=session.verdict,
         slo=session.kept,
@@ -111,9 +111,9 @@ def notes_on(result: Result) -> tuple[str, ...]:
     return (crowded,) if OTHER in result.stages_ms else ()
 
 
-def confidence_ms(latency: Histogram) -> dict[str, tuple[float, float] | None]:
-    """The 95 % confidence interval of each percentile, in ms; None where too few were answered."""
-    found = {name: percentile_interval_us(latency, percent) for name, percent in PERCENTS.items()}
+def confidence_ms(stretches: Stretches) -> dict[str, tuple[float, float] | None]:
+    """The 95 % confidence interval of each percentile, ms; None: the run is too short to tell."""
+    found = {name: interval_us(stretches, percent) for name, percent in PERCENTS.items()}
     return {
         name: (round(us[0] / 1e3, 4), round(us[1] / 1e3, 4)) if us else None
         for name, us in found.items()
