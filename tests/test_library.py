@@ -99,6 +99,9 @@ def test_a_run_kept_is_read_and_listed(serve: Any, tmp_path: Path) -> None:
     assert repr(info).startswith("one: http://")
     with pytest.raises(tailrace.UsageError, match="there is no run"):
         tailrace.read_run(tmp_path / "two")
+    # As a run, and as all in a directory.
+    p50 = tailrace.compare(tmp_path / "one", [tmp_path]).by_name["p50"]
+    assert p50.base == p50.other == pytest.approx(result.latency_ms.p50, abs=1e-3)
 
 
 def test_a_run_that_was_killed_is_read_as_far_as_it_got(serve: Any, tmp_path: Path) -> None:

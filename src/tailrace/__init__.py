@@ -1,7 +1,8 @@
 """Tailrace: MLPerf models behind HTTP, and their tail latency under open-loop load.
 
 `run`, `start` and `find` put load on a URL, `read_run`, `list_runs` and `read_samples` read what
-runs have left, `connect` and `connect_sync` steer a control room.
+runs have left, `compare` says how far they are apart, `connect` and `connect_sync` steer a control
+room.
 """
 
 import importlib
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tailrace.control.client import connect, connect_sync
     from tailrace.errors import TailraceError, UsageError
-    from tailrace.library import find, list_runs, read_run, read_samples, run, start
+    from tailrace.library import compare, find, list_runs, read_run, read_samples, run, start
     from tailrace.load.config import LoadConfig
 
     __version__: str
@@ -26,6 +27,7 @@ __all__ = [
     "TailraceError",
     "UsageError",
     "__version__",
+    "compare",
     "connect",
     "connect_sync",
     "find",

@@ -21,8 +21,10 @@ from tailrace.load.session.found import DEFAULT_SLO, Found, SearchProgress
 from tailrace.load.session.plan import Plan, read_plan
 from tailrace.load.settings import settings_of
 from tailrace.runs import listing
+from tailrace.runs.compare.compare import Comparison
+from tailrace.runs.compare.compare import compare as compare_directories
 from tailrace.runs.directory import RUNS_DIR, write_search
-from tailrace.runs.listing import RunInfo
+from tailrace.runs.listing import RunInfo, locate_runs
 from tailrace.runs.live import LiveRun, print_line, rate_per_s_of
 from tailrace.runs.run import SampleSink
 from tailrace.runs.run_result import RunResult, read_run_result
@@ -207,6 +209,23 @@ def read_samples(path: AnyPath) -> RawSamples:
         TailraceError: they cannot be read.
     """
     return read_raw_samples(Path(path))
+
+
+def compare(base: AnyPath | Sequence[AnyPath], other: AnyPath | Sequence[AnyPath]) -> Comparison:
+    """How far the runs `other` are from `base`, figure by figure, each with a 95 % interval.
+
+        found = tailrace.compare("runs/before", ["runs/after-1", "runs/after-2", "runs/after-3"])
+        found.by_name["p99"].more_than_noise
+
+    Args:
+        base: a run's directory, several, or directories that hold several runs.
+        other: the same.
+
+    Raises:
+        UsageError: there is no run in one of them.
+    """
+    sides = ([each] if isinstance(each, str | Path) else each for each in (base, other))
+    return compare_directories(*(locate_runs(RUNS_DIR, map(str, side)) for side in sides))
 
 
 def list_runs(directory: AnyPath = RUNS_DIR) -> list[RunInfo]:
