@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import Literal, Protocol
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import optimize, special
 
 from tailrace.load.judge.stretches import Stretches
 from tailrace.load.measure.histogram import SIZE, Histogram, bucket_of
@@ -135,7 +135,7 @@ class Modulated:
 
     def share_over(self, bound_s: float) -> float:
         """Of all latencies, exactly."""
-        return float(special.ndtr(-math.log(bound_s) / math.hypot(self.own, self.common)))
+        return float(scipy.special.ndtr(-math.log(bound_s) / math.hypot(self.own, self.common)))
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def percentile_s(service: Service, percent: float) -> float:
     while service.share_over(most_s) > 1 - percent / 100:
         most_s *= 2
     return float(
-        optimize.brentq(
+        scipy.optimize.brentq(
             lambda x_s: service.share_over(x_s) - (1 - percent / 100), 1e-9, most_s, rtol=1e-9
         )
     )
@@ -269,7 +269,9 @@ def _constant_service(rate: float, service_s: float, servers: int) -> Callable[[
         left = rate * (turns * service_s - max(wait_s, 0.0))
         places = np.arange(turns * servers)
         at_most = waiting[np.minimum(places[::-1], len(waiting) - 1)]
-        chances = np.exp(places * math.log(max(left, 1e-300)) - special.gammaln(places + 1) - left)
+        chances = np.exp(
+            places * math.log(max(left, 1e-300)) - scipy.special.gammaln(places + 1) - left
+        )
         return float(1 - (at_most * chances).sum())
 
     return over
@@ -281,7 +283,11 @@ def _in_system(offered: float, servers: int) -> Floats:
     arrived = np.arange(states) - begins[:, np.newaxis]
     steps = np.where(
         arrived >= 0,
-        np.exp(arrived * math.log(offered) - special.gammaln(np.maximum(arrived, 0) + 1) - offered),
+        np.exp(
+            arrived * math.log(offered)
+            - scipy.special.gammaln(np.maximum(arrived, 0) + 1)
+            - offered
+        ),
         0.0,
     )
     balance = steps.T - np.eye(states)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from tailrace.errors import TailraceError, UsageError
@@ -75,6 +74,8 @@ async def test_formats_hold_the_same(tmp_path: Path) -> None:
 
 
 async def test_any_reader_takes_the_files(tmp_path: Path) -> None:
+    import pandas as pd
+
     await filled(tmp_path / "s.csv")
     await filled(tmp_path / "s.parquet")
     with (tmp_path / "s.csv").open(newline="") as file:
@@ -191,6 +192,8 @@ def test_rows_that_were_cut_off_harm_no_others_and_go_with_their_run(
     assert 60 <= len(samples) < 6060
     assert samples["bytes"][:60].tolist() == list(range(60))
     if kind == ".parquet":
+        import pandas as pd
+
         assert len(pd.read_parquet(f"{path}.parts")) == 60
     delete(directory)
     assert not directory.exists()

@@ -2,8 +2,8 @@ from itertools import chain
 
 import numpy as np
 import pytest
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from tailrace.load.client.traffic import CHUNK, Share, Turns
 
@@ -42,12 +42,12 @@ def test_draws_are_even_seeded_and_never_begin_anew() -> None:
     assert not np.array_equal(sequence, drawn_turns(turns, 200_000, seed=2))
     # Each is left out with a chance of e⁻¹⁰: 0.9 of 20,000.
     assert len(np.unique(sequence)) > 20_000 - 12
-    assert stats.chisquare(np.bincount(sequence, minlength=20_000)).pvalue > 0.001
+    assert scipy.stats.chisquare(np.bincount(sequence, minlength=20_000)).pvalue > 0.001
     # What comes next does not follow from what came: as many equal pairs as chance gives, at any
     # distance at which a sequence might repeat.
     for distance in (1, 1024, 4096, 8192, 65_536):
         equal = (sequence[distance:] == sequence[:-distance]).sum()
-        assert equal <= stats.poisson.isf(1e-6, len(sequence) / 20_000)
+        assert equal <= scipy.stats.poisson.isf(1e-6, len(sequence) / 20_000)
 
 
 def test_every_body_of_every_target_comes_in_its_order() -> None:
@@ -67,7 +67,7 @@ def test_weights_hold(order: str, weights: tuple[float, ...]) -> None:
     turns = Turns((1,) * len(weights), weights, order)  # type: ignore[arg-type]
     counts = np.bincount(drawn_turns(turns, 1_000_000), minlength=len(weights))
     expected = 1_000_000 * np.array(weights) / sum(weights)
-    assert stats.chisquare(counts, expected).pvalue > 0.001
+    assert scipy.stats.chisquare(counts, expected).pvalue > 0.001
 
 
 @pytest.mark.parametrize("turns", ALL)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from tailrace.load.judge.dependence import decide, interval_us
 from tailrace.load.judge.slo import parse_slo
@@ -83,7 +83,7 @@ def test_independent_requests_lose_little_by_being_asked(
     times_us = np.random.default_rng(7).lognormal(9, 0.6, count)
     found = interval_us(latencies(times_us), percent)
     assert found is not None
-    ranks = stats.binom.ppf([0.025, 0.975], count, percent / 100).astype(int)
+    ranks = scipy.stats.binom.ppf([0.025, 0.975], count, percent / 100).astype(int)
     exact = np.sort(times_us)[ranks]
     assert exact[1] - exact[0] > of_the_width * (found[1] - found[0]) / 1.5
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats
+import scipy
 
 from tailrace.load.measure.samples import ABSENT, SAMPLE, Rows, chosen
 from tailrace.load.session.session import Session
@@ -136,8 +136,8 @@ def test_a_share_is_as_good_as_drawn(share: float) -> None:
     count = 200_000
     times = np.arange(count, dtype=np.int64) * 5_000_000
     picked = chosen(times, share, seed=1)
-    assert stats.binomtest(int(picked.sum()), count, share).pvalue > 1e-4
+    assert scipy.stats.binomtest(int(picked.sum()), count, share).pvalue > 1e-4
     both = int((picked[1:] & picked[:-1]).sum())
-    assert stats.binomtest(both, count - 1, share**2).pvalue > 1e-4
+    assert scipy.stats.binomtest(both, count - 1, share**2).pvalue > 1e-4
     other = chosen(times, share, seed=2)
-    assert stats.binomtest(int((picked & other).sum()), count, share**2).pvalue > 1e-4
+    assert scipy.stats.binomtest(int((picked & other).sum()), count, share**2).pvalue > 1e-4

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy import stats
 
 from tailrace.errors import UsageError
 from tailrace.load.client.request import Body
@@ -70,10 +70,10 @@ def test_from_100_to_1000_live(seed: int) -> None:
     assert len(after) / 10 == pytest.approx(1000, rel=0.03)
     # No burst: no 10 ms holds more than Poisson gives once in a million.
     counts, _ = np.histogram(after, bins=np.arange(0, 10.001, 0.010))
-    assert counts.max() <= stats.poisson.isf(1e-6, 10)
+    assert counts.max() <= scipy.stats.poisson.isf(1e-6, 10)
     # No gap: the change loses no time before the first arrival at the new rate.
-    assert after[0] < stats.expon.isf(1e-6, scale=1 / 1000)
-    assert stats.kstest(np.diff(after), "expon", args=(0, 1 / 1000)).pvalue > 0.001
+    assert after[0] < scipy.stats.expon.isf(1e-6, scale=1 / 1000)
+    assert scipy.stats.kstest(np.diff(after), "expon", args=(0, 1 / 1000)).pvalue > 0.001
 
 
 def test_the_first_interval_after_a_change_has_the_new_rate() -> None:

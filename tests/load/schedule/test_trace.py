@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy import stats
 
 from tailrace.errors import UsageError
 from tailrace.load.schedule.arrivals import Arrivals, Poisson, parse_arrivals, share
@@ -257,7 +257,7 @@ def test_a_bucket_of_any_size_is_spread_in_pieces() -> None:
     whole = ArrivalCounts(np.array([3_000_000, 4]), 2.0)
     spread = np.concatenate(list(whole.arrivals(np.random.default_rng(1), 1.0, 4096)))
     assert len(spread) == 3_000_004
-    assert stats.kstest(spread[:3_000_000:100] / 2, "uniform").pvalue > 0.001
+    assert scipy.stats.kstest(spread[:3_000_000:100] / 2, "uniform").pvalue > 0.001
 
 
 @pytest.mark.parametrize(
@@ -405,7 +405,7 @@ def test_counts_are_spread_evenly_within_their_bucket(tmp_path: Path, scale: flo
     else:
         slack = 4 * np.sqrt(np.array(counts) * 0.25) + 1e-9
         assert (np.abs(seen - np.array(counts) * scale) <= slack).all()
-    assert stats.kstest(times[(times >= 2) & (times < 3)] - 2, "uniform").pvalue > 0.01
+    assert scipy.stats.kstest(times[(times >= 2) & (times < 3)] - 2, "uniform").pvalue > 0.01
     assert not np.array_equal(times, replayed(arrivals, seed=2))
     assert np.array_equal(times, replayed(parse_arrivals(arrivals.expression)))
 
@@ -419,7 +419,7 @@ def test_counts_of_poisson_traffic_give_poisson_traffic_back(tmp_path: Path) -> 
     )
     times = replayed(parse_arrivals(f"trace:{path}"))
     gaps = np.diff(times)
-    assert stats.kstest(gaps, "expon", args=(0, gaps.mean())).pvalue > 0.01
+    assert scipy.stats.kstest(gaps, "expon", args=(0, gaps.mean())).pvalue > 0.01
     for width in (0.05, 0.2, 1.0):
         seen, _ = np.histogram(times, np.arange(0, 75 + width / 2, width))
         assert seen.var() / seen.mean() == pytest.approx(1, abs=0.35)

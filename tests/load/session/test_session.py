@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from scipy import stats
+import scipy
 
 from tailrace.control.window import summarize
 from tailrace.load.client.request import Body
@@ -118,7 +118,7 @@ async def test_a_live_change_of_poisson_load_has_no_burst_in_the_schedule(
     intended = intended[intended < 1.2]
     assert session.total.offered == len(intended)
     counts, _ = np.histogram(intended, bins=np.arange(change_s, 1.2, 0.010))
-    assert counts.max() <= stats.poisson.isf(1e-6, 10)
+    assert counts.max() <= scipy.stats.poisson.isf(1e-6, 10)
 
 
 @pytest.mark.parametrize("spin", [False, True])

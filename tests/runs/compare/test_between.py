@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats
+import scipy
 
 from tailrace.load.judge.dependence import interval_us
 from tailrace.runs.compare.compare import Comparison, compare_series
@@ -32,18 +32,18 @@ SECOND = [10.9, 11.2, 10.6, 10.7]
 def test_the_interval_is_students_or_welchs_of_the_logarithms(paired: bool) -> None:
     p50 = compare_series(of_latencies(FIRST), of_latencies(SECOND), paired=paired).by_name["p50"]
     logs = np.log(SECOND), np.log(FIRST)
-    test = stats.ttest_rel(*logs) if paired else stats.ttest_ind(*logs, equal_var=False)
+    test = scipy.stats.ttest_rel(*logs) if paired else scipy.stats.ttest_ind(*logs, equal_var=False)
     low, high = test.confidence_interval(0.95)
     assert p50.ratio_interval == pytest.approx((math.exp(low), math.exp(high)), rel=3e-3)
     assert p50.ratio == pytest.approx(math.exp(np.mean(logs[0]) - np.mean(logs[1])), rel=1e-3)
-    assert p50.base == pytest.approx(stats.gmean(FIRST), rel=1e-3)
+    assert p50.base == pytest.approx(scipy.stats.gmean(FIRST), rel=1e-3)
 
 
 def test_a_run_alone_varies_as_the_others_do() -> None:
     """The interval of one more draw from where the others come from."""
     p50 = compare_series(of_latencies(FIRST), of_latencies([11.0])).by_name["p50"]
     logs = np.log(FIRST)
-    half = stats.t.ppf(0.975, 3) * np.std(logs, ddof=1) * math.sqrt(1 + 1 / 4)
+    half = scipy.stats.t.ppf(0.975, 3) * np.std(logs, ddof=1) * math.sqrt(1 + 1 / 4)
     middle = math.log(11.0) - logs.mean()
     ends = math.exp(middle - half), math.exp(middle + half)
     assert p50.ratio_interval == pytest.approx(ends, rel=3e-3)
@@ -63,7 +63,7 @@ def test_so_many_runs_find_a_change_of_5_percent_four_times_in_five() -> None:
     assert runs is not None
     for rounds, least, most in ((runs, 0.78, 0.9), (runs - 1, 0.6, 0.8)):
         drawn = rng.normal(math.log(1.05), spread, (20_000, rounds))
-        power = np.mean(stats.ttest_1samp(drawn, 0, axis=1).pvalue < 0.05)
+        power = np.mean(scipy.stats.ttest_1samp(drawn, 0, axis=1).pvalue < 0.05)
         assert least <= power <= most
 
 
