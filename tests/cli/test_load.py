@@ -120,6 +120,7 @@ def test_a_short_run_of_a_healthy_service_is_valid(serve: Any, tmp_path: Path) -
         cwd=tmp_path,
     )
     assert finished.returncode == 0, finished.stdout
+    assert "95 % intervals: too short to tell" in finished.stdout
     *_, verdict, run, report = finished.stdout.splitlines()
     assert verdict == "verdict: VALID"
     assert (run.split()[0], report.split()[0]) == ("run:", "report:")

@@ -198,13 +198,16 @@ def print_summary(result: Result) -> None:
     (label, latency), *others = times_of(result)
     table.add_row(label, *_cells(latency), style="bold")
     interval = {**dict.fromkeys(STATISTICS), **result.confidence_ms}
-    for side, label in enumerate(("  95 % from", "  95 % to")):
+    is_told = any(interval.values())
+    for side, label in enumerate(("  95 % from", "  95 % to") if is_told else ()):
         table.add_row(label, *(_side(interval[name], side) for name in STATISTICS), style="dim")
     for label, percentiles in others:
         table.add_row(label, *_cells(percentiles))
     for stage, percentiles in result.stages_ms.items():
         table.add_row(literal(f"  {stage}"), *_cells(percentiles), style="dim")
     console.print(table)
+    if latency.p50 is not None and not is_told:
+        console.print("95 % intervals: too short to tell", style="dim")
     failures = ", ".join(f"{count:,} {kind}" for kind, count in result.failed.items()) or "none"
     lag = result.send_lag_us
     console.print()
