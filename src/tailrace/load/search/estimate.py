@@ -133,6 +133,8 @@ def estimate(
 
 _STABLE = 0.98
 """Of the capacity: nearer to it no run is long enough."""
+_SLOWLY = 3
+"""So many times as long it takes to serve by several servers."""
 _UNSEEN = 0.6
 """The least spread, as a share of how far the speed swings: slow times that were not seen count."""
 _UNTOLD = 0.05
@@ -146,6 +148,8 @@ def _by_queue(
 ) -> tuple[float, float, float] | None:
     """The logarithm of the rate, its standard deviation, and how steeply odds grow there."""
     n = len(queue.service_s)
+    if queue.servers > 1:
+        cells //= _SLOWLY
     drawn = gaps(int(np.clip(cells // n, 2, 200)), n)
     drawn = drawn / drawn.mean(axis=1, keepdims=True)
     capacity = _STABLE * queue.capacity_per_s()

@@ -69,17 +69,18 @@ def characterise(
         punctual &= came >= since_s
     queue, normal = _without_stalls(queue, came, punctual)
     punctual &= normal
+    blocks_only = punctual & ~queue.failed & (came >= ramp_until_s)
+    change = _change(queue.service_s[blocks_only])
+    if change:
+        since_s = float(np.median(came[blocks_only]))
+        punctual &= came >= since_s
     alike = np.array([_is_alike(block.rate_per_s, rate_per_s) for block in blocks])[which]
     chosen = alike & punctual
     if chosen.sum() < _FEW:
         chosen = punctual
     if (chosen & ~queue.failed).sum() < _START:
         return Character(None)
-    near, came = queue.of(chosen), came[chosen]
-    change = _change(near.service_s[~near.failed])
-    if change:
-        since_s = float(came[len(came) // 2])
-        near = near.of(came >= since_s)
+    near = queue.of(chosen)
     return Character(replace(near, swing=swing(near.service_s[~near.failed])), change, since_s)
 
 
