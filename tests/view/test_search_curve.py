@@ -55,6 +55,14 @@ def test_the_curve_has_both_panels_and_the_interval() -> None:
     assert max(heights) <= float(re.findall(r'viewBox="0 0 \S+ (\S+)"', drawn)[0])
 
 
+def test_an_slo_on_failures_bounds_no_latency() -> None:
+    curve = (point(100, 0.0, None), point(400, 0.03, None))
+    found = msgspec.structs.replace(FOUND, slo="failed<1%", curve=curve, steps=())
+    drawn = draw_search(found)
+    assert {"1 %", "100", "holds", "breaks"} <= set(texts_of(drawn))
+    assert not re.search(r"\b(inf|nan)\b", drawn)
+
+
 def test_a_search_that_has_nothing_yet_is_drawn() -> None:
     found = msgspec.structs.replace(FOUND, rate_per_s=None, steps=())
     assert "p99<100ms" in texts_of(draw_search(found))

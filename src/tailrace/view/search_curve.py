@@ -1,5 +1,6 @@
 """The curve of a search for the highest rate within an SLO, as a drawing without a script."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from textwrap import shorten, wrap
@@ -105,14 +106,19 @@ def _scale(slo: Slo) -> str:
 
 def _latency(area: Area, across: LogAxis, dots: Sequence[_Dot], slo: Slo) -> list[Content]:
     """The SLO's statistic against the rate."""
-    bound_ms = slo.bound_s * 1000
-    told = [(dot.rate_per_s, dot.ms, dot) for dot in dots if dot.ms is not None]
-    up = area.log_up([ms for _, ms, _ in told] + [bound_ms])
+    # One on failures bounds no latency, and none of its own is measured.
+    bounds_ms = [slo.bound_s * 1000] if math.isfinite(slo.bound_s) else []
+    told = [
+        (dot.rate_per_s, dot.ms, dot)
+        for dot in dots
+        if dot.ms is not None and math.isfinite(dot.ms)
+    ]
+    up = area.log_up([ms for _, ms, _ in told] + bounds_ms)
     return [
         area.rules(ticks_of(across)),
         area.levels(ticks_of(up)),
         area.units("ms", "requests/s"),
-        area.bound(up.place(bound_ms), slo.expression),
+        [area.bound(up.place(bound_ms), slo.expression) for bound_ms in bounds_ms],
         [_dot(across.place(rate), up.place(ms), dot) for rate, ms, dot in told],
     ]
 

@@ -270,8 +270,9 @@ def _remarks(
         few = min(map(len, side))
         if few < within.LEAST_BATCHES and len(sides[0]) == len(sides[1]) == 1:
             yield (
-                f"{name} has {few} intervals; with fewer than {within.LEAST_BATCHES} nothing can "
-                "be said about chance: let it run for longer, or choose a shorter --interval"
+                f"{name} has {few} interval{'s' * (few != 1)}; with fewer than "
+                f"{within.LEAST_BATCHES} nothing can be said about chance: "
+                "let it run for longer, or choose a shorter --interval"
             )
         unread = sum(series.unread for series in side)
         if unread:
