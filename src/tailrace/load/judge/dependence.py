@@ -34,7 +34,7 @@ _LEVELS = (50.0, 75.0, 90.0, 95.0, 99.0)
 _MEMORY_LEVELS = (50.0, 75.0, 90.0)
 _FORGETS = 30
 """Correlation times that an interval takes: in fewer, a run may have been a quiet spell."""
-_TAIL_OF_MEAN = 0.1
+_TAIL_OF_MEAN = 0.05
 """The share of the slowest requests that make a mean vary."""
 _MOST_LONGER = 100.0
 """Times the length of a run: a time still needed beyond that cannot be told."""
@@ -98,7 +98,7 @@ def decide(stretches: Stretches, slo: Slo) -> SloDecision:
     """Whether the service keeps `slo`, as far as the run decides it.
 
     A bound on the largest is broken by one request, and kept once fewer than LARGEST_RARE of all
-    are shown to be above; one on the mean is by a t test, and broken by one failure.
+    are shown to be above; one on the mean is broken by one failure.
     """
     failed = stretches.failed
     bucket = first_over(slo.bound_s, slo.inclusive)
@@ -190,17 +190,28 @@ def _evidence_of_mean(stretches: Stretches, bound_s: float) -> _Evidence:
         stretches.sums_s[np.newaxis], stretches.answered, stretches.strata, np.array([variance])
     )
 
-    def beyond(longer: float, sign: int) -> float:
-        from scipy.special import stdtr
+    # Latencies of a queue are skewed, and vary more where their mean is longer: so is their mean,
+    # as a gamma distribution whose scale is the mean.
+    def shape(longer: float) -> float:
+        inflation = max(spread.inflation, 1.0)
+        effective = n * longer / inflation
+        rows = max(_TAIL_OF_MEAN * effective, 1.0)
+        freedom = min(spread.freedom * longer, rows)
+        return effective * mean_s**2 / max(variance / n, 1e-18) / raised(freedom, ERROR)
 
-        rows = max(_TAIL_OF_MEAN * n * longer / max(spread.inflation, 1.0), 1.0)
-        error_s = math.sqrt(variance * max(spread.inflation, 1.0) / longer) / n
-        away = sign * (bound_s - mean_s) / error_s if error_s else sign * math.inf
-        return (
-            float(stdtr(min(spread.freedom * longer, rows), -away)) if error_s < math.inf else 1.0
-        )
+    def fewer(longer: float) -> float:
+        from scipy.special import gammainc
 
-    return _Evidence(lambda longer: beyond(longer, 1), lambda longer: beyond(longer, -1))
+        size = shape(longer)
+        return float(gammainc(size, size * mean_s / bound_s)) if size else 1.0
+
+    def more(longer: float) -> float:
+        from scipy.special import gammaincc
+
+        size = shape(longer)
+        return float(gammaincc(size, size * mean_s / bound_s)) if size else 1.0
+
+    return _Evidence(fewer, more)
 
 
 def _mean_seen(stretches: Stretches) -> str:
