@@ -51,7 +51,9 @@ class Target:
         """The URL of such a server."""
         services_s = np.full(_REQUESTS, self.service_s)
         if self.kind == "M/M/1":
-            services_s = np.random.default_rng(seed).exponential(self.service_s, _REQUESTS)
+            # Not of the arrivals' own draws, which are those of the seed alone.
+            random = np.random.default_rng([seed, 99])
+            services_s = random.exponential(self.service_s, _REQUESTS)
         behaviour = queue_server.Behaviour(
             (services_s * 1e9).astype(np.int64), np.zeros(_REQUESTS, np.int8), one_at_a_time=True
         )

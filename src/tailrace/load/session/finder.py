@@ -292,8 +292,8 @@ class Finder:
         problems = [one for one in self.session.problems if one not in late[-1:]]
         findings = (*answer.findings, *doubts[-1:], *late[-1:], *problems)
         answer = msgspec.structs.replace(answer, findings=findings)
-        if not self._done and all(step.decision != "breaks" for step in self._steps):
-            # Nothing has been too much yet: how much more would be is not known.
+        if all(step.decision != "breaks" for step in self._steps):
+            # Nothing has been too much: how much more would be is not known.
             answer = msgspec.structs.replace(
                 answer, estimate_per_s=None, interval_per_s=None, needed_s=None
             )
