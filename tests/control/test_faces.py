@@ -358,6 +358,7 @@ REFUSALS: dict[str, tuple[Callable[[Any], Awaitable[Any]], type[TailraceError]]]
     "find, bad SLO": (lambda face: find_one(face, "a", ("p99",)), UsageError),
     "find, no rate": (lambda face: find_one(face, "a", ("max<1s",)), UsageError),
     "find, no time": (lambda face: find_one(face, "a", (), 1.0), UsageError),
+    "find, too slow": (lambda face: find_one(face, "a", (), 60.0, 0.01), UsageError),
     "run": (lambda face: face.run("x"), UnknownRunError),
     "label": (lambda face: face.label_run("x", title="t"), UnknownRunError),
     "delete": (lambda face: face.delete_run("x"), UnknownRunError),

@@ -1,5 +1,6 @@
 """What a search has found."""
 
+import math
 from dataclasses import dataclass
 
 import msgspec
@@ -29,12 +30,12 @@ class FindLimits:
 
     def __post_init__(self) -> None:
         for what, rate in (("start", self.start_per_s), ("highest", self.highest_per_s)):
-            if rate < self.lowest_per_s:
+            if not rate >= self.lowest_per_s:
                 raise UsageError(
                     f"the {what} rate must be at least {self.lowest_per_s:g} a second, not {rate:g}"
                 )
-        if not self.for_s >= 10:
-            raise UsageError(f"a search needs at least 10 s, not {self.for_s:g}")
+        if not 10 <= self.for_s < math.inf:
+            raise UsageError(f"a search needs at least 10 s, and an end, not {self.for_s:g}")
 
 
 class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
