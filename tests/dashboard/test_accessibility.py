@@ -65,6 +65,10 @@ async def test_a_phone_needs_no_sideways_scrolling(busy: str, browser: Browser, 
         for fold in await page.locator("summary:visible").all():
             await fold.click()
         assert await page.evaluate("document.documentElement.scrollWidth") == 375
+        cut = (
+            "[...document.querySelectorAll('button')].filter(b => b.scrollHeight > b.clientHeight)"
+        )
+        assert await page.evaluate(f"{cut}.map(b => b.textContent)") == []
 
 
 @pytest.mark.parametrize("scheme", [pytest.param("light", marks=pytest.mark.smoke), "dark"])
