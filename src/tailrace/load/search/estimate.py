@@ -109,7 +109,7 @@ def estimate(
         found = _evidence(goal, blocks, rows, factor, centre)
         free = posterior(found, goal.allowed, goal.is_mean, bounds, prior)
         centre = free.mean
-        factor = _inflation(goal, blocks, rows, free)
+        factor = _inflation(goal, blocks, rows, free, None if guess is None else guess[0])
     tail = (1 - LEVEL) / 2
     if guess is None:
         low, middle, high = (free.quantile(share) for share in (tail, 0.5, 1 - tail))
@@ -135,7 +135,7 @@ _STABLE = 0.98
 """Of the capacity: nearer to it no run is long enough."""
 _SLOWLY = 3
 """So many times as long it takes to serve by several servers."""
-_UNSEEN = 0.6
+_UNSEEN = 0.9
 """The least spread, as a share of how far the speed swings: slow times that were not seen count."""
 _UNTOLD = 0.05
 """The least spread where the queue is never as long as the bound."""
@@ -159,7 +159,7 @@ def _by_queue(
 
     # Service times that do not depend on each other may come in any order: that takes out the
     # chance of their order, too.
-    shuffled = not goal.is_mean and not queue.swing
+    shuffled = not goal.is_mean and not queue.dependent
 
     def excess(x: float) -> tuple[float, Floats]:
         response = queue.responses_s(math.exp(x), drawn, shuffled)
@@ -248,11 +248,17 @@ def _evidence(
     return found
 
 
-def _inflation(goal: Goal, blocks: Sequence[Block], rows: Rows, free: Posterior) -> float:
-    """Of the scores about what the fit expects of each rate."""
+def _inflation(
+    goal: Goal, blocks: Sequence[Block], rows: Rows, free: Posterior, about: float | None
+) -> float:
+    """Of the scores about what the fit expects of each rate, near it and near another estimate."""
     away = np.array([math.log(block.rate_per_s) - free.mean for block in blocks])
     expected = goal.expected(np.clip(free.steepness * away, -30, 30))
-    chosen = rows.settled & (np.abs(away) < _KERNEL)[rows.block]
+    # Far below the answer nothing is over the bound, and nothing shows how requests depend.
+    near = (away > -_KERNEL) & (away < 2 * _KERNEL)
+    if about is not None:
+        near |= np.abs(away + free.mean - about) < _KERNEL
+    chosen = rows.settled & near[rows.block]
     if chosen.sum() < 16:
         return 1.0
     latency = rows.latency_s[chosen]

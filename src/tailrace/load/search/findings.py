@@ -95,7 +95,8 @@ def _answered_per_s(block: Block) -> float:
 
 def describe_character(character: Character, span_s: float) -> Iterator[str]:
     """Stalls, and a speed that changes while it is measured."""
-    stalls = character.queue.stalls_s if character.queue is not None else ()
+    queue = character.queue
+    stalls = queue.stalls_s if queue is not None else ()
     if len(stalls):
         times = "once" if len(stalls) == 1 else f"{len(stalls)} times"
         yield (
@@ -103,9 +104,9 @@ def describe_character(character: Character, span_s: float) -> Iterator[str]:
             f"{format_figure(float(np.mean(stalls)))} s; how often they come is not to be told "
             "from so few"
         )
-    if character.queue is not None and character.queue.swing > _SWING:
+    if queue is not None and queue.dependent and queue.swing > _SWING:
         yield (
-            f"contention: for seconds at a time its work takes {100 * character.queue.swing:.0f} % "
+            f"contention: for seconds at a time its work takes {100 * queue.swing:.0f} % "
             "longer or less; slower times than were seen would lower the answer"
         )
     if character.change > 0:

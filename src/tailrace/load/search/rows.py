@@ -102,23 +102,35 @@ def by_stretch(values: Floats) -> Floats:
     return np.asarray(values[: m * length].reshape(m, length).sum(axis=1))
 
 
-def swing(values: Floats) -> float:
-    """By what share of their mean values come and go together, for longer than chance makes them:
-    0 where they are independent, as far as can be seen."""
-    capped = np.minimum(values, np.quantile(values, 0.99))
-    centred = capped - capped.mean()
+def depends(values: Floats) -> bool:
+    """Whether values surely depend on their neighbours: sums over stretches vary by more than
+    chance makes those of independent ones."""
+    centred = _capped(values)
     alone = float(np.mean(centred**2))
-    length, sure = 4, False
+    length = 4
     while len(centred) // length >= _BATCHES and alone:
         m = len(centred) // length
         sums = centred[: m * length].reshape(m, length).sum(axis=1)
-        sure |= bool(np.mean(sums**2) / (length * alone) > 1 + 3 * np.sqrt(2 / m))
+        if np.mean(sums**2) / (length * alone) > 1 + 3 * np.sqrt(2 / m):
+            return True
         length *= 2
-    if not sure:
-        return 0.0
+    return False
+
+
+def swing(values: Floats) -> float:
+    """By what share of their mean values come and go together, as far as can be seen: the standard
+    deviation of means over stretches, less what independent values would have."""
+    centred = _capped(values)
     parts = np.array_split(centred, 3 * _BATCHES)
+    alone = float(np.mean(centred**2))
     beyond = np.mean([part.mean() ** 2 - alone / len(part) for part in parts])
-    return float(np.sqrt(max(beyond, 0.0)) / capped.mean())
+    return float(np.sqrt(max(beyond, 0.0)) / values.mean())
+
+
+def _capped(values: Floats) -> Floats:
+    """Less their mean, and without the few that are far beyond the others."""
+    capped = np.minimum(values, np.quantile(values, 0.99))
+    return np.asarray(capped - capped.mean())
 
 
 def batch_variance(values: Floats, lasting: bool = False) -> float:

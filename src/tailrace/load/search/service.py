@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailrace.load.search.block import Block, Floats
-from tailrace.load.search.rows import Rows, batch_variance, swing
+from tailrace.load.search.rows import Rows, batch_variance, depends, swing
 from tailrace.load.search.virtual import VirtualQueue, recognise
 
 _DISORDER = 0.02
@@ -81,7 +81,9 @@ def characterise(
     if (chosen & ~queue.failed).sum() < _START:
         return Character(None)
     near = queue.of(chosen)
-    return Character(replace(near, swing=swing(near.service_s[~near.failed])), change, since_s)
+    service = near.service_s[~near.failed]
+    near = replace(near, dependent=depends(service), swing=swing(service))
+    return Character(near, change, since_s)
 
 
 def _differ(before: Floats, after: Floats) -> bool:

@@ -53,7 +53,8 @@ class VirtualQueue:
             not such a queue has many.
         stalls_s: float64 [k], for how long it did nothing at all; no part of `service_s`.
         stalls_per_s: How often.
-        swing: By what share its service times come and go together; 0: they are independent.
+        dependent: Its service times surely depend on their neighbours.
+        swing: By what share they come and go together.
     """
 
     servers: int
@@ -63,6 +64,7 @@ class VirtualQueue:
     disorder: float
     stalls_s: Floats = field(default_factory=lambda: np.empty(0))
     stalls_per_s: float = 0.0
+    dependent: bool = False
     swing: float = 0.0
 
     def responses_s(self, rate_per_s: float, gaps: Floats, shuffled: bool) -> Floats:
