@@ -164,6 +164,15 @@ def test_an_slo_is_kept_broken_or_not_decided_yet(
         assert cli.run(*load[:-2], cwd=tmp_path).returncode == code
 
 
+def test_a_run_without_a_request_decides_nothing(tmp_path: Path) -> None:
+    nothing = ("--rate", "0", "--for", "500ms", "--slo", "p99<100ms")
+    finished = cli.run("load", "http://127.0.0.1:9/", *nothing, cwd=tmp_path)
+    assert "SLO p99<100ms: not decided yet: " in finished.stdout
+    assert "no request came to its end" in finished.stdout
+    assert "verdict: INVALID\n  - no request was answered" in finished.stdout
+    assert finished.returncode == 1
+
+
 def test_mlperf_is_asked_for_by_name(serve: Any, tmp_path: Path) -> None:
     load = ("load", serve(HALF_A_SECOND).url, "--rate", "20", "--for", "1s", "--mlperf")
     finished = cli.run(*load, "--out", "r", cwd=tmp_path)

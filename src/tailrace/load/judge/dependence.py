@@ -117,7 +117,8 @@ def decide(stretches: Stretches, slo: Slo) -> SloDecision:
     else:
         rare = LARGEST_RARE if slo.percent is None else share_above(slo.percent)
         evidence = _evidence_of_share(stretches, bucket, n, t, rare)
-        seen = f"{100 * t / n:.3g} % of {n:,} requests are over it; {100 * rare:.3g} % may be"
+        so, may = ("failed", "may") if slo.is_on_failures else ("are over it", "may be")
+        seen = f"{100 * t / n:.3g} % of {n:,} requests {so}; {100 * rare:.3g} % {may}"
     fewer, more = evidence.fewer(1.0), evidence.more(1.0)
     long_enough = stretches.length_s >= 0.99 * KEPT_AFTER_S
     outcome = "undecided"

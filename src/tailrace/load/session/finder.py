@@ -51,7 +51,8 @@ _DEAD = 3
 _MOST_LATE = 12
 """So many stretches in a row in which the generator was late, and it is given up."""
 _NICE = 10
-"""Of the thread that computes: it still has a tenth of a core beside busy ones."""
+"""How much less urgent than the rest the thread that computes is: it still has a tenth of a core
+beside busy ones."""
 _RECORDED = 20.0
 """Requests that are to come, and if none does, the recording that they are of is over."""
 _SILENT_S = 2.0
@@ -340,7 +341,8 @@ def _slow(reasons: Mapping[str, int]) -> int:
 
 def _give_way() -> None:
     """Let this thread, which computes for tenths of a second, take no core from load or service."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(own + _NICE, 19))
 
 
 def _is_at_ease(measured: Measurement) -> bool:

@@ -144,11 +144,7 @@ class Session:
 
     @property
     def decisions(self) -> dict[str, SloDecision]:
-        """Whether each SLO is kept, as far as the run decides it by now; empty as long as nothing
-        was answered and nothing failed.
-        """
-        if not self.total.ended:
-            return {}
+        """Whether each SLO is kept, as far as the run decides it by now."""
         return {slo.expression: decide(self.stretches, slo) for slo in self.plan.slos}
 
     @property
