@@ -1,11 +1,12 @@
 """Plans of runs, made as a user would say them; runs, what they leave, and their processes."""
 
-from collections.abc import Sequence
+from collections.abc import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import Sequence
 from numpy.typing import NDArray
 
 from tailrace.load.client.request import Body
@@ -60,11 +61,11 @@ async def reached(session: Session, at_s: float) -> None:
 
 def load_workers() -> list[int]:
     """Processes of the load workers that this process has started and that live, first first."""
-    children = [
-        int(pid)
-        for task in Path("/proc/self/task").iterdir()
-        for pid in (task / "children").read_text().split()
-    ]
+    children: list[int] = []
+    for task in Path("/proc/self/task").iterdir():
+        # A thread that has ended meanwhile has none.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            children += map(int, (task / "children").read_text().split())
     name = b"\0-m\0tailrace.load.worker\0"
     return [pid for pid in sorted(children) if name in Path(f"/proc/{pid}/cmdline").read_bytes()]
 

@@ -135,6 +135,18 @@ def test_answers_slower_than_the_bound_at_any_rate_leave_none() -> None:
     assert found.spent_s < 30
 
 
+@pytest.mark.parametrize("slo", ["p99<100ms", "failed<1%"])
+def test_what_was_never_broken_is_as_sure_as_so_many_requests_make_it(slo: str) -> None:
+    limits = FindLimits(start_per_s=10, highest_per_s=10, for_s=20)
+    found = play(mm1(), [slo], 1, limits).answer
+    requests = sum(point.requests for point in found.curve)
+    assert found.rate_per_s == 10
+    assert found.confidence is not None
+    # The chance to see none over where 1 % are.
+    assert found.confidence <= 1 - 0.99**requests
+    assert found.confidence == pytest.approx(1 - 0.99**requests, abs=0.1)
+
+
 def test_dead_target_is_told_within_three_seconds() -> None:
     played = play(Dead(), ["p99<100ms"], 1)
     assert played.answer.gone

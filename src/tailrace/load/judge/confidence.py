@@ -78,7 +78,7 @@ def share_above(percent: float) -> float:
     return 1 - percent / 100
 
 
-def chance_at_most(count: int, trials: int, share: float) -> float:
+def chance_at_most(count: float, trials: float, share: float) -> float:
     """P(X ≤ `count`), X binomial of `trials` with chance `share`: I_(1−share)(trials − count,
     count + 1) (DLMF 8.17.5)."""
     # Here, as it takes a tenth of a second, and most commands never ask.

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from tailrace.load.judge.confidence import chance_at_most
 from tailrace.load.judge.slo import Slo
 from tailrace.load.search import findings
 from tailrace.load.search.answer import MOST_TIMES, Answer, CurvePoint, FindLimits
@@ -59,6 +60,8 @@ _NARROW = 0.1
 """A spread, as a share of the rate, below which there is something to confirm."""
 _SURE = 0.99
 """The probability with which the highest rate to be tried holds, and the search ends."""
+_SUREST = 0.999
+"""No answer is surer: what a model of the service leaves out is not in its own spread."""
 _QUICK, _CAREFUL = 60_000, 300_000
 """Virtual requests to serve for the next rate, and for the last answer."""
 
@@ -198,20 +201,33 @@ class Search:
                 told,
                 points,
             )
-        confidence = 1 - sum(1 - one.holds_at(certified) for one in every)
+        doubt = sum(1 - self._holds_at(one, certified) for one in every)
+        confidence = min(max(1 - doubt, 0.0), _SUREST)
         return Answer(
             rate_per_s=certified,
             estimate_per_s=min(math.exp(deciding.centre), self._ceiling),
             interval_per_s=(certified, max(math.exp(deciding.high), certified)),
-            confidence=max(confidence, 0.0),
+            confidence=confidence,
             slo=name,
             reason=f"{format_figure(certified)} requests a second hold {name}, with a probability "
-            f"of {100 * max(confidence, 0.0):.1f} %",
+            f"of {100 * confidence:.1f} %",
             findings=tuple(told),
             curve=points,
             spent_s=self._spent_s(),
             needed_s=None if deciding.spread < 2 * MODEL_ERROR else 3 * self._spent_s(),
         )
+
+    def _holds_at(self, one: Estimate, rate_per_s: float) -> float:
+        """The probability that an SLO holds at a rate: where nothing has broken it yet, at most
+        what the requests at that rate and above show by their number alone (exact binomial)."""
+        points = curve(one.goal, self._blocks, self._rows(one.goal), one.inflation)
+        tried = [point for point in points if point.rate_per_s >= _BELOW * rate_per_s]
+        holds = one.holds_at(rate_per_s)
+        if one.goal.is_mean or any(point.share > one.goal.allowed for point in tried):
+            return holds
+        n = sum(point.requests for point in tried) / one.inflation
+        over = sum(point.requests * point.share for point in tried) / one.inflation
+        return min(holds, 1 - chance_at_most(over, n, one.goal.allowed))
 
     def _never_holds(self, goal: Goal, points: Sequence[CurvePoint]) -> bool:
         """Whether every rate that was tried, over a wide span, surely breaks the SLO."""
@@ -301,7 +317,7 @@ class Search:
         every, character = self._estimate(_QUICK)
         deciding = min(every, key=lambda estimate: estimate.low)
         if (
-            deciding.holds_at(self._ceiling) > _SURE
+            self._holds_at(deciding, self._ceiling) > _SURE
             and self._blocks[-1].rate_per_s >= self._ceiling
         ):
             self._phase = "done"
