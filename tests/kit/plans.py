@@ -1,12 +1,12 @@
 """Plans of runs, made as a user would say them; runs, what they leave, and their processes."""
 
-from collections.abc import contextlib
+import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import Sequence
 from numpy.typing import NDArray
 
 from tailrace.load.client.request import Body
