@@ -458,6 +458,7 @@ async def test_openapi_describes_every_route(client: httpx.AsyncClient) -> None:
         "GET /api/services/{id}/config",
         "POST /api/services/{id}/start",
         "POST /api/services/{id}/stop",
+        "POST /api/services/{id}/find",
         "PUT /api/services/{id}/rate",
         "PUT /api/services/{id}/profile",
         "GET /api/services/{id}/latest",
