@@ -55,6 +55,15 @@ def supervise(
     asyncio.run(_Supervisor(config, listener, announce, say).run())
 
 
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Signal a child that may have ended. Its own `kill` and `terminate` look for its exit status
+    first, and so take it from what waits for that, which then speaks of an unknown child.
+    """
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)
+
+
 class _Supervisor:
     def __init__(
         self,
@@ -98,12 +107,10 @@ class _Supervisor:
 
     async def _stop(self, keepers: set[asyncio.Task[None]]) -> None:
         for process in self._running.values():
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
+            _signal(process, signal.SIGTERM)
         _, slow = await asyncio.wait(keepers, timeout=self._config.grace_s + KILL_AFTER_S)
         for process in self._running.values():
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            _signal(process, signal.SIGKILL)
         if slow:
             self._say(f"{len(slow)} workers had not finished in time and were killed")
         await asyncio.gather(*keepers, return_exceptions=True)
@@ -152,7 +159,7 @@ class _Supervisor:
             self._sheet.head(index)[PID] = process.pid
             if self._stopping.is_set():
                 # It was not there yet when the others were told.
-                process.terminate()
+                _signal(process, signal.SIGTERM)
             try:
                 return f"(pid {process.pid}) {await self._attend(index, process, ours)}"
             finally:
@@ -162,8 +169,7 @@ class _Supervisor:
                 del self._running[index]
                 # One that has told why it cannot start is still there.
                 if process.returncode is None:
-                    with contextlib.suppress(ProcessLookupError):
-                        process.kill()
+                    _signal(process, signal.SIGKILL)
                     await process.wait()
                 # What it said is before what is said of it.
                 await asyncio.wait({relaying}, timeout=_LAST_WORDS_S)
@@ -224,8 +230,7 @@ class _Supervisor:
             if reason := watch.hangs:
                 head[ASIDE] = 1
                 head[HANGS] += 1
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
+                _signal(process, signal.SIGKILL)
                 return reason
             if watch.is_silent == bool(head[ASIDE]):
                 continue
