@@ -125,7 +125,8 @@ def test_a_short_run_of_a_healthy_service_is_valid(serve: Any, tmp_path: Path) -
     assert "95 % intervals: too short to tell" in finished.stdout
     assert re.search(SOUND + "run: .*\nreport: .*$", finished.stdout)
     assert "MLPerf" not in finished.stdout
-    assert 'failures="0" errors="0" skipped="0"' in (tmp_path / "j.xml").read_text()
+    # Skipped is what a late generator leaves open.
+    assert 'failures="0" errors="0"' in (tmp_path / "j.xml").read_text()
 
 
 KEPT = ("--rate", "50", "--for", "90s", "--slo", "p90<5s")
