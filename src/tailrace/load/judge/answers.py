@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tailrace.load.judge.dependence import SloDecision
+from tailrace.load.judge.dependence import Decided, SloDecision
 from tailrace.load.judge.verdict import MlperfAnswer, Verdict
 from tailrace.units import format_duration
 
@@ -20,7 +20,7 @@ class SloAnswer:
     """What a run says of one SLO."""
 
     expression: str
-    outcome: Literal["kept", "broken", "undecided"]
+    outcome: Decided
     """As decided; of a run that decided nothing, as earlier versions', as measured."""
     is_kept: bool
     """As measured: an SLO that is not fails a pipeline, however sure that is."""

@@ -39,13 +39,13 @@ _TAIL_OF_MEAN = 0.05
 _MOST_LONGER = 100.0
 """Times the length of a run: a time still needed beyond that cannot be told."""
 
-Outcome = Literal["kept", "broken", "undecided"]
+Decided = Literal["kept", "broken", "undecided"]
 
 
 class SloDecision(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the service keeps a bound, as far as a run decides it."""
 
-    outcome: Outcome
+    outcome: Decided
     confidence: float
     """Between 0 and 1: what the outcome has been shown with; of the likelier side where it is
     undecided."""
@@ -107,7 +107,7 @@ def decide(stretches: Stretches, slo: Slo) -> SloDecision:
     n, t = int(ended.sum()), int(over.sum())
     certainly_broken = slo.percent is None and (t if slo.statistic == "max" else failed.sum()) > 0
     if not n or certainly_broken:
-        outcome: Outcome = "broken" if n else "undecided"
+        outcome: Decided = "broken" if n else "undecided"
         reason = f"{t:,} of {n:,} requests are over it" if n else "no request came to its end"
         return SloDecision(
             outcome=outcome, confidence=float(bool(n)), over=t, ended=n, reason=reason
@@ -142,7 +142,7 @@ def decide(stretches: Stretches, slo: Slo) -> SloDecision:
 
 def _reason(
     seen: str,
-    outcome: Outcome,
+    outcome: Decided,
     confidence: float,
     needed_s: float | None,
     is_told: bool,

@@ -7,11 +7,11 @@ on failures that allows for it.
 """
 
 import re
-from typing import Literal
 
 import msgspec
 
 from tailrace.errors import UsageError
+from tailrace.load.judge.dependence import Decided
 from tailrace.runs.compare.compare import Comparison, Difference
 from tailrace.runs.compare.series import NAMES
 from tailrace.runs.compare.words import in_words, shown
@@ -19,7 +19,6 @@ from tailrace.runs.compare.words import in_words, shown
 DEFAULT = "p99+10%"
 """Wide enough for what one machine differs from another like it."""
 
-_Judgement = Literal["kept", "broken", "undecided"]
 _BOUND = re.compile(r"([a-z/]+[\d.]*)\s*([+-])\s*(\d+(?:\.\d*)?|\.\d+)\s*%")
 _FALLING = ("completed/s",)
 """Figures of which less is worse."""
@@ -40,7 +39,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a comparison says of a bound."""
 
     bound: str
-    outcome: _Judgement
+    outcome: Decided
     reason: str
     """One line for a person."""
 
@@ -71,7 +70,7 @@ def judge_bound(comparison: Comparison, bound: RegressionBound) -> Outcome:
     return Outcome(bound=bound.expression, outcome=outcome, reason=reason)
 
 
-def _judge(comparison: Comparison, bound: RegressionBound) -> tuple[_Judgement, str]:
+def _judge(comparison: Comparison, bound: RegressionBound) -> tuple[Decided, str]:
     found = comparison.by_name
     difference = found[bound.figure]
     if found["completed/s"].base and not found["completed/s"].other:
@@ -79,7 +78,7 @@ def _judge(comparison: Comparison, bound: RegressionBound) -> tuple[_Judgement, 
     measured = " → ".join(
         shown(value, difference.unit) for value in (difference.base, difference.other)
     )
-    down: tuple[_Judgement, str] | None = None
+    down: tuple[Decided, str] | None = None
     if comparison.outage is not None and not _allows(bound, difference, found["failed"]):
         down = "broken", f"{measured}: {comparison.outage}"
     change = difference.change_interval
